@@ -1,0 +1,1 @@
+"""What is measured: built objects in, a `Measurement` out."""

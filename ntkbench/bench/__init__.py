@@ -1,0 +1,1 @@
+"""The ledger: specs, plans, runs, records, tables."""

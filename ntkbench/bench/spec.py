@@ -1,0 +1,415 @@
+"""What an experiment is, in words.
+
+A spec file has two halves. The `Header` says what the file is called, which cells it spans and how to run
+them; nothing in it can change a number. A `Cell` is one resolved experiment, and everything in it can: a
+cell and a seed are what a run is identified by. What is cached together is nested together, so that
+sections are cache keys.
+
+Models are strict, frozen, and refuse fields that they do not know. Notation is free, values are not:
+`8/255`, `16/510` and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
+"""
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.functional_validators import AfterValidator
+
+SELF = "self"
+"""How attacks and analyses refer to the network of the run itself."""
+
+
+# ---- notation ------------------------------------------------------------------------------------
+
+
+def _float(value: Any) -> Any:
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def _time(value: Any) -> Any:
+    return float("inf") if value in ("inf", ".inf") else _float(value)
+
+
+def _fraction(value: Any) -> Any:
+    """Decimals are read as the decimals they show: 0.1 is one tenth."""
+    if isinstance(value, str) and re.fullmatch(r"\d+/0*[1-9]\d*", value):
+        return Fraction(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf"):
+        return Fraction(repr(value))
+    return value
+
+
+def _many(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("the same value stands here twice")
+    return tuple(sorted(values))
+
+
+def _quantity(units: dict[str, float], what: str) -> BeforeValidator:
+    """Numbers with an optional unit: `512MB`, `30m`."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return _float(value)
+        match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]*)\s*", value)
+        if not match or match[2].lower() not in units:
+            raise ValueError(f"not {what}; write a number with one of the units {', '.join(filter(None, units))}")
+        return float(match[1]) * units[match[2].lower()]
+
+    return BeforeValidator(read)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Number = Annotated[float, BeforeValidator(_float), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Time = Annotated[
+    float,
+    BeforeValidator(_time),
+    PlainSerializer(lambda t: "inf" if t == float("inf") else t, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "inf"}]}),
+    Field(gt=0),
+]
+Count = Annotated[int, Field(gt=0, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Exact = Annotated[
+    Fraction,
+    BeforeValidator(_fraction),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9]+/[0-9]+$"}]}),
+]
+Budget = Annotated[Exact, Field(ge=0)]
+Budgets = Annotated[tuple[Budget, ...], BeforeValidator(_many), AfterValidator(_ascending), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
+_SIZES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+Bytes = Annotated[float, _quantity(_SIZES, "a size"), Field(gt=0), WithJsonSchema({"type": ["number", "string"]})]
+Seconds = Annotated[float, _quantity(_TIMES, "a duration"), Field(gt=0), WithJsonSchema({"type": ["number", "string"]})]
+
+
+class Section(BaseModel):
+    """A mapping of the spec. Its docstring and its fields' descriptions are the reference's text."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+
+# ---- the cell: all that can change a number ------------------------------------------------------
+
+
+class TwoGaussians(Section):
+    """Two spherical Gaussian classes in the unit cube, clipped to it; the best accuracy is known."""
+
+    kind: Literal["two_gaussians"]
+    dim: Count = 20
+    """number of features"""
+    distance: Positive = 0.5
+    """distance between the class means, in pixel units"""
+    sd: Positive = 0.125
+    """standard deviation of each feature"""
+
+
+class SphereTeacher(Section):
+    """Points on a sphere inside the unit cube, labeled by the sign of a known polynomial teacher."""
+
+    kind: Literal["sphere_teacher"]
+    dim: Count = 20
+    """number of features"""
+    degree: Annotated[int, Field(ge=1, le=3)] = 1
+    """degree of the teacher: 1 is a linear classifier"""
+
+
+def _named_or_synthetic(value: Any) -> Any:
+    return {"kind": "named", "name": value} if isinstance(value, str) else value
+
+
+class NamedDataset(Section):
+    """A data set on disk (or bundled), by the name that `ntkbench list datasets` shows."""
+
+    kind: Literal["named"]
+    name: str
+
+
+class Data(Section):
+    """Which examples: a data set, its classes, how many, and how they are chosen."""
+
+    dataset: Annotated[
+        Annotated[NamedDataset | TwoGaussians | SphereTeacher, Field(discriminator="kind")],
+        BeforeValidator(_named_or_synthetic),
+    ]
+    """a name from `ntkbench list datasets`, or a synthetic set with its `kind`"""
+    classes: Annotated[tuple[str | int, ...], BeforeValidator(_tuple), Field(min_length=2)] | None = None
+    """names or numbers of the classes to keep, in the order of their labels; null keeps all"""
+    n_train: Count
+    """number of training examples"""
+    n_test: Count
+    """number of test examples"""
+    subset: Literal["balanced", "first"] = "balanced"
+    """balanced: equal counts a class, drawn with `seed`; first: the first ones in the file's order"""
+    seed: Seed = 0
+    """draws the subset; apart from the seeds of the runs, so that all see the same data"""
+    targets: Literal["one_hot", "centered"] = "one_hot"
+    """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
+
+
+class FC(Section):
+    """A fully connected network; `depth` counts its hidden layers."""
+
+    kind: Literal["fc"]
+    depth: Annotated[int, Field(ge=1, le=100)] = 1
+    """number of hidden layers"""
+    activation: Literal["relu"] = "relu"
+    W_std: Positive = 2**0.5
+    """standard deviation of the weights, before the division by sqrt(fan in)"""
+    b_std: NonNegative | None = 0.1
+    """standard deviation of the biases; null builds a network without them"""
+    parameterization: Literal["ntk", "standard"] = "ntk"
+    """ntk: W_std w / sqrt(fan in) with w ~ N(0, 1); standard: the scale is in the initial weights"""
+
+
+Architecture = FC
+
+
+class SGD(Section):
+    """Gradient descent, with momentum if asked for."""
+
+    kind: Literal["sgd"]
+    learning_rate: Positive | Literal["auto"] = "auto"
+    """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
+    momentum: Annotated[NonNegative, Field(lt=1)] = 0.0
+    nesterov: bool = False
+
+
+class Adam(Section):
+    """Adam (Kingma & Ba 2015)."""
+
+    kind: Literal["adam"]
+    learning_rate: Positive = 1e-3
+    b1: Annotated[NonNegative, Field(lt=1)] = 0.9
+    b2: Annotated[NonNegative, Field(lt=1)] = 0.999
+    eps: Positive = 1e-8
+
+
+class Untrained(Section):
+    """No training: the network, if the cell has a width, stays as it was drawn."""
+
+    mode: Literal["none"]
+
+
+class Trained(Section):
+    """Minimize the mean loss over the training set."""
+
+    mode: Literal["standard"]
+    """`linearized` is short for `standard` with `linearize_at: 0`"""
+    loss: Literal["mse", "cross_entropy"] = "mse"
+    """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
+    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
+    epochs: Count
+    batch_size: Count | None = None
+    """null: the whole training set"""
+    linearize_at: Annotated[int, Field(ge=0)] | None = None
+    """from this epoch on train the first-order model at the weights then reached; null: never"""
+    centered: bool = False
+    """the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
+
+
+def _expand_linearized(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("mode") == "linearized":
+        if value.get("linearize_at", 0) != 0:
+            raise ValueError("mode linearized means linearize_at 0; write mode: standard with the epoch instead")
+        return {**value, "mode": "standard", "linearize_at": 0}
+    return value
+
+
+Training = Annotated[
+    Annotated[Untrained | Trained, Field(discriminator="mode")], BeforeValidator(_expand_linearized)
+]
+
+
+class InfiniteKernel(Section):
+    """Regression with the kernel of the infinitely wide network."""
+
+    kind: Literal["infinite"]
+    type: Literal["ntk", "nngp"] = "ntk"
+    architecture: Architecture | None = None
+    """null: the cell's own"""
+    width: Count | None = None
+    """standard parameterization only, whose kernel depends on it; null: the cell's width"""
+    time: Time = float("inf")
+    """of gradient flow on (1/2) sum (f - y)^2"""
+    ridge: NonNegative = 0.0
+    """added to every eigenvalue of the kernel"""
+
+
+class EmpiricalKernel(Section):
+    """Regression with the kernel of the run's own finite network, f_0(x) included."""
+
+    kind: Literal["empirical"]
+    at: Literal["init", "final"] = "init"
+    """the weights at which the kernel is taken"""
+    time: Time = float("inf")
+    ridge: NonNegative = 0.0
+
+
+Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
+
+
+class Attack(Section):
+    """What all attacks share."""
+
+    eps: Budgets
+    """one budget or several, in pixel units ([0, 1])"""
+    norm: Literal["linf", "l2"] = "linf"
+
+
+class GradientAttack(Attack):
+    """An attack that follows the gradient of a loss of its source."""
+
+    source: str = SELF
+    """whose gradient: self, or the id of a kernel"""
+    loss: Literal["cross_entropy", "margin", "squared"] = "cross_entropy"
+    """what is ascended"""
+    labels: Literal["true", "predicted"] = "true"
+    """predicted: the source's own clean prediction takes the place of the label"""
+
+
+class FGSM(GradientAttack):
+    """One full step along the sign of the gradient (l2: along the gradient)."""
+
+    kind: Literal["fgsm"]
+
+
+class PGD(GradientAttack):
+    """Projected gradient ascent."""
+
+    kind: Literal["pgd"]
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 10
+    step_size: Annotated[Exact, Field(gt=0)] | None = None
+    """in pixel units; null: 2.5 eps / steps"""
+    start: Literal["zero", "uniform"] = "zero"
+    seed: Seed = 0
+    """draws the start"""
+
+
+class RandomSign(Attack):
+    """The control: random signs of the same norm, no gradient."""
+
+    kind: Literal["random_sign"]
+    seed: Seed = 0
+
+
+AnyAttack = Annotated[FGSM | PGD | RandomSign, Field(discriminator="kind")]
+
+
+class Accuracy(Section):
+    """Clean accuracy of a predictor, and its robust accuracy under each attack."""
+
+    kind: Literal["accuracy"]
+    target: str = SELF
+    """who is judged: self, or the id of a kernel"""
+    attacks: Names = ()
+
+
+class Transfer(Section):
+    """How well the examples made on one predictor fool another."""
+
+    kind: Literal["transfer"]
+    attack: str
+    """the attack that is transferred"""
+    target: str = SELF
+    """who is judged: self, or the id of a kernel"""
+    ceiling: str | None = None
+    """a white-box attack on the target with the same budgets"""
+    floor: str | None = None
+    """a random attack with the same budgets"""
+
+
+Analysis = Annotated[Accuracy | Transfer, Field(discriminator="kind")]
+
+
+class Numerics(Section):
+    """Precision. Solves and eigendecompositions are float64 always."""
+
+    kernel: Literal["float64", "float32"] = "float64"
+    network: Literal["float64", "float32"] = "float32"
+
+
+class Cell(Section):
+    """One resolved experiment."""
+
+    data: Data
+    architecture: Architecture
+    width: Count | None = None
+    """of the hidden layers; null when the cell has no finite network"""
+    training: Training = Untrained(mode="none")
+    kernels: dict[Name, Kernel] = {}
+    attacks: dict[Name, AnyAttack] = {}
+    analyses: Annotated[dict[Name, Analysis], Field(min_length=1)]
+    numerics: Numerics = Numerics()
+
+
+# ---- the header: names, and how to run -----------------------------------------------------------
+
+
+class RunOptions(Section):
+    """Speed only: recorded, never part of a run's identity."""
+
+    tile_bytes: Bytes = 512e6
+    """memory of one tile of a Gram matrix or of one batch of an attack"""
+    checkpoint_every: Count = 50
+    """epochs between checkpoints of the training"""
+    timeout: Seconds | None = None
+    """of one run"""
+
+
+class Header(Section):
+    """Names and ways of running; nothing here can change a number."""
+
+    ntkbench: Literal[1]
+    """version of the format"""
+    name: Name
+    title: str = ""
+    about: str = ""
+    references: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()
+    tags: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()
+    track: Annotated[str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$")] | None = None
+    """the leaderboard that entries from this spec are meant for"""
+    extends: Names = ()
+    """files this one builds on, relative to it; later ones win, this file wins over all"""
+    matrix: dict[str, Any] = {}
+    """axes: a path with its list of values, or a name whose labels each set several paths; exclude: cells to leave out"""
+    seeds: Annotated[int, Field(gt=0, le=10_000)] | Annotated[tuple[Seed, ...], BeforeValidator(_tuple), Field(min_length=1)] = 1
+    """how many, or which"""
+    run: RunOptions = RunOptions()
+    smoke: dict[str, Any] = {}
+    """overrides that `--smoke` applies: the same experiment, small enough to try"""
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> "Header":
+        if isinstance(self.seeds, tuple) and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: the same seed stands here twice")
+        return self
+
+    @property
+    def seed_values(self) -> tuple[int, ...]:
+        return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
+
+
+NOT_IN_THE_CELL = frozenset(Header.model_fields)
+"""Top-level keys of a spec file that belong to the header."""

@@ -1,0 +1,1 @@
+"""The science: pure functions and PyTrees on arrays."""

@@ -1,0 +1,41 @@
+"""The strictest arithmetic there is: double precision, no implicit dtype or rank promotion."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+EXACT = 1e-10
+"""relative: the same number by another way, in float64"""
+ITERATIVE = 1e-6
+"""relative: the limit of an iteration"""
+STATISTICAL = 4.0
+"""standard errors, over at least 64 draws"""
+
+ORACLES = Path(__file__).parent / "oracles"
+
+
+@pytest.fixture
+def oracle():
+    """Reference arrays by name, float64; the JSON beside each states its conventions."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(ORACLES / f"{name}.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return load
+
+
+@pytest.fixture
+def full_data() -> Path:
+    """The folder of the full data sets, for tests marked `data`."""
+    folder = os.environ.get("NTKBENCH_DATA")
+    if not folder:
+        pytest.skip("NTKBENCH_DATA names no folder of full data sets")
+    return Path(folder)
