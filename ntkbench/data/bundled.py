@@ -1,0 +1,22 @@
+"""The subset of Fashion-MNIST that comes with the package (MIT, see LICENSE-fashion-mnist)."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ntkbench.data.dataset import Split
+
+FILE = Path(__file__).with_name("fashion_mnist_mini.npz")
+
+
+def splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
+    """Training and test split from the one archive; `index` refers to the full data set."""
+    with np.load(io.BytesIO(contents[0]), allow_pickle=False) as arrays:
+        return _split(arrays, "train"), _split(arrays, "test")
+
+
+def _split(arrays: Mapping[str, np.ndarray], name: str) -> Split:
+    labels, index = arrays[f"{name}_labels"], arrays[f"{name}_index"]
+    return Split(arrays[f"{name}_images"], labels.astype(np.int64), index.astype(np.int64))

@@ -1,0 +1,69 @@
+"""CIFAR-10's own formats: records of one label byte and 3072 pixels, and Python pickles of the same."""
+
+import io
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ntkbench.data.dataset import Split
+
+_PIXELS = 3 * 32 * 32
+Batch = tuple[np.ndarray, np.ndarray]
+"""images (n, 3 * 32 * 32), channels outermost, and labels (n,)"""
+
+
+def binary_splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
+    """Training and test split from `*.bin` batches, of which the last is the test batch."""
+    return _splits(contents, _records)
+
+
+def pickled_splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
+    """Training and test split from pickled batches, of which the last is the test batch."""
+    return _splits(contents, _unpickled)
+
+
+def _splits(contents: Sequence[bytes], decode: Callable[[bytes], Batch]) -> tuple[Split, Split]:
+    *train, test = map(decode, contents)
+    return _split(train), _split([test])
+
+
+def _split(batches: Sequence[Batch]) -> Split:
+    images = np.concatenate([images for images, _ in batches]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([labels for _, labels in batches]).astype(np.int64)
+    return Split(np.ascontiguousarray(images.transpose(0, 2, 3, 1)), labels, np.arange(len(labels)))
+
+
+def _records(content: bytes) -> Batch:
+    if len(content) % (1 + _PIXELS):
+        raise ValueError(f"{len(content)} bytes are no whole number of records of {1 + _PIXELS}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, 1 + _PIXELS)
+    return records[:, 1:], records[:, 0]
+
+
+def _unpickled(content: bytes) -> Batch:
+    batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+    images, labels = batch[b"data"], np.asarray(batch[b"labels"])
+    if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 ({len(labels)}, {_PIXELS})")
+    return images, labels
+
+
+def _dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype:
+    # The pickles are from Python 2 and hold 0 and 1, where NumPy now wants booleans.
+    return np.dtype(name, bool(align), bool(copy))  # type: ignore[call-overload]
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles arrays and plain values; whatever else a pickle asks for could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        match module.replace("numpy.core.", "numpy._core."), name:
+            case "numpy._core.multiarray", "_reconstruct":
+                return np.empty(0).__reduce__()[0]
+            case "numpy", "ndarray":
+                return np.ndarray
+            case "numpy", "dtype":
+                return _dtype
+        raise pickle.UnpicklingError(f"a data set needs no {module}.{name}")

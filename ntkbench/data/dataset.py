@@ -1,0 +1,81 @@
+"""Labeled images as NumPy arrays, and the choice of some of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64, UInt8
+
+from ntkbench.data.catalog import most
+from ntkbench.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """`n` labeled images: bytes as they lie in the file, or floats in [0, 1]."""
+
+    images: UInt8[np.ndarray, "n h w channels"] | Float[np.ndarray, "n h w channels"]
+    labels: Int64[np.ndarray, " n"]
+    index: Int64[np.ndarray, " n"]
+    """position of each image in the original file"""
+
+    def unit(self, dtype: Any = np.float64) -> Float[np.ndarray, "n h w channels"]:
+        """The pixels in [0, 1]; bytes are divided by 255 in `dtype`."""
+        pixels = self.images.astype(dtype)
+        return pixels / pixels.dtype.type(255) if self.images.dtype == np.uint8 else pixels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test examples; `classes` are the names of labels 0, 1, ..."""
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+
+def select(dataset: Dataset, classes: Sequence[int], n_train: int, n_test: int, subset: str, seed: int) -> Dataset:
+    """The examples of `classes`, relabeled 0, 1, ... in that order; DataError when there are not enough.
+
+    `first` takes them in the order of the file. `balanced` takes one of each class in turn, from an order
+    of each class that depends on the seed, the split and the class alone: asking for more extends what was
+    there, and the examples of a class do not change with the other classes.
+    """
+    names = tuple(dataset.classes[k] for k in classes)
+    numbers = np.full(len(dataset.classes), -1)
+    numbers[list(classes)] = np.arange(len(classes))
+    splits = []
+    for key, (what, split, n) in enumerate((("training", dataset.train, n_train), ("test", dataset.test, n_test))):
+        labels = numbers[split.labels]
+        members = [np.flatnonzero(labels == label) for label in range(len(classes))]
+        _check(what, n, subset, dict(zip(names, map(len, members), strict=True)))
+        if subset == "first":
+            chosen = np.flatnonzero(labels >= 0)[:n]
+        else:
+            shuffled = [
+                np.random.default_rng([seed, key, k]).permutation(own) for k, own in zip(classes, members, strict=True)
+            ]
+            chosen = _in_turn(shuffled, n)
+        splits.append(Split(split.images[chosen], labels[chosen], split.index[chosen]))
+    return Dataset(*splits, classes=names)
+
+
+def _in_turn(members: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """The first n of: the first of each, the second of each, ..."""
+    rounds = -(-n // len(members))
+    # A class may lack its turn in the last, broken round; what resize puts there is cut off again.
+    return np.stack([np.resize(own, rounds) for own in members], axis=1).reshape(-1)[:n]
+
+
+def _check(what: str, n: int, subset: str, counts: dict[str, int]) -> None:
+    limit = most(list(counts.values()), subset)
+    if not 0 < n <= limit:
+        there = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise DataError(
+            f"{n} {what} examples asked for, but a {subset} subset can have 1 to {limit} ({there}); "
+            "ask for fewer or choose other classes"
+        )

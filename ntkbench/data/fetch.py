@@ -1,0 +1,164 @@
+"""Fetching data sets from their official addresses."""
+
+import logging
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pooch
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress
+
+from ntkbench.data import bundled
+from ntkbench.data.catalog import entry
+from ntkbench.data.files import File
+from ntkbench.data.layouts import LAYOUTS, Layout
+from ntkbench.data.load import cache
+from ntkbench.errors import DataError
+
+_TAR = ".tar.gz"
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to fetch for the first layout of a data set: `FILE.gz` for each of its files, or a `.tar.gz` of them all."""
+
+    address: str
+    """of the folder that the names below are in"""
+    checksums: Mapping[str, str]
+    """name of each downloaded file -> `algorithm:hexadecimal digest` of its bytes"""
+
+
+DOWNLOADS: Mapping[str, Download] = MappingProxyType(
+    {
+        "mnist": Download(
+            "https://ossci-datasets.s3.amazonaws.com/mnist",
+            {
+                "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+                "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+                "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+            },
+        ),
+        "fashion_mnist": Download(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+            {
+                "train-images-idx3-ubyte.gz": "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "train-labels-idx1-ubyte.gz": "md5:25c81989df183df01b3e8a0aad5dffbe",
+                "t10k-images-idx3-ubyte.gz": "md5:bef4ecab320f06d8554ea6380940ec79",
+                "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
+            },
+        ),
+        "cifar10": Download(
+            "https://www.cs.toronto.edu/~kriz",
+            {"cifar-10-binary.tar.gz": "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
+        ),
+    }
+)
+
+
+def fetch(name: str, into: Path | None, progress: bool) -> Path:
+    """Fetches a data set into a folder (default: the cache that is searched anyway) and returns the folder.
+
+    Files that are there and right are kept, others are replaced. DataError if they cannot be had.
+    """
+    if entry(name).bundled:
+        return bundled.FILE.parent
+    root = cache() if into is None else into.expanduser().absolute()
+    install(LAYOUTS[name][0], DOWNLOADS[name], root, progress)
+    return root
+
+
+def install(layout: Layout, download: Download, root: Path, progress: bool = False) -> None:
+    """Puts the files of the layout under the root, each only when it is proven right."""
+    folder = root / layout.folders[0]
+    wanted = [file for file in layout.files if not _right(file, folder)]
+    if not wanted:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as scratch, _shown(progress) as shown:
+            for name, checksum in download.checksums.items():
+                inside = [file for file in wanted if name.endswith(_TAR) or name == f"{file.name}.gz"]
+                if inside:
+                    archive = _download(f"{download.address}/{name}", checksum, Path(scratch) / name, folder, shown)
+                    for file, content in _contents(archive, inside, layout.folders[0]):
+                        _put(content, Path(scratch) / file.name, folder / file.name)
+    except OSError as error:
+        raise DataError(f"cannot write to {folder}: {error}; choose another folder with --data-dir") from error
+
+
+def _right(file: File, folder: Path) -> bool:
+    path = file.locate(folder)
+    try:
+        return path is not None and bool(file.read(path))
+    except DataError:
+        return False
+
+
+def _download(url: str, checksum: str, to: Path, folder: Path, shown: Progress) -> Path:
+    pooch.get_logger().setLevel(logging.WARNING)  # it would write into the progress bar
+    downloader = pooch.HTTPDownloader(progressbar=_Bar(shown, to.name), chunk_size=2**16, timeout=30)
+    try:
+        pooch.retrieve(url, checksum, fname=to.name, path=to.parent, downloader=downloader)
+    except ValueError as error:
+        raise DataError(
+            f"what came from {url} is not what it should be, and was thrown away: {error}\n"
+            "Try again; if that does not help, the file has changed there, or something on the way answers for it."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{url} cannot be fetched: {error}\n"
+            f"Without a connection: get that file on another machine and put it, unpacked, into {folder}"
+        ) from error
+    return to
+
+
+def _contents(archive: Path, files: Sequence[File], folder: str) -> Iterator[tuple[File, bytes]]:
+    """The files in the archive, checked. Nothing is unpacked by the names that an archive gives."""
+    if not archive.name.endswith(_TAR):
+        yield from ((file, file.read(archive)) for file in files)
+        return
+    with tarfile.open(archive) as tar:
+        for file in files:
+            try:
+                member = tar.extractfile(f"{folder}/{file.name}")
+            except KeyError:
+                member = None
+            if member is None:
+                raise DataError(f"{archive.name} has no file {folder}/{file.name}; the archive there has changed")
+            content = member.read(file.limit + 1)
+            file.check(content, f"{file.name} in {archive.name}")
+            yield file, content
+
+
+def _put(content: bytes, scratch: Path, to: Path) -> None:
+    scratch.write_bytes(content)
+    os.replace(scratch, to)
+
+
+class _Bar:
+    """What pooch moves, shown by rich."""
+
+    total = 0
+
+    def __init__(self, shown: Progress, name: str):
+        self._shown, self._task = shown, shown.add_task(name, total=None)
+
+    def update(self, n: int) -> None:
+        self._shown.update(self._task, total=self.total or None, advance=n)
+
+    def reset(self) -> None:
+        self._shown.reset(self._task)
+
+    def close(self) -> None:
+        self._shown.refresh()
+
+
+def _shown(progress: bool) -> Progress:
+    columns = (*Progress.get_default_columns(), DownloadColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not progress)

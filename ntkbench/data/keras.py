@@ -1,0 +1,20 @@
+"""Keras' `mnist.npz`."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from ntkbench.data.dataset import Split
+
+
+def splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
+    """Training and test split from the one archive."""
+    with np.load(io.BytesIO(contents[0]), allow_pickle=False) as arrays:
+        return _split(arrays["x_train"], arrays["y_train"]), _split(arrays["x_test"], arrays["y_test"])
+
+
+def _split(images: np.ndarray, labels: np.ndarray) -> Split:
+    if images.dtype != np.uint8 or images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise ValueError(f"images are {images.dtype} {images.shape} and labels {labels.shape}, not (n, h, w) and (n,)")
+    return Split(images[..., None], labels.astype(np.int64), np.arange(len(labels)))

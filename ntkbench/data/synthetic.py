@@ -1,0 +1,85 @@
+"""Data sets whose answer is known: two Gaussians, and a polynomial teacher on the sphere."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from ntkbench.data.dataset import Dataset, Split
+from ntkbench.errors import DataError
+
+CLASSES = ("minus", "plus")
+_TRAIN, _TEST, _TEACHER = 0, 1, 2
+"""keys of the random streams, beside the seed"""
+_BLOCK = 1024
+
+Labeler = Callable[[Float[np.ndarray, "n dim"]], Int64[np.ndarray, " n"]]
+
+
+def two_gaussians(dim: int, distance: float, sd: float, n_train: int, n_test: int, seed: int) -> Dataset:
+    """x = 1/2 -+ distance/2 e_1 + sd z, z ~ N(0, I), clipped to the unit cube; classes in turn.
+
+    Along one axis the clipping costs nothing: the best classifier is the sign of x_1 - 1/2, which no clipping changes.
+    """
+
+    def split(key: int, n: int) -> Split:
+        labels = np.arange(n) % 2
+        points = 0.5 + sd * np.random.default_rng([seed, key]).standard_normal((n, dim))
+        points[:, 0] += distance * (labels - 0.5)
+        return _split(np.clip(points, 0, 1), labels)
+
+    return Dataset(split(_TRAIN, n_train), split(_TEST, n_test), CLASSES)
+
+
+def bayes_accuracy(distance: float, sd: float, eps: float = 0.0) -> float:
+    """Best accuracy on `two_gaussians` against shifts of norm eps (l_inf or l_2): Phi((distance/2 - eps)/sd)."""
+    return 0.5 * math.erfc((eps - distance / 2) / (sd * math.sqrt(2)))
+
+
+def sphere_teacher(dim: int, degree: int, n_train: int, n_test: int, seed: int) -> Dataset:
+    """Uniform points on the sphere of center 1/2 and radius 1/2 with the labels of `teacher`; classes in turn."""
+    label = teacher(dim, degree, seed)
+
+    def split(key: int, n: int) -> Split:
+        rng = np.random.default_rng([seed, key])
+        found = [np.empty((0, dim)), np.empty((0, dim))]
+        # Blocks of one size, so that a larger set begins with the smaller one.
+        while len(found[0]) < (n + 1) // 2 or len(found[1]) < n // 2:
+            points = _sphere(rng, dim)
+            labels = label(points)
+            found = [np.concatenate([own, points[labels == k]]) for k, own in enumerate(found)]
+        labels = np.arange(n) % 2
+        points = np.empty((n, dim))
+        for k, own in enumerate(found):
+            points[k::2] = own[: len(points[k::2])]
+        return _split(points, labels)
+
+    return Dataset(split(_TRAIN, n_train), split(_TEST, n_test), CLASSES)
+
+
+def teacher(dim: int, degree: int, seed: int) -> Labeler:
+    """The labels 1[P(w . (2x - 1)) > 0] of points x in the unit cube, w a random unit vector.
+
+    P is the Legendre polynomial of that degree in d = `dim` dimensions (Mueller 1966), on the sphere orthogonal to all
+    of lower degree: t, (d t^2 - 1)/(d - 1), ((d + 2) t^3 - 3 t)/(d - 1). DataError for d = 1, where it vanishes.
+    """
+    if dim == 1 and degree > 1:
+        raise DataError(f"a sphere teacher of degree {degree} needs dim of 2 or more: in one dimension it is zero")
+    direction = np.random.default_rng([seed, _TEACHER]).standard_normal(dim)
+    direction /= np.linalg.norm(direction)
+    legendre = {
+        1: lambda t: t,
+        2: lambda t: (dim * t**2 - 1) / (dim - 1),
+        3: lambda t: ((dim + 2) * t**3 - 3 * t) / (dim - 1),
+    }[degree]
+    return lambda points: (legendre((2 * points - 1) @ direction) > 0).astype(np.int64)
+
+
+def _sphere(rng: np.random.Generator, dim: int) -> Float[np.ndarray, "block dim"]:
+    points = rng.standard_normal((_BLOCK, dim))
+    return 0.5 + 0.5 * points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def _split(points: np.ndarray, labels: np.ndarray) -> Split:
+    return Split(points[:, None, None, :], labels, np.arange(len(labels)))
