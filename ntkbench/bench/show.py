@@ -1,0 +1,188 @@
+"""One table out of many records: which numbers, along which axes, in which form."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ntkbench.bench import render
+from ntkbench.bench.record import Record
+from ntkbench.bench.suggest import did_you_mean
+from ntkbench.bench.tables import Planned, aggregate, as_number, groups, label_key, numbers, runs
+from ntkbench.bench.vocabulary import METRICS, metric
+from ntkbench.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Literal["md", "csv", "latex", "json", "plain"]
+DEFAULT_DENOMINATOR = "target_correct"
+_REDUNDANT = ("source", "analysis", "target")
+"""axes that are left out where the others tell them"""
+_NO_AXES = frozenset(
+    ("run_id", "status", "revision", "value", "k", "n", "low", "high", "ci_method", "unit", "higher_is_better", "reason")
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Numbers and their runs, after the filters."""
+
+    numbers: "pd.DataFrame"
+    runs: "pd.DataFrame"
+
+    @property
+    def axes(self) -> list[str]:
+        columns = dict.fromkeys((*self.runs, *self.numbers))
+        return [name for name in columns if name not in _NO_AXES]
+
+    def labels(self, axis: str) -> list[str]:
+        frame = self.runs if axis in self.runs else self.numbers
+        return sorted({str(label) for label in frame[axis]}, key=label_key)
+
+
+def show(
+    records: Iterable[Record],
+    *,
+    metrics: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    rows: Sequence[str] = (),
+    column: str | None = None,
+    form: Format = "md",
+    planned: Sequence[Planned] | None = None,
+    digits: int = 2,
+) -> str:
+    """The table as text. Axes that vary and are not named become rows: only seeds are averaged.
+
+    `metrics`: by default transfer_rate, or all there are. `where`: `{"eps": "8/255", "width": "512"}`.
+    `planned`: the runs to expect; without it, the records are taken for all there should be.
+    """
+    records = list(records)
+    chosen = select(records, metrics, where or {}, (*rows, column), planned)
+    row_axes, column = layout(chosen, rows, column)
+    axes = [*row_axes, *([column] if column else [])]
+    summary = aggregate(chosen.numbers, chosen.runs, axes)
+    summary = summary.sort_values(axes, key=lambda labels: labels.map(label_key)) if axes else summary
+    if form in ("csv", "json"):
+        return _exact(summary, chosen, form)
+    return _pretty(summary, chosen, row_axes, column, form, digits)
+
+
+def select(
+    records: Sequence[Record],
+    metrics: Sequence[str],
+    where: Mapping[str, str],
+    axes: Sequence[str | None] = (),
+    planned: Sequence[Planned] | None = None,
+) -> Selection:
+    """The numbers asked for; a metric, an axis or a label that is not there is a UsageError with what is."""
+    of = runs(records, planned)
+    if not len(of):
+        raise UsageError("there are no runs to show; `ntkbench run SPEC` makes some")
+    everything = Selection(numbers(records, of), of)
+    for name in (*filter(None, axes), *where):
+        _known(name, everything)
+    if "denominator" in everything.numbers and "denominator" not in (*axes, *where):
+        where = {**where, "denominator": DEFAULT_DENOMINATOR}
+    chosen = _of_metrics(everything, metrics)
+    for name, label in where.items():
+        chosen = _filtered(chosen, name, label)
+    return chosen
+
+
+def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[list[str], str | None]:
+    """Axes of the rows, and the one of the columns: the given ones, then all others that vary."""
+    varying = [axis for axis in chosen.axes if axis != "seed" and len(chosen.labels(axis)) > 1]
+    if column is None:
+        column = next((axis for axis in ("metric", "eps") if axis in varying and axis not in rows), None)
+    named = list(dict.fromkeys((*rows, *([column] if column else []))))
+    others = [axis for axis in varying if axis not in named]
+    for axis in _REDUNDANT:
+        rest = [*named, *(other for other in others if other != axis)]
+        if axis in others and axis not in chosen.runs and _told(chosen.numbers, axis, rest):
+            others.remove(axis)
+    return [axis for axis in (*named, *others) if axis != column], column
+
+
+def _told(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
+    return all(part[axis].nunique() == 1 for part in groups(frame, by).values())
+
+
+def _known(name: str, chosen: Selection) -> None:
+    if name not in chosen.axes:
+        raise UsageError(f"no run has an axis {name!r}{did_you_mean(name, chosen.axes)}")
+
+
+def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
+    there = [name for name in METRICS if name in set(everything.numbers["metric"])]
+    for name in metrics:
+        if metric(name).name not in there and there:
+            raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
+    wanted = metrics or ([name for name in there if name == "transfer_rate"] or there)
+    return Selection(everything.numbers[everything.numbers["metric"].isin(wanted)], everything.runs)
+
+
+def _filtered(chosen: Selection, name: str, label: str) -> Selection:
+    """What carries the label, and the numbers that the axis says nothing about."""
+    labels = chosen.labels(name)
+    wanted = [each for each in labels if _same(each, str(label))]
+    if not wanted and any(labels):
+        raise UsageError(f"no run has {name} {label}; there are {', '.join(filter(None, labels))}")
+    wanted.append("")
+    of = chosen.runs[chosen.runs[name].astype(str).isin(wanted)] if name in chosen.runs else chosen.runs
+    kept = chosen.numbers[chosen.numbers[name].astype(str).isin(wanted)]
+    return Selection(kept, of)
+
+
+def _same(label: str, other: str) -> bool:
+    number = as_number(label)
+    return label == other or (number is not None and number == as_number(other))
+
+
+def _exact(summary: "pd.DataFrame", chosen: Selection, form: str) -> str:
+    """Full precision, one row a number, with its metric even where there is only one."""
+    if "metric" not in summary and len(chosen.numbers):
+        summary.insert(0, "metric", chosen.labels("metric")[0])
+    if form == "csv":
+        return summary.to_csv(index=False, lineterminator="\n")
+    lines = [{name: None if value != value else value for name, value in row.items()} for row in summary.to_dict("records")]
+    return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
+
+
+def _pretty(
+    summary: "pd.DataFrame", chosen: Selection, row_axes: Sequence[str], column: str | None, form: str, digits: int
+) -> str:
+    names = chosen.labels("metric")
+    columns = chosen.labels(column) if column else [", ".join(names) or "runs"]
+    cells: dict[tuple, dict[str, str]] = {}
+    for row in summary.to_dict("records"):
+        line = cells.setdefault(tuple(str(row[axis]) for axis in row_axes), {})
+        line[str(row[column]) if column else columns[0]] = _cell(row, digits)
+    escape = render.markdown if form == "md" else str
+    headers = [*row_axes, *(f"{column} {label}" if column and column != "metric" else label for label in columns)]
+    body = [[*map(escape, labels), *(line.get(each, "") for each in columns)] for labels, line in cells.items()]
+    text = render.table([escape(header) for header in headers], body, form)
+    return text + "\n\n" + "\n".join(_caption(chosen, names, len(summary) and summary["mean"].isna().any(), form)) + "\n"
+
+
+def _cell(row: Mapping, digits: int) -> str:
+    if row["mean"] != row["mean"] or row["mean"] is None:
+        return render.missing(int(row["n"]), int(row["expected"]))
+    sd = None if row["sd"] is None or row["sd"] != row["sd"] else row["sd"]
+    return render.mean_sd(row["mean"], sd, int(row["n"]), digits)
+
+
+def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, form: str) -> list[str]:
+    lines = []
+    for name in names:
+        word = metric(name)
+        better = "higher" if word.higher_is_better else "lower"
+        lines.append(f"{name} ({word.unit}, {better} is better): {word.meaning}")
+    if "denominator" in chosen.numbers and (only := [d for d in chosen.labels("denominator") if d]):
+        lines.append(f"denominator: {', '.join(only)}")
+    lines.append("mean ± standard deviation over seeds (number of seeds)")
+    if incomplete:
+        lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
+    if form == "latex":
+        return [f"% {line}" for line in lines]
+    return [f"{line}  " for line in lines] if form == "md" else lines

@@ -1,0 +1,135 @@
+"""Uncertainty: intervals over test points, over seeds, over both together; which entries can be told apart.
+
+SciPy is imported where it is used: commands that draw no interval start without it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+DRAWS = 10_000
+_BATCH = 2_000_000
+"""numbers in memory at once while resampling"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean of `n` seeds, their standard deviation (ddof 1) and the t interval; one seed has neither."""
+
+    mean: float
+    sd: float | None
+    n: int
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of a less mean of b, its interval, and the two-sided p value of no difference."""
+
+    mean: float
+    interval: tuple[float, float]
+    p: float
+
+
+def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a proportion k/n (Wilson 1927), without continuity correction."""
+    from scipy.special import ndtri
+
+    if not 0 <= k <= n or n == 0:
+        raise ValueError(f"{k} of {n} is no proportion")
+    z = float(ndtri((1 + level) / 2))
+    center = (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * sqrt(k * (n - k) / n + z * z / 4)
+    # At the ends the formula gives 0 and 1 exactly; its rounding does not.
+    return (0.0 if k == 0 else center - half, 1.0 if k == n else center + half)
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Summary:
+    """Mean ± t_{n-1} sd / sqrt(n)."""
+    from scipy.special import stdtrit
+
+    n = len(values)
+    if n == 0:
+        raise ValueError("no value to summarize")
+    mean = float(np.mean(values))
+    if n == 1:
+        return Summary(mean, None, 1, None)
+    sd = float(np.std(values, ddof=1))
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / sqrt(n)
+    return Summary(mean, sd, n, (mean - half, mean + half))
+
+
+def bootstrap_mean(
+    outcomes: np.ndarray, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean over seeds of each seed's mean over points.
+
+    `outcomes`: (seeds, points), NaN where a point does not count. Seeds and points are both drawn with
+    replacement, each by itself (Owen 2007, the pigeonhole bootstrap), because all seeds share the points.
+    """
+    means = np.concatenate([_means(outcomes, points, rng) for points, rng in _resampled(outcomes, draws, seed)])
+    low, high = np.nanpercentile(means, _tails(level))
+    return float(low), float(high)
+
+
+def paired_bootstrap(
+    a: np.ndarray, b: np.ndarray, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """The difference of two means on the SAME points: those are drawn together, the seeds of each apart."""
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"{a.shape[1]} and {b.shape[1]} points cannot be paired")
+    differences = np.concatenate(
+        [_means(a, points, rng) - _means(b, points, rng) for points, rng in _resampled(a, draws, seed)]
+    )
+    differences = differences[np.isfinite(differences)]
+    low, high = np.percentile(differences, _tails(level))
+    tail = min(np.sum(differences <= 0), np.sum(differences >= 0))
+    p = min(1.0, 2 * (float(tail) + 1) / (len(differences) + 1))
+    return Difference(_mean(a) - _mean(b), (float(low), float(high)), p)
+
+
+def rank_with_ties(scores: Sequence[float], separable: Callable[[int, int], bool]) -> tuple[int, ...]:
+    """Ranks from 1, higher scores first; who cannot be separated from the first of a group shares its rank.
+
+    `separable(i, j)`: whether entries i and j can be told apart. After a tie of two comes rank 3.
+    """
+    order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
+    ranks = [0] * len(scores)
+    for place, entry in enumerate(order):
+        if place == 0 or separable(leader, entry):
+            leader, rank = entry, place + 1
+        ranks[entry] = rank
+    return tuple(ranks)
+
+
+def _mean(outcomes: np.ndarray) -> float:
+    return float(np.nanmean(outcomes, axis=1).mean())
+
+
+def _tails(level: float) -> tuple[float, float]:
+    return 50 * (1 - level), 50 * (1 + level)
+
+
+def _resampled(outcomes: np.ndarray, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
+    """How often each point was drawn, (draws of a batch, points), and the generator for the seeds."""
+    points = outcomes.shape[1]
+    rng = np.random.default_rng(seed)
+    batch = max(1, _BATCH // points)
+    for start in range(0, draws, batch):
+        size = min(batch, draws - start)
+        yield rng.multinomial(points, np.full(points, 1 / points), size=size).astype(float), rng
+
+
+def _means(outcomes: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The statistic of each draw; NaN where a draw holds no point that counts."""
+    counted = ~np.isnan(outcomes)
+    if not counted.any(axis=1).all():
+        raise ValueError("a seed without a single point that counts has no mean")
+    seeds = len(outcomes)
+    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(points))
+    k = points @ np.where(counted, outcomes, 0.0).T
+    n = points @ counted.T.astype(float)
+    with np.errstate(invalid="ignore"):
+        return np.sum(np.where(weights > 0, weights * (k / n), 0.0), axis=1) / seeds

@@ -1,0 +1,147 @@
+"""Records -> tidy frames -> summaries over seeds. Never a mean over anything but seeds."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ntkbench.bench.record import Record
+from ntkbench.bench.statistics import t_interval
+from ntkbench.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN = ("run_id", "status", "spec", "seed")
+NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "low", "high", "ci_method", "unit", "higher_is_better")
+FIXED = frozenset((*RUN, *NUMBER, "reason"))
+
+
+class Planned(Protocol):
+    """A run that a plan asks for."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def coordinates(self) -> Mapping[str, str]: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def runs(records: Iterable[Record], planned: Sequence[Planned] | None = None) -> "pd.DataFrame":
+    """One row a run: id, status, spec, seed, and its coordinates as columns of strings.
+
+    With a plan its runs and their coordinates count, and status `missing` stands for a run without a record.
+    """
+    import pandas as pd
+
+    found = {record.run_id: record for record in records}
+    if planned is None:
+        rows = [
+            {"run_id": r.run_id, "status": r.status, "spec": r.spec.name, "seed": r.spec.seed, **_axes(r.spec.cell)}
+            for r in found.values()
+        ]
+    else:
+        rows = [
+            {"run_id": p.id, "status": found[p.id].status if p.id in found else "missing", "spec": "", "seed": p.seed}
+            | _axes(p.coordinates)
+            for p in planned
+        ]
+    axes = sorted({name for row in rows for name in row} - set(RUN))
+    return pd.DataFrame(rows, columns=[*RUN, *axes]).fillna(dict.fromkeys(axes, ""))
+
+
+def numbers(records: Iterable[Record], of: "pd.DataFrame") -> "pd.DataFrame":
+    """One row a number of the ok runs among `of` (see `runs`), whose columns come first, then `where` flattened."""
+    import pandas as pd
+
+    ok = set(of.loc[of["status"] == "ok", "run_id"])
+    rows, where = [], set()
+    for record in (record for record in records if record.run_id in ok):
+        for row in record.metrics:
+            about = {
+                f"where.{name}" if name in FIXED or name in of else name: str(value) for name, value in row.where.items()
+            }
+            where |= set(about)
+            low, high = row.ci95 or (None, None)
+            fixed = {name: getattr(row, name) for name in NUMBER if name not in ("low", "high")}
+            rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, "reason": row.reason, **about})
+    frame = pd.DataFrame(rows, columns=["run_id", *NUMBER, "reason", *sorted(where)])
+    return of.merge(frame.fillna(dict.fromkeys(where, "")), on="run_id")
+
+
+def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
+    """Mean, sd, n and t interval over the seeds of every cell of the axes; nothing for an incomplete cell."""
+    import pandas as pd
+
+    outer = [axis for axis in axes if axis in runs]
+    inner = [axis for axis in axes if axis not in runs]
+    values = {
+        key: group["value"].dropna().tolist() for key, group in groups(numbers, [*outer, *inner]).items()
+    }
+    measured = list(groups(numbers, inner)) if len(numbers) else [("",) * len(inner)]
+    rows = []
+    for cell, members in groups(runs, outer).items():
+        _only_seeds(members, dict(zip(outer, cell, strict=True)))
+        for what in measured:
+            here = values.get((*cell, *what))
+            if here is None and (members["status"] == "ok").any():
+                continue  # these runs are done and do not measure it
+            labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
+            rows.append(labels | _summary(here or [], len(members)))
+    return pd.DataFrame(rows, columns=[*outer, *inner, "mean", "sd", "n", "expected", "ci_low", "ci_high"])
+
+
+def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:
+    """Labels along the axes -> the rows that carry them."""
+    if not axes:
+        return {(): frame}
+    return {key if isinstance(key, tuple) else (key,): part for key, part in frame.groupby(list(axes), sort=False)}
+
+
+def label_key(label: object) -> tuple[int, float, str]:
+    """Sorts numbers by value (32 < 128, 2/255 < 1/10), then words."""
+    text = str(label)
+    number = as_number(text)
+    return (1, 0.0, text) if number is None else (0, number, text)
+
+
+def as_number(label: str) -> float | None:
+    """The value of a label that is a number or a fraction."""
+    if match := re.fullmatch(r"(\d{1,15})/0*([1-9]\d{0,14})", label):
+        return int(match[1]) / int(match[2])
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return None if number != number else number
+
+
+def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
+    """Columns for the coordinates, out of the way of the fixed ones."""
+    return {f"cell.{name}" if name in FIXED else name: label for name, label in coordinates.items()}
+
+
+def _summary(values: list[float], expected: int) -> dict[str, Any]:
+    if len(values) < expected:
+        return {"n": len(values), "expected": expected}
+    of_seeds = t_interval(values)
+    low, high = of_seeds.interval or (None, None)
+    return {
+        "mean": of_seeds.mean,
+        "sd": of_seeds.sd,
+        "n": of_seeds.n,
+        "expected": expected,
+        "ci_low": low,
+        "ci_high": high,
+    }
+
+
+def _only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> None:
+    twice = members.loc[members["seed"].duplicated(keep=False)].sort_values(["seed", "run_id"])
+    if len(twice):
+        place = ", ".join(f"{axis} {label}" for axis, label in cell.items()) or "this table"
+        first, second = twice["run_id"][:2]
+        raise UsageError(
+            f"{place}: runs {first} and {second} are different experiments with the same seed, and their mean "
+            "would mean nothing; add the axis that tells them apart, or name the spec whose runs to show"
+        )
