@@ -11,21 +11,34 @@ Where = Mapping[str, str | int | float | bool]
 
 @dataclass(frozen=True)
 class Scalar:
-    """One number. `k` of `n` test points where it is a proportion; `value` None needs a `reason`."""
+    """One number: `k` of `n` test points, or a mean over `n` with the standard deviation `sd` of one point.
+
+    `value` None needs a `reason`.
+    """
 
     metric: str
     value: float | None
     where: Where = field(default_factory=dict)
     k: int | None = None
     n: int | None = None
+    sd: float | None = None
     reason: str | None = None
 
     @classmethod
     def share(cls, metric: str, k: int, n: int, where: Where) -> "Scalar":
         """k/n; undefined when nothing was counted."""
         if n == 0:
-            return cls(metric, None, where, 0, 0, "no test point to count")
-        return cls(metric, k / n, where, k, n)
+            return cls(metric, None, where, k=0, n=0, reason="no test point to count")
+        return cls(metric, k / n, where, k=k, n=n)
+
+    @classmethod
+    def mean(cls, metric: str, values: np.ndarray, where: Where) -> "Scalar":
+        """Over the test points where it is defined."""
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            return cls(metric, None, where, n=0, reason="defined at no test point")
+        sd = float(np.std(values, ddof=1)) if values.size > 1 else None
+        return cls(metric, float(np.mean(values)), where, n=values.size, sd=sd)
 
 
 @dataclass(frozen=True)

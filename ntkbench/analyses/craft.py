@@ -1,0 +1,89 @@
+"""Adversarial examples of one attack on one source, with all that judging others by them needs of the source.
+
+Crafting knows no target, so that one crafting serves every network of a sweep.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ntkbench.analyses.measurement import Check
+from ntkbench.analyses.subject import Subject
+from ntkbench.ntk import attacks
+from ntkbench.ntk.balls import Ball
+
+
+@dataclass(frozen=True)
+class Threat:
+    """An attack by its id, with its source's name and its budgets as the spec writes them."""
+
+    id: str
+    source: str
+    eps: tuple[str, ...]
+    radii: tuple[float, ...]
+    attack: attacks.Attack
+    objective: attacks.Objective | None
+
+    @property
+    def ball(self) -> Ball:
+        return self.attack.ball
+
+
+@dataclass(frozen=True)
+class Crafted:
+    """Arrays alone, so that a store can keep them."""
+
+    images: Float[Array | np.ndarray, "e n ..."]
+    unmoved: Bool[np.ndarray, " n"]
+    """whether budget 0 left the image as it was"""
+    source_clean: Bool[np.ndarray, " n"]
+    source_robust: Bool[np.ndarray, "e n"]
+    gradient: Float[Array | np.ndarray, "n ..."]
+    """of the objective at clean images; zeros for an attack without one"""
+
+
+def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
+    """Attacks every test example with every budget, and with 0 beside them."""
+    X = source.X
+    eps = jnp.array((0.0, *threat.radii), X.dtype)
+    nothing, *images = attacks.perturb(
+        threat.attack, source.predictor, X, source.labels, eps, key=key, batch_size=source.batch_size
+    )
+    axes = tuple(range(1, X.ndim))
+    return Crafted(
+        images=jnp.stack(images),
+        unmoved=np.asarray(jnp.all(nothing == X, axis=axes)),
+        source_clean=source.correct(X),
+        source_robust=np.stack([source.correct(image) for image in images]),
+        gradient=jnp.zeros_like(X) if threat.objective is None else source.gradient(threat.objective),
+    )
+
+
+def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:
+    """The images in the target's precision, inside the threat set in that precision too."""
+    images = jnp.asarray(crafted.images, target.X.dtype)
+    radii = jnp.array(threat.radii, target.X.dtype)
+    project = jax.vmap(jax.vmap(threat.ball.project, (0, 0, None)), (0, None, 0))
+    return project(images, target.X, radii)
+
+
+def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X: Float[Array, "n ..."]) -> list[Check]:
+    """What the numbers of an attack rest on."""
+    norms = np.asarray(jax.vmap(jax.vmap(threat.ball.norm))(images - X[None]))
+    inside = bool(np.all(norms <= np.asarray(threat.radii, norms.dtype)[:, None]))
+    found = [
+        Check("eps0_equals_clean", bool(np.all(crafted.unmoved)), {"attack": threat.id}),
+        Check("ball_respected", inside, {"attack": threat.id, "largest": float(norms.max())}),
+        Check("box_respected", bool(jnp.all((images >= 0) & (images <= 1))), {"attack": threat.id}),
+    ]
+    if threat.objective is not None:
+        flat = np.asarray(crafted.gradient).reshape(len(X), -1)
+        zero, bad = int(np.sum(~flat.any(axis=1))), int(np.sum(~np.isfinite(flat).all(axis=1)))
+        found += [
+            Check("gradients_not_zero", zero == 0, {"attack": threat.id, "zero": zero, "n": len(X)}),
+            Check("gradients_finite", bad == 0, {"attack": threat.id, "not_finite": bad, "n": len(X)}),
+        ]
+    return found

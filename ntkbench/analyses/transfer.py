@@ -1,0 +1,114 @@
+"""Standard metric 1: how well examples made on a source fool a target.
+
+An example *succeeds* where the target is right on the clean image and wrong on the attacked one. The
+transfer rate divides the successes by the points on which the target was right (`target_correct`, the
+ranking one), by all points, or by those on which the attack fooled its own source; then only the successes
+among these count.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ntkbench.analyses.accuracy import place, share
+from ntkbench.analyses.craft import Crafted, Threat, checks, received
+from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.subject import Subject
+from ntkbench.ntk import metrics
+
+Attacked = tuple[Threat, Crafted]
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Of the target on one attack: per budget and test point."""
+
+    threat: Threat
+    robust: np.ndarray
+    checks: tuple[Check, ...]
+
+
+def transfer(
+    target: Subject, attack: Attacked, *, ceiling: Attacked | None = None, floor: Attacked | None = None
+) -> Measurement:
+    """Transfer of `attack` to the target, beside a white-box `ceiling` and a random `floor`."""
+    clean = target.correct(target.X)
+    judged = {role: _judge(target, a) for role, a in (("attack", attack), ("ceiling", ceiling), ("floor", floor)) if a}
+    scalars = [share("accuracy", clean, {"target": target.name})]
+    samples = {"clean": clean, "source_clean": attack[1].source_clean}
+    for role, verdict in judged.items():
+        for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
+            where = place(verdict.threat, target, eps)
+            scalars += [share("robust_accuracy", robust, where), _rate(clean, ~robust, clean, where, "target_correct")]
+            if role == "attack":
+                scalars += _other_denominators(clean, ~robust, attack[1], verdict.threat.eps.index(eps), where)
+            samples[f"{verdict.threat.id}@{eps}"] = robust
+    scalars += _normalized(target, clean, judged)
+    scalars += _alignment(target, *attack)
+    found = tuple(check for verdict in judged.values() for check in verdict.checks)
+    return Measurement(tuple(scalars), samples=samples, checks=found, warnings=_warnings(clean, judged))
+
+
+def _judge(target, attacked):
+    threat, crafted = attacked
+    images = received(threat, crafted, target)
+    robust = np.stack([target.correct(image) for image in images])
+    return _Verdict(threat, robust, tuple(checks(threat, crafted, images, target.X)))
+
+
+def _rate(clean, wrong, among, where, denominator):
+    k, n = int(np.sum(clean & wrong & among)), int(np.sum(among))
+    return Scalar.share("transfer_rate", k, n, {**where, "denominator": denominator})
+
+
+def _other_denominators(clean, wrong, crafted, budget, where):
+    fooled = crafted.source_clean & ~crafted.source_robust[budget]
+    return [
+        _rate(clean, wrong, np.ones_like(clean), where, "all"),
+        _rate(clean, wrong, fooled, where, "source_fooled"),
+    ]
+
+
+def _normalized(target, clean, judged):
+    """(TR(attack) - TR(floor)) / (TR(ceiling) - TR(floor)), over the points on which the target is right."""
+    if len(judged) < 3:
+        return []
+    attack, ceiling, floor = (~judged[role].robust[:, clean] for role in ("attack", "ceiling", "floor"))
+    threat = judged["attack"].threat
+    return [
+        _ratio(a * 1.0 - f, c * 1.0 - f, place(threat, target, eps))
+        for eps, a, c, f in zip(threat.eps, attack, ceiling, floor, strict=True)
+    ]
+
+
+def _ratio(above, below, where):
+    n, width = above.size, float(np.mean(below)) if below.size else 0.0
+    if width <= 0:
+        return Scalar("normalized_transfer", None, where, n=n, reason="the ceiling is not above the floor")
+    value = float(np.mean(above)) / width
+    influence = (above - value * below) / width  # first order: the ratio's change with each point
+    return Scalar("normalized_transfer", value, where, n=n, sd=float(np.std(influence, ddof=1)) if n > 1 else None)
+
+
+def _alignment(target, threat, crafted):
+    if threat.objective is None:
+        return []
+    one = np.asarray(crafted.gradient, np.float64)
+    two = np.asarray(target.gradient(threat.objective), np.float64)
+    where = {"target": target.name, "attack": threat.id, "source": threat.source}
+    return [
+        Scalar.mean("gradient_cosine", np.asarray(metrics.cosine(one, two)), where),
+        Scalar.mean("sign_agreement", np.asarray(metrics.sign_agreement(one, two)), where),
+    ]
+
+
+def _warnings(clean, judged):
+    if "ceiling" not in judged:
+        return ()
+    fooled = {role: np.sum(clean & ~verdict.robust, axis=1) for role, verdict in judged.items()}
+    return tuple(
+        f"{judged['attack'].threat.id} fools more than the white-box {judged['ceiling'].threat.id} at eps {eps} "
+        f"({a} of {clean.sum()} against {c}): the ceiling is too weak an attack"
+        for eps, a, c in zip(judged["attack"].threat.eps, fooled["attack"], fooled["ceiling"], strict=True)
+        if a > c
+    )

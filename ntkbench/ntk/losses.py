@@ -1,0 +1,49 @@
+"""Losses of one example: (outputs, integer label) -> a number.
+
+Two classes may have a single output f: the label is 1 where f > 0.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+Label = Int[Array, ""]
+Loss = Callable[[Float[Array, " c"], Label], Float[Array, ""]]
+
+
+def predict(outputs: Float[Array, " c"]) -> Label:
+    """The label that the outputs stand for."""
+    if outputs.size == 1:
+        return (outputs[0] > 0).astype(jnp.int32)
+    return jnp.argmax(outputs).astype(jnp.int32)
+
+
+def encode(label: Label, c: int, *, centered: bool = False, dtype=jnp.float32) -> Float[Array, " c"]:
+    """Targets of regression: -1/+1 for one output, else one-hot; minus 1/c when `centered`."""
+    if c == 1:
+        return (2 * label - 1).astype(dtype)[None]
+    return jax.nn.one_hot(label, c, dtype=dtype) - (1 / c if centered else 0.0)
+
+
+def squared(outputs: Float[Array, " c"], label: Label, *, centered: bool = False) -> Float[Array, ""]:
+    """(1/2) sum_k (f_k - y_k)^2."""
+    target = encode(label, outputs.size, centered=centered, dtype=outputs.dtype)
+    return optax.losses.l2_loss(outputs, target).sum()
+
+
+def cross_entropy(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
+    """-log softmax(f)_y; for one output the logistic loss log(1 + exp(-+f))."""
+    if outputs.size == 1:
+        return optax.losses.sigmoid_binary_cross_entropy(outputs[0], label.astype(outputs.dtype))
+    return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, label)
+
+
+def margin(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
+    """max_{k != y} f_k - f_y: positive where the prediction is wrong; for one output -+f."""
+    if outputs.size == 1:
+        return -outputs[0] * encode(label, 1, dtype=outputs.dtype)[0]
+    own = jax.nn.one_hot(label, outputs.size, dtype=bool)
+    return jnp.max(jnp.where(own, -jnp.inf, outputs)) - jnp.sum(jnp.where(own, outputs, 0))
