@@ -9,99 +9,33 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 `8/255`, `16/510` and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
 """
 
-import re
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ntkbench.bench.notation import (
+    BelowOne,
+    Budgets,
+    Bytes,
+    Classes,
+    Count,
+    Id,
+    Name,
+    Names,
+    NonNegative,
+    Positive,
+    Says,
+    Seconds,
+    Seed,
+    Seeds,
+    Step,
+    Texts,
+    Time,
 )
-from pydantic.functional_validators import AfterValidator
 
 SELF = "self"
 """How attacks and analyses refer to the network of the run itself."""
-
-
-# ---- notation ------------------------------------------------------------------------------------
-
-
-def _float(value: Any) -> Any:
-    return float(value) if isinstance(value, Fraction) else value
-
-
-def _time(value: Any) -> Any:
-    return float("inf") if value in ("inf", ".inf") else _float(value)
-
-
-def _fraction(value: Any) -> Any:
-    """Decimals are read as the decimals they show: 0.1 is one tenth."""
-    if isinstance(value, str) and re.fullmatch(r"\d+/0*[1-9]\d*", value):
-        return Fraction(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf"):
-        return Fraction(repr(value))
-    return value
-
-
-def _many(value: Any) -> Any:
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError("the same value stands here twice")
-    return tuple(sorted(values))
-
-
-def _quantity(units: dict[str, float], what: str) -> BeforeValidator:
-    """Numbers with an optional unit: `512MB`, `30m`."""
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, str):
-            return _float(value)
-        match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]*)\s*", value)
-        if not match or match[2].lower() not in units:
-            raise ValueError(f"not {what}; write a number with one of the units {', '.join(filter(None, units))}")
-        return float(match[1]) * units[match[2].lower()]
-
-    return BeforeValidator(read)
-
-
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Number = Annotated[float, BeforeValidator(_float), Field(allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Time = Annotated[
-    float,
-    BeforeValidator(_time),
-    PlainSerializer(lambda t: "inf" if t == float("inf") else t, when_used="json"),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "inf"}]}),
-    Field(gt=0),
-]
-Count = Annotated[int, Field(gt=0, le=10**9)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Exact = Annotated[
-    Fraction,
-    BeforeValidator(_fraction),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9]+/[0-9]+$"}]}),
-]
-Budget = Annotated[Exact, Field(ge=0)]
-Budgets = Annotated[tuple[Budget, ...], BeforeValidator(_many), AfterValidator(_ascending), Field(min_length=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
-_SIZES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-Bytes = Annotated[float, _quantity(_SIZES, "a size"), Field(gt=0), WithJsonSchema({"type": ["number", "string"]})]
-Seconds = Annotated[float, _quantity(_TIMES, "a duration"), Field(gt=0), WithJsonSchema({"type": ["number", "string"]})]
 
 
 class Section(BaseModel):
@@ -152,9 +86,10 @@ class Data(Section):
     dataset: Annotated[
         Annotated[NamedDataset | TwoGaussians | SphereTeacher, Field(discriminator="kind")],
         BeforeValidator(_named_or_synthetic),
+        Says("the name of a data set, or a mapping with the kind of a synthetic one", (".",)),
     ]
     """a name from `ntkbench list datasets`, or a synthetic set with its `kind`"""
-    classes: Annotated[tuple[str | int, ...], BeforeValidator(_tuple), Field(min_length=2)] | None = None
+    classes: Classes | None = None
     """names or numbers of the classes to keep, in the order of their labels; null keeps all"""
     n_train: Count
     """number of training examples"""
@@ -192,7 +127,7 @@ class SGD(Section):
     kind: Literal["sgd"]
     learning_rate: Positive | Literal["auto"] = "auto"
     """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
-    momentum: Annotated[NonNegative, Field(lt=1)] = 0.0
+    momentum: BelowOne = 0.0
     nesterov: bool = False
 
 
@@ -201,8 +136,8 @@ class Adam(Section):
 
     kind: Literal["adam"]
     learning_rate: Positive = 1e-3
-    b1: Annotated[NonNegative, Field(lt=1)] = 0.9
-    b2: Annotated[NonNegative, Field(lt=1)] = 0.999
+    b1: BelowOne = 0.9
+    b2: BelowOne = 0.999
     eps: Positive = 1e-8
 
 
@@ -215,7 +150,7 @@ class Untrained(Section):
 class Trained(Section):
     """Minimize the mean loss over the training set."""
 
-    mode: Literal["standard"]
+    mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
     """`linearized` is short for `standard` with `linearize_at: 0`"""
     loss: Literal["mse", "cross_entropy"] = "mse"
     """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
@@ -232,14 +167,13 @@ class Trained(Section):
 def _expand_linearized(value: Any) -> Any:
     if isinstance(value, dict) and value.get("mode") == "linearized":
         if value.get("linearize_at", 0) != 0:
-            raise ValueError("mode linearized means linearize_at 0; write mode: standard with the epoch instead")
+            message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
+            raise PydanticCustomError("mode", "{message}", {"message": message, "at": ("linearize_at",)})
         return {**value, "mode": "standard", "linearize_at": 0}
     return value
 
 
-Training = Annotated[
-    Annotated[Untrained | Trained, Field(discriminator="mode")], BeforeValidator(_expand_linearized)
-]
+Training = Annotated[Annotated[Untrained | Trained, Field(discriminator="mode")], BeforeValidator(_expand_linearized)]
 
 
 class InfiniteKernel(Section):
@@ -300,7 +234,7 @@ class PGD(GradientAttack):
 
     kind: Literal["pgd"]
     steps: Annotated[int, Field(gt=0, le=100_000)] = 10
-    step_size: Annotated[Exact, Field(gt=0)] | None = None
+    step_size: Step | None = None
     """in pixel units; null: 2.5 eps / steps"""
     start: Literal["zero", "uniform"] = "zero"
     seed: Seed = 0
@@ -358,9 +292,9 @@ class Cell(Section):
     width: Count | None = None
     """of the hidden layers; null when the cell has no finite network"""
     training: Training = Untrained(mode="none")
-    kernels: dict[Name, Kernel] = {}
-    attacks: dict[Name, AnyAttack] = {}
-    analyses: Annotated[dict[Name, Analysis], Field(min_length=1)]
+    kernels: dict[Id, Kernel] = {}
+    attacks: dict[Id, AnyAttack] = {}
+    analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
     numerics: Numerics = Numerics()
 
 
@@ -386,25 +320,19 @@ class Header(Section):
     name: Name
     title: str = ""
     about: str = ""
-    references: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()
-    tags: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = ()
+    references: Texts = ()
+    tags: Texts = ()
     track: Annotated[str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$")] | None = None
     """the leaderboard that entries from this spec are meant for"""
     extends: Names = ()
     """files this one builds on, relative to it; later ones win, this file wins over all"""
     matrix: dict[str, Any] = {}
     """axes: a path with its list of values, or a name whose labels each set several paths; exclude: cells to leave out"""
-    seeds: Annotated[int, Field(gt=0, le=10_000)] | Annotated[tuple[Seed, ...], BeforeValidator(_tuple), Field(min_length=1)] = 1
+    seeds: Annotated[int, Field(gt=0, le=10_000)] | Seeds = 1
     """how many, or which"""
     run: RunOptions = RunOptions()
     smoke: dict[str, Any] = {}
     """overrides that `--smoke` applies: the same experiment, small enough to try"""
-
-    @model_validator(mode="after")
-    def _distinct_seeds(self) -> "Header":
-        if isinstance(self.seeds, tuple) and len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: the same seed stands here twice")
-        return self
 
     @property
     def seed_values(self) -> tuple[int, ...]:

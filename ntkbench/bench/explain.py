@@ -1,0 +1,185 @@
+"""What pydantic found wrong, in plain English, at its place."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from pydantic import ValidationError
+
+from ntkbench.bench import schema
+from ntkbench.bench.document import Node, Path, dotted, text
+from ntkbench.bench.schema import Schema
+from ntkbench.bench.suggest import did_you_mean, nearest
+from ntkbench.errors import Problem
+
+_OUR_OWN = ("repeated", "quantity", "mode")
+_NO_VALUE = ("union_tag_invalid", "union_tag_not_found", "literal_error")
+
+
+def problems(error: ValidationError, root: Node) -> Iterator[Problem]:
+    """One for each place."""
+    found: dict[Path, list[Mapping[str, Any]]] = {}
+    for detail in error.errors(include_url=False):
+        found.setdefault(_path(detail, root), []).append(detail)
+    for path, details in found.items():
+        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in found)
+        if not (deeper and root.at(path).items):
+            yield _problem(path, details[0], root)
+
+
+def unknown(path: Path, root: Node) -> Problem:
+    """A key that nothing knows."""
+    name, parent = str(path[-1]), root.at(path[:-1])
+    holder = schema.at(path[:-1], root) or {}
+    known = schema.fields(schema.chosen(holder, parent))
+    return root.at(path).key.problem(
+        path, "unknown field" + (_of_another(name, holder, known) or did_you_mean(name, known))
+    )
+
+
+def missing(path: Path, root: Node) -> Problem:
+    """A field without which there is no meaning; it points at the mapping that lacks it."""
+    field = schema.at(path, root) or {}
+    holder = schema.at(path[:-1], root) or {}
+    about = field.get("description") or expected(field)
+    if path[-1] == schema.tag(holder):
+        about = "one of " + ", ".join(schema.tags(holder))
+    return root.at(path[:-1]).key.problem(path, f"missing: {' '.join(about.split())}")
+
+
+def expected(field: Schema) -> str:
+    """`a whole number above 0, or null`"""
+    if "$comment" in field:
+        return field["$comment"]
+    if "$ref" not in field and not (field.get("anyOf") or field.get("oneOf")):
+        return _simple(field)
+    if name := schema.tag(field):
+        if not any(branch.get("type") == "null" for branch in schema.branches(field)):
+            return f"a mapping with {name}: {', '.join(schema.tags(field))}"
+    members = field.get("anyOf") or field.get("oneOf") or tuple(schema.branches(field))
+    return ", or ".join(dict.fromkeys(expected(member) for member in members))
+
+
+def _simple(field: Schema) -> str:
+    if words := schema.words(field):
+        return ", ".join(map(str, words)) if len(words) == 1 else "one of " + ", ".join(map(str, words))
+    kind = field.get("type")
+    if kind == "integer":
+        return "a whole number" + _range(field)
+    if kind == "array":
+        few = f" of {field['minItems']} or more" if field.get("minItems", 0) > 1 else ""
+        return f"a list{few} ({expected(field['items'])} each)"
+    names = {"null": "null", "string": "text", "boolean": "true or false", "number": "a number", "object": "a mapping"}
+    return names.get(str(kind), "something else")
+
+
+def _range(field: Schema) -> str:
+    low = field.get("minimum", field.get("exclusiveMinimum", -1) + 1)
+    return f" from {low} to {field['maximum']}" if "maximum" in field else f", {low} or more"
+
+
+def found(node: Node) -> str:
+    """How a message calls a value."""
+    value = node.value
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, tuple):
+        return "a list"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    shown = text(node) if not isinstance(value, float) else repr(value)
+    return shown if len(shown) <= 40 else f"a number of {len(shown)} digits"
+
+
+def _path(detail: Mapping[str, Any], root: Node) -> Path:
+    """Where in the document: pydantic's own path without the names of the alternatives it tried."""
+    path: Path = ()
+    node: Node | None = root
+    steps = (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
+    for number, key in enumerate(steps):
+        below = node.child(key) if node is not None else None
+        last = number == len(steps) - 1
+        if below is not None or (last and detail["type"] == "missing"):
+            path, node = (*path, key), below
+    if detail["type"].startswith("union_tag"):
+        path = (*path, str(detail["ctx"]["discriminator"]).strip("'"))
+    return path
+
+
+def _problem(path: Path, detail: Mapping[str, Any], root: Node) -> Problem:
+    node, field = root.at(path), schema.at(path, root) or {}
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return unknown(path, root)
+    if kind in ("missing", "union_tag_not_found"):
+        return missing(path, root)
+    if detail["loc"] and detail["loc"][-1] == "[key]":
+        return node.key.problem(
+            path, "not a good id; it is made of letters, digits, '_' and '-', and starts with a letter or a digit"
+        )
+    if kind in _OUR_OWN:
+        return node.place.problem(path, detail["msg"])
+    if kind == "too_short" and not node.entries and not node.items:
+        return node.place.problem(path, "empty; " + _needs_one(path, field))
+    if kind in _NO_VALUE and isinstance(node.value, str):
+        return node.place.problem(path, _no_such_word(path, node.value, root))
+    wanted = expected(field)
+    return node.place.problem(path, f"expected {wanted}, found {found(node)}{_hint(node.value, wanted)}")
+
+
+def _needs_one(path: Path, field: Schema) -> str:
+    return (
+        f"expected {expected(field)}"
+        if field.get("type") != "object"
+        else f"a spec needs one of the {dotted(path)} at least"
+    )
+
+
+def _no_such_word(path: Path, word: str, root: Node) -> str:
+    holder, parent = schema.at(path[:-1], root) or {}, root.at(path[:-1])
+    if path[-1] == schema.tag(holder):
+        known = schema.tags(holder)
+        near = nearest(word, known)
+        listed = ", ".join(known)
+        return f"unknown {path[-1]} {word!r}" + (f"; did you mean {near}? ({listed})" if near else f"; known: {listed}")
+    field = schema.at(path, root) or {}
+    words = [str(w) for branch in schema.branches(field) for w in schema.words(branch)]
+    near = nearest(word, words) if parent else None
+    return f"expected {expected(field)}, found {word!r}" + (
+        f"; did you mean {near}?" if near else _hint(word, expected(field))
+    )
+
+
+def _of_another(name: str, holder: Schema, known: Mapping[str, Schema]) -> str | None:
+    """A field of another kind than the one that is written."""
+    if name in known:
+        return None
+    tag = schema.tag(holder)
+    owners = [
+        str(schema.words(branch["properties"][tag])[0])
+        for branch in schema.branches(holder)
+        if tag and name in branch.get("properties", {}) and tag in branch["properties"]
+    ]
+    return f" here; it belongs to {tag}: {' or '.join(owners)}" if owners else None
+
+
+def _hint(value: object, wanted: str) -> str:
+    """What to write instead, where that is easy to tell."""
+    if isinstance(value, str):
+        if re.fullmatch(r"\d+ */ *\d+", value) and "number" in wanted:
+            return f"; write {value.replace(' ', '')} without spaces"
+        if match := re.fullmatch(r"(\d+(?:\.\d+)?) *%", value):
+            return f"; write a fraction of 1: {Fraction(match[1]) / 100}"
+        if value.lower() in ("yes", "on", "no", "off") and "true" in wanted:
+            return f"; write {'true' if value.lower() in ('yes', 'on') else 'false'}"
+        if re.fullmatch(r"[-+]?\d[\d_]*(\.\d+)?", value) and "number" in wanted:
+            return f"; write {value.replace('_', '')} plainly"
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and "whole number" in wanted:
+        return f"; write {int(value)}"
+    if value is not None and not isinstance(value, (str, dict, tuple)) and "text" in wanted:
+        return "; put it in quotes"
+    return ""

@@ -1,0 +1,89 @@
+"""What makes two runs the same: a hash of the resolved cell and the seed.
+
+Anything that can change a number is in it, anything else is not. Notation, order, spelled-out defaults and names
+leave no trace. A field that a later version adds declares the value that means "as before",
+`Field(json_schema_extra={"as_before": value})`, and is left out at that value.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from pydantic import BaseModel
+
+from ntkbench.bench.spec import Cell, InfiniteKernel, NamedDataset
+from ntkbench.data.catalog import CATALOG, class_numbers
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_CHARACTERS = 12
+_ABSENT = object()
+
+
+def canonical(value: Any) -> Any:
+    """A model or any value as JSON: fractions are "p/q", infinity is "inf", fields as before are left out."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        kept = {
+            name: canonical(getattr(value, name)) for name, info in fields.items() if not _as_before(value, name, info)
+        }
+        return dict(sorted(kept.items()))
+    if isinstance(value, Mapping):
+        return {str(key): canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, (tuple, list)):
+        return [canonical(item) for item in value]
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, float):
+        return str(value) if value in (float("inf"), -float("inf")) else value + 0.0
+    return value
+
+
+def _as_before(model: BaseModel, name: str, info: Any) -> bool:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    before = extra.get("as_before", _ABSENT)
+    return before is not _ABSENT and canonical(getattr(model, name)) == canonical(before)
+
+
+def digest(prefix: str, value: Any) -> str:
+    """The prefix and 60 bits of the SHA-256 of the canonical JSON, as 12 characters without i, l, o, u."""
+    content = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    bits = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8]) >> 4
+    return prefix + "".join(_ALPHABET[bits >> (5 * i) & 31] for i in reversed(range(_CHARACTERS)))
+
+
+def normalized(cell: Cell) -> Cell:
+    """The cell with what goes without saying said: classes are label numbers, kernels name their architecture."""
+    return cell.model_copy(
+        update={
+            "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
+            "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
+        }
+    )
+
+
+def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
+    dataset = cell.data.dataset
+    if not isinstance(dataset, NamedDataset) or dataset.name not in CATALOG:
+        return cell.data.classes
+    return class_numbers(CATALOG[dataset.name], cell.data.classes)
+
+
+def _explicit(cell: Cell, kernel: Any) -> Any:
+    if not isinstance(kernel, InfiniteKernel):
+        return kernel
+    architecture = kernel.architecture or cell.architecture
+    standard = architecture.parameterization == "standard"
+    width = (kernel.width or cell.width) if standard else None
+    return kernel.model_copy(update={"architecture": architecture, "width": width})
+
+
+def run_id(cell: Cell, seed: int) -> str:
+    """The same for every way of writing the same experiment."""
+    return digest("r", {"cell": normalized(cell), "seed": seed})
+
+
+def resolved(cell: Cell) -> dict[str, Any]:
+    """What a record stores: plain JSON with all defaults filled in, which `Cell.model_validate` reads back."""
+    return cell.model_dump(mode="json")

@@ -1,0 +1,175 @@
+"""The matrix of a spec: axes, their labels, and the cells of their product."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from ntkbench.bench import schema
+from ntkbench.bench.document import Node, Path, text
+from ntkbench.bench.explain import found
+from ntkbench.bench.merge import merge, overlay
+from ntkbench.bench.spec import NOT_IN_THE_CELL
+from ntkbench.bench.suggest import did_you_mean, nearest
+from ntkbench.errors import Problem
+
+MAX_RUNS = 10_000
+EXCLUDE = "exclude"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A dimension of the matrix: each label sets some paths."""
+
+    name: str
+    node: Node
+    labels: Mapping[str, Sequence[tuple[str, Node]]]
+
+    @property
+    def leaves(self) -> Mapping[str, Node]:
+        """Every path that some label sets, mappings opened, and where it does."""
+        settings = [setting for several in self.labels.values() for setting in several]
+        return {leaf: node for path, value in settings for leaf, node in _leaves(path, value)}
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """One cell of the product, and the document that it resolves to."""
+
+    labels: Mapping[str, str]
+    root: Node
+
+
+class Matrix:
+    """Reads the axes of a document; `problems` is what is wrong with them, `cells` what they span."""
+
+    def __init__(self, root: Node):
+        self.problems: list[Problem] = []
+        self.base = root.with_entries({k: v for k, v in root.entries.items() if k not in NOT_IN_THE_CELL})
+        self._root = root
+        self._node = root.child("matrix")
+        self._paths = schema.paths(root)
+        self.axes = self._axes()
+        self.excluded = self._excluded()
+
+    def _report(self, node: Node, name: Path, message: str, key: bool = False) -> None:
+        self.problems.append((node.key if key else node.place).problem(("matrix", *name), message))
+
+    def _axes(self) -> tuple[Axis, ...]:
+        if self._node is None:
+            return ()
+        axes = [self._axis(name, node) for name, node in self._node.entries.items() if name != EXCLUDE]
+        for one, other in combinations(axes, 2):
+            for path, node in other.leaves.items():
+                if any(overlaps(known, path) for known in one.leaves):
+                    self._report(node, (other.name,), f"{path} is set by the axis {one.name} too", key=True)
+        return tuple(axes)
+
+    def _axis(self, name: str, node: Node) -> Axis:
+        if isinstance(node.value, tuple):
+            return Axis(name, node, self._listed(name, node))
+        if isinstance(node.value, Mapping):
+            return Axis(name, node, self._named(name, node))
+        self._report(node, (name,), f"expected a list of values, or a mapping of labels, found {found(node)}")
+        return Axis(name, node, {})
+
+    def _listed(self, name: str, node: Node) -> Mapping[str, Sequence[tuple[str, Node]]]:
+        labels: dict[str, list[tuple[str, Node]]] = {}
+        if not node.items:
+            self._report(node, (name,), "an axis without values; delete it, or list some")
+        known = self._known(name, node, (name,), node.items)
+        for position, item in enumerate(node.items):
+            label = text(item)
+            if label in labels:
+                self._report(item, (name, position), f"{label} stands here twice")
+            labels[label] = [(name, Node(item.value, item.place, item.place))] if known else []
+        return labels
+
+    def _named(self, name: str, node: Node) -> Mapping[str, Sequence[tuple[str, Node]]]:
+        labels: dict[str, list[tuple[str, Node]]] = {}
+        if not node.entries:
+            self._report(node, (name,), "an axis without labels; delete it, or name some")
+        for label, settings in node.entries.items():
+            where = (name, label)
+            if not isinstance(settings.value, Mapping):
+                message = f"expected what the label sets, such as {{training.linearize_at: 0}}, found {found(settings)}"
+                self._report(settings, where, message)
+            labels[label] = [
+                (path, value)
+                for path, value in settings.entries.items()
+                if self._known(path, value, (*where, path), (value,))
+            ]
+        return labels
+
+    def _known(self, path: str, node: Node, where: Path, values: Sequence[Node]) -> bool:
+        """Whether the cell can hold something at `path`; a new id needs a whole mapping."""
+        section = path.partition(".")[0]
+        if section not in NOT_IN_THE_CELL and all(schema.holds(path, value, self._paths) for value in values):
+            return True
+        if section in NOT_IN_THE_CELL:
+            message = "not part of a cell; an axis varies what is computed, this is set once for all runs"
+        else:
+            message = no_such_path(path, {p for p in self._paths if p.partition(".")[0] not in NOT_IN_THE_CELL})
+        self._report(node, where, message, key=True)
+        return False
+
+    def _excluded(self) -> tuple[Mapping[str, str], ...]:
+        node = self._node.child(EXCLUDE) if self._node else None
+        if node is None:
+            return ()
+        if not isinstance(node.value, tuple):
+            message = f"expected a list such as [{{width: 2048, regime: standard}}], found {found(node)}"
+            self._report(node, (EXCLUDE,), message)
+        return tuple(self._corner(position, item) for position, item in enumerate(node.items))
+
+    def _corner(self, position: int, item: Node) -> Mapping[str, str]:
+        axes = {axis.name: axis for axis in self.axes}
+        if not item.entries:
+            message = "expected labels of some axes, such as {width: 2048}, found "
+            self._report(item, (EXCLUDE, position), message + (found(item) if item.value else "nothing"))
+        for name, label in item.entries.items():
+            where = (EXCLUDE, position, name)
+            if name not in axes:
+                self._report(label, where, "no such axis" + did_you_mean(name, axes), key=True)
+            elif text(label) not in axes[name].labels:
+                message = f"the axis {name} has no label {text(label)}"
+                self._report(label, where, message + did_you_mean(text(label), axes[name].labels))
+        return {name: text(label) for name, label in item.entries.items()}
+
+    def too_large(self, seeds: int) -> Problem | None:
+        size = math.prod(len(axis.labels) for axis in self.axes) * seeds
+        if size <= MAX_RUNS:
+            return None
+        place = (self._node or self._root).key
+        axes = " x ".join(f"{len(axis.labels)} {axis.name}" for axis in self.axes)
+        message = f"{size} runs ({axes}{' x ' if axes else ''}{seeds} seeds), more than {MAX_RUNS}; split the spec"
+        return place.problem("matrix" if self._node else "seeds", message)
+
+    def cells(self) -> Iterator[Coordinates]:
+        """In the order of the axes, the last one fastest."""
+        axes = [axis for axis in self.axes if axis.labels]
+        for corner in product(*(axis.labels.items() for axis in axes)):
+            labels = {axis.name: label for axis, (label, _) in zip(axes, corner, strict=True)}
+            if any(part and part.items() <= labels.items() for part in self.excluded):
+                continue
+            settings = [setting for _, several in corner for setting in several]
+            yield Coordinates(labels, merge(self.base, overlay(settings, self.base.place)) if settings else self.base)
+
+
+def _leaves(path: str, node: Node) -> Iterator[tuple[str, Node]]:
+    if not node.entries:
+        yield path, node
+    for key, below in node.entries.items():
+        yield from _leaves(f"{path}.{key}", below)
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Whether two paths are the same or one holds the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def no_such_path(path: str, known: Collection[str]) -> str:
+    """The end of a path is what people remember: `linearize_at` for `training.linearize_at`."""
+    same_end = sorted(name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2])
+    near = nearest(path, same_end) or nearest(path, known) or (same_end[0] if same_end else None)
+    return "no such path" + (f"; did you mean {near}?" if near else "; a path names a field, such as training.epochs")

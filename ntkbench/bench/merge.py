@@ -1,0 +1,128 @@
+"""One document out of several: what a spec extends, what overrides it."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ntkbench.bench import parse
+from ntkbench.bench.document import Node, Place, mapping
+from ntkbench.errors import Problem, SpecError
+
+_REPLACED_BY_SMOKE = ("matrix", "seeds")
+
+
+def merge(below: Node, above: Node) -> Node:
+    """Deep merge; `above` wins. A mapping of another kind replaces the one below whole, and so does all but a mapping."""
+    if not (isinstance(below.value, Mapping) and isinstance(above.value, Mapping)) or _another_kind(below, above):
+        return above
+    entries = dict(below.value)
+    for key, node in above.value.items():
+        entries[key] = merge(entries[key], node) if key in entries else node
+    return Node(entries, above.place, above.key)
+
+
+def _another_kind(below: Node, above: Node) -> bool:
+    """`mode: none` and the other modes have no field in common; the other modes have all."""
+    kinds = [node.child("kind") for node in (below, above)]
+    modes = [node.child("mode") for node in (below, above)]
+    if all(kinds):
+        return kinds[0].value != kinds[1].value  # pyright: ignore[reportOptionalMemberAccess]
+    if all(modes):
+        return [mode.value for mode in modes if mode].count("none") == 1
+    return False
+
+
+def nested(path: str, node: Node) -> Node:
+    """`a.b` and a value -> {a: {b: value}}, all of it standing where the value's key stands."""
+    for step in reversed(path.split(".")):
+        node = mapping({step: Node(node.value, node.place, node.key)}, node.key)
+    return node
+
+
+def overlay(settings: Iterable[tuple[str, Node]], place: Place) -> Node:
+    """All settings as one mapping to merge at once, so that their order does not matter."""
+    together = mapping({}, place)
+    for path, node in settings:
+        together = merge(together, nested(path, node))
+    return together
+
+
+def load(file: str) -> Node:
+    """The file merged over everything it extends."""
+    problems: list[Problem] = []
+    root = _extended(parse.read(file), (file,), problems)
+    if problems:
+        raise SpecError(problems)
+    return root
+
+
+def _extended(root: Node, chain: tuple[str, ...], problems: list[Problem]) -> Node:
+    named = root.child("extends")
+    result = root.with_entries({key: node for key, node in root.entries.items() if key != "extends"})
+    if named is None:
+        return result
+    bases = [base for reference in _references(named, problems) if (base := _base(reference, chain, problems))]
+    merged = bases[0] if bases else result
+    for layer in [*bases[1:], result]:
+        merged = merge(merged, layer)
+    return Node(merged.value, root.place, root.key)
+
+
+def _references(named: Node, problems: list[Problem]) -> Sequence[Node]:
+    references = named.items if isinstance(named.value, tuple) else (named,)
+    for node in references:
+        if not isinstance(node.value, str):
+            problems.append(node.place.problem("extends", "expected the name of a file, or a list of names"))
+    return [node for node in references if isinstance(node.value, str)]
+
+
+def _base(reference: Node, chain: tuple[str, ...], problems: list[Problem]) -> Node | None:
+    file = os.path.join(os.path.dirname(chain[-1]), str(reference.value))
+    visited = [os.path.realpath(name) for name in chain]
+    if os.path.realpath(file) in visited:
+        circle = " -> ".join([*chain[visited.index(os.path.realpath(file)) :], file])
+        problems.append(reference.place.problem("extends", f"a circle: {circle}"))
+        return None
+    try:
+        if not os.path.isfile(file):
+            kind = "a folder" if os.path.isdir(file) else "not there"
+            problems.append(
+                reference.place.problem("extends", f"{file} is {kind}; paths are relative to the file that names them")
+            )
+            return None
+        return _extended(parse.read(file), (*chain, file), problems)
+    except SpecError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def smoked(root: Node) -> Node:
+    """The document with its `smoke` section applied; `matrix` and `seeds` in it replace, all else merges."""
+    smoke = root.child("smoke")
+    if smoke is None:
+        return root
+    replaced = {key for key in _REPLACED_BY_SMOKE if key in smoke.entries}
+    kept = {key: node for key, node in root.entries.items() if key not in replaced | {"smoke"}}
+    merged = merge(root.with_entries(kept), smoke)
+    return Node(merged.value, root.place, root.key)
+
+
+def overrides(assignments: Sequence[str]) -> list[tuple[str, Node]]:
+    """`path=value` -> path and value; the nth of them is line n of the file `--set`."""
+    problems, settings = [], []
+    for line, assignment in enumerate(assignments, 1):
+        path, equals, value = assignment.partition("=")
+        place = Place("--set", line, 1)
+        if not (equals and value.strip() and re.fullmatch(r"[\w-]+(\.[\w-]+)*", path)):
+            problems.append(
+                place.problem("", f"{assignment!r} is not path=value, such as data.n_train=100 or width=null")
+            )
+            continue
+        try:
+            node = parse.parse_value(value, "--set", line, len(path) + 2)
+            settings.append((path, Node(node.value, node.place, place)))
+        except SpecError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SpecError(problems)
+    return settings

@@ -1,0 +1,182 @@
+"""How values are written: fractions, infinities, sizes, durations, one or several.
+
+Each type says in English what it expects, as the `$comment` of its JSON Schema: that text stands in the messages
+(`expected a number above 0, found ...`) and what an editor may type stands beside it.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer
+from pydantic_core import CoreSchema, PydanticCustomError
+
+FRACTION = "^[0-9]+/[0-9]+$"
+
+
+@dataclass(frozen=True)
+class Says:
+    """What a type expects, in English; `also`: other notations than the values it has in the end."""
+
+    expected: str
+    also: tuple[str, ...] = ()
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        others = [{"type": "string", "pattern": pattern} for pattern in self.also]
+        return (
+            {"anyOf": [schema, *others], "$comment": self.expected} if others else {**schema, "$comment": self.expected}
+        )
+
+
+@dataclass(frozen=True)
+class OneOrSeveral:
+    """A list of one may be written without its brackets."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        return {"anyOf": [schema["items"], schema]}
+
+
+def _float(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**300:
+        return math.inf
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def _time(value: Any) -> Any:
+    return math.inf if value in ("inf", ".inf") else _float(value)
+
+
+def _fraction(value: Any) -> Any:
+    """Decimals are read as the decimals they show: 0.1 is one tenth."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,40}(/0*[1-9]\d{0,40})?", value, re.ASCII):
+        return Fraction(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf:
+        return Fraction(repr(value))
+    return value
+
+
+def _many(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def repeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, unless one of them stands there twice."""
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise PydanticCustomError("repeated", "{value} stands here twice", {"value": str(value), "at": (i,)})
+    return values
+
+
+def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+    return tuple(sorted(repeated(values)))
+
+
+def _quantity(units: dict[str, float], what: str) -> BeforeValidator:
+    """Numbers with an optional unit: `512MB`, `30m`."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return _float(value)
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value)
+        if not match or match[2].lower() not in units:
+            known = ", ".join(filter(None, units))
+            raise PydanticCustomError(
+                "quantity", "{message}", {"message": f"not {what}; write a number and one of {known}"}
+            )
+        return float(match[1]) * units[match[2].lower()]
+
+    return BeforeValidator(read)
+
+
+_SIZES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNIT = "^[0-9.]+ ?[A-Za-z]*$"
+
+# Constraints stand before the validators that read the notation: they hold for the value in the end.
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+    Says("a name of letters, digits, '.', '_' and '-' that starts with a letter or a digit"),
+]
+Id = Annotated[
+    str,
+    Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"),
+    Says("an id of letters, digits, '_' and '-' that starts with a letter or a digit"),
+]
+Positive = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_float), Says("a number above 0", (FRACTION,))
+]
+NonNegative = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_float), Says("a number, 0 or more", (FRACTION,))
+]
+BelowOne = Annotated[
+    float,
+    Field(ge=0, lt=1, allow_inf_nan=False),
+    BeforeValidator(_float),
+    Says("a number from 0 to below 1", (FRACTION,)),
+]
+Time = Annotated[
+    float,
+    Field(gt=0),
+    BeforeValidator(_time),
+    PlainSerializer(lambda t: "inf" if t == math.inf else t, return_type=float | str, when_used="json"),
+    Says("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
+]
+Count = Annotated[int, Field(gt=0, le=10**9), Says("a whole number from 1 to 1000000000")]
+Seed = Annotated[int, Field(ge=0, lt=2**31), Says("a whole number from 0 to 2147483647")]
+_EXACT = PlainSerializer(str, return_type=str)
+
+
+@dataclass(frozen=True)
+class _Decimal:
+    """JSON Schema has no fractions: a number stands for the value."""
+
+    bound: str
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "number", self.bound: 0}
+
+
+Budget = Annotated[
+    Fraction,
+    Field(ge=0),
+    BeforeValidator(_fraction),
+    _EXACT,
+    _Decimal("minimum"),
+    Says("a number, 0 or more, or a fraction such as 8/255", (FRACTION,)),
+]
+Step = Annotated[
+    Fraction,
+    Field(gt=0),
+    BeforeValidator(_fraction),
+    _EXACT,
+    _Decimal("exclusiveMinimum"),
+    Says("a number above 0 or a fraction such as 2/255", (FRACTION,)),
+]
+Budgets = Annotated[
+    tuple[Budget, ...], Field(min_length=1), BeforeValidator(_many), AfterValidator(_ascending), OneOrSeveral()
+]
+Names = Annotated[tuple[str, ...], AfterValidator(repeated), BeforeValidator(_many), OneOrSeveral()]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Classes = Annotated[tuple[str | int, ...], Field(min_length=2), BeforeValidator(_tuple)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(_tuple), AfterValidator(repeated)]
+Bytes = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    _quantity(_SIZES, "a size"),
+    Says("a size such as 512MB, or a number of bytes", (_UNIT,)),
+]
+Seconds = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    _quantity(_TIMES, "a duration"),
+    Says("a duration such as 30m, or a number of seconds", (_UNIT,)),
+]

@@ -1,0 +1,125 @@
+"""A spec file -> the runs it asks for, or everything that is wrong with it. Neither needs an accelerator."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ntkbench.bench import availability, merge, rules, schema
+from ntkbench.bench.document import Node
+from ntkbench.bench.identity import run_id
+from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
+from ntkbench.bench.spec import Cell, Header
+from ntkbench.bench.validate import Validator
+from ntkbench.errors import Problem, SpecError
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the matrix with one seed: what is executed, and recorded, as a whole."""
+
+    name: str
+    cell: Cell
+    coordinates: Mapping[str, str]
+    seed: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a spec, in the order of its matrix."""
+
+    header: Header
+    runs: tuple[Run, ...]
+    file: str
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a document says; `header` is None, and the cells are not to be used, if there are problems."""
+
+    header: Header | None
+    cells: Sequence[tuple[Coordinates, Cell]]
+    problems: Sequence[Problem]
+
+
+def read(path: str, overrides: Sequence[str] = (), smoke: bool = False) -> Plan:
+    """The plan of a spec file, `--set` and `--smoke` applied; SpecError lists every problem there is.
+
+    Without either, the `smoke` section is checked too, so that it works when it is needed.
+    """
+    file = str(path)
+    root = merge.load(file)
+    settings = merge.overrides(overrides)
+    validator = Validator()
+    if not smoke and not settings and root.child("smoke"):
+        tried = _reading(merge.smoked(root), validator).problems
+    else:
+        tried = ()
+    root = _overridden(merge.smoked(root) if smoke else root, settings)
+    reading = _reading(root, validator)
+    problems = [*reading.problems, *tried]
+    if problems or reading.header is None:
+        raise SpecError(problems)
+    return Plan(reading.header, tuple(_runs(reading.header, reading.cells)), file)
+
+
+def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
+    if not settings:
+        return root
+    known, axes = schema.paths(root), Matrix(root).axes
+    problems = []
+    for path, node in settings:
+        if not schema.holds(path, node, known):
+            problems.append(node.key.problem(path, no_such_path(path, known)))
+        for axis in axes:
+            if any(f"{path}.".startswith(f"{leaf}.") for leaf in axis.leaves):
+                message = (
+                    f"the axis {axis.name} of the matrix sets this; override the axis, --set 'matrix.{axis.name}=[...]'"
+                )
+                problems.append(node.key.problem(path, message))
+    if problems:
+        raise SpecError(problems)
+    return merge.merge(root, merge.overlay(settings, root.place))
+
+
+def _reading(root: Node, validator: Validator) -> _Reading:
+    header, problems = validator.header(root)
+    found = list(problems)
+    matrix = Matrix(root)
+    found.extend(matrix.problems)
+    if too_large := matrix.too_large(len(header.seed_values) if header else 1):
+        return _Reading(None, (), [*found, too_large])
+    cells = []
+    corners = list(matrix.cells())
+    if not corners and not matrix.problems:
+        found.append(root.at(("matrix", "exclude")).key.problem("matrix.exclude", "leaves no cell"))
+    for corner in corners:
+        draft, problems = validator.draft(corner.root)
+        found.extend(problems)
+        found.extend(rules.problems(draft))
+        found.extend(availability.problems(draft))
+        if not found:
+            cells.append((corner, draft.cell))
+    if not found:
+        found.extend(_same(cells, root.at(("matrix",))))
+    return _Reading(header, cells, found)
+
+
+def _same(cells: Sequence[tuple[Coordinates, Cell]], matrix: Node) -> Iterator[Problem]:
+    """Cells with other labels and the same content would be one run under two names."""
+    first: dict[str, Coordinates] = {}
+    for corner, cell in cells:
+        known = first.setdefault(run_id(cell, 0), corner)
+        if known is not corner:
+            yield matrix.key.problem(
+                "matrix", f"{_called(corner)} and {_called(known)} are the same experiment; delete one"
+            )
+
+
+def _called(corner: Coordinates) -> str:
+    return "{" + ", ".join(f"{axis}: {label}" for axis, label in corner.labels.items()) + "}"
+
+
+def _runs(header: Header, cells: Sequence[tuple[Coordinates, Cell]]) -> Iterator[Run]:
+    for corner, cell in cells:
+        for seed in header.seed_values:
+            yield Run(header.name, cell, corner.labels, seed, run_id(cell, seed))

@@ -1,0 +1,141 @@
+"""The JSON Schema of a spec file, and what can be asked of it: which paths there are, what stands at one."""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from typing import Any, get_origin
+
+from ntkbench.bench.document import Node, Path
+from ntkbench.bench.spec import Cell, Header
+
+Schema = Mapping[str, Any]
+_AXIS = {
+    "description": "a path with the list of its values, or a name whose labels each set several paths",
+    "anyOf": [
+        {"type": "array", "minItems": 1},
+        {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object"}},
+    ],
+}
+_EXCLUDE = {
+    "description": "cells to leave out, each by the labels of some of its axes",
+    "type": "array",
+    "items": {"type": "object", "minProperties": 1},
+}
+
+
+@cache
+def document() -> Schema:
+    """Of a whole file. Nothing is required: a file may extend another."""
+    header, cell = Header.model_json_schema(), Cell.model_json_schema()
+    properties = {**header["properties"], **cell["properties"]}
+    fields = {key: {"$ref": f"#/properties/{key}"} for key in cell["properties"]}
+    properties["matrix"] |= {"properties": {"exclude": _EXCLUDE}, "additionalProperties": _AXIS}
+    properties["smoke"] |= {
+        "properties": {**fields, **{key: {"$ref": f"#/properties/{key}"} for key in ("matrix", "seeds", "run")}},
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ntkbench spec, version 1",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "$defs": {**header.get("$defs", {}), **cell["$defs"]},
+    }
+
+
+def branches(schema: Schema) -> Iterator[Schema]:
+    """The alternatives, references followed: `anyOf` and `oneOf` become their members."""
+    if reference := schema.get("$ref"):
+        target: Any = document()
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+        yield from branches(target)
+    elif members := schema.get("anyOf") or schema.get("oneOf"):
+        for member in members:
+            yield from branches(member)
+    else:
+        yield schema
+
+
+def tag(schema: Schema) -> str | None:
+    """The field that tells the alternatives apart: `kind`, `mode`, or none."""
+    fields = {name for branch in branches(schema) for name in branch.get("properties", ())}
+    return next((name for name in ("kind", "mode") if name in fields), None)
+
+
+def tags(schema: Schema) -> tuple[str, ...]:
+    """What may stand in that field."""
+    name = tag(schema)
+    return tuple(word for branch in branches(schema) for word in words(branch.get("properties", {}).get(name, {})))
+
+
+def words(schema: Schema) -> tuple[Any, ...]:
+    """The literals that a schema allows."""
+    return (schema["const"],) if "const" in schema else tuple(schema.get("enum", ()))
+
+
+def chosen(schema: Schema, node: Node | None) -> tuple[Schema, ...]:
+    """The alternatives that a value can mean, by its `kind` if it has one."""
+    every, name = tuple(branches(schema)), tag(schema)
+    said = node.child(name) if node is not None and name else None
+    fitting = [branch for branch in every if said and said.value in words(branch.get("properties", {}).get(name, {}))]
+    return tuple(fitting) or every
+
+
+def fields(schemas: tuple[Schema, ...]) -> Mapping[str, Schema]:
+    """The fields of some alternatives together."""
+    return {name: field for schema in schemas for name, field in schema.get("properties", {}).items()}
+
+
+def step(schema: Schema, key: str | int, node: Node | None) -> Schema | None:
+    """What stands below `schema` at `key`; None if nothing can."""
+    for branch in chosen(schema, node):
+        if isinstance(key, int):
+            if "items" in branch:
+                return branch["items"]
+        elif key in branch.get("properties", {}):
+            return branch["properties"][key]
+        elif "patternProperties" in branch:
+            return next(iter(branch["patternProperties"].values()))
+    return None
+
+
+def at(path: Path, root: Node) -> Schema | None:
+    """What can stand at `path` of a document; None if nothing can."""
+    schema: Schema | None = document()
+    node: Node | None = root
+    for key in path:
+        schema = step(schema, key, node) if schema is not None else None
+        node = node.child(key) if node is not None else None
+    return schema
+
+
+def paths(root: Node) -> frozenset[str]:
+    """Every dotted path that this document may have, of any kind; ids are those that it has."""
+    top = document()["properties"]
+    cell = {path for name in Cell.model_fields for path in _below(name, top[name], root.child(name))}
+    header = {path for name in ("run", *_SCALARS) for path in _below(name, top[name], root.child(name))}
+    axes = root.child("matrix")
+    return frozenset(cell | header | {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))})
+
+
+def holds(path: str, node: Node, known: Collection[str]) -> bool:
+    """Whether `path` can be set to this value: a field, or a new id with a whole mapping."""
+    section, _, name = path.partition(".")
+    new = section in BY_ID and name and "." not in name and isinstance(node.value, Mapping)
+    return path in known or bool(new)
+
+
+BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
+"""Sections that are mappings by id."""
+_SCALARS = tuple(name for name in Header.model_fields if name not in ("run", "matrix", "smoke", "extends"))
+
+
+def _below(path: str, schema: Schema, node: Node | None) -> Iterator[str]:
+    yield path
+    for branch in branches(schema):
+        for name, field in branch.get("properties", {}).items():
+            yield from _below(f"{path}.{name}", field, node.child(name) if node else None)
+        for field in branch.get("patternProperties", {}).values():
+            for name in node.entries if node else ():
+                yield from _below(f"{path}.{name}", field, node.child(name) if node else None)

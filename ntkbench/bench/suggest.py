@@ -1,0 +1,22 @@
+"""What somebody may have meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, if one is like it."""
+    folded = {name.lower().replace("-", "_"): name for name in known}
+    close = get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?`, or the known words if none is near and they are few, to append to a message."""
+    names = sorted(known)
+    near = nearest(word, names)
+    if near is not None and near != word:
+        return f"; did you mean {near}?"
+    if not names:
+        return ""
+    return f"; known: {', '.join(names)}" if len(names) <= 16 else ""

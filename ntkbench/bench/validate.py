@@ -1,0 +1,102 @@
+"""Nodes -> models, each section by itself, so that one mistake hides no other and what cells share is read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from ntkbench.bench import explain
+from ntkbench.bench.document import Node, mapping, plain
+from ntkbench.bench.schema import BY_ID
+from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header
+from ntkbench.errors import Problem
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What of a cell could be read: a mistake in one section leaves the others to be checked together."""
+
+    root: Node
+    sections: Mapping[str, Any]
+    broken: frozenset[str]
+
+    def whole(self, *names: str) -> bool:
+        """Whether nothing is wrong with these sections."""
+        return not self.broken.intersection(names)
+
+    @property
+    def cell(self) -> Cell:
+        return Cell.model_construct(**self.sections)
+
+
+@dataclass
+class Validator:
+    """Remembers, by node, what it has read: the cells of a matrix share most of their sections."""
+
+    read: dict[tuple[str, int], tuple[Any, Node, tuple[Problem, ...]]] = field(default_factory=dict)
+
+    def header(self, root: Node) -> tuple[Header | None, tuple[Problem, ...]]:
+        own = {key: node for key, node in root.entries.items() if key in NOT_IN_THE_CELL}
+        return _validated(Header, root.with_entries(own))
+
+    def draft(self, root: Node) -> tuple[Draft, tuple[Problem, ...]]:
+        """The sections of a cell, and what is wrong with each."""
+        sections: dict[str, Any] = {}
+        problems: list[Problem] = []
+        broken: set[str] = set()
+        for name, info in Cell.model_fields.items():
+            value, found = self._section(name, root)
+            problems.extend(found)
+            if found:
+                broken.add(name)
+            if value is not None or (name in root.entries and not found):
+                sections[name] = value
+            elif info.is_required():
+                sections[name] = {} if name in BY_ID else None
+        problems.extend(explain.unknown((key,), root) for key in root.entries if key not in _KNOWN)
+        return Draft(root, sections, frozenset(broken)), tuple(problems)
+
+    def _section(self, name: str, root: Node) -> tuple[Any, tuple[Problem, ...]]:
+        node = root.child(name)
+        if node is None:
+            required = Cell.model_fields[name].is_required()
+            return None, (explain.missing((name,), root),) if required else ()
+        if name not in BY_ID or not node.entries:
+            return self._remembered(name, node, root)
+        merged: dict[str, Any] = {}
+        found: list[Problem] = []
+        for key, entry in node.entries.items():
+            part = root.with_entries({name: node.with_entries({key: entry})})
+            value, problems = self._remembered(f"{name}.{key}", entry, part)
+            merged |= value or {}
+            found.extend(problems)
+        return merged, tuple(found)
+
+    def _remembered(self, name: str, node: Node, root: Node) -> tuple[Any, tuple[Problem, ...]]:
+        """`node` stays in the memory with its result, so that its identity is not given to another."""
+        known = self.read.get((name, id(node)))
+        if known is None:
+            section = name.partition(".")[0]
+            part = mapping({section: root.entries[section]}, root.place)
+            alone, problems = _validated(_model(section), part)
+            known = self.read[name, id(node)] = getattr(alone, section, None), node, problems
+        return known[0], known[2]
+
+
+_KNOWN = NOT_IN_THE_CELL | frozenset(Cell.model_fields)
+
+
+@cache
+def _model(name: str) -> type[BaseModel]:
+    """A cell of one section alone."""
+    info = Cell.model_fields[name]
+    return create_model(name, __config__=ConfigDict(strict=True), **{name: (info.annotation, info)})  # pyright: ignore
+
+
+def _validated(model: type[BaseModel], root: Node) -> tuple[Any, tuple[Problem, ...]]:
+    try:
+        return model.model_validate(plain(root)), ()
+    except ValidationError as error:
+        return None, tuple(explain.problems(error, root))
