@@ -38,6 +38,11 @@ def write(
     )
 
 
+def column(analysis: str, name: str) -> str:
+    """The name of an analysis's outcomes among the samples of a run; `index` and `label` are the run's own."""
+    return f"{analysis}.{name}"
+
+
 def read_samples(folder: Path, record: Record) -> dict[str, np.ndarray]:
     """The outcomes per test point of a record that lies in `folder`."""
     if record.samples is None:

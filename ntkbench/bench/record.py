@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ntkbench.analyses.measurement import Scalar
 from ntkbench.bench import jsonfile
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural
-from ntkbench.bench.statistics import wilson
+from ntkbench.bench.statistics import around, wilson
 from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import NtkbenchError
 
@@ -145,10 +145,10 @@ class Record(Document):
 
 
 def metric_row(analysis: str, scalar: Scalar) -> dict[str, Any]:
-    """The row of a record for one number: the vocabulary's words, the Wilson interval of its counts."""
+    """The row of a record for one number: the vocabulary's words, an interval over its test points."""
     word = metric(scalar.metric)
     value, reason = _meaningful(scalar, word.range)
-    interval = wilson(scalar.k, scalar.n) if value is not None and scalar.k is not None and scalar.n else None
+    interval, method = _interval(scalar) if value is not None else (None, None)
     row = {
         "analysis": analysis,
         "metric": word.name,
@@ -157,7 +157,7 @@ def metric_row(analysis: str, scalar: Scalar) -> dict[str, Any]:
         "k": scalar.k,
         "n": scalar.n,
         "ci95": interval and list(interval),
-        "ci_method": interval and "wilson",
+        "ci_method": method,
         "where": dict(scalar.where),
         "unit": word.unit,
         "higher_is_better": word.higher_is_better,
@@ -204,3 +204,12 @@ def _meaningful(scalar: Scalar, bounds: tuple[float, float]) -> tuple[float | No
     if not low - _ROUND_OFF <= value <= high + _ROUND_OFF:
         return None, f"{value} is outside of [{low}, {high}]"
     return min(max(value, low), high), None
+
+
+def _interval(scalar: Scalar) -> tuple[tuple[float, float] | None, str | None]:
+    """Over test points: Wilson's of a proportion, Student's of a mean."""
+    if scalar.k is not None and scalar.n:
+        return wilson(scalar.k, scalar.n), "wilson"
+    if scalar.sd is not None and scalar.value is not None and scalar.n is not None and scalar.n > 1:
+        return around(scalar.value, scalar.sd, scalar.n), "t"
+    return None, None

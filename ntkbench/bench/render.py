@@ -11,7 +11,7 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]|~#!])")
 
 def mean_sd(mean: float, sd: float | None, n: int, digits: int = 2) -> str:
     """`0.61 ± 0.02 (5)`; one seed shows no bar: `0.61 (1)`."""
-    bar = "" if sd is None else f" ± {sd:.{digits}f}"
+    bar = "" if sd is None else f" ± {decimal(sd, digits)}"
     return f"{decimal(mean, digits)}{bar} ({n})"
 
 
@@ -27,8 +27,8 @@ def with_interval(value: float, interval: tuple[float, float], digits: int = 2) 
 
 
 def decimal(value: float, digits: int) -> str:
-    """Fixed digits, and no minus before a zero."""
-    return f"{value:z.{digits}f}"
+    """Fixed digits, and no minus before a zero; a number too large for that in powers of ten."""
+    return f"{value:z.{digits}f}" if abs(value) < 1e6 else f"{value:.{digits}e}"
 
 
 def markdown(text: object) -> str:

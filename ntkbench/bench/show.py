@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ntkbench.bench import render
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import Planned, aggregate, as_number, groups, label_key, numbers, runs
+from ntkbench.bench.tables import FIXED, Planned, aggregate, as_number, groups, label_key, numbers, runs
 from ntkbench.bench.vocabulary import METRICS, metric
 from ntkbench.errors import UsageError
 
@@ -19,9 +19,8 @@ Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
 _REDUNDANT = ("source", "analysis", "target")
 """axes that are left out where the others tell them"""
-_NO_AXES = frozenset(
-    ("run_id", "status", "revision", "value", "k", "n", "low", "high", "ci_method", "unit", "higher_is_better", "reason")
-)
+_AXES = frozenset(("spec", "seed", "analysis", "metric"))
+"""those of the fixed columns that tell numbers apart"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Selection:
     @property
     def axes(self) -> list[str]:
         columns = dict.fromkeys((*self.runs, *self.numbers))
-        return [name for name in columns if name not in _NO_AXES]
+        return [name for name in columns if name in _AXES or name not in FIXED]
 
     def labels(self, axis: str) -> list[str]:
         frame = self.runs if axis in self.runs else self.numbers
@@ -95,13 +94,13 @@ def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[
     varying = [axis for axis in chosen.axes if axis != "seed" and len(chosen.labels(axis)) > 1]
     if column is None:
         column = next((axis for axis in ("metric", "eps") if axis in varying and axis not in rows), None)
-    named = list(dict.fromkeys((*rows, *([column] if column else []))))
+    named = list(rows) if column is None or column in rows else [*rows, column]
     others = [axis for axis in varying if axis not in named]
     for axis in _REDUNDANT:
         rest = [*named, *(other for other in others if other != axis)]
         if axis in others and axis not in chosen.runs and _told(chosen.numbers, axis, rest):
             others.remove(axis)
-    return [axis for axis in (*named, *others) if axis != column], column
+    return [axis for axis in [*named, *others] if axis != column], column
 
 
 def _told(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
@@ -119,7 +118,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
     wanted = metrics or ([name for name in there if name == "transfer_rate"] or there)
-    return Selection(everything.numbers[everything.numbers["metric"].isin(wanted)], everything.runs)
+    return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
 
 
 def _filtered(chosen: Selection, name: str, label: str) -> Selection:
@@ -129,8 +128,8 @@ def _filtered(chosen: Selection, name: str, label: str) -> Selection:
     if not wanted and any(labels):
         raise UsageError(f"no run has {name} {label}; there are {', '.join(filter(None, labels))}")
     wanted.append("")
-    of = chosen.runs[chosen.runs[name].astype(str).isin(wanted)] if name in chosen.runs else chosen.runs
-    kept = chosen.numbers[chosen.numbers[name].astype(str).isin(wanted)]
+    of = chosen.runs.loc[chosen.runs[name].astype(str).isin(wanted)] if name in chosen.runs else chosen.runs
+    kept = chosen.numbers.loc[chosen.numbers[name].astype(str).isin(wanted)]
     return Selection(kept, of)
 
 
@@ -145,7 +144,7 @@ def _exact(summary: "pd.DataFrame", chosen: Selection, form: str) -> str:
         summary.insert(0, "metric", chosen.labels("metric")[0])
     if form == "csv":
         return summary.to_csv(index=False, lineterminator="\n")
-    lines = [{name: None if value != value else value for name, value in row.items()} for row in summary.to_dict("records")]
+    lines = [{name: None if v != v else v for name, v in row.items()} for row in summary.to_dict("records")]
     return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -162,7 +161,8 @@ def _pretty(
     headers = [*row_axes, *(f"{column} {label}" if column and column != "metric" else label for label in columns)]
     body = [[*map(escape, labels), *(line.get(each, "") for each in columns)] for labels, line in cells.items()]
     text = render.table([escape(header) for header in headers], body, form)
-    return text + "\n\n" + "\n".join(_caption(chosen, names, len(summary) and summary["mean"].isna().any(), form)) + "\n"
+    caption = _caption(chosen, names, bool(summary["mean"].isna().any()), form)
+    return text + "\n\n" + "\n".join(caption) + "\n"
 
 
 def _cell(row: Mapping, digits: int) -> str:

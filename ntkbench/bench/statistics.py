@@ -47,18 +47,23 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Summary:
-    """Mean ± t_{n-1} sd / sqrt(n)."""
-    from scipy.special import stdtrit
-
+    """Mean, standard deviation and interval of the mean of `values`."""
     n = len(values)
     if n == 0:
         raise ValueError("no value to summarize")
-    mean = float(np.mean(values))
-    if n == 1:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else None
+    if sd is None:
         return Summary(mean, None, 1, None)
-    sd = float(np.std(values, ddof=1))
+    return Summary(mean, sd, n, around(mean, sd, n, level))
+
+
+def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval mean ± t_{n-1} sd / sqrt(n)."""
+    from scipy.special import stdtrit
+
     half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / sqrt(n)
-    return Summary(mean, sd, n, (mean - half, mean + half))
+    return mean - half, mean + half
 
 
 def bootstrap_mean(
@@ -96,12 +101,13 @@ def rank_with_ties(scores: Sequence[float], separable: Callable[[int, int], bool
     `separable(i, j)`: whether entries i and j can be told apart. After a tie of two comes rank 3.
     """
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
-    ranks = [0] * len(scores)
-    for place, entry in enumerate(order):
-        if place == 0 or separable(leader, entry):
-            leader, rank = entry, place + 1
-        ranks[entry] = rank
-    return tuple(ranks)
+    ranks: dict[int, int] = {}
+    leader = order[0] if order else 0
+    for place, entry in enumerate(order, 1):
+        if separable(leader, entry):
+            leader = entry
+        ranks[entry] = ranks[leader] if leader != entry else place
+    return tuple(ranks[entry] for entry in range(len(scores)))
 
 
 def _mean(outcomes: np.ndarray) -> float:

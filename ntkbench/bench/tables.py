@@ -58,9 +58,7 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame") -> "pd.DataFrame":
     rows, where = [], set()
     for record in (record for record in records if record.run_id in ok):
         for row in record.metrics:
-            about = {
-                f"where.{name}" if name in FIXED or name in of else name: str(value) for name, value in row.where.items()
-            }
+            about = {_beside(of, name): str(value) for name, value in row.where.items()}
             where |= set(about)
             low, high = row.ci95 or (None, None)
             fixed = {name: getattr(row, name) for name in NUMBER if name not in ("low", "high")}
@@ -84,7 +82,7 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
         _only_seeds(members, dict(zip(outer, cell, strict=True)))
         for what in measured:
             here = values.get((*cell, *what))
-            if here is None and (members["status"] == "ok").any():
+            if here is None and "ok" in set(members["status"]):
                 continue  # these runs are done and do not measure it
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
             rows.append(labels | _summary(here or [], len(members)))
@@ -114,6 +112,10 @@ def as_number(label: str) -> float | None:
     except ValueError:
         return None
     return None if number != number else number
+
+
+def _beside(of: "pd.DataFrame", name: str) -> str:
+    return f"where.{name}" if name in FIXED or name in of else name
 
 
 def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:

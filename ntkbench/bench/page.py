@@ -1,0 +1,140 @@
+"""What a leaderboard shows, as Markdown and CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ntkbench.bench.entry import Entry, Result, slug
+from ntkbench.bench.render import decimal, markdown, mean_sd, table, with_interval
+from ntkbench.bench.track import Track
+from ntkbench.bench.vocabulary import METRICS
+
+_DIGITS = 3
+_GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An entry in its place."""
+
+    rank: int
+    entry: Entry
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A track and its entries, best first."""
+
+    track: Track
+    lines: tuple[Standing, ...]
+
+
+def index_page(boards: Sequence[Board]) -> str:
+    """All tracks."""
+    rows = [
+        [
+            f"[{markdown(each.track.name)}]({each.track.name}/README.md)",
+            markdown(each.track.title),
+            str(len(each.lines)),
+            markdown(", ".join(line.entry.name for line in each.lines if line.rank == 1)),
+        ]
+        for each in boards
+    ]
+    return "\n\n".join(
+        [
+            _GENERATED,
+            "# Leaderboards",
+            table(["track", "question", "entries", "first"], rows, "md"),
+            "A track is frozen in its `track.yaml`; a change of its rules makes a new version. Entries are files that "
+            "`ntkbench submit` makes from records, and every table here is made from entries alone.",
+            *_submitting("SPEC", "TRACK"),
+        ]
+    ) + "\n"
+
+
+def board_page(board: Board) -> str:
+    """One track: its question, its table, what the columns mean, how to submit."""
+    track = board.track
+    return "\n\n".join(
+        [
+            _GENERATED,
+            f"# {markdown(track.title)}",
+            markdown(track.about),
+            _table(board) if board.lines else "No entries yet.",
+            "\n".join(_legend(board)),
+            *_submitting(track.spec, track.name),
+        ]
+    ) + "\n"
+
+
+def _table(board: Board) -> str:
+    track = board.track
+    headers = ["rank", "entry", track.rank.title, *(column.title for column in track.columns), "seeds", "level"]
+    rows = [
+        [
+            str(line.rank),
+            f"[{markdown(line.entry.name)}](entries/{slug(line.entry.name)}.json)",
+            with_interval(line.entry.score, line.interval, _DIGITS),
+            *(_cell(result) for result in line.entry.results[1:]),
+            str(len(line.entry.seeds)),
+            line.entry.level,
+        ]
+        for line in board.lines
+    ]
+    return table([markdown(header) for header in headers], rows, "md")
+
+
+def _cell(result: Result) -> str:
+    return "–" if result.mean is None else mean_sd(result.mean, result.sd, len(result.runs), _DIGITS)
+
+
+def _legend(board: Board) -> list[str]:
+    track = board.track
+    better = "higher" if track.rank.order == "descending" else "lower"
+    columns = (track.rank, *track.columns)
+    on = f" on {len(board.lines[0].entry.outcomes.runs[0])} test points" if board.lines else ""
+    return [
+        *(f"- **{markdown(c.title)}**: {markdown(c)}. {_sentence(METRICS[c.metric].meaning)}" for c in columns),
+        f"- Ranked by {markdown(track.rank.title)}, {better} first; in brackets its 95 % interval, a bootstrap over "
+        f"seeds and test points together{on}.",
+        "- The other columns are mean ± standard deviation over seeds (number of seeds).",
+        f"- Entries that a paired bootstrap on the same test points cannot tell from the first of their group at "
+        f"{100 * track.ties.alpha:g} % share its rank.",
+        f"- Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
+        f"At least {track.min_seeds} seeds.",
+        "- Level *claimed*: run ids, frozen fields, counts and means were recomputed from the entry; "
+        "nobody has run it again.",
+    ]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _submitting(spec: str, track: str) -> list[str]:
+    return [
+        "## Submit",
+        f"1. Copy `{spec}`, change what is free, and run it: `ntkbench run MY_SPEC`.\n"
+        "2. Make the entry from the records of one cell: "
+        f'`ntkbench submit MY_SPEC --track {track} --name "My entry"`.\n'
+        "3. Make the tables: `ntkbench leaderboard build`, and open a pull request with the entry and the tables.",
+    ]
+
+
+def board_csv(board: Board) -> str:
+    """The table with all digits."""
+    track = board.track
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ranked = [f"{track.rank.title} {part}" for part in ("mean", "low", "high")]
+    others = [f"{column.title} {part}" for column in track.columns for part in ("mean", "sd")]
+    writer.writerow(["rank", "entry", *ranked, *others, "seeds", "level"])
+    for line in board.lines:
+        entry = line.entry
+        # Six digits of what is resampled: more would differ between machines.
+        ends = [decimal(end, 6) for end in line.interval]
+        rest = [part for result in entry.results[1:] for part in (result.mean, result.sd)]
+        writer.writerow([line.rank, entry.name, entry.score, *ends, *rest, len(entry.seeds), entry.level])
+    return buffer.getvalue()

@@ -1,0 +1,154 @@
+"""From records to an entry: all seeds of one cell, or a list of what keeps them from being one."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from ntkbench.bench import jsonfile
+from ntkbench.bench.arrays import column, read_samples
+from ntkbench.bench.entry import NOT_COUNTED, Entry, slug, summarize, verify
+from ntkbench.bench.jsonfile import accept
+from ntkbench.bench.record import MetricRow, Record
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.suggest import did_you_mean
+from ntkbench.bench.tables import Planned, label_key
+from ntkbench.bench.track import Track
+from ntkbench.errors import NtkbenchError, UsageError
+
+
+def one_cell(planned: Sequence[Planned], where: Mapping[str, str]) -> list[Planned]:
+    """The planned runs (one a seed) of the only cell with these coordinates."""
+    axes = sorted({axis for run in planned for axis in run.coordinates})
+    for axis in where:
+        if axis not in axes:
+            raise UsageError(f"the plan has no axis {axis!r}{did_you_mean(axis, axes)}")
+    runs = [run for run in planned if all(run.coordinates.get(axis) == label for axis, label in where.items())]
+    cells = sorted({tuple(run.coordinates.items()) for run in runs}, key=lambda cell: [label_key(v) for _, v in cell])
+    if len(cells) == 1:
+        return runs
+    shown = "\n".join("  " + " ".join(f"{axis}={label}" for axis, label in cell) for cell in cells[:20])
+    found = f"{len(cells)} cells, an entry is one; choose by its coordinates:\n{shown}" if cells else "no cell"
+    raise UsageError(f"{' '.join(f'{axis}={label}' for axis, label in where.items()) or 'the plan'}: {found}")
+
+
+def make(
+    track: Track,
+    planned: Sequence[Planned],
+    records: Sequence[Record],
+    folder: Path,
+    *,
+    name: str,
+    authors: Sequence[str] = (),
+    links: Sequence[str] = (),
+    allow_dirty: bool = False,
+) -> Entry:
+    """The entry of one cell's planned runs. `folder`: where the records and their outcomes per test point lie."""
+    if not name.strip():
+        raise UsageError("an entry needs a name")
+    runs = sorted(planned, key=lambda run: run.seed)
+    found = {record.run_id: record for record in records}
+    refusals = _missing(track, runs, found) or _unfit(track, [found[run.id] for run in runs], allow_dirty)
+    if refusals:
+        raise UsageError("\n".join([f"no entry for {track.name}:", *(f"  {refusal}" for refusal in refusals)]))
+    entry = _entry(track, [found[run.id] for run in runs], folder, name.strip(), authors, links)
+    verify(entry, track, name)
+    return entry
+
+
+def save(entry: Entry, folder: Path, replace: bool = False) -> Path:
+    """Write the entry where its track keeps entries; another one of the same file name stays unless `replace`."""
+    path = folder / entry.track / "entries" / f"{slug(entry.name)}.json"
+    if path.exists() and not replace:
+        raise UsageError(f"{path} is there already; choose another name, or replace it")
+    jsonfile.write(path, jsonfile.dump(entry))
+    return path
+
+
+def _missing(track: Track, runs: Sequence[Planned], found: Mapping[str, Record]) -> list[str]:
+    refusals = []
+    if len(runs) < track.min_seeds:
+        refusals.append(f"{len(runs)} seeds; the track asks for {track.min_seeds} or more")
+    for run in runs:
+        status = found[run.id].status if run.id in found else "missing"
+        if status != "ok":
+            refusals.append(f"seed {run.seed} (run {run.id}) is {status}; `ntkbench run` the spec again")
+    return refusals
+
+
+def _unfit(track: Track, records: Sequence[Record], allow_dirty: bool) -> list[str]:
+    cells = [record.spec.resolved for record in records]
+    if any(cell != cells[0] for cell in cells):
+        return ["the runs are of several cells; an entry is one"]
+    refusals = []
+    if any(record.execution.get("smoke") for record in records):
+        refusals.append("these are smoke runs; run the spec without --smoke")
+    if not allow_dirty and any(record.software.get("dirty") for record in records):
+        refusals.append("these ran with uncommitted changes of the code (software.dirty); --allow-dirty accepts them")
+    return refusals + track.differences(Cell.model_validate(cells[0]))
+
+
+def _entry(
+    track: Track, records: Sequence[Record], folder: Path, name: str, authors: Sequence[str], links: Sequence[str]
+) -> Entry:
+    seeds = [record.spec.seed for record in records]
+    rows = {
+        place: [each.row(record.metrics, f"run {record.run_id}") for record in records]
+        for place, each in enumerate((track.rank, *track.columns))
+    }
+    samples = [read_samples(folder, record) for record in records]
+    results = [summarize(each, seeds, rows[place]) for place, each in enumerate((track.rank, *track.columns))]
+    value = {
+        "schema": "ntkbench.entry/1",
+        "name": name,
+        "authors": list(authors),
+        "links": list(links),
+        "track": track.name,
+        "level": "claimed",
+        "cell": records[0].spec.resolved,
+        "seeds": seeds,
+        "run_ids": [record.run_id for record in records],
+        "results": [result.model_dump(mode="json") for result in results],
+        "outcomes": {
+            "points": _points(samples),
+            "runs": [packed(row, columns) for row, columns in zip(rows[0], samples, strict=True)],
+        },
+        "software": _distinct([record.software for record in records]),
+        "device": _distinct([record.device for record in records]),
+    }
+    return accept(Entry, value, name)
+
+
+def packed(row: MetricRow, samples: Mapping[str, np.ndarray]) -> str:
+    """The outcomes that the row counts, a character a test point."""
+    clean = _outcome(samples, row, "clean")
+    counted = np.ones_like(clean)
+    if row.metric == "accuracy":
+        outcome = clean
+    else:
+        right = _outcome(samples, row, f"{row.where['attack']}@{row.where['eps']}")
+        outcome = right if row.metric == "robust_accuracy" else clean & ~right
+        counted = clean if row.where.get("denominator") == "target_correct" else counted
+    return "".join(NOT_COUNTED if not c else "1" if o else "0" for c, o in zip(counted, outcome, strict=True))
+
+
+def _outcome(samples: Mapping[str, np.ndarray], row: MetricRow, name: str) -> np.ndarray:
+    whole = column(row.analysis, name)
+    if whole not in samples:
+        raise NtkbenchError(f"the runs kept no outcomes {whole!r}; they kept {', '.join(samples)}")
+    return samples[whole].astype(bool)
+
+
+def _points(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
+    """Which test points: the same for all seeds, or they cannot be paired."""
+    if not all("index" in each for each in samples):
+        raise NtkbenchError("the runs do not say on which test points they were judged (no column `index`)")
+    points = {np.ascontiguousarray(each["index"], "<i8").tobytes() for each in samples}
+    if len(points) != 1:
+        raise NtkbenchError("the runs were judged on different test points and cannot be compared point by point")
+    return sha256(points.pop()).hexdigest()
+
+
+def _distinct(facts: Sequence[dict]) -> list[dict]:
+    return [fact for place, fact in enumerate(facts) if fact not in facts[:place]]

@@ -1,0 +1,166 @@
+"""A leaderboard's rules: the experiment, what of it is frozen, what it is ranked by."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from ntkbench.bench import parse
+from ntkbench.bench.document import Node, plain
+from ntkbench.bench.identity import normalized, resolved
+from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, accept, explain, printable
+from ntkbench.bench.merge import merge
+from ntkbench.bench.record import MetricRow
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.vocabulary import METRICS
+from ntkbench.errors import NtkbenchError
+
+FILE = "track.yaml"
+NAME = r"^[a-z0-9][a-z0-9-]{0,60}@[0-9]{1,4}$"
+Dotted = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)]
+
+
+class Column(Document):
+    """A number of each run, by its metric and what it is about."""
+
+    title: Line
+    metric: Line
+    where: dict[Line, Line]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.metric not in METRICS:
+            raise ValueError(f"there is no metric {self.metric!r}; the metrics are {', '.join(METRICS)}")
+        return self
+
+    def row(self, metrics: Sequence[MetricRow], place: object) -> MetricRow:
+        """The one row of a record that this column shows."""
+        rows = [row for row in metrics if row.metric == self.metric and self.where.items() <= _text(row.where).items()]
+        if not rows:
+            raise NtkbenchError(f"{place}: no {self}")
+        if len({(row.value, row.k, row.n) for row in rows}) > 1:
+            raise NtkbenchError(f"{place}: {len(rows)} different numbers are {self}")
+        return rows[0]
+
+    def __str__(self) -> str:
+        about = ", ".join(f"{name} {label}" for name, label in self.where.items())
+        return f"{self.metric}{f' with {about}' if about else ''}"
+
+
+class Rank(Column):
+    """What entries are ranked by: a share of test points, so that two entries can be compared point by point."""
+
+    order: Literal["descending", "ascending"]
+
+    @model_validator(mode="after")
+    def _by_point(self) -> Self:
+        denominators = {"transfer_rate": ("target_correct", "all"), "robust_accuracy": (None,), "accuracy": (None,)}
+        if self.where.get("denominator") not in denominators.get(self.metric, ()):
+            raise ValueError(f"{self}: entries cannot be compared by it point by point")
+        return self
+
+
+class Ties(Document):
+    """When two entries share a rank."""
+
+    rule: Literal["paired_bootstrap"] = "paired_bootstrap"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
+class Track(Document):
+    """The rules. A change of them makes a new version, `name@2`."""
+
+    schema_: Literal["ntkbench.track/1"] = Field(alias="schema")
+    name: Annotated[str, Field(pattern=NAME)]
+    title: Line
+    about: Annotated[str, Field(max_length=10_000)]
+    spec: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.yaml$", max_length=200)]
+    """the spec that entries come from, relative to the repository"""
+    frozen: Annotated[tuple[Dotted, ...], Field(min_length=1)]
+    """paths at which every entry equals `cell`"""
+    free: tuple[Dotted, ...]
+    """paths at which it need not"""
+    rank: Rank
+    columns: tuple[Column, ...] = ()
+    min_seeds: Annotated[Natural, Field(ge=1)]
+    ties: Ties = Ties()
+    mini: Facts
+    """overrides that make a run small enough to try again on two cores"""
+    cell: Facts
+    """the experiment, resolved"""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for field in Cell.model_fields:
+            if not any(_inside(path, field) for path in (*self.frozen, *self.free)):
+                raise ValueError(f"{field} is neither frozen nor free")
+        for path in (*self.frozen, *self.free):
+            if path.split(".")[0] not in Cell.model_fields:
+                raise ValueError(f"{path} is no part of an experiment")
+        return self
+
+    @property
+    def reference(self) -> Cell:
+        return Cell.model_validate(self.cell)
+
+    def differences(self, cell: Cell) -> list[str]:
+        """Where a cell departs from what is frozen: `path: expected, found`."""
+        expected, found = (dict(_leaves(resolved(normalized(each)))) for each in (self.reference, cell))
+        return [
+            f"{path}: the track has {_shown(expected, path)}, the runs have {_shown(found, path)}"
+            for path in sorted(expected.keys() | found.keys())
+            if any(_inside(path, frozen) for frozen in self.frozen)
+            and not any(_inside(path, free) for free in self.free)
+            and expected.get(path) != found.get(path)
+        ]
+
+
+def read(folder: Path) -> Track:
+    """The track of a folder `<name>@<version>`; a mistake in it is an error that names the field."""
+    path = folder / FILE
+    root = parse.read(str(path))
+    experiment, mini = root.child("cell"), root.child("mini")
+    if experiment is None:
+        raise NtkbenchError(f"{path}: cell: the experiment is missing")
+    cell = _cell(experiment, f"{path}: cell")
+    if mini is not None:
+        _cell(merge(experiment, mini), f"{path}: mini")
+    value = {key: _json(node) for key, node in root.entries.items()}
+    return accept(Track, value | {"name": folder.name, "cell": resolved(cell)}, path)
+
+
+def _cell(node: Node, place: str) -> Cell:
+    try:
+        return Cell.model_validate(plain(node))
+    except ValidationError as error:
+        raise NtkbenchError(explain(error, place)) from None
+
+
+def _json(node: Node) -> Any:
+    """YAML's values in JSON: fractions are text."""
+    if isinstance(node.value, Mapping):
+        return {key: _json(below) for key, below in node.value.items()}
+    if isinstance(node.value, tuple):
+        return [_json(below) for below in node.value]
+    return node.value if isinstance(node.value, (str, bool, int, float, type(None))) else str(node.value)
+
+
+def _text(where: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in where.items()}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _leaves(below, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def _inside(path: str, root: str) -> bool:
+    return path == root or path.startswith(root + ".")
+
+
+def _shown(leaves: Mapping[str, Any], path: str) -> str:
+    return printable(leaves[path]) if path in leaves else "nothing"
