@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pooch
 from rich.console import Console
@@ -102,7 +103,8 @@ def _right(file: File, folder: Path) -> bool:
 
 def _download(url: str, checksum: str, to: Path, folder: Path, shown: Progress) -> Path:
     pooch.get_logger().setLevel(logging.WARNING)  # it would write into the progress bar
-    downloader = pooch.HTTPDownloader(progressbar=_Bar(shown, to.name), chunk_size=2**16, timeout=30)
+    # pooch documents any object as a bar, and passes downloaders other arguments than its types say.
+    downloader: Any = pooch.HTTPDownloader(_Bar(shown, to.name), 2**16, timeout=30)  # pyright: ignore
     try:
         pooch.retrieve(url, checksum, fname=to.name, path=to.parent, downloader=downloader)
     except ValueError as error:

@@ -42,17 +42,16 @@ def sphere_teacher(dim: int, degree: int, n_train: int, n_test: int, seed: int) 
     label = teacher(dim, degree, seed)
 
     def split(key: int, n: int) -> Split:
-        rng = np.random.default_rng([seed, key])
-        found = [np.empty((0, dim)), np.empty((0, dim))]
+        rng, wanted = np.random.default_rng([seed, key]), np.array([(n + 1) // 2, n // 2])
+        blocks, found = [], np.zeros(2, np.int64)
         # Blocks of one size, so that a larger set begins with the smaller one.
-        while len(found[0]) < (n + 1) // 2 or len(found[1]) < n // 2:
-            points = _sphere(rng, dim)
-            labels = label(points)
-            found = [np.concatenate([own, points[labels == k]]) for k, own in enumerate(found)]
-        labels = np.arange(n) % 2
-        points = np.empty((n, dim))
-        for k, own in enumerate(found):
-            points[k::2] = own[: len(points[k::2])]
+        while (found < wanted).any():
+            blocks.append(_sphere(rng, dim))
+            found += np.bincount(label(blocks[-1]), minlength=2)
+        drawn = np.concatenate(blocks)
+        drawn_labels, points, labels = label(drawn), np.empty((n, dim)), np.arange(n) % 2
+        for k in range(2):
+            points[labels == k] = drawn[drawn_labels == k][: wanted[k]]
         return _split(points, labels)
 
     return Dataset(split(_TRAIN, n_train), split(_TEST, n_test), CLASSES)

@@ -1,0 +1,88 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntkbench.data.catalog import CATALOG, entry
+from ntkbench.data.load import cache, find, load, search_roots
+from ntkbench.errors import DataError, UsageError
+
+
+@pytest.fixture
+def whole(tiny, tmp_path) -> Path:
+    folder = tmp_path / "root" / "Tiny" / "raw"
+    folder.mkdir(parents=True)
+    for name, content in tiny.contents.items():
+        (folder / name).write_bytes(content)
+    return tmp_path / "root"
+
+
+def test_first_whole_root_wins(tiny, whole, tmp_path):
+    dataset = find(tiny.entry, [tiny.layout], [tmp_path / "nowhere", whole])
+    np.testing.assert_array_equal(dataset.train.images[..., 0], tiny.images[:6])
+    np.testing.assert_array_equal(dataset.test.labels, tiny.labels[6:])
+    assert dataset.classes == ("a", "b", "c")
+
+
+def test_missing_says_what_was_looked_for_and_where(tiny, whole, tmp_path):
+    (whole / "Tiny" / "raw" / "test-labels").unlink()
+    elsewhere = replace(tiny.layout, folders=("", "tiny"), files=tiny.layout.files[:1])
+    with pytest.raises(DataError) as caught:
+        find(tiny.entry, [tiny.layout, elsewhere], [whole, Path("/none")])
+    assert str(caught.value) == (
+        "data set tiny is not on this machine. Looked for\n"
+        "  train-images, train-labels, test-images, test-labels\n"
+        f"    in {whole}/Tiny/raw: without test-labels\n"
+        "    in /none/Tiny/raw: no such folder\n"
+        "  train-images\n"
+        f"    in {whole}: without train-images\n"
+        f"    in {whole}/tiny: no such folder\n"
+        "    in /none: no such folder\n"
+        "    in /none/tiny: no such folder\n"
+        "Fetch it with `ntkbench data fetch tiny`, or name the folder that has it with --data-dir or NTKBENCH_DATA."
+    )
+
+
+def test_a_damaged_set_is_not_passed_over(tiny, whole):
+    path = whole / "Tiny" / "raw" / "train-labels"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="train-labels is damaged or not the original"):
+        find(tiny.entry, [tiny.layout], [whole, whole])
+
+
+@pytest.mark.parametrize("change", [{"shape": (3, 2, 1)}, {"train_counts": (3, 2, 1)}, {"test_counts": (1, 2)}])
+def test_a_set_that_is_not_what_the_catalog_says(tiny, whole, change):
+    with pytest.raises(DataError, match=r"raw holds images \(2, 3, 1\) in classes of"):
+        find(replace(tiny.entry, **change), [tiny.layout], [whole])
+
+
+def test_search_roots(tmp_path, monkeypatch):
+    keras = Path.home() / ".keras" / "datasets"
+    assert search_roots(None) == (cache(), keras)
+    monkeypatch.chdir(tmp_path)
+    assert search_roots(Path("here")) == (tmp_path / "here", cache(), keras)
+
+
+def test_unknown_name():
+    with pytest.raises(UsageError, match="did you mean 'mnist'"):
+        load("mnits", [])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", CATALOG)
+def test_full_sets(name, full_data):
+    dataset, known = load(name, [full_data]), entry(name)
+    assert dataset.train.images.shape == (known.n_train, *known.shape)
+    assert dataset.test.images.shape == (known.n_test, *known.shape)
+    assert dataset.classes == known.classes
+
+
+@pytest.mark.data
+def test_cifar_pixels_are_where_they_belong(full_data):
+    """The first training image is the well-known frog, the second a truck; its rows and channels in order."""
+    train = load("cifar10", [full_data]).train
+    assert train.labels[:2].tolist() == [6, 9]
+    raw = np.fromfile(full_data / "cifar-10-batches-bin" / "data_batch_1.bin", np.uint8, 3073)[1:]
+    assert train.images[0, 5, 7].tolist() == [raw[5 * 32 + 7], raw[1024 + 5 * 32 + 7], raw[2048 + 5 * 32 + 7]]
+    assert train.images[0, 0, 0].tolist() == [59, 62, 63]
