@@ -33,8 +33,8 @@ def two_gaussians(dim: int, distance: float, sd: float, n_train: int, n_test: in
 
 
 def bayes_accuracy(distance: float, sd: float, eps: float = 0.0) -> float:
-    """Best accuracy on `two_gaussians` against shifts of norm eps (l_inf or l_2): Phi((distance/2 - eps)/sd)."""
-    return 0.5 * math.erfc((eps - distance / 2) / (sd * math.sqrt(2)))
+    """Best accuracy on `two_gaussians` under any shift of norm eps (l_inf or l_2): Phi(max(distance/2 - eps, 0)/sd)."""
+    return 0.5 * math.erfc(-max(distance / 2 - eps, 0.0) / (sd * math.sqrt(2)))
 
 
 def sphere_teacher(dim: int, degree: int, n_train: int, n_test: int, seed: int) -> Dataset:
@@ -43,13 +43,14 @@ def sphere_teacher(dim: int, degree: int, n_train: int, n_test: int, seed: int) 
 
     def split(key: int, n: int) -> Split:
         rng, wanted = np.random.default_rng([seed, key]), np.array([(n + 1) // 2, n // 2])
-        blocks, found = [], np.zeros(2, np.int64)
+        blocks, block_labels, found = [], [], np.zeros(2, np.int64)
         # Blocks of one size, so that a larger set begins with the smaller one.
         while (found < wanted).any():
             blocks.append(_sphere(rng, dim))
-            found += np.bincount(label(blocks[-1]), minlength=2)
-        drawn = np.concatenate(blocks)
-        drawn_labels, points, labels = label(drawn), np.empty((n, dim)), np.arange(n) % 2
+            block_labels.append(label(blocks[-1]))
+            found += np.bincount(block_labels[-1], minlength=2)
+        drawn, drawn_labels = np.concatenate(blocks), np.concatenate(block_labels)
+        points, labels = np.empty((n, dim)), np.arange(n) % 2
         for k in range(2):
             points[labels == k] = drawn[drawn_labels == k][: wanted[k]]
         return _split(points, labels)
