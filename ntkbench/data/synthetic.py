@@ -59,21 +59,22 @@ def sphere_teacher(dim: int, degree: int, n_train: int, n_test: int, seed: int) 
 
 
 def teacher(dim: int, degree: int, seed: int) -> Labeler:
-    """The labels 1[P(w . (2x - 1)) > 0] of points x in the unit cube, w a random unit vector.
-
-    P is the Legendre polynomial of that degree in d = `dim` dimensions (Mueller 1966), on the sphere orthogonal to all
-    of lower degree: t, (d t^2 - 1)/(d - 1), ((d + 2) t^3 - 3 t)/(d - 1). DataError for d = 1, where it vanishes.
-    """
+    """The labels 1[P(w . (2x - 1)) > 0] of points x in the unit cube: w a random unit vector, P from `legendre`."""
     if dim == 1 and degree > 1:
         raise DataError(f"a sphere teacher of degree {degree} needs dim of 2 or more: in one dimension it is zero")
     direction = np.random.default_rng([seed, _TEACHER]).standard_normal(dim)
     direction /= np.linalg.norm(direction)
-    legendre = {
-        1: lambda t: t,
-        2: lambda t: (dim * t**2 - 1) / (dim - 1),
-        3: lambda t: ((dim + 2) * t**3 - 3 * t) / (dim - 1),
-    }[degree]
-    return lambda points: (legendre((2 * points - 1) @ direction) > 0).astype(np.int64)
+    return lambda points: (legendre((2 * points - 1) @ direction, dim, degree) > 0).astype(np.int64)
+
+
+def legendre(t: Float[np.ndarray, " n"], dim: int, degree: int) -> Float[np.ndarray, " n"]:
+    """The Legendre polynomial in `dim` dimensions, degree 1 to 3, P(1) = 1 (Mueller 1966).
+
+    As a function of w . x on the sphere it is orthogonal to all polynomials of lower degree: no simpler kernel sees it.
+    """
+    if degree == 1:
+        return t
+    return (dim * t**2 - 1) / (dim - 1) if degree == 2 else ((dim + 2) * t**3 - 3 * t) / (dim - 1)
 
 
 def _sphere(rng: np.random.Generator, dim: int) -> Float[np.ndarray, "block dim"]:

@@ -31,10 +31,10 @@ def limits(dataset: Dataset, classes: list[int], subset: str) -> tuple[int, int]
 
     def largest(labels: np.ndarray) -> int:
         counts = [int((labels == k).sum()) for k in classes]
-        fits = (
-            all(n // len(counts) + (k < n % len(counts)) <= count for k, count in enumerate(counts)) for n in range(99)
-        )
-        return sum(counts) if subset == "first" else sum(itertools.takewhile(bool, fits)) - 1
+        if subset == "first":
+            return sum(counts)
+        turns = itertools.cycle(range(len(counts)))
+        return next(n for n, k in enumerate(turns) if counts[k] == n // len(counts))
 
     return largest(dataset.train.labels), largest(dataset.test.labels)
 

@@ -52,6 +52,7 @@ def test_bayes_accuracy_is_reached_and_clipping_costs_nothing(distance, sd, eps)
 def test_bayes_accuracy_of_known_quantiles():
     assert synthetic.bayes_accuracy(2.0, 1.0) == pytest.approx(0.8413447460685429, rel=1e-12)
     assert synthetic.bayes_accuracy(0.5, 0.125, eps=0.25) == 0.5
+    assert synthetic.bayes_accuracy(0.5, 0.125, eps=0.9) == 0.5, "a constant guess is right half the time"
 
 
 def test_gaussian_moments():
@@ -88,6 +89,17 @@ def test_the_linear_teacher_is_one_half_space():
     points, signs = 2 * train.images[:, 0, 0] - 1, 2 * train.labels - 1
     mean = (points * signs[:, None]).mean(0)
     assert ((points @ mean > 0) == (signs > 0)).mean() > 0.97
+
+
+@pytest.mark.parametrize("dim", [2, 4, 8, 20])
+def test_legendre_polynomials_are_orthogonal_on_the_sphere(dim):
+    """The density of w . x on the sphere is (1 - t^2)^((dim - 3)/2); in angles, for an even dim, the sum is exact."""
+    angles = (np.arange(400) + 0.5) * np.pi / 400
+    t, density = np.cos(angles), np.sin(angles) ** (dim - 2)
+    polynomials = np.stack([np.ones_like(t), *(synthetic.legendre(t, dim, degree) for degree in (1, 2, 3))])
+    products = polynomials * density @ polynomials.T
+    np.testing.assert_allclose(products / products[0, 0], np.diag(np.diag(products)) / products[0, 0], atol=1e-10)
+    assert all(synthetic.legendre(np.ones(1), dim, degree) == pytest.approx(1) for degree in (1, 2, 3))
 
 
 def test_in_two_dimensions_degree_two_is_the_double_angle():
