@@ -1,75 +1,92 @@
-"""Whether the data that a spec asks for exist: the set, its classes, enough examples of them."""
+"""Whether the data that a spec asks for exist: the set, its classes, enough examples of them.
 
-from collections.abc import Iterator
+Read from the document itself: a mistake in one field of `data` hides no other.
+"""
 
-from ntkbench.bench.document import Path
-from ntkbench.bench.spec import Data, NamedDataset
-from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.validate import Draft
+from collections.abc import Iterator, Sequence
+
+from ntkbench.bench.document import Node, plain
+from ntkbench.bench.suggest import did_you_mean, nearest
 from ntkbench.data.catalog import CATALOG, Entry, available, class_numbers
 from ntkbench.errors import Problem
 
+_SYNTHETIC = ("two_gaussians", "sphere_teacher")
 
-def problems(draft: Draft) -> Iterator[Problem]:
-    data = draft.sections["data"]
-    if data is None:
+
+def problems(root: Node) -> Iterator[Problem]:
+    data = root.at(("data",))
+    dataset = data.child("dataset")
+    if dataset is None:
         return
-    if not isinstance(data.dataset, NamedDataset):
-        yield from _synthetic(draft, data)
-    elif data.dataset.name not in CATALOG:
-        message = f"no data set {data.dataset.name}{did_you_mean(data.dataset.name, CATALOG)}"
-        yield _at(draft, ("dataset", "name"), message)
-    else:
-        yield from _named(draft, data, CATALOG[data.dataset.name])
+    name = dataset.child("name") or dataset
+    if isinstance(name.value, str):
+        path = "data.dataset.name" if dataset.entries else "data.dataset"
+        if name.value in CATALOG:
+            yield from _named(data, CATALOG[name.value])
+        else:
+            yield name.place.problem(path, f"no data set {name.value}{did_you_mean(name.value, CATALOG)}")
+    elif plain(dataset.child("kind") or dataset) in _SYNTHETIC:
+        yield from _synthetic(data)
 
 
-def _at(draft: Draft, path: Path, message: str) -> Problem:
-    return draft.root.at(("data", *path)).place.problem(("data", *path), message)
+def _synthetic(data: Node) -> Iterator[Problem]:
+    classes = data.child("classes")
+    if classes is not None and classes.value is not None:
+        yield classes.place.problem("data.classes", "a synthetic set has its own two classes; write null")
+    yield from _centered(data, 2)
 
 
-def _synthetic(draft: Draft, data: Data) -> Iterator[Problem]:
-    if data.classes is not None:
-        yield _at(draft, ("classes",), "a synthetic set has its two classes and takes no `classes`; delete it")
-    yield from _centered(draft, data, 2)
-
-
-def _named(draft: Draft, data: Data, entry: Entry) -> Iterator[Problem]:
-    numbers: list[int] = []
-    for i, word in enumerate(data.classes or range(len(entry.classes))):
-        try:
-            number = class_numbers(entry, (word,))[0]
-        except ValueError:
-            known = entry.classes if isinstance(word, str) else ()
-            near = (
-                did_you_mean(str(word), known)
-                or f"; its classes are {', '.join(entry.classes)}, or 0 to {len(entry.classes) - 1}"
-            )
-            yield _at(draft, ("classes", i), f"{entry.name} has no class {word}{near}")
-            continue
+def _named(data: Node, entry: Entry) -> Iterator[Problem]:
+    classes = data.child("classes")
+    every = classes is None or classes.value is None
+    numbers = list(range(len(entry.classes))) if every else []
+    asked = classes.items if classes else ()
+    for i, item in enumerate(asked):
+        number = _number(item, entry)
+        path = ("data", "classes", i)
         if number in numbers:
-            yield _at(draft, ("classes", i), f"the class {entry.classes[number]} stands here twice")
-        numbers.append(number)
-    whole = data.classes is None or len(set(numbers)) == len(data.classes)
-    if whole:
-        yield from _enough(draft, data, entry, numbers)
-        yield from _centered(draft, data, len(numbers))
-
-
-def _enough(draft: Draft, data: Data, entry: Entry, numbers: list[int]) -> Iterator[Problem]:
-    most = dict(zip(("n_train", "n_test"), available(entry, numbers, data.subset), strict=True))
-    asked = {"n_train": data.n_train, "n_test": data.n_test}
-    for name, limit in most.items():
-        if asked[name] > limit:
-            what = "training" if name == "n_train" else "test"
-            of = f"these {len(numbers)} classes" if data.classes is not None else "its classes"
-            message = (
-                f"{entry.name} has {limit} {what} examples of {of} (subset: {data.subset}), fewer than {asked[name]}"
+            yield item.place.problem(path, f"the class {entry.classes[number]} stands here twice")
+        elif number is not None:
+            numbers.append(number)
+        elif isinstance(item.value, (str, int)) and not isinstance(item.value, bool):
+            yield item.place.problem(
+                path, f"{entry.name} has no class {item.value}; {_classes(str(item.value), entry)}"
             )
-            yield _at(draft, (name,), message)
+    if every or (asked and len(numbers) == len(asked)):
+        yield from _enough(data, entry, numbers)
+        yield from _centered(data, len(numbers))
 
 
-def _centered(draft: Draft, data: Data, classes: int) -> Iterator[Problem]:
-    if data.targets == "centered" and classes == 2:
-        yield _at(
-            draft, ("targets",), "two classes have the targets -1 and +1, which are centered already; delete this"
-        )
+def _number(item: Node, entry: Entry) -> int | None:
+    if not isinstance(item.value, (str, int)) or isinstance(item.value, bool):
+        return None
+    try:
+        return class_numbers(entry, (item.value,))[0]
+    except ValueError:
+        return None
+
+
+def _classes(word: str, entry: Entry) -> str:
+    if near := nearest(word, entry.classes):
+        return f"did you mean {near}?"
+    return f"its classes are {', '.join(entry.classes)} (or 0 to {len(entry.classes) - 1})"
+
+
+def _enough(data: Node, entry: Entry, numbers: Sequence[int]) -> Iterator[Problem]:
+    said = data.child("subset")
+    subset = str(said.value) if said else "balanced"
+    for name, limit in zip(("n_train", "n_test"), available(entry, numbers, subset), strict=True):
+        asked = data.child(name)
+        if asked is not None and isinstance(asked.value, int) and asked.value > limit:
+            what = "training" if name == "n_train" else "test"
+            message = (
+                f"{entry.name} has only {limit} {what} examples of these {len(numbers)} classes (subset: {subset})"
+            )
+            yield asked.place.problem(("data", name), message)
+
+
+def _centered(data: Node, classes: int) -> Iterator[Problem]:
+    targets = data.child("targets")
+    if classes == 2 and targets is not None and targets.value == "centered":
+        message = "two classes have the targets -1 and +1, which are centered already; delete this"
+        yield targets.place.problem("data.targets", message)

@@ -93,3 +93,20 @@ def text(node: Node) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
+
+
+def found(node: Node) -> str:
+    """How a message calls a value."""
+    value = node.value
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, tuple):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    if isinstance(value, Fraction):
+        return f"the fraction {value.numerator}/{value.denominator}"
+    shown = text(node) if not isinstance(value, float) else repr(value)
+    return shown if len(shown) <= 40 else f"a number of {len(shown)} digits"

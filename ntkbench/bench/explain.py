@@ -9,24 +9,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from ntkbench.bench import schema
-from ntkbench.bench.document import Node, Path, dotted, text
+from ntkbench.bench.document import Node, Path, dotted, found
 from ntkbench.bench.schema import Schema
 from ntkbench.bench.suggest import did_you_mean, nearest
 from ntkbench.errors import Problem
 
-_OUR_OWN = ("repeated", "quantity", "mode")
+_OUR_OWN = ("repeated", "mode")
 _NO_VALUE = ("union_tag_invalid", "union_tag_not_found", "literal_error")
 
 
 def problems(error: ValidationError, root: Node) -> Iterator[Problem]:
-    """One for each place."""
-    found: dict[Path, list[Mapping[str, Any]]] = {}
+    """One for each place; a list that is wrong in some items is not wrong itself."""
+    details: dict[Path, Mapping[str, Any]] = {}
     for detail in error.errors(include_url=False):
-        found.setdefault(_path(detail, root), []).append(detail)
-    for path, details in found.items():
-        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in found)
+        details.setdefault(_path(detail, root), detail)
+    for path, detail in details.items():
+        deeper = any(len(other) > len(path) and other[: len(path)] == path for other in details)
         if not (deeper and root.at(path).items):
-            yield _problem(path, details[0], root)
+            yield _problem(path, detail, root)
 
 
 def unknown(path: Path, root: Node) -> Problem:
@@ -34,31 +34,35 @@ def unknown(path: Path, root: Node) -> Problem:
     name, parent = str(path[-1]), root.at(path[:-1])
     holder = schema.at(path[:-1], root) or {}
     known = schema.fields(schema.chosen(holder, parent))
-    return root.at(path).key.problem(
-        path, "unknown field" + (_of_another(name, holder, known) or did_you_mean(name, known))
+    elsewhere = None if nearest(name, known, 0.8) else schema.elsewhere(name, schema.paths(root))
+    why = (
+        _of_another(name, holder, known) or (elsewhere and f"; did you mean {elsewhere}?") or did_you_mean(name, known)
     )
+    return root.at(path).key.problem(path, f"unknown field{why}")
 
 
 def missing(path: Path, root: Node) -> Problem:
     """A field without which there is no meaning; it points at the mapping that lacks it."""
     field = schema.at(path, root) or {}
     holder = schema.at(path[:-1], root) or {}
-    about = field.get("description") or expected(field)
+    about = f": {field.get('description') or expected(field)}"
     if path[-1] == schema.tag(holder):
-        about = "one of " + ", ".join(schema.tags(holder))
-    return root.at(path[:-1]).key.problem(path, f"missing: {' '.join(about.split())}")
+        about = f"; write {path[-1]}: {' or '.join(schema.tags(holder))}"
+    elif "const" in field:
+        about = f"; write {path[-1]}: {field['const']}"
+    return root.at(path[:-1]).key.problem(path, "missing" + about)
 
 
 def expected(field: Schema) -> str:
     """`a whole number above 0, or null`"""
     if "$comment" in field:
         return field["$comment"]
-    if "$ref" not in field and not (field.get("anyOf") or field.get("oneOf")):
+    if "$ref" not in field and not field.get("anyOf"):
         return _simple(field)
-    if name := schema.tag(field):
-        if not any(branch.get("type") == "null" for branch in schema.branches(field)):
-            return f"a mapping with {name}: {', '.join(schema.tags(field))}"
-    members = field.get("anyOf") or field.get("oneOf") or tuple(schema.branches(field))
+    nullable = any(branch.get("type") == "null" for branch in schema.branches(field))
+    if (name := schema.tag(field)) and not nullable:
+        return f"a mapping with {name}: {', '.join(schema.tags(field))}"
+    members = field.get("anyOf") or tuple(schema.branches(field))
     return ", or ".join(dict.fromkeys(expected(member) for member in members))
 
 
@@ -69,8 +73,7 @@ def _simple(field: Schema) -> str:
     if kind == "integer":
         return "a whole number" + _range(field)
     if kind == "array":
-        few = f" of {field['minItems']} or more" if field.get("minItems", 0) > 1 else ""
-        return f"a list{few} ({expected(field['items'])} each)"
+        return f"a list of {expected(field['items'])}"
     names = {"null": "null", "string": "text", "boolean": "true or false", "number": "a number", "object": "a mapping"}
     return names.get(str(kind), "something else")
 
@@ -78,21 +81,6 @@ def _simple(field: Schema) -> str:
 def _range(field: Schema) -> str:
     low = field.get("minimum", field.get("exclusiveMinimum", -1) + 1)
     return f" from {low} to {field['maximum']}" if "maximum" in field else f", {low} or more"
-
-
-def found(node: Node) -> str:
-    """How a message calls a value."""
-    value = node.value
-    if value is None:
-        return "nothing (null)"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, tuple):
-        return "a list"
-    if isinstance(value, str):
-        return f"the text {value[:60]!r}"
-    shown = text(node) if not isinstance(value, float) else repr(value)
-    return shown if len(shown) <= 40 else f"a number of {len(shown)} digits"
 
 
 def _path(detail: Mapping[str, Any], root: Node) -> Path:
@@ -172,14 +160,16 @@ def _hint(value: object, wanted: str) -> str:
     if isinstance(value, str):
         if re.fullmatch(r"\d+ */ *\d+", value) and "number" in wanted:
             return f"; write {value.replace(' ', '')} without spaces"
-        if match := re.fullmatch(r"(\d+(?:\.\d+)?) *%", value):
+        if (match := re.fullmatch(r"(\d+(?:\.\d+)?) *%", value)) and "fraction" in wanted:
             return f"; write a fraction of 1: {Fraction(match[1]) / 100}"
         if value.lower() in ("yes", "on", "no", "off") and "true" in wanted:
             return f"; write {'true' if value.lower() in ('yes', 'on') else 'false'}"
         if re.fullmatch(r"[-+]?\d[\d_]*(\.\d+)?", value) and "number" in wanted:
-            return f"; write {value.replace('_', '')} plainly"
+            return f"; write {value.replace('_', '').lstrip('0') or 0} without quotes"
     if isinstance(value, float) and math.isfinite(value) and value.is_integer() and "whole number" in wanted:
         return f"; write {int(value)}"
+    if value is None and wanted == "a mapping":
+        return "; leave the key out, or write {}"
     if value is not None and not isinstance(value, (str, dict, tuple)) and "text" in wanted:
         return "; put it in quotes"
     return ""

@@ -7,7 +7,7 @@ leave no trace. A field that a later version adds declares the value that means 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -81,7 +81,13 @@ def _explicit(cell: Cell, kernel: Any) -> Any:
 
 def run_id(cell: Cell, seed: int) -> str:
     """The same for every way of writing the same experiment."""
-    return digest("r", {"cell": normalized(cell), "seed": seed})
+    return run_ids(cell, (seed,))[0]
+
+
+def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
+    """Those of the seeds of one cell."""
+    content = canonical(normalized(cell))
+    return tuple(digest("r", {"cell": content, "seed": seed}) for seed in seeds)
 
 
 def resolved(cell: Cell) -> dict[str, Any]:

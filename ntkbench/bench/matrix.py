@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from ntkbench.bench import schema
-from ntkbench.bench.document import Node, Path, text
-from ntkbench.bench.explain import found
+from ntkbench.bench.document import Node, Path, found, text
 from ntkbench.bench.merge import merge, overlay
 from ntkbench.bench.spec import NOT_IN_THE_CELL
 from ntkbench.bench.suggest import did_you_mean, nearest
@@ -170,6 +169,17 @@ def overlaps(one: str, other: str) -> bool:
 
 def no_such_path(path: str, known: Collection[str]) -> str:
     """The end of a path is what people remember: `linearize_at` for `training.linearize_at`."""
-    same_end = sorted(name for name in known if name.rpartition(".")[2] == path.rpartition(".")[2])
-    near = nearest(path, same_end) or nearest(path, known) or (same_end[0] if same_end else None)
-    return "no such path" + (f"; did you mean {near}?" if near else "; a path names a field, such as training.epochs")
+    parent, _, last = path.rpartition(".")
+    if elsewhere := schema.elsewhere(last, known):
+        return f"no such path; did you mean {elsewhere}?"
+    siblings = {name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == parent}
+    if not siblings:
+        near = nearest(path, known)
+        return "no such path" + (
+            f"; did you mean {near}?" if near else "; a path names a field, such as training.epochs"
+        )
+    near = nearest(last, siblings)
+    prefix = f"{parent}." if parent else ""
+    return "no such path; " + (
+        f"did you mean {prefix}{near}?" if near else f"{parent or 'a cell'} has {', '.join(sorted(siblings))}"
+    )

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ntkbench.bench import parse
 from ntkbench.bench.document import Node, Place, mapping
+from ntkbench.bench.suggest import nearest
 from ntkbench.errors import Problem, SpecError
 
 _REPLACED_BY_SMOKE = ("matrix", "seeds")
 
 
 def merge(below: Node, above: Node) -> Node:
-    """Deep merge; `above` wins. A mapping of another kind replaces the one below whole, and so does all but a mapping."""
+    """Deep merge; `above` wins. A mapping of another kind, and all but a mapping, replaces what is below whole."""
     if not (isinstance(below.value, Mapping) and isinstance(above.value, Mapping)) or _another_kind(below, above):
         return above
     entries = dict(below.value)
@@ -81,19 +82,24 @@ def _base(reference: Node, chain: tuple[str, ...], problems: list[Problem]) -> N
     visited = [os.path.realpath(name) for name in chain]
     if os.path.realpath(file) in visited:
         circle = " -> ".join([*chain[visited.index(os.path.realpath(file)) :], file])
-        problems.append(reference.place.problem("extends", f"a circle: {circle}"))
+        problems.append(reference.place.problem("extends", f"files that extend each other: {circle}"))
+        return None
+    if not os.path.isfile(file):
+        problems.append(reference.place.problem("extends", f"{file} is {_why_not(file)}"))
         return None
     try:
-        if not os.path.isfile(file):
-            kind = "a folder" if os.path.isdir(file) else "not there"
-            problems.append(
-                reference.place.problem("extends", f"{file} is {kind}; paths are relative to the file that names them")
-            )
-            return None
         return _extended(parse.read(file), (*chain, file), problems)
     except SpecError as error:
         problems.extend(error.problems)
         return None
+
+
+def _why_not(file: str) -> str:
+    if os.path.isdir(file):
+        return "a folder; name a file in it"
+    folder, name = os.path.split(file)
+    near = nearest(name, os.listdir(folder or ".")) if os.path.isdir(folder or ".") else None
+    return "not there" + (f"; did you mean {near}?" if near else "; paths are relative to the file that names them")
 
 
 def smoked(root: Node) -> Node:

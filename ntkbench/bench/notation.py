@@ -6,6 +6,7 @@ Each type says in English what it expects, as the `$comment` of its JSON Schema:
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
@@ -26,9 +27,7 @@ class Says:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
         others = [{"type": "string", "pattern": pattern} for pattern in self.also]
-        return (
-            {"anyOf": [schema, *others], "$comment": self.expected} if others else {**schema, "$comment": self.expected}
-        )
+        return ({"anyOf": [schema, *others]} if others else schema) | {"$comment": self.expected}
 
 
 @dataclass(frozen=True)
@@ -79,19 +78,14 @@ def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return tuple(sorted(repeated(values)))
 
 
-def _quantity(units: dict[str, float], what: str) -> BeforeValidator:
+def _quantity(units: Mapping[str, float]) -> BeforeValidator:
     """Numbers with an optional unit: `512MB`, `30m`."""
 
     def read(value: Any) -> Any:
-        if not isinstance(value, str):
-            return _float(value)
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value)
-        if not match or match[2].lower() not in units:
-            known = ", ".join(filter(None, units))
-            raise PydanticCustomError(
-                "quantity", "{message}", {"message": f"not {what}; write a number and one of {known}"}
-            )
-        return float(match[1]) * units[match[2].lower()]
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value) if isinstance(value, str) else None
+        if match and match[2].lower() in units:
+            return float(match[1]) * units[match[2].lower()]
+        return _float(value)
 
     return BeforeValidator(read)
 
@@ -130,8 +124,8 @@ Time = Annotated[
     PlainSerializer(lambda t: "inf" if t == math.inf else t, return_type=float | str, when_used="json"),
     Says("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
 ]
-Count = Annotated[int, Field(gt=0, le=10**9), Says("a whole number from 1 to 1000000000")]
-Seed = Annotated[int, Field(ge=0, lt=2**31), Says("a whole number from 0 to 2147483647")]
+Count = Annotated[int, Field(gt=0, le=10**9), Says("a whole number from 1 to 10^9")]
+Seed = Annotated[int, Field(ge=0, lt=2**31), Says("a whole number from 0 to 2^31 - 1")]
 _EXACT = PlainSerializer(str, return_type=str)
 
 
@@ -162,21 +156,37 @@ Step = Annotated[
     Says("a number above 0 or a fraction such as 2/255", (FRACTION,)),
 ]
 Budgets = Annotated[
-    tuple[Budget, ...], Field(min_length=1), BeforeValidator(_many), AfterValidator(_ascending), OneOrSeveral()
+    tuple[Budget, ...],
+    Field(min_length=1),
+    BeforeValidator(_many),
+    AfterValidator(_ascending),
+    OneOrSeveral(),
+    Says("a number, 0 or more, a fraction such as 8/255, or a list of them"),
 ]
-Names = Annotated[tuple[str, ...], AfterValidator(repeated), BeforeValidator(_many), OneOrSeveral()]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
-Classes = Annotated[tuple[str | int, ...], Field(min_length=2), BeforeValidator(_tuple)]
+Names = Annotated[
+    tuple[str, ...],
+    AfterValidator(repeated),
+    BeforeValidator(_many),
+    OneOrSeveral(),
+    Says("a name or a list of names"),
+]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple), Says("a list of texts")]
+Classes = Annotated[
+    tuple[Annotated[str | int, Says("the name or the number of a class")], ...],
+    Field(min_length=2),
+    BeforeValidator(_tuple),
+    Says("a list of two classes or more, by name or number"),
+]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(_tuple), AfterValidator(repeated)]
 Bytes = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),
-    _quantity(_SIZES, "a size"),
+    _quantity(_SIZES),
     Says("a size such as 512MB, or a number of bytes", (_UNIT,)),
 ]
 Seconds = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),
-    _quantity(_TIMES, "a duration"),
+    _quantity(_TIMES),
     Says("a duration such as 30m, or a number of seconds", (_UNIT,)),
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from ntkbench.bench.document import Node, Place, Scalar, mapping
+from ntkbench.bench.document import Node, Place, Scalar, found, mapping
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.errors import Problem, SpecError
 
@@ -29,19 +29,27 @@ _WORDS |= {sign + dot + "inf": float(sign + "inf") for sign in ("", "+", "-") fo
 _WORDS |= {"nan": float("nan"), ".nan": float("nan")}
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# What PyYAML says, what we say, and whether the mistake is where it started or where it was noticed.
 _PLAINER = (
-    (r"found character '\\t' that cannot start any token", "a tab; YAML is indented with spaces"),
-    (r"found character '(.)' that cannot start any token", r"a value cannot start with \1; put it in quotes"),
+    (r"found character '\\t' that cannot start any token", "a tab; YAML is indented with spaces", False),
+    (r"found character '(.)' that cannot start any token", r"a value cannot start with \1; put it in quotes", False),
     (
         r"mapping values are not allowed here",
-        "a ':' cannot stand here; check the indentation, or put the text in quotes",
+        "a ':' cannot stand here; check the indentation, or quote the text",
+        False,
     ),
-    (r"could not find expected ':'", "a ':' is missing after the key before"),
-    (r"expected <block end>, but found .*", "this line does not line up with the ones above; check the indentation"),
-    (r"expected ',' or '\]', but got .*", "a ',' or the closing ']' is missing"),
-    (r"expected ',' or '\}', but got .*", "a ',' or the closing '}' is missing"),
-    (r"found unexpected end of stream", "the file ends inside a quoted text; the closing quote is missing"),
-    (r"while scanning a simple key.*", "a ':' is missing after the key"),
+    (r"could not find expected ':'", "a ':' and a space are missing after this key", True),
+    (
+        r"expected <block end>, but found .*",
+        "this line does not line up with those above; check the indentation",
+        False,
+    ),
+    (
+        r"expected ',' or '(.)', but got .*",
+        r"the closing \1 is missing, or a comma before {line}:{column}",
+        True,
+    ),
+    (r"found unexpected end of stream", "the closing quote is missing", True),
 )
 
 
@@ -57,7 +65,7 @@ def parse(text: str, file: str, line: int = 1, column: int = 1) -> Node:
     if root.value is None:
         raise SpecError([start.problem("", "nothing here; `ntkbench init` writes an example to start from")])
     if not isinstance(root.value, dict):
-        raise SpecError([root.place.problem("", "a spec is a mapping of `key: value` lines, this is something else")])
+        raise SpecError([root.place.problem("", f"a spec is a mapping of `key: value` lines, found {found(root)}")])
     return mapping(root.value, start)
 
 
@@ -71,9 +79,9 @@ def parse_value(text: str, file: str, line: int = 1, column: int = 1) -> Node:
     try:
         root = builder.document(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, message = _plainer(error)
         place = builder.place(mark) if mark else Place(file, line, column)
-        raise SpecError([*builder.problems, place.problem("", "not YAML: " + _plainer(error))]) from None
+        raise SpecError([*builder.problems, place.problem("", "not YAML: " + message)]) from None
     if builder.problems:
         raise SpecError(builder.problems)
     return root
@@ -94,8 +102,10 @@ def _text(file: str) -> str:
         raise refuse(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > MAX_BYTES:
         raise refuse(f"larger than {MAX_BYTES // 1_000_000} MB; this is not a spec")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refuse("UTF-16 text; save the file as UTF-8")
     if b"\0" in content:
-        raise refuse("a binary file (or not UTF-8 text); a spec is a YAML text file in UTF-8")
+        raise refuse("a binary file; a spec is YAML, a text file in UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,14 +113,16 @@ def _text(file: str) -> str:
         raise refuse("not UTF-8 text; save the file as UTF-8", line) from None
 
 
-def _plainer(error: yaml.MarkedYAMLError) -> str:
-    said = error.problem or error.context or str(error)
-    if said == "could not find expected ':'" and error.context_mark and error.context:
-        return f"a ':' is missing after the key that starts on line {error.context_mark.line + 1}"
-    for pattern, plainer in _PLAINER:
+def _plainer(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+    """Where the mistake is, and what it is."""
+    said = error.problem or error.context or "unreadable"
+    for pattern, plainer, at_start in _PLAINER:
         if match := re.fullmatch(pattern, said):
-            return match.expand(plainer)
-    return said
+            noticed = error.problem_mark
+            line, column = (noticed.line + 1, noticed.column + 1) if noticed else (0, 0)
+            message = match.expand(plainer).replace("{line}", str(line)).replace("{column}", str(column))
+            return (at_start and error.context_mark) or noticed, message
+    return error.problem_mark or error.context_mark, said
 
 
 @dataclass
@@ -236,12 +248,12 @@ def scalar(text: str) -> Scalar:
         if not int(match[2][:MAX_DIGITS]):
             raise ValueError(f"{text} divides by zero")
         if len(text) > MAX_DIGITS:
-            raise ValueError("a number this long is a mistake")
+            raise ValueError(f"a number of {len(text)} characters; {MAX_DIGITS} are the most")
         return Fraction(int(match[1]), int(match[2]))
     if not (text[0] in "+-.0123456789" and _FLOAT.fullmatch(text)):
         return text
     if len(text) > MAX_DIGITS:
-        raise ValueError("a number this long is a mistake")
+        raise ValueError(f"a number of {len(text)} characters; {MAX_DIGITS} are the most")
     if _INTEGER.fullmatch(text):
         return int(text)
     number = float(text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ntkbench.bench import availability, merge, rules, schema
 from ntkbench.bench.document import Node
-from ntkbench.bench.identity import run_id
+from ntkbench.bench.identity import run_id, run_ids
 from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
 from ntkbench.bench.spec import Cell, Header
 from ntkbench.bench.validate import Validator
@@ -91,12 +91,14 @@ def _reading(root: Node, validator: Validator) -> _Reading:
     cells = []
     corners = list(matrix.cells())
     if not corners and not matrix.problems:
-        found.append(root.at(("matrix", "exclude")).key.problem("matrix.exclude", "leaves no cell"))
+        found.append(
+            root.at(("matrix", "exclude")).key.problem("matrix.exclude", "everything is excluded, no run is left")
+        )
     for corner in corners:
         draft, problems = validator.draft(corner.root)
         found.extend(problems)
         found.extend(rules.problems(draft))
-        found.extend(availability.problems(draft))
+        found.extend(availability.problems(corner.root))
         if not found:
             cells.append((corner, draft.cell))
     if not found:
@@ -121,5 +123,5 @@ def _called(corner: Coordinates) -> str:
 
 def _runs(header: Header, cells: Sequence[tuple[Coordinates, Cell]]) -> Iterator[Run]:
     for corner, cell in cells:
-        for seed in header.seed_values:
-            yield Run(header.name, cell, corner.labels, seed, run_id(cell, seed))
+        for seed, id in zip(header.seed_values, run_ids(cell, header.seed_values), strict=True):
+            yield Run(header.name, cell, corner.labels, seed, id)

@@ -4,7 +4,7 @@ Each rule yields problems at the line that is to be changed. A rule keeps silent
 broken already.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 from ntkbench.bench.document import Node, Path, text
@@ -35,10 +35,12 @@ def _at(draft: Draft, path: Path, message: str) -> Problem:
     return (node.place if node is not parent else parent.key).problem(path, message)
 
 
-def _ids(draft: Draft, section: str) -> set[str]:
-    """Those that are written, broken or not."""
+def _ids(draft: Draft, section: str) -> set[str] | None:
+    """Those that are written, broken or not; None if the section is no mapping at all."""
     node = draft.root.child(section)
-    return set(node.entries) if node else set()
+    if node is None:
+        return set()
+    return set(node.entries) if isinstance(node.value, Mapping) else None
 
 
 def reserved_ids(draft: Draft) -> Iterator[Problem]:
@@ -66,16 +68,18 @@ def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
         if draft.cell.width is None and draft.whole("width"):
             message = "self is the network of the run, and this cell has none; give it a `width`, or name a kernel"
             yield _at(draft, path, message + (f" ({', '.join(sorted(kernels))})" if kernels else ""))
-    elif who not in kernels:
+    elif kernels is not None and who not in kernels:
         yield _at(draft, path, f"no kernel {who}{did_you_mean(who, kernels | {SELF})}")
 
 
 def analysis_attacks(draft: Draft) -> Iterator[Problem]:
     known = _ids(draft, "attacks")
+    if known is None:
+        return
     for name, analysis in draft.cell.analyses.items():
         for path, attack in _attacks_of(draft, name, analysis):
             if attack not in known:
-                near = did_you_mean(attack, known) or "; `attacks` defines none"
+                near = did_you_mean(attack, known) or "; the spec defines no `attacks`"
                 yield _at(draft, path, f"no attack {attack}{near}")
 
 
@@ -93,44 +97,41 @@ def _attacks_of(draft: Draft, name: str, analysis: Accuracy | Transfer) -> Itera
 def transfers(draft: Draft) -> Iterator[Problem]:
     for name, analysis in draft.cell.analyses.items():
         if isinstance(analysis, Transfer):
-            yield from _roles(draft, name, analysis)
-            yield from _budgets(draft, name, analysis)
-
-
-def _roles(draft: Draft, name: str, transfer: Transfer) -> Iterator[Problem]:
-    attacks = draft.cell.attacks
-    path = ("analyses", name)
-    moved = attacks.get(transfer.attack)
-    if isinstance(moved, GradientAttack) and moved.source == transfer.target:
-        message = f"{transfer.attack} is made on the target itself ({transfer.target}), so nothing is transferred; "
-        yield _at(draft, (*path, "attack"), message + "give the attack another `source`, or use kind: accuracy")
-    if isinstance(moved, RandomSign):
-        yield _at(
-            draft, (*path, "attack"), f"{transfer.attack} is random and comes from no predictor; it can be the floor"
-        )
-    ceiling = attacks.get(transfer.ceiling or "")
-    if isinstance(ceiling, RandomSign):
-        yield _at(
-            draft, (*path, "ceiling"), f"{transfer.ceiling} is random; the ceiling follows the target's own gradient"
-        )
-    elif ceiling is not None and ceiling.source != transfer.target:
-        message = f"{transfer.ceiling} is made on {ceiling.source}; the ceiling is a white-box attack, with source: {transfer.target}"
-        yield _at(draft, (*path, "ceiling"), message)
-    floor = attacks.get(transfer.floor or "")
-    if floor is not None and not isinstance(floor, RandomSign):
-        yield _at(
-            draft, (*path, "floor"), f"{transfer.floor} is of kind {floor.kind}; the floor is of kind random_sign"
-        )
-
-
-def _budgets(draft: Draft, name: str, transfer: Transfer) -> Iterator[Problem]:
-    moved = draft.cell.attacks.get(transfer.attack)
-    for role, other_id in (("ceiling", transfer.ceiling), ("floor", transfer.floor)):
-        other = draft.cell.attacks.get(other_id or "")
-        for budget in ("eps", "norm") if moved and other else ():
-            if getattr(moved, budget) != getattr(other, budget):
-                message = f"{other_id} has another {budget} than {transfer.attack}, the attack that it is compared with"
+            for role, message in (*_roles(draft, analysis), *_budgets(draft, analysis)):
                 yield _at(draft, ("analyses", name, role), message)
+
+
+def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
+    attacks, target = draft.cell.attacks, transfer.target
+    moved, ceiling, floor = (attacks.get(name or "") for name in (transfer.attack, transfer.ceiling, transfer.floor))
+    if isinstance(moved, GradientAttack) and moved.source == target:
+        why = f"{transfer.attack} is made on the target itself ({target}), so nothing is transferred"
+        yield "attack", f"{why}; give the attack another `source`, or use kind: accuracy"
+    if isinstance(moved, RandomSign):
+        yield "attack", f"{transfer.attack} is random and comes from no predictor; it can be the floor"
+    if isinstance(ceiling, RandomSign):
+        yield "ceiling", f"{transfer.ceiling} is random; the ceiling follows the target's own gradient"
+    known = {SELF, *(_ids(draft, "kernels") or ())}
+    if isinstance(ceiling, GradientAttack) and ceiling.source != target and {ceiling.source, target} <= known:
+        why = f"{transfer.ceiling} is made on {ceiling.source}"
+        yield "ceiling", f"{why}; the ceiling is a white-box attack, with source: {target}"
+    if isinstance(floor, GradientAttack):
+        yield "floor", f"{transfer.floor} is of kind {floor.kind}; the floor is of kind random_sign"
+
+
+def _budgets(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
+    """Rates at different budgets do not compare."""
+    moved = draft.cell.attacks.get(transfer.attack)
+    for role, name in (("ceiling", transfer.ceiling), ("floor", transfer.floor)):
+        other = draft.cell.attacks.get(name or "")
+        for field in ("eps", "norm") if moved and other else ():
+            one, two = _shown(getattr(moved, field)), _shown(getattr(other, field))
+            if one != two:
+                yield role, f"{name} has {field} {two}, but {transfer.attack} has {one}; only equal budgets compare"
+
+
+def _shown(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def budgets(draft: Draft) -> Iterator[Problem]:
@@ -145,34 +146,35 @@ def budgets(draft: Draft) -> Iterator[Problem]:
 
 
 def networks(draft: Draft) -> Iterator[Problem]:
-    """Who needs a finite network, and what its training allows."""
-    cell = draft.cell
-    if not draft.whole("width"):
+    """Who needs a finite network."""
+    if not draft.whole("width") or draft.cell.width is not None:
         return
-    if isinstance(cell.training, Trained) and cell.width is None:
-        yield draft.root.at(("training",)).key.problem(
-            "training", "there is no network to train; give the cell a `width`, or write mode: none"
-        )
-    for name, kernel in cell.kernels.items():
-        path = ("kernels", name)
+    if isinstance(draft.cell.training, Trained):
+        message = "there is no network to train; give the cell a `width`, or write mode: none"
+        yield draft.root.at(("training",)).key.problem("training", message)
+    for name, kernel in draft.cell.kernels.items():
         if isinstance(kernel, EmpiricalKernel):
-            if cell.width is None:
-                yield draft.root.at(path).key.problem(
-                    path, "an empirical kernel is that of a finite network; give the cell a `width`"
-                )
-            if kernel.at == "final" and isinstance(cell.training, Untrained) and draft.whole("training"):
-                yield _at(draft, (*path, "at"), "nothing is trained (training mode none); write at: init")
-        elif draft.whole("architecture"):
-            yield from _reference_width(draft, path, kernel)
+            message = "an empirical kernel is that of a finite network; give the cell a `width`"
+            yield draft.root.at(("kernels", name)).key.problem(("kernels", name), message)
+
+
+def kernels(draft: Draft) -> Iterator[Problem]:
+    for name, kernel in draft.cell.kernels.items():
+        path = ("kernels", name)
+        if isinstance(kernel, InfiniteKernel):
+            yield from _reference_width(draft, path, kernel) if draft.whole("architecture", "width") else ()
+        elif kernel.at == "final" and isinstance(draft.cell.training, Untrained) and draft.whole("training"):
+            yield _at(draft, (*path, "at"), "nothing is trained (training mode none); write at: init")
 
 
 def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:
     standard = (kernel.architecture or draft.cell.architecture).parameterization == "standard"
     if standard and kernel.width is None and draft.cell.width is None:
-        message = "the kernel of the standard parameterization depends on a reference width; give the kernel or the cell a `width`"
-        yield draft.root.at(path).key.problem(path, message)
+        why = "with parameterization standard the kernel depends on a reference width"
+        yield draft.root.at(path).key.problem(path, f"{why}; give the kernel or the cell a `width`")
     if not standard and kernel.width is not None:
-        yield _at(draft, (*path, "width"), "only the kernel of the standard parameterization has a width; delete it")
+        message = "only the kernel of parameterization standard depends on a width; delete this"
+        yield _at(draft, (*path, "width"), message)
 
 
 def schedules(draft: Draft) -> Iterator[Problem]:
@@ -183,9 +185,8 @@ def schedules(draft: Draft) -> Iterator[Problem]:
         message = f"{training.batch_size} is more than the {data.n_train} training examples; null takes them all"
         yield _at(draft, ("training", "batch_size"), message)
     if training.linearize_at is not None and training.linearize_at >= training.epochs:
-        message = (
-            f"training ends at epoch {training.epochs}, before epoch {training.linearize_at}; null never linearizes"
-        )
+        why = f"epoch {training.linearize_at} never comes: there are {training.epochs}, counted from 0"
+        message = f"{why}; write null if that is meant"
         yield _at(draft, ("training", "linearize_at"), message)
     if training.centered and training.linearize_at is None:
         message = "centered is a property of the linearized model; write the epoch of linearize_at, or centered: false"
@@ -200,6 +201,7 @@ RULES: tuple[Rule, ...] = (
     transfers,
     budgets,
     networks,
+    kernels,
     schedules,
 )
 

@@ -1,10 +1,12 @@
 """The JSON Schema of a spec file, and what can be asked of it: which paths there are, what stands at one."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any, get_origin
 
 from ntkbench.bench.document import Node, Path
+from ntkbench.bench.identity import canonical
 from ntkbench.bench.spec import Cell, Header
 
 Schema = Mapping[str, Any]
@@ -24,8 +26,8 @@ _EXCLUDE = {
 
 @cache
 def document() -> Schema:
-    """Of a whole file. Nothing is required: a file may extend another."""
-    header, cell = Header.model_json_schema(), Cell.model_json_schema()
+    """Of a whole file. Nothing is required, at any depth: a file may extend another, which has the rest."""
+    header, cell = _partial(Header.model_json_schema()), _partial(Cell.model_json_schema())
     properties = {**header["properties"], **cell["properties"]}
     fields = {key: {"$ref": f"#/properties/{key}"} for key in cell["properties"]}
     properties["matrix"] |= {"properties": {"exclude": _EXCLUDE}, "additionalProperties": _AXIS}
@@ -43,14 +45,29 @@ def document() -> Schema:
     }
 
 
+def _partial(schema: Any) -> Any:
+    """Without `required`; what was one of several kinds may then be any of them, as its kind may stand elsewhere."""
+    if isinstance(schema, list):
+        return [_partial(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key not in ("required", "discriminator")}
+    return {"anyOf" if key == "oneOf" else key: _partial(value) for key, value in kept.items()}
+
+
+def dumps() -> str:
+    """The text of docs/spec-v1.schema.json."""
+    return json.dumps(canonical(document()), indent=1, allow_nan=False) + "\n"
+
+
 def branches(schema: Schema) -> Iterator[Schema]:
-    """The alternatives, references followed: `anyOf` and `oneOf` become their members."""
+    """The alternatives, references followed."""
     if reference := schema.get("$ref"):
         target: Any = document()
         for step in reference.removeprefix("#/").split("/"):
             target = target[step]
         yield from branches(target)
-    elif members := schema.get("anyOf") or schema.get("oneOf"):
+    elif members := schema.get("anyOf"):
         for member in members:
             yield from branches(member)
     else:
@@ -129,6 +146,12 @@ def holds(path: str, node: Node, known: Collection[str]) -> bool:
 BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
 """Sections that are mappings by id."""
 _SCALARS = tuple(name for name in Header.model_fields if name not in ("run", "matrix", "smoke", "extends"))
+
+
+def elsewhere(name: str, known: Collection[str]) -> str | None:
+    """The path that ends in this name, if there is one nearer to the top than all others."""
+    same = sorted((path.count("."), path) for path in known if path.rpartition(".")[2] == name)
+    return same[0][1] if same and (len(same) == 1 or same[0][0] < same[1][0]) else None
 
 
 def _below(path: str, schema: Schema, node: Node | None) -> Iterator[str]:

@@ -288,13 +288,19 @@ class Cell(Section):
     """One resolved experiment."""
 
     data: Data
+    """which examples, and how many"""
     architecture: Architecture
+    """the network without its width: a recipe for a finite one and for its limit"""
     width: Count | None = None
     """of the hidden layers; null when the cell has no finite network"""
     training: Training = Untrained(mode="none")
+    """how the network is fitted; mode none leaves it as it was drawn"""
     kernels: dict[Id, Kernel] = {}
+    """predictors by kernel regression, by id"""
     attacks: dict[Id, AnyAttack] = {}
+    """ways to perturb test points, by id"""
     analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
+    """what is measured, by id; one at least"""
     numerics: Numerics = Numerics()
 
 
@@ -315,20 +321,27 @@ class RunOptions(Section):
 class Header(Section):
     """Names and ways of running; nothing here can change a number."""
 
-    ntkbench: Literal[1]
+    ntkbench: Annotated[Literal[1], Says("1, the version of the format that this program reads")]
     """version of the format"""
     name: Name
     title: str = ""
     about: str = ""
     references: Texts = ()
     tags: Texts = ()
-    track: Annotated[str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$")] | None = None
+    track: (
+        Annotated[
+            str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$"), Says("a track and its version, such as transfer-fashion@1")
+        ]
+        | None
+    ) = None
     """the leaderboard that entries from this spec are meant for"""
     extends: Names = ()
-    """files this one builds on, relative to it; later ones win, this file wins over all"""
+    """files that this one builds on, relative to it; later ones win, this file wins over all"""
     matrix: dict[str, Any] = {}
-    """axes: a path with its list of values, or a name whose labels each set several paths; exclude: cells to leave out"""
-    seeds: Annotated[int, Field(gt=0, le=10_000)] | Seeds = 1
+    """axes: a path with its values, or a name whose labels each set several paths; exclude: cells to leave out"""
+    seeds: Annotated[
+        Annotated[int, Field(gt=0, le=10_000)] | Seeds, Says("the number of seeds (1 to 10000) or a list of them")
+    ] = 1
     """how many, or which"""
     run: RunOptions = RunOptions()
     smoke: dict[str, Any] = {}

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word most like `word`, if one is like it."""
     folded = {name.lower().replace("-", "_"): name for name in known}
-    close = get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    close = get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=cutoff)
     return folded[close[0]] if close else None
 
 
