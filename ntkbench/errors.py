@@ -53,3 +53,11 @@ class VerificationError(NtkbenchError):
     """Numbers that do not agree with what they claim to be."""
 
     exit_code = 3
+
+
+class DivergedError(NumericsError):
+    """Training that left the finite numbers."""
+
+
+class TimeoutReached(NtkbenchError):  # noqa: N818 (a limit that the user set, not an error)
+    """A run that took longer than its spec allows."""

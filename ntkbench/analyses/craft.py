@@ -46,20 +46,21 @@ class Crafted:
 
 
 def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
-    """Attacks every test example with every budget, and with 0 beside them."""
+    """Attacks every test example with every budget, and with 0 beside them.
+
+    An attack without an objective has no source: it takes the shape of the test set, and fools nobody.
+    """
     X = source.X
     eps = jnp.array((0.0, *threat.radii), X.dtype)
     nothing, *images = attacks.perturb(
         threat.attack, source.predictor, X, source.labels, eps, key=key, batch_size=source.batch_size
     )
-    axes = tuple(range(1, X.ndim))
-    return Crafted(
-        images=jnp.stack(images),
-        unmoved=np.asarray(jnp.all(nothing == X, axis=axes)),
-        source_clean=source.correct(X),
-        source_robust=np.stack([source.correct(image) for image in images]),
-        gradient=jnp.zeros_like(X) if threat.objective is None else source.gradient(threat.objective),
-    )
+    unmoved = np.asarray(jnp.all(nothing == X, axis=tuple(range(1, X.ndim))))
+    if threat.objective is None:
+        nobody = np.zeros(len(X), bool)
+        return Crafted(jnp.stack(images), unmoved, nobody, np.stack([nobody] * len(images)), jnp.zeros_like(X))
+    robust = np.stack([source.correct(image) for image in images])
+    return Crafted(jnp.stack(images), unmoved, source.correct(X), robust, source.gradient(threat.objective))
 
 
 def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:

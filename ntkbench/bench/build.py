@@ -1,0 +1,165 @@
+"""The bridge: the only place where words become numbers.
+
+Above it are specs and records, below it arrays and functions of them. Each function here takes a section of
+a spec and gives what the science takes.
+"""
+
+import functools
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ntkbench.analyses.craft import Threat
+from ntkbench.bench import spec
+from ntkbench.data import dataset, load, synthetic
+from ntkbench.data.catalog import class_numbers, entry
+from ntkbench.ntk import architectures, attacks, balls, infinite, losses, network, regression, training
+from ntkbench.ntk.layers import Layer
+
+NO_SOURCE = "none"
+"""The source of an attack that follows no gradient."""
+
+_BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
+
+
+def stream(seed: int, purpose: str) -> jax.Array:
+    """One stream of random numbers a purpose, so that a new consumer shifts no other."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(purpose.encode()))
+
+
+def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
+    """The training and test examples of a cell."""
+    match data.dataset:
+        case spec.NamedDataset(name=name):
+            numbers = class_numbers(entry(name), data.classes)
+            whole = load.load(name, roots)
+            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed)
+        case spec.TwoGaussians() as s:
+            return synthetic.two_gaussians(s.dim, s.distance, s.sd, data.n_train, data.n_test, data.seed)
+        case spec.SphereTeacher() as s:
+            return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed)
+
+
+def outputs(examples: dataset.Dataset) -> int:
+    """Two classes have one output."""
+    c = len(examples.classes)
+    return 1 if c == 2 else c
+
+
+def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
+    """Of regression, float64, `n c`."""
+    encode = functools.partial(losses.encode, c=outputs, centered=data.targets == "centered", dtype=jnp.float64)
+    return jax.vmap(encode)(jnp.asarray(labels))
+
+
+def recipe(architecture: spec.Architecture, width: int, outputs: int) -> Layer:
+    """The network that the words describe."""
+    fields = architecture.model_dump(exclude={"kind", "activation"})
+    activation = architectures.ACTIVATIONS[architecture.activation]()
+    return architectures.fc(width, outputs, activation=activation, **fields)
+
+
+def infinite_kernel(cell: spec.Cell, kernel: spec.InfiniteKernel, outputs: int) -> infinite.InfiniteKernel:
+    """Its width only counts in the standard parameterization."""
+    width = kernel.width or cell.width or 1
+    return infinite.InfiniteKernel(recipe(kernel.architecture or cell.architecture, width, outputs), kernel.type)
+
+
+def networks(cell: spec.Cell, seeds: Sequence[int], shape: tuple[int, ...], outputs: int) -> network.Network:
+    """The networks of several seeds at init, stacked."""
+    assert cell.width is not None
+    drawn = recipe(cell.architecture, cell.width, outputs)
+    keys = jnp.stack([stream(seed, "init") for seed in seeds])
+    dtype = jnp.dtype(cell.numerics.network)
+    return eqx.filter_vmap(lambda key: network.initialize(drawn, shape, key=key, dtype=dtype))(keys)
+
+
+@functools.cache
+def loss(name: str, centered: bool = False) -> losses.Loss:
+    """Cached, since functions that are compiled for are compared by identity."""
+    if name == "cross_entropy":
+        return losses.cross_entropy
+    if name == "margin":
+        return losses.margin
+    return functools.partial(losses.squared, centered=centered)
+
+
+def training_loss(cell: spec.Cell, trained: spec.Trained) -> losses.Loss:
+    return loss(trained.loss, cell.data.targets == "centered")
+
+
+def optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
+    """learning rate -> optimizer."""
+    match words:
+        case spec.SGD(momentum=momentum, nesterov=nesterov):
+            return lambda rate: optax.sgd(rate, momentum or None, nesterov)
+        case spec.Adam(b1=b1, b2=b2, eps=eps):
+            return lambda rate: optax.adam(rate, b1, b2, eps)
+
+
+def curvature(trained: spec.Trained, outputs: int) -> float:
+    """The largest second derivative of the loss in the outputs (Boehning 1992 for softmax)."""
+    if trained.loss == "mse":
+        return 1.0
+    return 0.25 if outputs == 1 else 0.5
+
+
+def threat(cell: spec.Cell, attack_id: str) -> Threat:
+    """The attack with its budgets."""
+    words = cell.attacks[attack_id]
+    ball = _BALLS[words.norm]
+    eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
+    if isinstance(words, spec.RandomSign):
+        return Threat(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
+    objective = attacks.Objective(loss(words.loss, cell.data.targets == "centered"), words.labels == "predicted")
+    return Threat(attack_id, words.source, eps, radii, _gradient_attack(words, ball, objective), objective)
+
+
+def _gradient_attack(words: spec.FGSM | spec.PGD, ball: balls.Ball, objective: attacks.Objective) -> attacks.Attack:
+    if isinstance(words, spec.FGSM):
+        return attacks.FGSM(ball, objective)
+    size = None if words.step_size is None else float(words.step_size)
+    return attacks.PGD(ball, objective, words.steps, size, words.start == "uniform")
+
+
+def attack_key(cell: spec.Cell, attack_id: str) -> jax.Array:
+    """Of the attack's own seed: the same examples for every network of a sweep."""
+    return stream(getattr(cell.attacks[attack_id], "seed", 0), "attack")
+
+
+def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Array) -> jax.Array:
+    """alpha at the kernel's time and ridge."""
+    if kernel.time == float("inf"):
+        regression.require_regular(spectrum, kernel.ridge)
+    return spectrum.coefficients(regression.flow(kernel.time, kernel.ridge), Y)
+
+
+def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> float:
+    """Memory of the gradient at one test example: for each layer a row of the cross-kernel, or of activations."""
+    kernel = cell.kernels.get(subject)
+    if isinstance(kernel, spec.InfiniteKernel):
+        architecture = kernel.architecture or cell.architecture
+        return 16 * n_train * (architecture.depth + 1) * jnp.dtype(cell.numerics.kernel).itemsize
+    return 16 * (cell.width or 1) * (cell.architecture.depth + 1) * 8
+
+
+def batch_size(n: int, example_bytes: float, tile_bytes: float) -> int:
+    """As many examples at once as the memory takes, in equal batches."""
+    batches = -(-n * example_bytes // tile_bytes)
+    return int(-(-n // max(1, batches)))
+
+
+def at(stacked: Any, i: int) -> Any:
+    """The i-th of several predictors that are stacked."""
+    return jax.tree.map(lambda leaf: leaf[i] if eqx.is_array(leaf) else leaf, stacked)
+
+
+Tick = Callable[[str], None]
+"""Called now and then with what is going on; may raise `TimeoutReached`."""

@@ -1,0 +1,79 @@
+"""With what, and on what, a run was made: nothing that tells whose machine it was."""
+
+import functools
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import ntkbench
+
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+
+
+@functools.cache
+def software() -> dict[str, Any]:
+    """Versions; the commit and whether the tree is dirty, where ntkbench runs from a checkout."""
+    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"ntkbench": ntkbench.__version__, **_commit(), "python": platform.python_version(), **versions}
+
+
+def _commit() -> dict[str, Any]:
+    folder = Path(ntkbench.__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no")) if tracked else None
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def jax_settings() -> dict[str, Any]:
+    """What JAX was told."""
+    return {
+        "backend": jax.default_backend(),
+        "x64": jax.config.jax_enable_x64,
+        "matmul_precision": {"kernel": "highest", "network": jax.config.jax_default_matmul_precision},
+        "prng": jax.config.jax_default_prng_impl,
+    }
+
+
+def device() -> dict[str, Any]:
+    """The accelerator, or the processor."""
+    first = jax.devices()[0]
+    return {"kind": first.device_kind, "platform": first.platform, "count": jax.local_device_count()}
+
+
+def host_peak_bytes() -> int:
+    """The most memory this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class CompileClock:
+    """Seconds that JAX spends on compilation, while it is open."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> "CompileClock":
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        jax.monitoring.unregister_event_duration_listener(self._hear)
+
+    def _hear(self, event: str, seconds: float, **_: object) -> None:
+        if event.startswith("/jax/core/compile/"):
+            self.seconds += seconds

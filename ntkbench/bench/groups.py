@@ -1,0 +1,64 @@
+"""Which seeds of a cell train together.
+
+Their number is part of a result's last bits, so a group that was begun is finished as it was, and no
+machine's memory decides on it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from ntkbench.bench import cost
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.stages import training_key
+from ntkbench.bench.store import Store
+
+_MOST_TOGETHER = 16
+_MOST_BYTES = 4e9
+
+
+def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, ...]]:
+    """Groups that cover the seeds: those begun earlier, as they were, then new ones."""
+    left, found = set(seeds), []
+    for group in sorted(_begun(store, cell), key=len, reverse=True):
+        if left & set(group):
+            found.append(group)
+            left -= set(group)
+    together = int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // cost.training(cell).bytes)))
+    rest = sorted(left)
+    return found + [tuple(rest[i : i + together]) for i in range(0, len(rest), together)]
+
+
+def is_trained(store: Store, cell: Cell, seed: int) -> bool:
+    """Whether the store has the seed's trained network."""
+    key = training_key(cell)
+    return any(seed in _seeds(tag) for tag in _tags(store, "training", key))
+
+
+def group_key(cell: Cell, seeds: Sequence[int]) -> str:
+    """Of a group's objects: the seeds can be read off it."""
+    return f"{training_key(cell)}-{_tag(seeds)}"
+
+
+def _begun(store: Store, cell: Cell) -> set[tuple[int, ...]]:
+    key = training_key(cell)
+    return {_seeds(tag) for stage in ("training", "checkpoint") for tag in _tags(store, stage, key)}
+
+
+def _tags(store: Store, stage: str, key: str) -> Iterable[str]:
+    return (name.removeprefix(f"{key}-").split("@")[0] for name in store.keys(stage, f"{key}-"))
+
+
+def _tag(seeds: Sequence[int]) -> str:
+    """0-4.7: runs of seeds."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ".".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _seeds(tag: str) -> tuple[int, ...]:
+    bounds = [tuple(map(int, re.findall(r"\d+", run))) for run in tag.split(".")]
+    return tuple(seed for bound in bounds for seed in range(bound[0], bound[-1] + 1))

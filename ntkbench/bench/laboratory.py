@@ -1,0 +1,105 @@
+"""What the runs of a sweep share: data, kernels, and examples crafted on kernels.
+
+Each is made once, kept in the store, and remembered while it may be asked for again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.analyses.craft import Crafted, Threat, craft
+from ntkbench.analyses.subject import Subject
+from ntkbench.bench import build, spec, stages
+from ntkbench.bench.store import Store
+from ntkbench.data.dataset import Dataset
+from ntkbench.ntk import gram, regression
+from ntkbench.ntk.network import Predictor
+
+T = TypeVar("T")
+Arrays = dict[str, np.ndarray]
+
+_REMEMBERED = 8
+"""A sweep asks for the same few things again and again, and then never more."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Something a stage gave: under which key, and whether the store had it."""
+
+    value: Any
+    key: str = ""
+    cached: bool = False
+
+
+@dataclass
+class Laboratory:
+    """A store, the folders of the data sets, and the memory that a tile may take."""
+
+    store: Store
+    roots: tuple[Path, ...]
+    tile_bytes: float
+    _memory: dict[str, Any] = field(default_factory=dict)
+
+    def data(self, cell: spec.Cell) -> Dataset:
+        return self._remember(stages.data_key(cell), lambda: build.examples(cell.data, self.roots))
+
+    def regression(self, cell: spec.Cell, kernel_id: str) -> Made:
+        """The predictor of an infinite kernel."""
+        words = cell.kernels[kernel_id]
+        assert isinstance(words, spec.InfiniteKernel)
+        data, key = self.data(cell), stages.kernel_key(cell, kernel_id)
+        kernel = build.infinite_kernel(cell, words, build.outputs(data))
+        X = jnp.asarray(data.train.unit(cell.numerics.kernel))
+
+        def spectrum() -> Arrays:
+            K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
+            found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
+            return {name: np.asarray(array) for name, array in vars(found).items()}
+
+        def predictor() -> Made:
+            arrays, cached = self._stored("kernel", key, spectrum)
+            Y = build.targets(cell.data, data.train.labels, build.outputs(data))
+            alpha = build.coefficients(regression.Spectrum(**arrays), words, Y)
+            return Made(regression.predictor(kernel, X, alpha.astype(X.dtype)), key, cached)
+
+        return self._remember(f"{key} {words.time} {words.ridge}", predictor)
+
+    def subject(self, cell: spec.Cell, name: str, predictor: Predictor, dtype: str) -> Subject:
+        """A predictor with the test set in its precision."""
+        data = self.data(cell)
+        batch = build.batch_size(len(data.test), build.example_bytes(cell, name, len(data.train)), self.tile_bytes)
+        return Subject(name, predictor, jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels), batch)
+
+    def crafted(self, cell: spec.Cell, threat: Threat, source: Subject) -> Made:
+        """What is made on an infinite kernel serves every network, so it is kept; the rest is used once."""
+
+        def make() -> Arrays:
+            made = craft(threat, source, key=build.attack_key(cell, threat.id))
+            return {name: np.asarray(array) for name, array in vars(made).items()}
+
+        if not isinstance(cell.kernels.get(threat.source), spec.InfiniteKernel):
+            return Made(Crafted(**make()))
+        key = stages.craft_key(cell, threat.id)
+        arrays, cached = self._remember(key, lambda: self._stored("craft", key, make))
+        return Made(Crafted(**arrays), key, cached)
+
+    def _remember(self, key: str, make: Callable[[], T]) -> T:
+        if key not in self._memory:
+            made = make()
+            while len(self._memory) >= _REMEMBERED:
+                self._memory.pop(next(iter(self._memory)))
+            self._memory[key] = made
+        return self._memory[key]
+
+    def _stored(self, stage: str, key: str, make: Callable[[], Arrays]) -> tuple[Arrays, bool]:
+        """Loaded, or made under the key's lock: of two processes, one waits for what the other makes."""
+        with self.store.lock(f"{stage}-{key}"):
+            if (stored := self.store.load(stage, key)) is not None:
+                return stored.arrays, True
+            arrays = make()
+            self.store.save(stage, key, arrays)
+            return arrays, False

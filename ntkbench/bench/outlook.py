@@ -1,0 +1,89 @@
+"""What running a plan would do: runs, stages that are there already, time and memory. Nothing is run."""
+
+from collections.abc import Iterator, Mapping
+
+from ntkbench.bench import cost, stages
+from ntkbench.bench.cost import Work
+from ntkbench.bench.groups import is_trained
+from ntkbench.bench.ledger import is_pending
+from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.render import table
+from ntkbench.bench.spec import GradientAttack, InfiniteKernel, Trained
+from ntkbench.bench.store import Store
+
+
+def outlook(plan: Plan, store: Store) -> str:
+    """One line a cell, then the stages and the whole."""
+    pending = [run for run in plan.runs if is_pending(store, run)]
+    waiting = {run.id for run in pending}
+    estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
+    left = [work for key, work in estimate.stages.items() if not _is_cached(store, key)]
+    total = sum([*left, *estimate.runs.values()], Work())
+    return "\n".join(
+        [
+            _cells(plan, waiting),
+            "",
+            f"runs      {len(plan.runs)}, of which {len(plan.runs) - len(pending)} are done",
+            *(f"{stage:<9} {there} of {all_} in the store" for stage, (there, all_) in _shared(plan, store).items()),
+            f"time      about {duration(total.seconds)} on two CPU cores, compilation aside" if pending else "time      none",
+            f"memory    about {size(total.bytes)}",
+        ]
+    )
+
+
+def _cells(plan: Plan, waiting: set[str]) -> str:
+    cells: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in plan.runs:
+        cells.setdefault(tuple(run.coordinates.items()), []).append(run)
+    axes = [axis for axis, _ in next(iter(cells))]
+    tile = plan.header.run.tile_bytes
+    rows = []
+    for labels, runs in cells.items():
+        done = sum(run.id not in waiting for run in runs)
+        work = sum((cost.alone(run, tile) for run in runs), Work())
+        seeds = f"{done}/{len(runs)}"
+        rows.append([*(label for _, label in labels), seeds, duration(work.seconds), size(work.bytes), runs[0].id])
+    return table([*axes, "seeds done", "time if alone", "memory", "first run"], rows, "plain")
+
+
+def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
+    """How many objects of each stage the plan uses, and how many are there."""
+    found: dict[str, dict[str, bool]] = {}
+    for run in plan.runs:
+        for stage, key, cached in _stages(run, store):
+            found.setdefault(stage, {})[key] = cached
+    return {stage: (sum(keys.values()), len(keys)) for stage, keys in found.items()}
+
+
+def _stages(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
+    cell = run.cell
+    if cell.width is not None and isinstance(cell.training, Trained):
+        yield "training", f"{stages.training_key(cell)} {run.seed}", is_trained(store, cell, run.seed)
+    for name, kernel in cell.kernels.items():
+        if isinstance(kernel, InfiniteKernel):
+            key = stages.kernel_key(cell, name)
+            yield "kernel", key, store.has("kernel", key)
+    for name, attack in cell.attacks.items():
+        if isinstance(attack, GradientAttack) and isinstance(cell.kernels.get(attack.source), InfiniteKernel):
+            key = stages.craft_key(cell, name)
+            yield "craft", key, store.has("craft", key)
+
+
+def _is_cached(store: Store, key: str) -> bool:
+    return any(store.has(stage, key) for stage in ("kernel", "craft"))
+
+
+def duration(seconds: float) -> str:
+    """In the unit that suits it."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+
+
+def size(number: float) -> str:
+    """Of bytes, in the unit that suits it."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6)):
+        if number >= length:
+            return f"{number / length:.1f} {unit}"
+    return f"{number / 1e3:.0f} kB"

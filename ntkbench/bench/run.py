@@ -1,0 +1,235 @@
+"""Runs of a plan, one record each, written the moment the run ends.
+
+A run that has an ok record is never repeated; every other is tried again. Runs that share their training
+are one unit of work: two processes on one store take different units.
+"""
+
+import datetime
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ntkbench.analyses.measurement import Measurement
+from ntkbench.bench import arrays, environment, identity, record, stages
+from ntkbench.bench.experiment import Experiment
+from ntkbench.bench.groups import groups
+from ntkbench.bench.laboratory import Laboratory
+from ntkbench.bench.ledger import attempts, is_pending, statuses
+from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.progress import Progress
+from ntkbench.bench.store import Store
+from ntkbench.bench.train import Group, train
+from ntkbench.errors import DivergedError, NtkbenchError, TimeoutReached
+
+Status = record.Status
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run; nothing here can change a number."""
+
+    retry: bool = True
+    """whether runs that ended badly are tried again; interrupted ones always are"""
+    smoke: bool = False
+    overrides: tuple[str, ...] = ()
+
+
+def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: Progress) -> Counter[Status]:
+    """How many runs of the plan ended how, those of earlier calls included."""
+    pending = [run for run in plan.runs if is_pending(store, run, options.retry)]
+    progress.begin(len(plan.runs), len(plan.runs) - len(pending))
+    laboratory = Laboratory(store, tuple(roots), plan.header.run.tile_bytes)
+    runner = _Runner(plan, store, laboratory, options, progress)
+    waiting = [unit for unit in _units(pending) if not runner.unit(unit, wait=False)]
+    for unit in waiting:  # another process was at these
+        runner.unit(unit, wait=True)
+    return statuses(store, plan)
+
+
+def _units(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs that share their training, in the plan's order."""
+    units: dict[str, list[Run]] = {}
+    for run in runs:
+        units.setdefault(_unit_key(run), []).append(run)
+    yield from units.values()
+
+
+def _unit_key(run: Run) -> str:
+    return run.id if run.cell.width is None else stages.training_key(run.cell)
+
+
+@dataclass
+class _Runner:
+    plan: Plan
+    store: Store
+    laboratory: Laboratory
+    options: Options
+    progress: Progress
+
+    def unit(self, runs: Sequence[Run], *, wait: bool) -> bool:
+        """False, at once, if another process is at it and we do not wait."""
+        with self.store.lock(f"unit-{_unit_key(runs[0])}", wait=wait) as held:
+            if not held:
+                return False
+            runs = [run for run in runs if is_pending(self.store, run, self.options.retry)]
+            cell = runs[0].cell if runs else None
+            if cell is not None and cell.width is not None:
+                for seeds in groups(self.store, cell, {run.seed for run in runs}):
+                    self._group([run for run in runs if run.seed in seeds], seeds)
+            else:
+                for run in runs:
+                    self._run(run, None, {})
+        return True
+
+    def _group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
+        """Trains the seeds together, then measures each."""
+        cell, every = runs[0].cell, int(self.plan.header.run.checkpoint_every)
+        began = time.perf_counter()
+        tick = self._tick(runs[0], len(runs))
+
+        def trained() -> Group:
+            data = self.laboratory.data(cell)
+            return train(self.store, cell, seeds, data, every=every, tick=tick)
+
+        with environment.CompileClock() as compiling:
+            group, failure = _attempt(trained)
+        seconds = time.perf_counter() - began
+        for run in runs:
+            stage = {"compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
+            if group is None:
+                self._run(run, None, {}, failure)
+            else:
+                own = group.of(run.seed)
+                self._run(run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}})
+
+    def _tick(self, run: Run, runs: int = 1):
+        """Tells what is going on, and ends what takes too long."""
+        timeout, began = self.plan.header.run.timeout, time.perf_counter()
+
+        def tick(what: str) -> None:
+            self.progress.doing(run, what)
+            if timeout is not None and time.perf_counter() - began > timeout * runs:
+                raise TimeoutReached(f"{what}: longer than run.timeout, {timeout:g} s a run")
+
+        return tick
+
+    def _run(self, run: Run, group: Group | None, notes: dict[str, Any], failure: BaseException | None = None) -> None:
+        """Measures one run and writes its record."""
+        began, started = time.perf_counter(), _now()
+        experiment = Experiment(self.laboratory, run.cell, group, self._tick(run), dict(notes))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            measured, failure = (None, failure) if failure else _attempt(lambda: _measure(experiment))
+        for warning in caught:
+            self.progress.warn(str(warning.message))
+        status = status_of(failure)
+        seconds = time.perf_counter() - began
+        document = {
+            "schema": "ntkbench.record/1",
+            "run_id": run.id,
+            "status": status,
+            "attempt": attempts(self.store, run) + 1,
+            "spec": {
+                "name": run.name,
+                "cell": dict(run.coordinates),
+                "seed": run.seed,
+                "resolved": identity.resolved(run.cell),
+            },
+            **self._results(run, measured or {}, group),
+            "stages": experiment.stages,
+            "software": environment.software(),
+            "jax": environment.jax_settings(),
+            "device": environment.device(),
+            "execution": self._execution(group),
+            "resources": {"wall_s": seconds, "host_peak_bytes": environment.host_peak_bytes()},
+            "time": {"started": started, "ended": _now()},
+            "error": None if failure is None else {"type": type(failure).__name__, "message": _message(failure)},
+        }
+        record.write(document, self.store.record(run.id))
+        self._log(run, status, failure)
+        self.progress.ended(run, status, seconds, "" if failure is None else _message(failure).splitlines()[0])
+        if isinstance(failure, KeyboardInterrupt):
+            raise failure
+
+    def _results(self, run: Run, measured: dict[str, Measurement], group: Group | None) -> dict[str, Any]:
+        samples = {f"{name}.{column}": values for name, m in measured.items() for column, values in m.samples.items()}
+        series = {f"{name}.{key}": values for name, m in measured.items() for key, values in m.series.items()}
+        if measured:
+            test = self.laboratory.data(run.cell).test
+            samples = {"index": test.index, "label": test.labels, **samples}
+            if group is not None and group.losses.size:
+                series["training.loss"] = group.losses
+        columns, files = arrays.write(self.store.arrays(run.id), samples, series)
+        return {
+            "metrics": [record.metric_row(name, scalar) for name, m in measured.items() for scalar in m.scalars],
+            "series": files,
+            "samples": columns,
+            "checks": [{**asdict(check), "analysis": name} for name, m in measured.items() for check in m.checks],
+            "warnings": [warning for m in measured.values() for warning in m.warnings],
+        }
+
+    def _execution(self, group: Group | None) -> dict[str, Any]:
+        together = [] if group is None else group.facts.get("seeds", [])
+        return {
+            "executor": "local",
+            **self.plan.header.run.model_dump(mode="json"),
+            "smoke": self.options.smoke,
+            "overrides": list(self.options.overrides),
+            "trained_together": together,
+        }
+
+    def _log(self, run: Run, status: Status, failure: BaseException | None) -> None:
+        path = self.store.log(run.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trace = "" if failure is None else "".join(traceback.format_exception(failure))
+        with path.open("a") as log:
+            log.write(f"{_now()} {status}\n{trace}")
+
+
+def _measure(experiment: Experiment) -> dict[str, Measurement]:
+    measured = {}
+    for name in experiment.cell.analyses:
+        experiment.tick(f"analysis {name}")
+        measured[name] = experiment.measure(name)
+    return measured
+
+
+def _attempt(work):
+    """The work's result, or what stopped it."""
+    try:
+        return work(), None
+    except (Exception, KeyboardInterrupt) as failure:
+        return None, failure
+
+
+def status_of(failure: BaseException | None) -> Status:
+    """What a record calls the end of a run."""
+    match failure:
+        case None:
+            return "ok"
+        case KeyboardInterrupt():
+            return "interrupted"
+        case TimeoutReached():
+            return "timeout"
+        case DivergedError():
+            return "diverged"
+        case MemoryError():
+            return "oom"
+        case jax.errors.JaxRuntimeError() if "RESOURCE_EXHAUSTED" in str(failure):
+            return "oom"
+    return "failed"
+
+
+def _message(failure: BaseException) -> str:
+    return (str(failure) or type(failure).__name__)[:20_000]
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
