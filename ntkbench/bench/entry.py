@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from math import isclose
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
@@ -53,7 +53,7 @@ class Outcomes(Document):
     runs: tuple[Annotated[str, Field(pattern=r"^[01-]+$", max_length=100_000)], ...]
 
     @model_validator(mode="after")
-    def _rectangular(self) -> Self:
+    def _rectangular(self) -> "Outcomes":
         if len({len(run) for run in self.runs}) > 1:
             raise ValueError("the seeds have different numbers of test points")
         return self
@@ -84,7 +84,7 @@ class Entry(Document):
     device: tuple[Facts, ...]
 
     @model_validator(mode="after")
-    def _tidy(self) -> Self:
+    def _tidy(self) -> "Entry":
         for text in (self.name, *self.authors):
             if not (text.isprintable() and text[0].isalnum() and text == text.strip()):
                 raise ValueError("names are printable and begin with a letter or a digit")
@@ -120,9 +120,7 @@ def read_entry(path: Path) -> Entry:
 
 def summarize(column: Column, seeds: Sequence[int], rows: Sequence[MetricRow]) -> Result:
     """The result of one column from a row of each seed."""
-    runs = tuple(
-        SeedValue(seed=seed, value=row.value, k=row.k, n=row.n) for seed, row in zip(seeds, rows, strict=True)
-    )
+    runs = tuple(SeedValue(seed=seed, value=row.value, k=row.k, n=row.n) for seed, row in zip(seeds, rows, strict=True))
     where = {name: str(value) for name, value in rows[0].where.items()}
     return Result(metric=column.metric, where=where, revision=rows[0].revision, runs=runs, **_aggregates(runs))
 

@@ -26,7 +26,7 @@ class Document(BaseModel):
 D = TypeVar("D", bound=Document)
 
 
-def _writable(value: JsonValue) -> JsonValue:
+def _writable(value: dict) -> dict:
     """Refuses what JSON cannot carry: NaN, infinity, numbers beyond all bounds."""
     json.dumps(value, allow_nan=False)
     return value
@@ -97,7 +97,9 @@ def explain(error: ValidationError, place: object) -> str:
     lines = []
     for problem in problems[:_SHOWN]:
         field = printable(".".join(map(str, problem["loc"])))
-        lines.append(f"{place}: {field + ': ' if field else ''}{printable(problem['msg'], 200)}")
+        lines.append(
+            f"{place}: {field + ': ' if field else ''}{printable(problem['msg'].removeprefix('Value error, '), 200)}"
+        )
     if len(problems) > _SHOWN:
         lines.append(f"{place}: and {len(problems) - _SHOWN} more problems")
     return "\n".join(lines)

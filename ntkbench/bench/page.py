@@ -42,31 +42,37 @@ def index_page(boards: Sequence[Board]) -> str:
         ]
         for each in boards
     ]
-    return "\n\n".join(
-        [
-            _GENERATED,
-            "# Leaderboards",
-            table(["track", "question", "entries", "first"], rows, "md"),
-            "A track is frozen in its `track.yaml`; a change of its rules makes a new version. Entries are files that "
-            "`ntkbench submit` makes from records, and every table here is made from entries alone.",
-            *_submitting("SPEC", "TRACK"),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                _GENERATED,
+                "# Leaderboards",
+                table(["track", "question", "entries", "first"], rows, "md"),
+                "A track is frozen in its `track.yaml`; a change of its rules makes a new version. "
+                "Entries are files that `ntkbench submit` makes from records; tables are made from entries alone.",
+                *_submitting("SPEC", "TRACK"),
+            ]
+        )
+        + "\n"
+    )
 
 
 def board_page(board: Board) -> str:
     """One track: its question, its table, what the columns mean, how to submit."""
     track = board.track
-    return "\n\n".join(
-        [
-            _GENERATED,
-            f"# {markdown(track.title)}",
-            markdown(track.about),
-            _table(board) if board.lines else "No entries yet.",
-            "\n".join(_legend(board)),
-            *_submitting(track.spec, track.name),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                _GENERATED,
+                f"# {markdown(track.title)}",
+                markdown(track.about),
+                _table(board) if board.lines else "No entries yet.",
+                "\n".join(_legend(board)),
+                *_submitting(track.spec, track.name),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _table(board: Board) -> str:

@@ -99,6 +99,7 @@ class Stage(Document):
     cached: bool
     compile_s: float | None = None
     run_s: float | None = None
+    facts: Facts = Field(default={}, exclude_if=lambda facts: not facts)
 
 
 class Time(Document):

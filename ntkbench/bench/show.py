@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ntkbench.bench import render
+from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import FIXED, Planned, aggregate, as_number, groups, label_key, numbers, runs
+from ntkbench.bench.tables import FIXED, aggregate, as_number, groups, label_key, numbers, runs
 from ntkbench.bench.vocabulary import METRICS, metric
 from ntkbench.errors import UsageError
 
@@ -48,7 +49,7 @@ def show(
     rows: Sequence[str] = (),
     column: str | None = None,
     form: Format = "md",
-    planned: Sequence[Planned] | None = None,
+    planned: Sequence[Run] | None = None,
     digits: int = 2,
 ) -> str:
     """The table as text. Axes that vary and are not named become rows: only seeds are averaged.
@@ -72,7 +73,7 @@ def select(
     metrics: Sequence[str],
     where: Mapping[str, str],
     axes: Sequence[str | None] = (),
-    planned: Sequence[Planned] | None = None,
+    planned: Sequence[Run] | None = None,
 ) -> Selection:
     """The numbers asked for; a metric, an axis or a label that is not there is a UsageError with what is."""
     of = runs(records, planned)
@@ -91,7 +92,7 @@ def select(
 
 def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[list[str], str | None]:
     """Axes of the rows, and the one of the columns: the given ones, then all others that vary."""
-    varying = [axis for axis in chosen.axes if axis != "seed" and len(chosen.labels(axis)) > 1]
+    varying = [axis for axis in chosen.axes if axis != "seed" and _varies(chosen, axis)]
     if column is None:
         column = next((axis for axis in ("metric", "eps") if axis in varying and axis not in rows), None)
     named = list(rows) if column is None or column in rows else [*rows, column]
@@ -101,6 +102,14 @@ def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[
         if axis in others and axis not in chosen.runs and _told(chosen.numbers, axis, rest):
             others.remove(axis)
     return [axis for axis in [*named, *others] if axis != column], column
+
+
+def _varies(chosen: Selection, axis: str) -> bool:
+    """A metric that is not about an axis (clean accuracy and budgets) does not make it vary."""
+    if axis in chosen.runs:
+        return len(chosen.labels(axis)) > 1
+    within = any(part[axis].nunique() > 1 for part in groups(chosen.numbers, ["metric"]).values())
+    return within or sum(map(bool, chosen.labels(axis))) > 1
 
 
 def _told(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:

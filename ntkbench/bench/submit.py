@@ -10,15 +10,16 @@ from ntkbench.bench import jsonfile
 from ntkbench.bench.arrays import column, read_samples
 from ntkbench.bench.entry import NOT_COUNTED, Entry, slug, summarize, verify
 from ntkbench.bench.jsonfile import accept
+from ntkbench.bench.plan import Run
 from ntkbench.bench.record import MetricRow, Record
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import Planned, label_key
+from ntkbench.bench.tables import label_key
 from ntkbench.bench.track import Track
 from ntkbench.errors import NtkbenchError, UsageError
 
 
-def one_cell(planned: Sequence[Planned], where: Mapping[str, str]) -> list[Planned]:
+def one_cell(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
     """The planned runs (one a seed) of the only cell with these coordinates."""
     axes = sorted({axis for run in planned for axis in run.coordinates})
     for axis in where:
@@ -35,7 +36,7 @@ def one_cell(planned: Sequence[Planned], where: Mapping[str, str]) -> list[Plann
 
 def make(
     track: Track,
-    planned: Sequence[Planned],
+    planned: Sequence[Run],
     records: Sequence[Record],
     folder: Path,
     *,
@@ -66,7 +67,7 @@ def save(entry: Entry, folder: Path, replace: bool = False) -> Path:
     return path
 
 
-def _missing(track: Track, runs: Sequence[Planned], found: Mapping[str, Record]) -> list[str]:
+def _missing(track: Track, runs: Sequence[Run], found: Mapping[str, Record]) -> list[str]:
     refusals = []
     if len(runs) < track.min_seeds:
         refusals.append(f"{len(runs)} seeds; the track asks for {track.min_seeds} or more")

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.statistics import t_interval
 from ntkbench.errors import UsageError
@@ -11,23 +12,13 @@ from ntkbench.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN = ("run_id", "status", "spec", "seed")
-NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "low", "high", "ci_method", "unit", "higher_is_better")
-FIXED = frozenset((*RUN, *NUMBER, "reason"))
+OF_RUN = ("run_id", "status", "spec", "seed")
+OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
+ENDS = ("low", "high")
+FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS))
 
 
-class Planned(Protocol):
-    """A run that a plan asks for."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def coordinates(self) -> Mapping[str, str]: ...
-    @property
-    def seed(self) -> int: ...
-
-
-def runs(records: Iterable[Record], planned: Sequence[Planned] | None = None) -> "pd.DataFrame":
+def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
     """One row a run: id, status, spec, seed, and its coordinates as columns of strings.
 
     With a plan its runs and their coordinates count, and status `missing` stands for a run without a record.
@@ -46,8 +37,8 @@ def runs(records: Iterable[Record], planned: Sequence[Planned] | None = None) ->
             | _axes(p.coordinates)
             for p in planned
         ]
-    axes = sorted({name for row in rows for name in row} - set(RUN))
-    return pd.DataFrame(rows, columns=[*RUN, *axes]).fillna(dict.fromkeys(axes, ""))
+    axes = sorted({name for row in rows for name in row} - set(OF_RUN))
+    return pd.DataFrame(rows, columns=[*OF_RUN, *axes]).fillna(dict.fromkeys(axes, ""))
 
 
 def numbers(records: Iterable[Record], of: "pd.DataFrame") -> "pd.DataFrame":
@@ -61,9 +52,9 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame") -> "pd.DataFrame":
             about = {_beside(of, name): str(value) for name, value in row.where.items()}
             where |= set(about)
             low, high = row.ci95 or (None, None)
-            fixed = {name: getattr(row, name) for name in NUMBER if name not in ("low", "high")}
-            rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, "reason": row.reason, **about})
-    frame = pd.DataFrame(rows, columns=["run_id", *NUMBER, "reason", *sorted(where)])
+            fixed = {name: getattr(row, name) for name in OF_NUMBER}
+            rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, **about})
+    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, *ENDS, *sorted(where)])
     return of.merge(frame.fillna(dict.fromkeys(where, "")), on="run_id")
 
 
@@ -73,9 +64,7 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
 
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
-    values = {
-        key: group["value"].dropna().tolist() for key, group in groups(numbers, [*outer, *inner]).items()
-    }
+    values = {key: group["value"].dropna().tolist() for key, group in groups(numbers, [*outer, *inner]).items()}
     measured = list(groups(numbers, inner)) if len(numbers) else [("",) * len(inner)]
     rows = []
     for cell, members in groups(runs, outer).items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -13,6 +13,7 @@ from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, accept, expl
 from ntkbench.bench.merge import merge
 from ntkbench.bench.record import MetricRow
 from ntkbench.bench.spec import Cell
+from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.errors import NtkbenchError
 
@@ -29,9 +30,9 @@ class Column(Document):
     where: dict[Line, Line]
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _known(self) -> "Column":
         if self.metric not in METRICS:
-            raise ValueError(f"there is no metric {self.metric!r}; the metrics are {', '.join(METRICS)}")
+            raise ValueError(f"there is no metric {self.metric!r}{did_you_mean(self.metric, METRICS)}")
         return self
 
     def row(self, metrics: Sequence[MetricRow], place: object) -> MetricRow:
@@ -54,7 +55,7 @@ class Rank(Column):
     order: Literal["descending", "ascending"]
 
     @model_validator(mode="after")
-    def _by_point(self) -> Self:
+    def _by_point(self) -> "Rank":
         denominators = {"transfer_rate": ("target_correct", "all"), "robust_accuracy": (None,), "accuracy": (None,)}
         if self.where.get("denominator") not in denominators.get(self.metric, ()):
             raise ValueError(f"{self}: entries cannot be compared by it point by point")
@@ -91,7 +92,7 @@ class Track(Document):
     """the experiment, resolved"""
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _complete(self) -> "Track":
         for field in Cell.model_fields:
             if not any(_inside(path, field) for path in (*self.frozen, *self.free)):
                 raise ValueError(f"{field} is neither frozen nor free")

@@ -24,16 +24,21 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
-            Metric("accuracy", "fraction", True, (0, 1), 1, "share of test points that are classified correctly"),
+            Metric("accuracy", "fraction", True, (0.0, 1.0), 1, "share of test points that are classified correctly"),
             Metric(
-                "robust_accuracy", "fraction", True, (0, 1), 1, "share of test points still correct under the attack"
+                "robust_accuracy",
+                "fraction",
+                True,
+                (0.0, 1.0),
+                1,
+                "share of test points still correct under the attack",
             ),
             # Ranks attacks: the higher, the more of the network's mistakes the source foretells.
             Metric(
                 "transfer_rate",
                 "fraction",
                 True,
-                (0, 1),
+                (0.0, 1.0),
                 1,
                 "share of the counted test points that the attack turns wrong on the target; "
                 "target_correct counts those that the target had right",
@@ -50,7 +55,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "gradient_cosine",
                 "cosine",
                 True,
-                (-1, 1),
+                (-1.0, 1.0),
                 1,
                 "mean cosine between the loss gradients of source and target",
             ),
@@ -58,7 +63,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "sign_agreement",
                 "fraction",
                 True,
-                (0, 1),
+                (0.0, 1.0),
                 1,
                 "mean share of pixels where the loss gradients of source and target have one sign",
             ),

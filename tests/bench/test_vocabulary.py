@@ -1,0 +1,31 @@
+import pytest
+
+from ntkbench.bench.vocabulary import METRICS, metric
+from ntkbench.errors import UsageError
+
+
+def test_each_metric_is_found_under_its_name():
+    assert all(metric(name).name == name for name in METRICS)
+    assert set(METRICS) == {
+        "accuracy",
+        "robust_accuracy",
+        "transfer_rate",
+        "normalized_transfer",
+        "gradient_cosine",
+        "sign_agreement",
+    }
+
+
+def test_ranges_are_intervals_and_fractions_lie_in_the_unit_interval():
+    for word in METRICS.values():
+        assert word.range[0] < word.range[1]
+        assert word.unit != "fraction" or word.range == (0, 1)
+        assert word.revision >= 1
+        assert "\n" not in word.meaning
+
+
+def test_an_unknown_metric_is_refused_with_a_suggestion():
+    with pytest.raises(UsageError, match="'transferrate'; did you mean transfer_rate"):
+        metric("transferrate")
+    with pytest.raises(UsageError, match="known: accuracy, gradient_cosine"):
+        metric("zzz")
