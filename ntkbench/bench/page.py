@@ -102,7 +102,7 @@ def _legend(board: Board) -> list[str]:
     columns = (track.rank, *track.columns)
     on = f" on {len(board.lines[0].entry.outcomes.runs[0])} test points" if board.lines else ""
     return [
-        *(f"- **{markdown(c.title)}**: {markdown(c)}. {_sentence(METRICS[c.metric].meaning)}" for c in columns),
+        *(f"- **{markdown(c.title)}**: {markdown(f'{c}. {_sentence(METRICS[c.metric].meaning)}')}" for c in columns),
         f"- Ranked by {markdown(track.rank.title)}, {better} first; in brackets its 95 % interval, a bootstrap over "
         f"seeds and test points together{on}.",
         "- The other columns are mean ± standard deviation over seeds (number of seeds).",

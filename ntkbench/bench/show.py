@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ntkbench.bench import render
+from ntkbench.bench.jsonfile import printable
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
+_UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
+"""axes that a caption leaves out where they do not vary"""
 _REDUNDANT = ("source", "analysis", "target")
 """axes that are left out where the others tell them"""
 _AXES = frozenset(("spec", "seed", "analysis", "metric"))
@@ -61,10 +64,12 @@ def show(
     chosen = select(records, metrics, where or {}, (*rows, column), planned)
     row_axes, column = layout(chosen, rows, column)
     axes = [*row_axes, *([column] if column else [])]
+    if form in ("csv", "json"):
+        axes += [axis for axis in chosen.axes if axis not in (*axes, "seed") and any(chosen.labels(axis))]
     summary = aggregate(chosen.numbers, chosen.runs, axes)
     summary = summary.sort_values(axes, key=lambda labels: labels.map(label_key)) if axes else summary
     if form in ("csv", "json"):
-        return _exact(summary, chosen, form)
+        return _exact(summary, form)
     return _pretty(summary, chosen, row_axes, column, form, digits)
 
 
@@ -147,10 +152,8 @@ def _same(label: str, other: str) -> bool:
     return label == other or (number is not None and number == as_number(other))
 
 
-def _exact(summary: "pd.DataFrame", chosen: Selection, form: str) -> str:
-    """Full precision, one row a number, with its metric even where there is only one."""
-    if "metric" not in summary and len(chosen.numbers):
-        summary.insert(0, "metric", chosen.labels("metric")[0])
+def _exact(summary: "pd.DataFrame", form: str) -> str:
+    """Full precision, one row a number, with all that it is about."""
     if form == "csv":
         return summary.to_csv(index=False, lineterminator="\n")
     lines = [{name: None if v != v else v for name, v in row.items()} for row in summary.to_dict("records")]
@@ -187,11 +190,12 @@ def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, form: st
         word = metric(name)
         better = "higher" if word.higher_is_better else "lower"
         lines.append(f"{name} ({word.unit}, {better} is better): {word.meaning}")
-    if "denominator" in chosen.numbers and (only := [d for d in chosen.labels("denominator") if d]):
-        lines.append(f"denominator: {', '.join(only)}")
+    constant = {axis: [label for label in chosen.labels(axis) if label] for axis in chosen.axes if axis not in _UNSAID}
+    if said := [f"{axis} {labels[0]}" for axis, labels in constant.items() if len(labels) == 1]:
+        lines.append(f"all with {', '.join(said)}")
     lines.append("mean ± standard deviation over seeds (number of seeds)")
     if incomplete:
         lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
-    if form == "latex":
-        return [f"% {line}" for line in lines]
-    return [f"{line}  " for line in lines] if form == "md" else lines
+    if form == "md":
+        return [f"{render.markdown(line)}  " for line in lines]
+    return [("% " if form == "latex" else "") + printable(line, 1000) for line in lines]

@@ -118,17 +118,18 @@ def _tails(level: float) -> tuple[float, float]:
     return 50 * (1 - level), 50 * (1 + level)
 
 
-def _resampled(outcomes: np.ndarray, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
+def _resampled(outcomes: np.ndarray, draws: int, seed: int) -> Iterator[tuple[np.ndarray, np.random.RandomState]]:
     """How often each point was drawn, (draws of a batch, points), and the generator for the seeds."""
     points = outcomes.shape[1]
-    rng = np.random.default_rng(seed)
+    # NumPy keeps the stream of RandomState for good, and not that of Generator: published tables must not drift.
+    rng = np.random.RandomState(seed)
     batch = max(1, _BATCH // points)
     for start in range(0, draws, batch):
         size = min(batch, draws - start)
         yield rng.multinomial(points, np.full(points, 1 / points), size=size).astype(float), rng
 
 
-def _means(outcomes: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _means(outcomes: np.ndarray, points: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """The statistic of each draw; NaN where a draw holds no point that counts."""
     counted = ~np.isnan(outcomes)
     if not counted.any(axis=1).all():
