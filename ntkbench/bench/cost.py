@@ -41,12 +41,12 @@ ARC_COSINE = 60
 class Work:
     """Operations in float32 and in float64, and the bytes needed at once."""
 
-    single: float = 0.0
-    double: float = 0.0
-    bytes: float = 0.0
+    single: int | float = 0
+    double: int | float = 0
+    bytes: int | float = 0
 
     @property
-    def seconds(self) -> float:
+    def seconds(self) -> int | float:
         return self.single / SINGLE_RATE + self.double / DOUBLE_RATE
 
     def __add__(self, other: "Work") -> "Work":
@@ -70,11 +70,11 @@ class Estimate:
         return sum([*self.stages.values(), *self.runs.values()], Work())
 
     @property
-    def seconds(self) -> float:
+    def seconds(self) -> int | float:
         return self.total.seconds
 
     @property
-    def peak_bytes(self) -> float:
+    def peak_bytes(self) -> int | float:
         return self.total.bytes
 
 
@@ -95,13 +95,13 @@ def estimate(plan: Plan) -> Estimate:
     return Estimate(stages, runs)
 
 
-def alone(run: Run, tile_bytes: float) -> Work:
+def alone(run: Run, tile_bytes: int | float) -> Work:
     """Of one run, if nothing of it is there yet."""
     parts = [work for _, work in _shared(run.cell, tile_bytes)]
     return sum(parts, training(run.cell) + _own(run.cell, tile_bytes))
 
 
-def _shared(cell: Cell, tile: float) -> Iterator[tuple[str, Work]]:
+def _shared(cell: Cell, tile: int | float) -> Iterator[tuple[str, Work]]:
     """What all widths and seeds have in common: infinite kernels, and attacks made on them."""
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
@@ -111,7 +111,7 @@ def _shared(cell: Cell, tile: float) -> Iterator[tuple[str, Work]]:
             yield craft_key(cell, name), crafting(cell, name, tile)
 
 
-def _own(cell: Cell, tile: float) -> Work:
+def _own(cell: Cell, tile: int | float) -> Work:
     """What each run does itself: its empirical kernels, attacks on its network, looking at the results."""
     work = Work()
     for kernel in cell.kernels.values():
@@ -157,7 +157,7 @@ def _network(cell: Cell) -> int:
     return parameters(cell.architecture, cell.width or 0, inputs(cell), outputs(cell)) if cell.width else 0
 
 
-def _work(dtype: str, operations: float, count: float) -> Work:
+def _work(dtype: str, operations: int | float, count: int | float) -> Work:
     """`count` numbers of that type."""
     if dtype == "float32":
         return Work(single=operations, bytes=4 * count)
@@ -183,7 +183,7 @@ def training(cell: Cell) -> Work:
     return _work(cell.numerics.network, operations, copies * size + activations * (1 + int(linear > 0)))
 
 
-def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: float) -> Work:
+def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float) -> Work:
     """Gram matrix of the training set, and its eigendecomposition, 9 n^3 in float64. Memory: the matrix, its
     eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows and costs 2 P an entry."""
     n, rows = cell.data.n_train, cell.data.n_train
@@ -196,12 +196,12 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: float) -> W
     return entries + Work(double=EIGH * rows**3, bytes=3 * 8 * rows**2 + tile)
 
 
-def _pair(cell: Cell, architecture: Architecture) -> float:
+def _pair(cell: Cell, architecture: Architecture) -> int | float:
     """One entry of an infinite kernel: an inner product of the inputs, and a few operations a layer."""
     return 2 * inputs(cell) + ARC_COSINE * architecture.depth
 
 
-def crafting(cell: Cell, attack_id: str, tile: float) -> Work:
+def crafting(cell: Cell, attack_id: str, tile: int | float) -> Work:
     """A gradient of each test point, for each budget and step; one more for the comparison of gradients."""
     attack = cell.attacks[attack_id]
     if not isinstance(attack, GradientAttack):

@@ -78,7 +78,7 @@ def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return tuple(sorted(repeated(values)))
 
 
-def _quantity(units: Mapping[str, float]) -> BeforeValidator:
+def _quantity(units: Mapping[str, int | float]) -> BeforeValidator:
     """Numbers with an optional unit: `512MB`, `30m`."""
 
     def read(value: Any) -> Any:
@@ -90,8 +90,17 @@ def _quantity(units: Mapping[str, float]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-_SIZES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES: Mapping[str, int | float] = {
+    "": 1,
+    "b": 1,
+    "kb": 1e3,
+    "mb": 1e6,
+    "gb": 1e9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+_TIMES: Mapping[str, int | float] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _UNIT = "^[0-9.]+ ?[A-Za-z]*$"
 
 # Constraints stand before the validators that read the notation: they hold for the value in the end.

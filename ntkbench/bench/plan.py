@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 
 from ntkbench.bench import availability, merge, rules, schema
 from ntkbench.bench.document import Node
@@ -41,7 +42,7 @@ class _Reading:
     problems: Sequence[Problem]
 
 
-def read(path: str, overrides: Sequence[str] = (), smoke: bool = False) -> Plan:
+def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Plan:
     """The plan of a spec file, `--set` and `--smoke` applied; SpecError lists every problem there is.
 
     Without either, the `smoke` section is checked too, so that it works when it is needed.

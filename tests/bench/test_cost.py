@@ -1,0 +1,113 @@
+import pytest
+
+from ntkbench.bench import cost, plan
+from ntkbench.bench.spec import FC, Cell
+from ntkbench.bench.stages import training_key
+from tests.bench.cells import EXAMPLE, cell, changed
+
+
+def of(path: str, value: object) -> Cell:
+    return Cell.model_validate(changed(path, value))
+
+
+def read(tmp_path, text: str = EXAMPLE) -> plan.Plan:
+    (tmp_path / "spec.yaml").write_text(text)
+    return plan.read(str(tmp_path / "spec.yaml"))
+
+
+def test_parameters_of_a_small_network_by_hand():
+    assert cost.parameters(FC(kind="fc", depth=1, b_std=None), 5, 3, 2) == 3 * 5 + 5 * 2
+    assert cost.parameters(FC(kind="fc", depth=3), 5, 3, 2) == (3 * 5 + 5) + 2 * (5 * 5 + 5) + (5 * 2 + 2)
+
+
+def test_sizes_of_data():
+    assert cost.inputs(cell()) == 28 * 28
+    assert cost.outputs(cell()) == 3
+    assert cost.outputs(of("data.classes", ["bag", "coat"])) == 1
+    assert cost.outputs(of("data.classes", None)) == 10
+    synthetic = of("data", {"dataset": {"kind": "two_gaussians", "dim": 7}, "n_train": 9, "n_test": 9})
+    assert (cost.inputs(synthetic), cost.outputs(synthetic)) == (7, 1)
+
+
+def test_training_by_hand():
+    """6 P n an epoch, twice that once linearized: from the start, from epoch 5 of 20, never."""
+    epoch = 6 * cost.parameters(cell().architecture, 64, 784, 3) * 60
+    assert cost.training(cell()).single == 2 * 20 * epoch
+    assert cost.training(of("training.linearize_at", 5)).single == (5 + 2 * 15) * epoch
+    assert cost.training(of("training.linearize_at", None)).single == 20 * epoch
+    assert cost.training(of("numerics", {"network": "float64"})).double == 2 * 20 * epoch
+    untrained = cost.training(of("training", {"mode": "none"}))
+    assert untrained.single == 0
+    assert untrained.bytes == 4 * epoch / 360
+
+
+def test_memory_grows_with_the_state_of_the_optimizer():
+    sgd, momentum, adam = (
+        cost.training(of("training.optimizer", optimizer)).bytes
+        for optimizer in ({"kind": "sgd"}, {"kind": "sgd", "momentum": 0.9}, {"kind": "adam"})
+    )
+    weights = 4 * cost.parameters(cell().architecture, 64, 784, 3)
+    assert (momentum - sgd, adam - sgd) == (weights, 2 * weights)
+
+
+def test_an_infinite_kernel_by_hand():
+    work = cost.gram(cell(), cell().kernels["limit"], tile=1000)
+    pairs = 60**2 * (2 * 784 + 2 * cost.ARC_COSINE)
+    assert work.double == pairs + 9 * 60**3
+    assert work.bytes == 3 * 8 * 60**2 + 1000
+
+
+def test_an_empirical_kernel_has_a_row_for_each_output():
+    assert cost.gram(cell(), cell().kernels["first"], tile=0).bytes == 3 * 8 * (60 * 3) ** 2
+
+
+def test_a_kernel_costs_the_cube_of_its_examples():
+    small, large = (cost.gram(of("data.n_train", n), cell().kernels["limit"], 0).double for n in (20_000, 40_000))
+    assert large / small == pytest.approx(8, rel=0.02)
+
+
+def test_attacks_cost_by_steps_and_budgets():
+    single = cost.crafting(cell(), "ntk", 0)
+    assert single.double == 3 * (30 * 2) * 60 * (2 * 784 + 2 * cost.ARC_COSINE)
+    more = cost.crafting(of("attacks.ntk.eps", ["2/255", "4/255", "8/255"]), "ntk", 0)
+    assert more.double == 2 * single.double
+    assert cost.crafting(cell(), "own", 0).single == 3 * (30 * 11) * 2 * cost.parameters(
+        cell().architecture, 64, 784, 3
+    )
+    assert cost.crafting(cell(), "noise", 0) == cost.Work()
+
+
+def test_work_adds_up_and_memory_is_used_again():
+    assert cost.Work(1, 2, 30) + cost.Work(10, 20, 3) == cost.Work(11, 22, 30)
+    assert cost.Work(1, 2, 30).together(2) == cost.Work(2, 4, 60)
+    assert cost.Work(cost.SINGLE_RATE, cost.DOUBLE_RATE).seconds == 2
+
+
+def test_a_plan_counts_what_runs_share_once(tmp_path):
+    read_once = read(tmp_path)
+    estimate = cost.estimate(read_once)
+    assert set(estimate.runs) == {run.id for run in read_once.runs}
+    assert sorted(key[0] for key in estimate.stages) == ["c", "k", "t", "t", "t"]
+    first = read_once.runs[0].cell
+    assert estimate.stages[training_key(first)] == cost.training(first).together(3)
+    assert estimate.seconds == pytest.approx(estimate.total.seconds)
+    assert estimate.peak_bytes >= 64e6
+    assert estimate.seconds < sum(cost.alone(run, 64e6).seconds for run in read_once.runs)
+
+
+def test_more_seeds_train_together(tmp_path):
+    three, six = (cost.estimate(read(tmp_path, EXAMPLE.replace("seeds: 3", f"seeds: {n}"))) for n in (3, 6))
+    (key, *_) = (key for key in three.stages if key.startswith("t"))
+    assert six.stages[key].single == 2 * three.stages[key].single
+    assert six.stages[key].bytes == 2 * three.stages[key].bytes
+
+
+def test_a_plan_of_kernels_alone(tmp_path):
+    text = (
+        "{ntkbench: 1, name: k, data: {dataset: mnist, n_train: 100, n_test: 10}, architecture: {kind: fc},"
+        "kernels: {limit: {kind: infinite}}, analyses: {clean: {kind: accuracy, target: limit}}}"
+    )
+    estimate = cost.estimate(read(tmp_path, text))
+    assert [key[0] for key in estimate.stages] == ["k"]
+    assert estimate.total.single == 0
+    assert estimate.seconds > 0

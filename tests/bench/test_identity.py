@@ -1,0 +1,147 @@
+import json
+from fractions import Fraction
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+from ntkbench.bench import plan
+from ntkbench.bench.identity import canonical, digest, resolved, run_id, run_ids
+from ntkbench.bench.spec import Cell
+from tests.bench.cells import FULL, OTHER, cell, changed, leaves, other
+
+ONE_VALUE_ONLY = {"kind", "mode", "activation"}
+WITHOUT_EFFECT = {"kernels.limit.width"}
+"""a width has no meaning for the NTK parameterization; a spec that gives one is refused"""
+
+
+def test_every_field_has_another_value_below():
+    fields = {path for path in leaves(cell()) if path.rpartition(".")[2] not in ONE_VALUE_ONLY}
+    assert fields - WITHOUT_EFFECT == set(OTHER)
+
+
+@pytest.mark.parametrize("path", OTHER)
+def test_every_field_changes_the_id(path: str):
+    assert run_id(other(path), 0) != run_id(cell(), 0)
+
+
+def test_all_these_ids_differ():
+    ids = {run_id(other(path), 0) for path in OTHER}
+    assert len(ids) == len(OTHER)
+
+
+def test_the_seed_and_the_ids_of_sections_change_the_id():
+    assert run_id(cell(), 0) != run_id(cell(), 1)
+    assert run_id(cell(), 0) != run_id(cell(analyses={"other": FULL["analyses"]["clean"]}), 0)
+    assert run_ids(cell(), (3, 5)) == (run_id(cell(), 3), run_id(cell(), 5))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("attacks.ntk.eps", ["16/510"]),
+        ("attacks.ntk.eps", Fraction(8, 255)),
+        ("data.classes", [7, 8, 4]),
+        ("data.classes", ["7", "bag", 4]),
+        ("data.dataset", {"kind": "named", "name": "fashion_mnist"}),
+        ("training", {"mode": "linearized", "epochs": 20}),
+        ("kernels.limit.architecture", {"kind": "fc", "depth": 2, "b_std": Fraction(1, 10)}),
+        ("kernels.standard.width", 64),
+        ("kernels.limit.time", "inf"),
+        ("kernels.limit.ridge", -0.0),
+        ("architecture.W_std", 2**0.5),
+        ("numerics", {"network": "float32"}),
+        ("analyses.clean.attacks", "own"),
+    ],
+)
+def test_notation_and_spelled_out_defaults_leave_no_trace(path: str, value: object):
+    assert run_id(Cell.model_validate(changed(path, value)), 0) == run_id(cell(), 0)
+
+
+def test_all_classes_by_null_or_by_name():
+    def of(classes: object) -> str:
+        return run_id(Cell.model_validate(changed("data.classes", classes)), 0)
+
+    assert of(None) == of(list(range(10)))
+
+
+EQUAL = """ntkbench: 1
+name: one
+data: {dataset: mnist, classes: [zero, one], n_train: 50, n_test: 20}
+architecture: {kind: fc, W_std: 1.5, b_std: 0.1}
+width: 32
+training: {mode: standard, epochs: 5, optimizer: {kind: sgd, learning_rate: 0.1}}
+attacks: {own: {kind: fgsm, eps: 8/255}}
+analyses: {robust: {kind: accuracy, attacks: [own]}}
+"""
+SAME = """name: another
+title: the same, written otherwise
+tags: [x]
+analyses: {robust: {attacks: own, target: self, kind: accuracy}}
+attacks: {own: {eps: ["16/510"], kind: fgsm, norm: linf, source: self}}
+architecture: {b_std: 1e-1, W_std: 3/2, kind: fc, depth: 1, parameterization: ntk}
+data: {n_test: 20, n_train: 50, classes: [0, "1"], dataset: {kind: named, name: mnist}, seed: 0}
+kernels: {}
+training: {epochs: 500, mode: standard, optimizer: {learning_rate: 1/10, kind: sgd}}
+matrix: {size: {only: {training.epochs: 5, width: 32}}}
+run: {tile_bytes: 1MB}
+track: some-track@2
+ntkbench: 1
+"""
+
+
+def test_the_same_experiment_in_another_file_has_the_same_id(tmp_path):
+    ids = []
+    for name, text in (("one", EQUAL), ("two", SAME)):
+        (tmp_path / name).write_text(text)
+        ids.append([run.id for run in plan.read(str(tmp_path / name)).runs])
+    assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize("path", [None, *OTHER])
+def test_what_a_record_stores_is_read_back(path: str | None):
+    before = other(path) if path else cell()
+    stored = json.loads(json.dumps(resolved(before), allow_nan=False))
+    after = Cell.model_validate(stored)
+    assert after == before
+    assert run_id(after, 3) == run_id(before, 3)
+
+
+def test_golden_ids():
+    """A change of these makes every record that exists an orphan."""
+    assert run_id(cell(), 0) == "rwt42yksvm9js"
+    assert run_id(cell(), 1) == "rvd49js5bh24m"
+    assert digest("x", {"b": [1, 0.5, None], "a": Fraction(8, 255)}) == "xn48fvf4t1sc3"
+
+
+class Old(BaseModel):
+    kind: Literal["toy"] = "toy"
+    steps: int = 3
+
+
+class New(Old):
+    restarts: int = Field(default=5, json_schema_extra={"as_before": 1})
+    budget: Fraction = Field(default=Fraction(0), json_schema_extra={"as_before": "0"})
+
+
+def test_a_field_added_later_is_left_out_at_the_value_that_means_as_before():
+    assert canonical(New(restarts=1)) == canonical(Old())
+    assert digest("r", New(restarts=1)) == digest("r", Old())
+    assert canonical(New()) == {"kind": "toy", "restarts": 5, "steps": 3}
+    assert canonical(New(restarts=1, budget=Fraction(1, 2))) == {"budget": "1/2", "kind": "toy", "steps": 3}
+
+
+def test_canonical_values():
+    value = {"b": (float("inf"), -float("inf"), -0.0), "a": Fraction(4, 2), "3": True}
+    assert canonical(value) == {"3": True, "a": "2", "b": ["inf", "-inf", 0.0]}
+    assert str(canonical(-0.0)) == "0.0"
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.none() | st.text()))
+def test_digests_are_short_and_blind_to_order(value: dict[str, object]):
+    key = digest("k", value)
+    assert len(key) == 13
+    assert set(key[1:]) <= set("0123456789abcdefghjkmnpqrstvwxyz")
+    assert key == digest("k", dict(reversed(value.items())))

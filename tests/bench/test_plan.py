@@ -1,0 +1,122 @@
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from ntkbench.bench import plan
+from ntkbench.errors import SpecError
+from tests.bench.cells import EXAMPLE
+
+SPECS = Path(__file__).parents[2] / "specs"
+
+
+@pytest.fixture
+def spec(tmp_path) -> str:
+    file = tmp_path / "spec.yaml"
+    file.write_text(EXAMPLE)
+    return str(file)
+
+
+def lines(file: str, *overrides: str, smoke: bool = False) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        plan.read(file, overrides, smoke)
+    return str(error.value).splitlines()
+
+
+def test_the_runs_in_the_order_of_the_matrix(spec: str):
+    read = plan.read(spec)
+    assert [(dict(run.coordinates), run.seed) for run in read.runs] == [
+        ({"width": width, "regime": regime}, seed)
+        for width, regime in (("32", "standard"), ("32", "linearized"), ("128", "linearized"))
+        for seed in range(3)
+    ]
+    assert [run.cell.width for run in read.runs[::3]] == [32, 32, 128]
+    assert len({run.id for run in read.runs}) == 9
+    assert {run.name for run in read.runs} == {"example"}
+    assert read.file == spec
+    assert read.header.track == "transfer-fashion@1"
+    assert read.header.run.tile_bytes == 64e6
+    assert read.header.run.timeout == 1800
+    assert read.runs[0].cell.attacks["own"].eps == (Fraction(2, 255), Fraction(8, 255))
+
+
+def test_smoke(spec: str):
+    read = plan.read(spec, smoke=True)
+    assert [(dict(run.coordinates), run.seed) for run in read.runs] == [({"width": "8"}, 4), ({"width": "16"}, 4)]
+    assert {run.cell.data.n_train for run in read.runs} == {20}
+
+
+def test_overrides(spec: str):
+    read = plan.read(spec, ["data.n_train=30", "matrix.width=[64]", "matrix.exclude=[]", "seeds=[9]", "name=other"])
+    assert [(run.cell.width, run.seed, run.name) for run in read.runs] == [(64, 9, "other")] * 2
+    assert {run.cell.data.n_train for run in read.runs} == {30}
+    assert plan.read(spec, ["seeds=1"], smoke=True).runs[0].seed == 0
+
+
+def test_an_override_may_define_a_new_id(spec: str):
+    read = plan.read(spec, ["kernels.other={kind: infinite, ridge: 1/2}"])
+    assert read.runs[0].cell.kernels["other"].ridge == 0.5
+
+
+def test_overrides_that_cannot_be(spec: str):
+    assert lines(spec, "data.n_trian=30", "kernels.limt.ridge=1", "epochs=4") == [
+        "--set:1:1: data.n_trian: no such path; did you mean data.n_train?",
+        "--set:2:1: kernels.limt.ridge: no such path; did you mean kernels.limit.ridge?",
+        "--set:3:1: epochs: no such path; did you mean training.epochs?",
+    ]
+    assert lines(spec, "data.n_train=many") == [
+        "--set:1:14: data.n_train: expected a whole number from 1 to 10^9, found the text 'many'"
+    ]
+
+
+def test_an_override_of_what_the_matrix_sets_would_do_nothing(spec: str):
+    message = "the axis width of the matrix sets this; override the axis, --set 'matrix.width=[...]'"
+    assert lines(spec, "width=64") == [f"--set:1:1: width: {message}"]
+
+
+def test_a_smoke_section_that_does_not_work_is_told_before_it_is_needed(tmp_path):
+    file = tmp_path / "spec.yaml"
+    file.write_text(EXAMPLE.replace("n_train: 20}", "n_train: 2000}"))
+    message = "data.n_train: fashion_mnist_mini has only 1000 training examples of these 2 classes (subset: balanced)"
+    assert lines(str(file)) == [f"{file}:25:25: {message}"]
+
+
+def test_the_same_mistake_in_many_cells_is_told_once(spec: str):
+    assert len(lines(spec, "training.optimizer.kind=sdg")) == 1
+
+
+def test_neither_jax_nor_numpy_nor_pandas_is_needed(spec: str):
+    code = (
+        "import sys; from ntkbench.bench import plan, cost, schema\n"
+        "cost.estimate(plan.read(sys.argv[1])); schema.dumps()\n"
+        "print([name for name in ('jax', 'numpy', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, spec], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_two_hundred_runs_are_read_at_once(tmp_path):
+    file = tmp_path / "spec.yaml"
+    widths = list(range(16, 66))
+    wide = EXAMPLE.replace("[32, 128]", str(widths)).replace("{width: 128, regime: standard}", "{regime: standard}")
+    file.write_text(wide.replace("seeds: 3", "seeds: 4"))
+    code = (
+        "import sys, time; from ntkbench.bench import plan\n"
+        "for _ in range(3):\n"
+        "    start = time.process_time()\n"
+        "    print(len(plan.read(sys.argv[1]).runs), time.process_time() - start)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    runs, seconds = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
+    assert set(runs) == {"200"}
+    assert min(map(float, seconds)) < 0.25
+
+
+@pytest.mark.parametrize("file", sorted(SPECS.rglob("*.yaml")), ids=lambda path: path.name)
+def test_the_specs_that_are_shipped(file: Path):
+    if file.parent.name == "base":
+        pytest.skip("a part of other specs")
+    assert plan.read(str(file)).runs
+    assert plan.read(str(file), smoke=True).runs

@@ -1,0 +1,74 @@
+import pytest
+
+from ntkbench.bench import stages
+from ntkbench.bench.spec import Cell
+from tests.bench.cells import OTHER, cell, changed, other
+
+DATA = {path for path in OTHER if path.startswith("data.")}
+ARCHITECTURE = {path for path in OTHER if path.startswith("architecture.")}
+KEYS = {
+    "data": (stages.data_key, DATA),
+    "training": (
+        stages.training_key,
+        DATA | ARCHITECTURE | {"width", "numerics.network"} | {path for path in OTHER if path.startswith("training.")},
+    ),
+    "limit": (
+        lambda cell: stages.kernel_key(cell, "limit"),
+        DATA | ARCHITECTURE | {"kernels.limit.type", "kernels.limit.architecture", "numerics.kernel"},
+    ),
+    "standard": (
+        lambda cell: stages.kernel_key(cell, "standard"),
+        DATA
+        | {"width", "numerics.kernel", "kernels.standard.type", "kernels.standard.width"}
+        | {path for path in OTHER if path.startswith("kernels.standard.architecture.")},
+    ),
+    "craft": (
+        lambda cell: stages.craft_key(cell, "ntk"),
+        DATA
+        | ARCHITECTURE
+        | {"numerics.kernel"}
+        | {path for path in OTHER if path.startswith(("kernels.limit.", "attacks.ntk."))},
+    ),
+}
+
+
+@pytest.mark.parametrize("stage", KEYS)
+def test_a_key_changes_with_what_the_result_depends_on_and_with_nothing_else(stage: str):
+    key, matters = KEYS[stage]
+    assert {path for path in OTHER if key(other(path)) != key(cell())} == matters
+
+
+def test_keys_of_different_stages_and_attacks_differ():
+    keys = [key(cell()) for key, _ in KEYS.values()]
+    assert len(set(keys)) == len(keys)
+    assert [key[0] for key in keys] == ["d", "t", "k", "k", "c"]
+
+
+def test_ids_leave_no_trace_in_keys():
+    renamed = Cell.model_validate(
+        changed("attacks", {"x": {"kind": "fgsm", "source": "y", "eps": "8/255"}})
+        | {"kernels": {"y": {"kind": "infinite"}}, "analyses": {"clean": {"kind": "accuracy", "target": "y"}}}
+    )
+    assert stages.kernel_key(renamed, "y") == stages.kernel_key(cell(), "limit")
+    assert stages.craft_key(renamed, "x") == stages.craft_key(cell(), "ntk")
+
+
+def test_only_infinite_kernels_have_keys():
+    with pytest.raises(ValueError, match="first is not an infinite kernel"):
+        stages.kernel_key(cell(), "first")
+    with pytest.raises(ValueError, match="self is not an infinite kernel"):
+        stages.craft_key(cell(), "own")
+    with pytest.raises(ValueError, match="noise follows no gradient"):
+        stages.craft_key(cell(), "noise")
+
+
+def test_golden_keys():
+    """A change of these computes every stage anew: raise a revision instead, where results change."""
+    assert dict(stages.REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "craft": 1}
+    assert [key(cell()) for key, _ in KEYS.values()] == [
+        "dz2avt37602mn",
+        "tqxg0s3421r6s",
+        "ka2ntenktevm9",
+        "k2b6g6f9s4zm1",
+        "csvqx1mpfsmtp",
+    ]
