@@ -62,7 +62,9 @@ def _symmetric(kernel, X, rows):
     def fill(K, corner):
         i, j = corner
         tile = kernel.tile(_rows(examples, i, rows), _rows(examples, j, rows))
-        K = jax.lax.dynamic_update_slice(K, tile.transpose(2, 3, 0, 1), (j, 0, i, 0))
+        mirrored = tile.transpose(2, 3, 0, 1)
+        tile = jnp.where(i == j, (tile + mirrored) / 2, tile)  # symmetric to the last bit
+        K = jax.lax.dynamic_update_slice(K, mirrored, (j, 0, i, 0))
         return jax.lax.dynamic_update_slice(K, tile, (i, 0, j, 0)), None
 
     K, _ = jax.lax.scan(fill, _zeros(kernel, examples, blocks * rows, blocks * rows), upper)

@@ -15,7 +15,8 @@ closed form, which is exact: `observe` uses it, so the diagonal of a Gram matrix
 import abc
 import dataclasses
 import math
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -35,10 +36,9 @@ class Covariance(eqx.Module):
     ntk: Float[Array, "*positions"]
     channels: int = eqx.field(static=True)
 
-    def map(self, function, channels: int | None = None) -> Self:
+    def map(self, function: Callable[[Array], Array], channels: int) -> "Covariance":
         """The same linear map of both."""
-        channels = self.channels if channels is None else channels
-        return type(self)(function(self.nngp), function(self.ntk), channels)
+        return Covariance(function(self.nngp), function(self.ntk), channels)
 
 
 class Layer(abc.ABC):

@@ -13,7 +13,7 @@ from ntkbench.ntk.network import Trainable, with_weights
 T = TypeVar("T", bound=Trainable)
 
 
-class Linearized(eqx.Module, Generic[T]):
+class Linearized(Trainable, Generic[T]):
     """f(theta_0, x) + J(theta_0, x) w; without its first term when `centered`.
 
     The weights w are the displacement from theta_0, kept apart from it: in a wide network they are so small

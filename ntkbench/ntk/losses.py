@@ -17,8 +17,8 @@ Loss = Callable[[Float[Array, " c"], Label], Float[Array, ""]]
 def predict(outputs: Float[Array, " c"]) -> Label:
     """The label that the outputs stand for."""
     if outputs.size == 1:
-        return (outputs[0] > 0).astype(jnp.int32)
-    return jnp.argmax(outputs).astype(jnp.int32)
+        return (outputs[0] > 0).astype(int)
+    return jnp.argmax(outputs)
 
 
 def encode(label: Label, c: int, *, centered: bool = False, dtype=jnp.float32) -> Float[Array, " c"]:

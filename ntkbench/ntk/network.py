@@ -5,8 +5,9 @@ be trained keeps what is trained, and nothing else, in its field `weights`. Trai
 linearization know no more of it than that.
 """
 
+import abc
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,18 +19,19 @@ from ntkbench.ntk.layers import Layer, Weights
 Predictor = Callable[[Float[Array, "..."]], Float[Array, " c"]]
 
 
-class Trainable(Protocol):
+class Trainable(eqx.Module):
     """A predictor with weights."""
 
-    weights: Weights
+    weights: eqx.AbstractVar[Weights]
 
-    def __call__(self, x: Float[Array, "..."], /) -> Float[Array, " c"]: ...
+    @abc.abstractmethod
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]: ...
 
 
 T = TypeVar("T", bound=Trainable)
 
 
-class Network(eqx.Module):
+class Network(Trainable):
     """A recipe at finite width."""
 
     recipe: Layer = eqx.field(static=True)

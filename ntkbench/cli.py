@@ -1,0 +1,328 @@
+"""The command line. No logic here: every command is the name of what it calls.
+
+Heavy imports wait inside the commands that need them, so that the others answer at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ntkbench import __version__
+from ntkbench.errors import NtkbenchError, UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+EXISTING = click.Path(path_type=Path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; mistakes are told in words, with the exit code of their kind."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(cli.main(arguments, prog_name="ntkbench", standalone_mode=False) or 0)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command resumes", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    except NtkbenchError as error:
+        if debug:
+            raise
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}", err=True)
+        click.echo("This is a fault of ntkbench. Add --debug before the command to see where.", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ntkbench")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """A declarative benchmark of what the Neural Tangent Kernel says about adversarial robustness."""
+
+
+# ---- options that several commands share ---------------------------------------------------------
+
+
+def _store(command: F) -> F:
+    return click.option(
+        "--store", type=EXISTING, default=Path("runs"), show_default=True, envvar="NTKBENCH_STORE",
+        help="Folder of records and cached stages (or NTKBENCH_STORE).",
+    )(command)  # fmt: skip
+
+
+def _data_dir(command: F) -> F:
+    return click.option(
+        "--data-dir", type=EXISTING, envvar="NTKBENCH_DATA", help="Folder of data sets (or NTKBENCH_DATA)."
+    )(command)
+
+
+def _spec(command: F) -> F:
+    command = click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section: small enough to try.")(command)
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field, e.g. --set data.n_train=100."
+    )(command)
+    return click.argument("spec")(command)
+
+
+def _leaderboards(command: F) -> F:
+    return click.option(
+        "--folder", type=EXISTING, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
+    )(command)
+
+
+def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
+    for item in items:
+        if "=" not in item:
+            raise UsageError(f"{option} {item!r}: write NAME=VALUE")
+    return dict(item.split("=", 1) for item in items)
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_spec
+@_store
+@_data_dir
+@click.option("--retry/--no-retry", default=True, help="Try runs again that ended badly. Interrupted ones always are.")
+def run(spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, retry: bool) -> int:
+    """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done."""
+    from rich.console import Console
+
+    from ntkbench.bench import ledger, plan
+    from ntkbench.bench.progress import progress
+    from ntkbench.bench.store import Store
+    from ntkbench.data.load import search_roots
+
+    planned = plan.read(spec, overrides, smoke)  # before jax: mistakes show at once
+    _configure_jax()
+    from ntkbench.bench.run import Options, execute
+
+    kept = Store(store)
+    watcher = progress(Console(stderr=True))
+    try:
+        ended = execute(planned, kept, search_roots(data_dir), Options(retry, smoke, tuple(overrides)), watcher)
+    finally:
+        watcher.close()
+    click.echo(_summary(planned, ledger.records(kept, planned.runs)))
+    return 0 if ended["ok"] == len(planned.runs) else 1
+
+
+def _summary(planned: Any, records: Sequence[Any]) -> str:
+    from ntkbench.bench.show import show
+
+    if not any(record.metrics for record in records):
+        return "no results; `ntkbench status` shows why"
+    return show(records, planned=planned.runs, form="md")
+
+
+def _configure_jax() -> None:
+    """The one place where JAX is told how to compute. Kernels are double precision; no float becomes one unasked."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@cli.command()
+@click.argument("specs", nargs=-1, required=True)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
+@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
+def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool) -> None:
+    """Check specs: every mistake with its place, none left for later."""
+    from ntkbench.bench import plan
+    from ntkbench.errors import SpecError
+
+    problems = []
+    for spec in specs:
+        try:
+            planned = plan.read(spec, overrides, smoke)
+            click.echo(f"{spec}: {len(planned.runs)} runs")
+        except SpecError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SpecError(problems)
+
+
+@cli.command()
+@_spec
+@_store
+def plan(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
+    """Show what `run` would do: runs, what is there already, time and memory."""
+    from ntkbench.bench import plan
+    from ntkbench.bench.outlook import outlook
+    from ntkbench.bench.store import Store
+
+    click.echo(outlook(plan.read(spec, overrides, smoke), Store(store)))
+
+
+@cli.command()
+@_spec
+@_store
+def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
+    """Show how far the runs of a spec are, and why some are not ok."""
+    from ntkbench.bench import ledger, plan
+    from ntkbench.bench.progress import label
+    from ntkbench.bench.store import Store
+
+    planned, kept = plan.read(spec, overrides, smoke), Store(store)
+    for run in planned.runs:
+        found = ledger.find(kept, run)
+        if found is not None and found.error is not None:
+            click.echo(f"{run.id}  {found.status:<11} {label(run)}  {found.error.message.splitlines()[0]}")
+    ended = ledger.statuses(kept, planned)
+    counts = [f"{number} {name}" for name, number in ended.most_common()]
+    left = len(planned.runs) - ended.total()
+    click.echo(f"{len(planned.runs)} runs: " + ", ".join([*counts, *([f"{left} not begun"] if left else [])]))
+
+
+@cli.command()
+@_spec
+@_store
+@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: transfer_rate, or all there are.")
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these, e.g. --where eps=8/255.")
+@click.option("--rows", multiple=True, metavar="AXIS", help="Axes down the side.")
+@click.option("--column", metavar="AXIS", help="The axis across.")
+@click.option("--format", "form", type=click.Choice(["plain", "md", "csv", "latex", "json"]), default="md", show_default=True)
+@click.option("--digits", type=click.IntRange(0, 15), default=2, show_default=True)
+def show(
+    spec: str, overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], where: Sequence[str],
+    rows: Sequence[str], column: str | None, form: Any, digits: int,
+) -> None:  # fmt: skip
+    """Show the results of a spec: mean ± sd (n) over seeds, along any axes."""
+    from ntkbench.bench import ledger, plan
+    from ntkbench.bench.show import show
+    from ntkbench.bench.store import Store
+
+    planned = plan.read(spec, overrides, smoke)
+    table = show(
+        ledger.records(Store(store), planned.runs), metrics=metrics, where=_pairs(where, "--where"), rows=rows,
+        column=column, form=form, planned=planned.runs, digits=digits,
+    )  # fmt: skip
+    click.echo(table)
+
+
+@cli.group()
+def leaderboard() -> None:
+    """Tables made from entries."""
+
+
+@leaderboard.command()
+@_leaderboards
+@click.option("--check", is_flag=True, help="Write nothing; fail if a table is not what its entries give.")
+def build(folder: Path, check: bool) -> None:
+    """Write README.md and table.csv of every leaderboard, and their index, from the entries alone."""
+    from ntkbench.bench import leaderboard
+
+    pages = leaderboard.build(folder, check)
+    click.echo(f"{len(pages)} files " + ("are what their entries give" if check else "written"))
+
+
+@cli.command()
+@_spec
+@_store
+@_leaderboards
+@click.option("--name", required=True, help="What the entry is called on the board.")
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cell of the matrix, e.g. --where width=512.")
+@click.option("--author", "authors", multiple=True)
+@click.option("--link", "links", multiple=True, help="Of a paper or code.")
+@click.option("--replace", is_flag=True, help="Overwrite the entry of that name.")
+@click.option("--allow-dirty", is_flag=True, help="Accept runs made with uncommitted changes of ntkbench.")
+def submit(
+    spec: str, overrides: Sequence[str], smoke: bool, store: Path, folder: Path, name: str, where: Sequence[str],
+    authors: Sequence[str], links: Sequence[str], replace: bool, allow_dirty: bool,
+) -> None:  # fmt: skip
+    """Make a leaderboard entry from the finished runs of one cell of a spec."""
+    from ntkbench.bench import ledger, plan, submit, track
+    from ntkbench.bench.store import Store
+
+    planned, kept = plan.read(spec, overrides, smoke), Store(store)
+    if planned.header.track is None:
+        raise UsageError(f"{spec} names no track; add one, e.g. track: transfer-fashion@1")
+    board = track.read(folder / planned.header.track)
+    runs = submit.one_cell(planned.runs, _pairs(where, "--where"))
+    entry = submit.make(
+        board, runs, ledger.records(kept, runs), kept.records, name=name, authors=authors, links=links,
+        allow_dirty=allow_dirty,
+    )  # fmt: skip
+    path = submit.save(entry, folder, replace)
+    click.echo(f"{path}\nNow run `ntkbench leaderboard build`, commit both, and open a pull request.")
+
+
+@cli.command()
+@_store
+@_data_dir
+def doctor(store: Path, data_dir: Path | None) -> int:
+    """Check the installation: versions, devices, double precision, data sets, the store."""
+    _configure_jax()
+    from ntkbench.bench.doctor import examine
+
+    healthy, report = examine(store, data_dir)
+    click.echo(report)
+    return 0 if healthy else 1
+
+
+@cli.command()
+@click.argument("path", type=EXISTING, default=Path("experiment.yaml"))
+def init(path: Path) -> None:
+    """Write a commented spec to start from. Never overwrites."""
+    from ntkbench.bench.starter import write
+
+    write(path)
+    click.echo(f"{path}: edit it, then `ntkbench run {path}`")
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["datasets", "architectures", "kernels", "attacks", "analyses", "metrics"]))
+def list_(what: str) -> None:
+    """List what a spec can name."""
+    from ntkbench.bench.listing import listing
+
+    click.echo(listing(what))
+
+
+@cli.command()
+@click.option("-o", "--output", type=EXISTING, help="A file instead of the screen.")
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of specs, for editors."""
+    import json
+
+    from ntkbench.bench.schema import document
+
+    text = json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@cli.group()
+def data() -> None:
+    """Data sets on this machine."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--data-dir", type=EXISTING, envvar="NTKBENCH_DATA", help="Where to put it. Default: a cache of your own.")
+def fetch(name: str, data_dir: Path | None) -> None:
+    """Download a data set from its official address, and check every byte."""
+    from ntkbench.data.fetch import fetch
+
+    click.echo(fetch(name, data_dir, progress=sys.stderr.isatty()))
+
+
+if __name__ == "__main__":
+
+    main()

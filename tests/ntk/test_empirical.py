@@ -1,0 +1,65 @@
+"""The kernel of given weights: against the explicit Jacobian, and as a first-order model."""
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkbench.ntk import architectures, empirical, gram, linearize, network, regression
+from tests.conftest import EXACT
+
+X = jax.random.uniform(jax.random.key(0), (6, 3, 2, 1))
+
+
+def net(outputs, parameterization="ntk", b_std=0.1):
+    recipe = architectures.fc(9, outputs, depth=2, b_std=b_std, parameterization=parameterization)
+    return network.initialize(recipe, X.shape[1:], key=jax.random.key(1), dtype=jnp.float64)
+
+
+def jacobian(predictor):
+    """All outputs of all examples, by all weights: independent of how the package contracts."""
+    flat, unflatten = jax.flatten_util.ravel_pytree(predictor.weights)
+    return jax.jacfwd(lambda w: jax.vmap(network.with_weights(predictor, unflatten(w)))(X).ravel())(flat)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
+@pytest.mark.parametrize("b_std", [0.1, None])
+def test_is_the_gram_matrix_of_the_jacobian(outputs, parameterization, b_std):
+    predictor = net(outputs, parameterization, b_std)
+    J = jacobian(predictor)
+    K = gram.matrix(np.asarray(gram.gram(empirical.EmpiricalKernel(predictor), X)))
+    np.testing.assert_allclose(K, J @ J.T, rtol=EXACT)
+
+
+def test_of_a_linearized_network_does_not_move():
+    linear = linearize.linearize(net(2))
+    moved = network.with_weights(linear, jax.tree.map(lambda w: w + 1.0, linear.weights))
+    one, two = (gram.gram(empirical.EmpiricalKernel(p), X) for p in (linear, moved))
+    np.testing.assert_allclose(one, two, rtol=EXACT)
+    np.testing.assert_allclose(one, gram.gram(empirical.EmpiricalKernel(net(2)), X), rtol=EXACT)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_largest_eigenvalue(outputs):
+    predictor = net(outputs)
+    K = gram.matrix(np.asarray(gram.gram(empirical.EmpiricalKernel(predictor), X)))
+    found = empirical.largest_eigenvalue(predictor, X, key=jax.random.key(3), rtol=1e-9, max_steps=10_000)
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(K)[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_regression_is_the_kernel_formula(outputs):
+    """f_0(x) + Theta(x, X) Theta^-1 (Y - f_0(X)), although no kernel is formed at x."""
+    predictor = net(outputs)
+    k = empirical.EmpiricalKernel(predictor)
+    Y = jax.random.normal(jax.random.key(4), (len(X), outputs))
+    new = jax.random.uniform(jax.random.key(5), (4, 3, 2, 1))
+    residual = (Y - jax.vmap(predictor)(X)).reshape(-1, 1)
+    spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(k, X))))
+    alpha = spectrum.coefficients(regression.flow(ridge=0.01), residual)
+    fitted = jax.vmap(empirical.regression(predictor, X, alpha.reshape(Y.shape)))(new)
+    across = gram.matrix(np.asarray(gram.gram(k, new, X)))
+    expected = jax.vmap(predictor)(new) + (across @ alpha).reshape(4, outputs)
+    np.testing.assert_allclose(fitted, expected, rtol=1e-8)

@@ -1,0 +1,46 @@
+"""Tiles: the same numbers whatever their size."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkbench.ntk import architectures, empirical, gram, infinite, network
+from tests.conftest import EXACT
+
+X = jax.random.uniform(jax.random.key(0), (11, 3, 2, 1))
+
+
+def kernels():
+    recipe = architectures.fc(7, 3, depth=2, b_std=0.1)
+    net = network.initialize(recipe, X.shape[1:], key=jax.random.key(1), dtype=jnp.float64)
+    return {"infinite": infinite.InfiniteKernel(recipe), "empirical": empirical.EmpiricalKernel(net)}
+
+
+@pytest.mark.parametrize("name", ["infinite", "empirical"])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 11, 40])
+def test_tiles_do_not_matter(name, rows):
+    k = kernels()[name]
+    whole = np.asarray(gram.gram(k, X))
+    tile_bytes = float(rows**2) * k.pair_bytes(X.shape[1:], X.dtype)
+    np.testing.assert_allclose(gram.gram(k, X, tile_bytes=tile_bytes), whole, rtol=EXACT)
+    across = gram.gram(k, X, X[:4], tile_bytes=tile_bytes)
+    off = ~np.eye(11, 4, dtype=bool)
+    np.testing.assert_allclose(
+        across.transpose(0, 2, 1, 3)[off], whole[:, :, :4].transpose(0, 2, 1, 3)[off], rtol=EXACT
+    )
+
+
+@pytest.mark.parametrize("name", ["infinite", "empirical"])
+def test_symmetric_and_positive(name):
+    K = gram.matrix(np.asarray(gram.gram(kernels()[name], X)))
+    np.testing.assert_array_equal(K, K.T)
+    assert np.linalg.eigvalsh(K)[0] > 0
+
+
+def test_outputs_stand_beside_their_example():
+    k = kernels()["empirical"]
+    K = np.asarray(gram.gram(k, X))
+    assert K.shape == (11, 3, 11, 3)
+    np.testing.assert_array_equal(gram.matrix(K)[3 * 2 + 1, 3 * 5 + 2], K[2, 1, 5, 2])
+    assert np.shares_memory(gram.matrix(K), K)

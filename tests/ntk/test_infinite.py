@@ -1,0 +1,159 @@
+"""Kernels against reference arrays, closed forms, and finite networks."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkbench.ntk import architectures, empirical, gram, infinite, network
+from ntkbench.ntk.layers import arc_cosine
+from tests.conftest import EXACT, STATISTICAL
+
+COINCIDENT = 1e-7
+"""relative; the reference's own error where two inputs are the same"""
+
+
+def kernel(depth, type="ntk", width=512, parameterization="ntk", b_std=0.1):
+    recipe = architectures.fc(width, 10, depth=depth, b_std=b_std, parameterization=parameterization)
+    return infinite.InfiniteKernel(recipe, type)
+
+
+def scalar(K):
+    return np.asarray(K)[:, 0, :, 0]
+
+
+@pytest.mark.parametrize("type", ["nngp", "ntk"])
+@pytest.mark.parametrize(
+    ("name", "depth", "parameterization"),
+    [("fc1_relu", 1, "ntk"), ("fc2_relu", 2, "ntk"), ("fc3_relu", 3, "ntk"), ("fc2_relu_standard", 2, "standard")],
+)
+def test_equals_the_reference(oracle, name, depth, parameterization, type):
+    o = oracle(name)
+    k = kernel(depth, type, parameterization=parameterization)
+    X1, X2 = jnp.asarray(o["x1"]), jnp.asarray(o["x2"])
+    same, other = scalar(gram.gram(k, X1)), scalar(gram.gram(k, X1, X2))
+    np.testing.assert_allclose(other, o[f"{type}12"], rtol=EXACT)
+    off = ~np.eye(len(X1), dtype=bool)
+    np.testing.assert_allclose(same[off], o[f"{type}11"][off], rtol=EXACT)
+    np.testing.assert_allclose(np.diag(same), np.diag(o[f"{type}11"]), rtol=COINCIDENT)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_diagonal_is_the_closed_form_of_one_example(depth):
+    """With W_std^2 = 2 a ReLU layer keeps the variance q, so K = q + depth b^2, and T grows by K and halves no more."""
+    X = jax.random.uniform(jax.random.key(0), (4, 3, 3, 2))
+    b2 = 0.01
+    q = 2 * np.mean(np.square(np.asarray(X).reshape(4, -1)), axis=1) + b2
+    ntk = q.copy()
+    for _ in range(depth):
+        q = q + b2
+        ntk = q + ntk
+    np.testing.assert_allclose(np.diag(scalar(gram.gram(kernel(depth), X))), ntk, rtol=1e-14)
+
+
+def test_standard_parameterization_without_bias_has_no_bias_term():
+    X = jax.random.uniform(jax.random.key(0), (3, 4, 1, 1))
+    K = scalar(gram.gram(kernel(1, parameterization="standard", b_std=None, width=8), X))
+    x = np.asarray(X).reshape(3, -1)
+    q = np.sum(x**2, axis=1)
+    # d/dW2: width * E[relu relu]; d/dW1: W_std^2 / width * width * |x|^2 E[relu' relu']
+    np.testing.assert_allclose(np.diag(K), 8 * (2 * q / 4) / 2 + 2 * q / 2, rtol=1e-13)
+
+
+@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_is_the_mean_of_finite_networks(depth, parameterization):
+    """One hidden layer: exactly, at any width. More: to order 1/width, below the errors of 128 draws."""
+    width, draws = (32, 512) if depth == 1 else (384, 128)
+    X = jax.random.uniform(jax.random.key(1), (3, 5, 1, 1))
+    recipe = architectures.fc(width, 1, depth=depth, b_std=0.3, parameterization=parameterization)
+
+    def one(key):
+        net = network.initialize(recipe, X.shape[1:], key=key, dtype=jnp.float64)
+        return gram.gram(empirical.EmpiricalKernel(net), X)[:, 0, :, 0]
+
+    kernels = np.asarray(jax.lax.map(one, jax.random.split(jax.random.key(2), draws), batch_size=32))
+    error = (kernels.mean(0) - scalar(gram.gram(infinite.InfiniteKernel(recipe), X))) / (kernels.std(0) / draws**0.5)
+    assert np.max(np.abs(error)) < STATISTICAL
+
+
+def test_nngp_is_the_covariance_of_outputs():
+    X = jax.random.uniform(jax.random.key(1), (3, 5, 1, 1))
+    recipe = architectures.fc(256, 1, depth=2, b_std=0.3)
+
+    @jax.jit
+    @jax.vmap
+    def outputs(key):
+        return jax.vmap(network.initialize(recipe, X.shape[1:], key=key, dtype=jnp.float64))(X)[:, 0]
+
+    f = np.asarray(outputs(jax.random.split(jax.random.key(3), 2048)))
+    products = f[:, :, None] * f[:, None, :]
+    expected = scalar(gram.gram(infinite.InfiniteKernel(recipe, "nngp"), X))
+    error = (products.mean(0) - expected) / (products.std(0) / len(f) ** 0.5)
+    assert np.max(np.abs(error)) < STATISTICAL
+
+
+def test_width_does_not_matter_in_the_ntk_parameterization():
+    X = jax.random.uniform(jax.random.key(0), (3, 4, 1, 1))
+    np.testing.assert_array_equal(gram.gram(kernel(2, width=1), X), gram.gram(kernel(2, width=4096), X))
+
+
+def test_zero_image_gives_finite_kernels_and_gradients():
+    k = kernel(2, b_std=0.0)
+    zero, x = jnp.zeros((2, 2, 1)), jnp.ones((2, 2, 1))
+
+    def value(a, b):
+        return k.pair(k.example(a), k.example(b))
+
+    assert value(zero, x) == 0
+    assert np.all(np.isfinite(jax.grad(value)(zero, x)))
+    assert np.all(np.isfinite(jax.grad(value)(x, zero)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_gradient_at_equal_inputs_is_the_mean_of_the_two_slopes(dtype):
+    k = kernel(2)
+    x = jax.random.uniform(jax.random.key(0), (3, 3, 1), dtype)
+    direction = jax.random.normal(jax.random.key(1), x.shape, dtype)
+
+    def along(t, x=x, direction=direction):
+        return k.pair(k.example(x + t * direction), k.example(x))
+
+    slope = jax.grad(along)(jnp.zeros((), dtype))
+    assert jnp.isfinite(slope)
+    x, direction = x.astype(jnp.float64), direction.astype(jnp.float64)
+    h = 1e-4
+    one_sided = [(along(s * h, x, direction) - along(0.0, x, direction)) / (s * h) for s in (1, -1)]
+    assert abs(one_sided[0] - one_sided[1]) > 0.1, "there is no kink to speak of"
+    np.testing.assert_allclose(slope, np.mean(one_sided), rtol=2e-3)
+
+
+def test_arc_cosine_derivatives_are_finite_on_all_of_the_interval():
+    c = jnp.array([-1.0, -1 + 1e-12, -0.3, 0.0, 0.9, 1 - 1e-12, 1 - 1e-16, 1.0])
+    first, zeroth = jax.vmap(jax.jacfwd(arc_cosine))(c)
+    assert np.all(np.isfinite(first)) and np.all(np.isfinite(zeroth))
+    np.testing.assert_allclose(first, arc_cosine(c)[1], rtol=EXACT)
+    np.testing.assert_allclose(zeroth[2:5], 1 / (2 * np.pi * np.sqrt(1 - np.asarray(c[2:5]) ** 2)), rtol=EXACT)
+
+
+def test_float32_is_near_float64():
+    X = jax.random.uniform(jax.random.key(0), (6, 8, 8, 3))
+    double, single = (scalar(gram.gram(kernel(3), X.astype(dtype))) for dtype in (jnp.float64, jnp.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, rtol=3e-6)
+
+
+def test_kernel_is_compiled_once_for_equal_recipes():
+    count = 0
+
+    @eqx.filter_jit
+    def traced(k, x):
+        nonlocal count
+        count += 1
+        return k.diagonal(jax.vmap(k.example)(x))
+
+    X = jnp.ones((2, 2, 1, 1))
+    traced(kernel(2), X)
+    traced(kernel(2), X)
+    assert count == 1
