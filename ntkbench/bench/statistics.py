@@ -104,9 +104,9 @@ def rank_with_ties(scores: Sequence[float], separable: Callable[[int, int], bool
     ranks: dict[int, int] = {}
     leader = order[0] if order else 0
     for place, entry in enumerate(order, 1):
-        if separable(leader, entry):
+        if entry != leader and separable(leader, entry):
             leader = entry
-        ranks[entry] = ranks[leader] if leader != entry else place
+        ranks[entry] = place if entry == leader else ranks[leader]
     return tuple(ranks[entry] for entry in range(len(scores)))
 
 
@@ -126,7 +126,13 @@ def _resampled(outcomes: np.ndarray, draws: int, seed: int) -> Iterator[tuple[np
     batch = max(1, _BATCH // points)
     for start in range(0, draws, batch):
         size = min(batch, draws - start)
-        yield rng.multinomial(points, np.full(points, 1 / points), size=size).astype(float), rng
+        yield _multiplicities(points, size, rng), rng
+
+
+def _multiplicities(n: int, draws: int, rng: np.random.RandomState) -> np.ndarray:
+    """How often each of n things comes up among n drawn with replacement, (draws, n)."""
+    drawn = rng.randint(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(float)
 
 
 def _means(outcomes: np.ndarray, points: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
@@ -135,7 +141,7 @@ def _means(outcomes: np.ndarray, points: np.ndarray, rng: np.random.RandomState)
     if not counted.any(axis=1).all():
         raise ValueError("a seed without a single point that counts has no mean")
     seeds = len(outcomes)
-    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=len(points))
+    weights = _multiplicities(seeds, len(points), rng)
     k = points @ np.where(counted, outcomes, 0.0).T
     n = points @ counted.T.astype(float)
     with np.errstate(invalid="ignore"):
