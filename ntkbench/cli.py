@@ -226,14 +226,15 @@ def build(folder: Path, check: bool) -> None:
     """Write README.md and table.csv of every leaderboard, and their index, from the entries alone."""
     from ntkbench.bench import leaderboard
 
-    pages = leaderboard.build(folder, check)
-    click.echo(f"{len(pages)} files " + ("are what their entries give" if check else "written"))
+    changed = leaderboard.build(folder, check)
+    click.echo("\n".join(f"wrote {path}" for path in changed) or "every table is what its entries give")
 
 
 @cli.command()
 @_spec
 @_store
 @_leaderboards
+@click.option("--track", "board", help="The leaderboard. Default: the one that the spec names.")
 @click.option("--name", required=True, help="What the entry is called on the board.")
 @click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cell of the matrix, e.g. --where width=512.")
 @click.option("--author", "authors", multiple=True)
@@ -241,20 +242,20 @@ def build(folder: Path, check: bool) -> None:
 @click.option("--replace", is_flag=True, help="Overwrite the entry of that name.")
 @click.option("--allow-dirty", is_flag=True, help="Accept runs made with uncommitted changes of ntkbench.")
 def submit(
-    spec: str, overrides: Sequence[str], smoke: bool, store: Path, folder: Path, name: str, where: Sequence[str],
-    authors: Sequence[str], links: Sequence[str], replace: bool, allow_dirty: bool,
+    spec: str, overrides: Sequence[str], smoke: bool, store: Path, folder: Path, board: str | None, name: str,
+    where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool, allow_dirty: bool,
 ) -> None:  # fmt: skip
     """Make a leaderboard entry from the finished runs of one cell of a spec."""
     from ntkbench.bench import ledger, plan, submit, track
     from ntkbench.bench.store import Store
 
     planned, kept = plan.read(spec, overrides, smoke), Store(store)
-    if planned.header.track is None:
-        raise UsageError(f"{spec} names no track; add one, e.g. track: transfer-fashion@1")
-    board = track.read(folder / planned.header.track)
+    board = board or planned.header.track
+    if board is None:
+        raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@1")
     runs = submit.one_cell(planned.runs, _pairs(where, "--where"))
     entry = submit.make(
-        board, runs, ledger.records(kept, runs), kept.records, name=name, authors=authors, links=links,
+        track.read(folder / board), runs, ledger.records(kept, runs), kept.records, name=name, authors=authors, links=links,
         allow_dirty=allow_dirty,
     )  # fmt: skip
     path = submit.save(entry, folder, replace)

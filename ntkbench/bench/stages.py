@@ -1,14 +1,14 @@
 """The keys of what is computed once and kept. They chain: data -> training, data -> kernel -> craft.
 
 A key holds all that a stage's result depends on and nothing else, so that runs share what they can: the kernel of
-a whole sweep over widths and seeds is one object. A revision is raised by hand when a stage's results change.
+a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results change.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ntkbench.bench.identity import digest, normalized
+from ntkbench.bench.identity import canonical, digest, normalized
 from ntkbench.bench.spec import Cell, GradientAttack, InfiniteKernel
 
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
@@ -23,17 +23,22 @@ def data_key(cell: Cell) -> str:
     return _key("data", {"data": normalized(cell).data})
 
 
+def _seen(cell: Cell) -> dict[str, Any]:
+    """Of the data, what training sees: no test example."""
+    return {name: value for name, value in canonical(normalized(cell).data).items() if name != "n_test"}
+
+
 def training_key(cell: Cell) -> str:
     """Of the trained networks. Without the seed: those of one cell train together."""
     parts = {"architecture": cell.architecture, "width": cell.width, "training": cell.training}
-    return _key("training", {"data": data_key(cell), **parts, "dtype": cell.numerics.network})
+    return _key("training", {"data": _seen(cell), **parts, "dtype": cell.numerics.network})
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
     """Of the Gram matrix of an infinite kernel and its spectrum; time and ridge are filters that come later."""
     kernel = _infinite(cell, kernel_id)
     parts = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
-    return _key("kernel", {"data": data_key(cell), **parts, "dtype": cell.numerics.kernel})
+    return _key("kernel", {"data": _seen(cell), **parts, "dtype": cell.numerics.kernel})
 
 
 def craft_key(cell: Cell, attack_id: str) -> str:
@@ -43,7 +48,7 @@ def craft_key(cell: Cell, attack_id: str) -> str:
         raise ValueError(f"{attack_id} follows no gradient")
     kernel = _infinite(cell, attack.source)
     fields = {name: getattr(attack, name) for name in type(attack).model_fields if name != "source"}
-    parts = {"kernel": kernel_key(cell, attack.source), "time": kernel.time, "ridge": kernel.ridge, "attack": fields}
+    parts = {"data": data_key(cell), "kernel": kernel_key(cell, attack.source), "time": kernel.time, "ridge": kernel.ridge, "attack": fields}
     return _key("craft", parts)
 
 

@@ -5,20 +5,21 @@ from ntkbench.bench.spec import Cell
 from tests.bench.cells import OTHER, cell, changed, other
 
 DATA = {path for path in OTHER if path.startswith("data.")}
+TRAINING_DATA = DATA - {"data.n_test"}
 ARCHITECTURE = {path for path in OTHER if path.startswith("architecture.")}
 KEYS = {
     "data": (stages.data_key, DATA),
     "training": (
         stages.training_key,
-        DATA | ARCHITECTURE | {"width", "numerics.network"} | {path for path in OTHER if path.startswith("training.")},
+        TRAINING_DATA | ARCHITECTURE | {"width", "numerics.network"} | {path for path in OTHER if path.startswith("training.")},
     ),
     "limit": (
         lambda cell: stages.kernel_key(cell, "limit"),
-        DATA | ARCHITECTURE | {"kernels.limit.type", "kernels.limit.architecture", "numerics.kernel"},
+        TRAINING_DATA | ARCHITECTURE | {"kernels.limit.type", "kernels.limit.architecture", "numerics.kernel"},
     ),
     "standard": (
         lambda cell: stages.kernel_key(cell, "standard"),
-        DATA
+        TRAINING_DATA
         | {"width", "numerics.kernel", "kernels.standard.type", "kernels.standard.width"}
         | {path for path in OTHER if path.startswith("kernels.standard.architecture.")},
     ),
@@ -67,8 +68,8 @@ def test_golden_keys():
     assert dict(stages.REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "craft": 1}
     assert [key(cell()) for key, _ in KEYS.values()] == [
         "dz2avt37602mn",
-        "tqxg0s3421r6s",
-        "ka2ntenktevm9",
-        "k2b6g6f9s4zm1",
-        "csvqx1mpfsmtp",
+        "ty0pn983tsz86",
+        "k3scftkmp03tf",
+        "kt8qbefdxdsda",
+        "c1dnt389trc5w",
     ]
