@@ -5,6 +5,7 @@ Crafting knows no target, so that one crafting serves every network of a sweep.
 
 from dataclasses import dataclass
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +37,7 @@ class Threat:
 class Crafted:
     """Arrays alone, so that a store can keep them."""
 
-    images: Float[Array | np.ndarray, "e n ..."]
+    images: Float[np.ndarray, "e n ..."]
     unmoved: Bool[np.ndarray, " n"]
     """whether budget 0 left the image as it was"""
     source_clean: Bool[np.ndarray, " n"]
@@ -52,33 +53,40 @@ def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
     """
     X = source.X
     eps = jnp.array((0.0, *threat.radii), X.dtype)
-    nothing, *images = attacks.perturb(
+    images = attacks.perturb(
         threat.attack, source.predictor, X, source.labels, eps, key=key, batch_size=source.batch_size
     )
-    unmoved = np.asarray(jnp.all(nothing == X, axis=tuple(range(1, X.ndim))))
-    if threat.objective is None:
-        nobody = np.zeros(len(X), bool)
-        return Crafted(jnp.stack(images), unmoved, nobody, np.stack([nobody] * len(images)), jnp.zeros_like(X))
-    robust = np.stack([source.correct(image) for image in images])
-    return Crafted(jnp.stack(images), unmoved, source.correct(X), robust, source.gradient(threat.objective))
+    right = source.correct(images) if threat.objective else np.zeros(images.shape[:2], bool)
+    gradient = np.zeros(X.shape, X.dtype) if threat.objective is None else source.gradient(threat.objective)
+    images = np.asarray(images)
+    unmoved = (images[0] == np.asarray(X)).reshape(len(X), -1).all(axis=1)
+    return Crafted(images[1:], unmoved, right[0], right[1:], gradient)
 
 
 def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:
     """The images in the target's precision, inside the threat set in that precision too."""
-    images = jnp.asarray(crafted.images, target.X.dtype)
-    radii = jnp.array(threat.radii, target.X.dtype)
-    project = jax.vmap(jax.vmap(threat.ball.project, (0, 0, None)), (0, None, 0))
-    return project(images, target.X, radii)
+    radii = np.asarray(threat.radii, target.X.dtype)
+    return _project(threat.ball, np.asarray(crafted.images, target.X.dtype), target.X, radii)
+
+
+@eqx.filter_jit
+def _project(ball, images, X, radii):
+    return jax.vmap(jax.vmap(ball.project, (0, 0, None)), (0, None, 0))(images, X, radii)
+
+
+@eqx.filter_jit
+def _norms(ball, images, X):
+    return jax.vmap(jax.vmap(ball.norm))(images - X[None])
 
 
 def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X: Float[Array, "n ..."]) -> list[Check]:
     """What the numbers of an attack rest on."""
-    norms = np.asarray(jax.vmap(jax.vmap(threat.ball.norm))(images - X[None]))
+    norms = np.asarray(_norms(threat.ball, images, X))
     inside = bool(np.all(norms <= np.asarray(threat.radii, norms.dtype)[:, None]))
     found = [
         Check("eps0_equals_clean", bool(np.all(crafted.unmoved)), {"attack": threat.id}),
         Check("ball_respected", inside, {"attack": threat.id, "largest": float(norms.max())}),
-        Check("box_respected", bool(jnp.all((images >= 0) & (images <= 1))), {"attack": threat.id}),
+        Check("box_respected", bool(np.all((np.asarray(images) >= 0) & (np.asarray(images) <= 1))), {"attack": threat.id}),
     ]
     if threat.objective is not None:
         flat = np.asarray(crafted.gradient).reshape(len(X), -1)

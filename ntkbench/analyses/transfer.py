@@ -6,34 +6,20 @@ ranking one), by all points, or by those on which the attack fooled its own sour
 among these count.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ntkbench.analyses.accuracy import place, share
-from ntkbench.analyses.craft import Crafted, Threat, checks, received
-from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.accuracy import Attacked, judge, place, share
+from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import metrics
-
-Attacked = tuple[Threat, Crafted]
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """Of the target on one attack: per budget and test point."""
-
-    threat: Threat
-    robust: np.ndarray
-    checks: tuple[Check, ...]
-
 
 def transfer(
     target: Subject, attack: Attacked, *, ceiling: Attacked | None = None, floor: Attacked | None = None
 ) -> Measurement:
     """Transfer of `attack` to the target, beside a white-box `ceiling` and a random `floor`."""
-    clean = target.correct(target.X)
-    judged = {role: _judge(target, a) for role, a in (("attack", attack), ("ceiling", ceiling), ("floor", floor)) if a}
+    roles = {role: a for role, a in (("attack", attack), ("ceiling", ceiling), ("floor", floor)) if a}
+    clean, verdicts = judge(target, [*roles.values()])
+    judged = dict(zip(roles, verdicts, strict=True))
     scalars = [share("accuracy", clean, {"target": target.name})]
     samples = {"clean": clean, "source_clean": attack[1].source_clean}
     for role, verdict in judged.items():
@@ -47,13 +33,6 @@ def transfer(
     scalars += _alignment(target, *attack)
     found = tuple(check for verdict in judged.values() for check in verdict.checks)
     return Measurement(tuple(scalars), samples=samples, checks=found, warnings=_warnings(clean, judged))
-
-
-def _judge(target, attacked):
-    threat, crafted = attacked
-    images = received(threat, crafted, target)
-    robust = np.stack([target.correct(image) for image in images])
-    return _Verdict(threat, robust, tuple(checks(threat, crafted, images, target.X)))
 
 
 def _rate(clean, wrong, among, where, denominator):

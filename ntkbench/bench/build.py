@@ -56,7 +56,7 @@ def outputs(examples: dataset.Dataset) -> int:
 def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
     """Of regression, float64, `n c`."""
     encode = functools.partial(losses.encode, c=outputs, centered=data.targets == "centered", dtype=jnp.float64)
-    return jax.vmap(encode)(jnp.asarray(labels))
+    return jax.jit(jax.vmap(encode))(jnp.asarray(labels))
 
 
 def recipe(architecture: spec.Architecture, width: int, outputs: int) -> Layer:
@@ -78,7 +78,8 @@ def networks(cell: spec.Cell, seeds: Sequence[int], shape: tuple[int, ...], outp
     drawn = recipe(cell.architecture, cell.width, outputs)
     keys = jnp.stack([stream(seed, "init") for seed in seeds])
     dtype = jnp.dtype(cell.numerics.network)
-    return eqx.filter_vmap(lambda key: network.initialize(drawn, shape, key=key, dtype=dtype))(keys)
+    draw = eqx.filter_vmap(lambda key: network.initialize(drawn, shape, key=key, dtype=dtype))
+    return eqx.filter_jit(draw)(keys)
 
 
 @functools.cache

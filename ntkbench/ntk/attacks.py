@@ -87,18 +87,16 @@ def perturb(
 ) -> Float[Array, "e n ..."]:
     """Each example attacked with each budget, `batch_size` examples at a time.
 
-    An example's random numbers depend on its place alone, so results do not depend on the batch.
+    An example's random numbers depend on its place alone, so results do not depend on the batch. What does not
+    depend on the budget, as the gradient of a single step, is computed once for all of them.
     """
-    keys = jax.random.split(key, X.shape[0])
 
-    def budget(one_eps):
-        def example(args):
-            x, label, example_key = args
-            return attack(predictor, x, label, one_eps, key=example_key)
+    def example(args):
+        x, label, example_key = args
+        return jax.vmap(lambda one_eps: attack(predictor, x, label, one_eps, key=example_key))(eps)
 
-        return jax.lax.map(example, (X, labels, keys), batch_size=batch_size)
-
-    return jax.lax.map(budget, eps)
+    examples = X, labels, jax.random.split(key, X.shape[0])
+    return jnp.moveaxis(jax.lax.map(example, examples, batch_size=batch_size), 1, 0)
 
 
 @eqx.filter_jit

@@ -12,6 +12,7 @@ def correct(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Bool[Arra
     return jax.vmap(predict)(outputs) == labels
 
 
+@jax.jit
 def cosine(a: Float[Array, "n ..."], b: Float[Array, "n ..."]) -> Float[Array, " n"]:
     """<a, b> / |a| |b| of each example; NaN where one of them is zero."""
     a, b = (v.reshape(v.shape[0], -1) for v in (a, b))
@@ -19,6 +20,7 @@ def cosine(a: Float[Array, "n ..."], b: Float[Array, "n ..."]) -> Float[Array, "
     return jnp.sum(a * b, axis=1) / (jnp.linalg.norm(a, axis=1) * jnp.linalg.norm(b, axis=1))
 
 
+@jax.jit
 def sign_agreement(a: Float[Array, "n ..."], b: Float[Array, "n ..."]) -> Float[Array, " n"]:
     """The share of entries with equal signs."""
     same = jnp.sign(a) == jnp.sign(b)
