@@ -3,7 +3,9 @@
 Heavy imports wait inside the commands that need them, so that the others answer at once.
 """
 
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,14 +16,18 @@ from ntkbench import __version__
 from ntkbench.errors import NtkbenchError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
-EXISTING = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+FORMS = ("plain", "md", "csv", "latex", "json")
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; mistakes are told in words, with the exit code of their kind."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(cli.main(arguments, prog_name="ntkbench", standalone_mode=False) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell
+            sys.exit(cli.main(arguments, prog_name="ntkbench", standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
@@ -30,19 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command resumes", err=True)
         sys.exit(130)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except NtkbenchError as error:
-        if debug:
-            raise
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, NtkbenchError):
+            click.echo(str(error), err=True)
+            sys.exit(error.exit_code)
+        if isinstance(error, OSError) and error.strerror:
+            click.echo(f"{error.filename or 'input or output'}: {error.strerror}", err=True)
+            sys.exit(1)
         click.echo(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}", err=True)
         click.echo("This is a fault of ntkbench. Add --debug before the command to see where.", err=True)
         sys.exit(1)
+
+
+def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, for people."""
+    click.echo(f"warning: {message}", err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -57,19 +70,19 @@ def cli(debug: bool) -> None:
 
 def _store(command: F) -> F:
     return click.option(
-        "--store", type=EXISTING, default=Path("runs"), show_default=True, envvar="NTKBENCH_STORE",
+        "--store", type=FOLDER, default=Path("runs"), show_default=True, envvar="NTKBENCH_STORE",
         help="Folder of records and cached stages (or NTKBENCH_STORE).",
     )(command)  # fmt: skip
 
 
 def _data_dir(command: F) -> F:
     return click.option(
-        "--data-dir", type=EXISTING, envvar="NTKBENCH_DATA", help="Folder of data sets (or NTKBENCH_DATA)."
+        "--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Folder of data sets (or NTKBENCH_DATA)."
     )(command)
 
 
 def _spec(command: F) -> F:
-    command = click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section: small enough to try.")(command)
+    command = click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")(command)
     command = click.option(
         "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field, e.g. --set data.n_train=100."
     )(command)
@@ -78,7 +91,7 @@ def _spec(command: F) -> F:
 
 def _leaderboards(command: F) -> F:
     return click.option(
-        "--folder", type=EXISTING, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
+        "--folder", type=FOLDER, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
     )(command)
 
 
@@ -195,7 +208,7 @@ def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> Non
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these, e.g. --where eps=8/255.")
 @click.option("--rows", multiple=True, metavar="AXIS", help="Axes down the side.")
 @click.option("--column", metavar="AXIS", help="The axis across.")
-@click.option("--format", "form", type=click.Choice(["plain", "md", "csv", "latex", "json"]), default="md", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMS), default="md", show_default=True)
 @click.option("--digits", type=click.IntRange(0, 15), default=2, show_default=True)
 def show(
     spec: str, overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], where: Sequence[str],
@@ -255,8 +268,8 @@ def submit(
         raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@1")
     runs = submit.one_cell(planned.runs, _pairs(where, "--where"))
     entry = submit.make(
-        track.read(folder / board), runs, ledger.records(kept, runs), kept.records, name=name, authors=authors, links=links,
-        allow_dirty=allow_dirty,
+        track.read(folder / board), runs, ledger.records(kept, runs), kept.records,
+        name=name, authors=authors, links=links, allow_dirty=allow_dirty,
     )  # fmt: skip
     path = submit.save(entry, folder, replace)
     click.echo(f"{path}\nNow run `ntkbench leaderboard build`, commit both, and open a pull request.")
@@ -276,7 +289,7 @@ def doctor(store: Path, data_dir: Path | None) -> int:
 
 
 @cli.command()
-@click.argument("path", type=EXISTING, default=Path("experiment.yaml"))
+@click.argument("path", type=FILE, default=Path("experiment.yaml"))
 def init(path: Path) -> None:
     """Write a commented spec to start from. Never overwrites."""
     from ntkbench.bench.starter import write
@@ -295,7 +308,7 @@ def list_(what: str) -> None:
 
 
 @cli.command()
-@click.option("-o", "--output", type=EXISTING, help="A file instead of the screen.")
+@click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of specs, for editors."""
     import json
@@ -316,7 +329,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("name")
-@click.option("--data-dir", type=EXISTING, envvar="NTKBENCH_DATA", help="Where to put it. Default: a cache of your own.")
+@click.option("--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Where to put it. Default: your own cache.")
 def fetch(name: str, data_dir: Path | None) -> None:
     """Download a data set from its official address, and check every byte."""
     from ntkbench.data.fetch import fetch
@@ -325,5 +338,4 @@ def fetch(name: str, data_dir: Path | None) -> None:
 
 
 if __name__ == "__main__":
-
     main()

@@ -118,7 +118,7 @@ def within(name: str, *folders: str) -> bool:
 def reach(house: dict[str, Module], name: str) -> dict[str, tuple[str, ...]]:
     """Everything that a module imports, at first or at several hands, each with the way there."""
     ways: dict[str, tuple[str, ...]] = {}
-    waiting = [(name, (name,))]
+    waiting: list[tuple[str, tuple[str, ...]]] = [(name, (name,))]
     while waiting:
         here, way = waiting.pop(0)
         for target in sorted(house[here].imports) if here in house else ():

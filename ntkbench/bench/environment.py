@@ -41,11 +41,12 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def jax_settings() -> dict[str, Any]:
     """What JAX was told."""
+    told: Any = jax.config
     return {
         "backend": jax.default_backend(),
-        "x64": jax.config.jax_enable_x64,
-        "matmul_precision": {"kernel": "highest", "network": jax.config.jax_default_matmul_precision},
-        "prng": jax.config.jax_default_prng_impl,
+        "x64": told.jax_enable_x64,
+        "matmul_precision": {"kernel": "highest", "network": told.jax_default_matmul_precision},
+        "prng": told.jax_default_prng_impl,
     }
 
 
@@ -74,6 +75,6 @@ class CompileClock:
     def __exit__(self, *_: object) -> None:
         jax.monitoring.unregister_event_duration_listener(self._hear)
 
-    def _hear(self, event: str, seconds: float, **_: object) -> None:
+    def _hear(self, event: str, duration_secs: float, **_: object) -> None:
         if event.startswith("/jax/core/compile/"):
-            self.seconds += seconds
+            self.seconds += duration_secs

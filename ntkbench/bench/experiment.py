@@ -47,7 +47,8 @@ class Experiment:
                     return accuracy(target, attacked)
             case spec.Transfer():
                 attack = self.attacked(words.attack, target)
-                ceiling, floor = (self.attacked(name, target) if name else None for name in (words.ceiling, words.floor))
+                beside = (words.ceiling, words.floor)
+                ceiling, floor = (self.attacked(name, target) if name else None for name in beside)
                 with self._stage(f"analysis.{analysis_id}"):
                     return transfer(target, attack, ceiling=ceiling, floor=floor)
 
@@ -69,15 +70,18 @@ class Experiment:
         return self._subjects[name]
 
     def _network(self) -> Subject:
+        return self.laboratory.subject(self.cell, spec.SELF, self._trained(), self.cell.numerics.network)
+
+    def _trained(self) -> network.Trainable:
         assert self.group is not None
         losses = self.group.losses
         if losses.size and not np.all(np.isfinite(losses)):
-            epoch = int(np.argmin(np.isfinite(losses)))
+            epoch, rate = int(np.argmin(np.isfinite(losses))), self.group.facts["learning_rate"]
             raise DivergedError(
-                f"the loss is not finite from epoch {epoch + 1} on (learning rate {self.group.facts['learning_rate']:.3g}); "
+                f"the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
                 "try a smaller training.optimizer.learning_rate"
             )
-        return self.laboratory.subject(self.cell, spec.SELF, self.group.trained, self.cell.numerics.network)
+        return self.group.trained
 
     def _kernel(self, name: str) -> Subject:
         words = self.cell.kernels[name]
@@ -93,7 +97,7 @@ class Experiment:
         """f_0(x) + Theta(x, X) V g(lambda) V^T (Y - f_0(X)), with the network at the weights of the kernel."""
         assert self.group is not None
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
-        net = network.cast(self.group.initial if words.at == "init" else self.group.trained, dtype)
+        net = network.cast(self.group.initial if words.at == "init" else self._trained(), dtype)
         X = jnp.asarray(data.train.unit(dtype))
         K = gram.gram(empirical.EmpiricalKernel(net), X, tile_bytes=self.laboratory.tile_bytes)
         spectrum = regression.Spectrum.of(gram.matrix(np.asarray(K)))

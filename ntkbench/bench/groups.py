@@ -19,7 +19,7 @@ _MOST_BYTES = 4e9
 def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, ...]]:
     """Groups that cover the seeds: those begun earlier, as they were, then new ones."""
     left, found = set(seeds), []
-    for group in sorted(_begun(store, cell), key=len, reverse=True):
+    for group in sorted(_begun(store, cell), key=lambda group: (-len(group), group)):
         if left & set(group):
             found.append(group)
             left -= set(group)

@@ -4,7 +4,7 @@ Each is made once, kept in the store, and remembered while it may be asked for a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ _REMEMBERED = 8
 
 @dataclass(frozen=True)
 class Made:
-    """Something a stage gave: under which key, and whether the store had it."""
+    """Something a stage gave: under which key, and whether it was there already."""
 
     value: Any
     key: str = ""
@@ -55,18 +55,22 @@ class Laboratory:
         kernel = build.infinite_kernel(cell, words, build.outputs(data))
         X = jnp.asarray(data.train.unit(cell.numerics.kernel))
 
-        def spectrum() -> Arrays:
+        def decomposed() -> Arrays:
             K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
             found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
             return {name: np.asarray(array) for name, array in vars(found).items()}
 
         def predictor() -> Made:
-            arrays, cached = self._stored("kernel", key, spectrum)
+            arrays, cached = self._stored("kernel", key, decomposed)
             Y = build.targets(cell.data, data.train.labels, build.outputs(data))
-            alpha = build.coefficients(regression.Spectrum(**arrays), words, Y)
+            spectrum = regression.Spectrum(**{name: jnp.asarray(array) for name, array in arrays.items()})
+            alpha = build.coefficients(spectrum, words, Y)
             return Made(regression.predictor(kernel, X, alpha.astype(X.dtype)), key, cached)
 
-        return self._remember(f"{key} {words.time} {words.ridge}", predictor)
+        name = f"{key} {words.time} {words.ridge}"
+        known = name in self._memory
+        made = self._remember(name, predictor)
+        return replace(made, cached=known or made.cached)
 
     def subject(self, cell: spec.Cell, name: str, predictor: Predictor, dtype: str) -> Subject:
         """A predictor with the test set in its precision."""
@@ -84,8 +88,9 @@ class Laboratory:
         if not isinstance(cell.kernels.get(threat.source), spec.InfiniteKernel):
             return Made(Crafted(**make()))
         key = stages.craft_key(cell, threat.id)
+        known = key in self._memory
         arrays, cached = self._remember(key, lambda: self._stored("craft", key, make))
-        return Made(Crafted(**arrays), key, cached)
+        return Made(Crafted(**arrays), key, known or cached)
 
     def _remember(self, key: str, make: Callable[[], T]) -> T:
         if key not in self._memory:

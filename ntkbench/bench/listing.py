@@ -47,7 +47,7 @@ def _members(union: Any) -> Iterator[type[BaseModel]]:
         yield union
         return
     for argument in get_args(union):
-        if isinstance(argument, type) and issubclass(argument, BaseModel) or get_args(argument):
+        if (isinstance(argument, type) and issubclass(argument, BaseModel)) or get_args(argument):
             yield from _members(argument)
 
 

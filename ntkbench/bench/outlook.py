@@ -25,7 +25,9 @@ def outlook(plan: Plan, store: Store) -> str:
             "",
             f"runs      {len(plan.runs)}, of which {len(plan.runs) - len(pending)} are done",
             *(f"{stage:<9} {there} of {all_} in the store" for stage, (there, all_) in _shared(plan, store).items()),
-            f"time      about {duration(total.seconds)} on two CPU cores, compilation aside" if pending else "time      none",
+            f"time      about {duration(total.seconds)} on two CPU cores, compilation aside"
+            if pending
+            else "time      none",
             f"memory    about {size(total.bytes)}",
         ]
     )

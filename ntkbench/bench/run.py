@@ -9,10 +9,10 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -26,9 +26,10 @@ from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.progress import Progress
 from ntkbench.bench.store import Store
 from ntkbench.bench.train import Group, train
-from ntkbench.errors import DivergedError, NtkbenchError, TimeoutReached
+from ntkbench.errors import DivergedError, TimeoutReached
 
 Status = record.Status
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, p
     pending = [run for run in plan.runs if is_pending(store, run, options.retry)]
     progress.begin(len(plan.runs), len(plan.runs) - len(pending))
     laboratory = Laboratory(store, tuple(roots), plan.header.run.tile_bytes)
-    runner = _Runner(plan, store, laboratory, options, progress)
+    tried = {run.id: attempts(store, run) for run in pending}
+    runner = _Runner(plan, store, laboratory, options, progress, tried)
     waiting = [unit for unit in _units(pending) if not runner.unit(unit, wait=False)]
     for unit in waiting:  # another process was at these
         runner.unit(unit, wait=True)
@@ -72,13 +74,15 @@ class _Runner:
     laboratory: Laboratory
     options: Options
     progress: Progress
+    tried: Mapping[str, int]
+    """how often each run had been tried when this call began"""
 
     def unit(self, runs: Sequence[Run], *, wait: bool) -> bool:
         """False, at once, if another process is at it and we do not wait."""
         with self.store.lock(f"unit-{_unit_key(runs[0])}", wait=wait) as held:
             if not held:
                 return False
-            runs = [run for run in runs if is_pending(self.store, run, self.options.retry)]
+            runs = [run for run in runs if self._is_left(run)]
             cell = runs[0].cell if runs else None
             if cell is not None and cell.width is not None:
                 for seeds in groups(self.store, cell, {run.seed for run in runs}):
@@ -87,6 +91,11 @@ class _Runner:
                 for run in runs:
                     self._run(run, None, {})
         return True
+
+    def _is_left(self, run: Run) -> bool:
+        """Not if another process tried it in the meantime, unless that was interrupted."""
+        retry = self.options.retry and attempts(self.store, run) == self.tried[run.id]
+        return is_pending(self.store, run, retry)
 
     def _group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
         """Trains the seeds together, then measures each."""
@@ -99,7 +108,7 @@ class _Runner:
             return train(self.store, cell, seeds, data, every=every, tick=tick)
 
         with environment.CompileClock() as compiling:
-            group, failure = _attempt(trained)
+            group, failure = self._attempt(trained)
         seconds = time.perf_counter() - began
         for run in runs:
             stage = {"compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
@@ -107,7 +116,9 @@ class _Runner:
                 self._run(run, None, {}, failure)
             else:
                 own = group.of(run.seed)
-                self._run(run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}})
+                self._run(
+                    run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}}
+                )
 
     def _tick(self, run: Run, runs: int = 1):
         """Tells what is going on, and ends what takes too long."""
@@ -124,11 +135,7 @@ class _Runner:
         """Measures one run and writes its record."""
         began, started = time.perf_counter(), _now()
         experiment = Experiment(self.laboratory, run.cell, group, self._tick(run), dict(notes))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            measured, failure = (None, failure) if failure else _attempt(lambda: _measure(experiment))
-        for warning in caught:
-            self.progress.warn(str(warning.message))
+        measured, failure = (None, failure) if failure else self._attempt(lambda: _measure(experiment))
         status = status_of(failure)
         seconds = time.perf_counter() - began
         document = {
@@ -157,6 +164,18 @@ class _Runner:
         self.progress.ended(run, status, seconds, "" if failure is None else _message(failure).splitlines()[0])
         if isinstance(failure, KeyboardInterrupt):
             raise failure
+
+    def _attempt(self, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+        """The work's result, or what stopped it. Its warnings are told."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                return work(), None
+            except (Exception, KeyboardInterrupt) as failure:
+                return None, failure
+            finally:
+                for warning in caught:
+                    self.progress.warn(str(warning.message))
 
     def _results(self, run: Run, measured: dict[str, Measurement], group: Group | None) -> dict[str, Any]:
         samples = {f"{name}.{column}": values for name, m in measured.items() for column, values in m.samples.items()}
@@ -199,14 +218,6 @@ def _measure(experiment: Experiment) -> dict[str, Measurement]:
         experiment.tick(f"analysis {name}")
         measured[name] = experiment.measure(name)
     return measured
-
-
-def _attempt(work):
-    """The work's result, or what stopped it."""
-    try:
-        return work(), None
-    except (Exception, KeyboardInterrupt) as failure:
-        return None, failure
 
 
 def status_of(failure: BaseException | None) -> Status:

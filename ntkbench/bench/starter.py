@@ -14,7 +14,7 @@ about: ""
 # Which examples. `ntkbench list datasets` shows what there is.
 data:
   dataset: fashion_mnist_mini
-  classes: [sneaker, ankle_boot]
+  classes: [pullover, coat]
   n_train: 500
   n_test: 200
 

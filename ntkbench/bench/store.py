@@ -3,9 +3,12 @@
 `objects/<stage>/<key>/` holds `arrays.npz` and `manifest.json`. An object is written beside its place,
 flushed, and renamed: it is there whole, or not at all. A damaged one counts as absent, with a warning, and
 is replaced. Locks keep two processes on one store from doing the same work.
+
+Commands that only look what there is must answer at once: NumPy and filelock wait until they are needed.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,12 +18,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from filelock import FileLock, Timeout
-
-Arrays = Mapping[str, np.ndarray]
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class StoreWarning(UserWarning):
@@ -31,7 +32,7 @@ class StoreWarning(UserWarning):
 class Stored:
     """An object: its arrays, and what its maker noted."""
 
-    arrays: dict[str, np.ndarray]
+    arrays: "dict[str, np.ndarray]"
     facts: dict[str, Any]
 
 
@@ -65,40 +66,48 @@ class Store:
 
     def load(self, stage: str, key: str) -> Stored | None:
         """The object, or None where it is absent or damaged."""
+        import numpy as np
+
         place = self._place(stage, key)
         try:
             manifest = json.loads((place / "manifest.json").read_bytes())
-            content = (place / "arrays.npz").open("rb")
-            expected = manifest["sha256"]
+            file = (place / "arrays.npz").open("rb")
         except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (ValueError, TypeError, KeyError):
+            return self._damaged(place, "its arrays are gone") if self.has(stage, key) else None
+        except (ValueError, RecursionError):
             return self._damaged(place, "its manifest cannot be read")
-        with content:
-            if hashlib.file_digest(content, "sha256").hexdigest() != expected:
-                return self._damaged(place, "its arrays are not what its manifest says")
-            content.seek(0)
-            with np.load(content, allow_pickle=False) as arrays:
-                return Stored(dict(arrays), manifest.get("facts", {}))
+        with file:
+            facts = manifest.get("facts") if isinstance(manifest, dict) else None
+            if manifest != _manifest(stage, key, file, facts):
+                return self._damaged(place, "it is not what its manifest says")
+            with np.load(file, allow_pickle=False) as arrays:
+                return Stored(dict(arrays), facts or {})
 
-    def save(self, stage: str, key: str, arrays: Arrays, facts: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self, stage: str, key: str, arrays: "Mapping[str, np.ndarray]", facts: Mapping[str, Any] | None = None
+    ) -> None:
         """Put an object in its place, whole. Whoever may do so at the same time holds a lock."""
+        import numpy as np
+
         place = self._place(stage, key)
         for abandoned in place.parent.glob(f".{key}.*"):
             shutil.rmtree(abandoned)
         draft = place.with_name(f".{key}.{uuid.uuid4().hex}")
         draft.mkdir(parents=True)
-        with (draft / "arrays.npz").open("w+b") as file:
-            np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-            _flush(file)
-            file.seek(0)
-            manifest = {"stage": stage, "key": key, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-        with (draft / "manifest.json").open("w") as file:
-            json.dump({**manifest, "facts": dict(facts or {})}, file, indent=1)
-            _flush(file)
-        _flush_folder(draft)
-        self.discard(stage, key)
-        draft.rename(place)
+        try:
+            with (draft / "arrays.npz").open("w+b") as file:
+                np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+                _flush(file)
+                manifest = _manifest(stage, key, file, dict(facts or {}))
+            with (draft / "manifest.json").open("w") as file:
+                json.dump(manifest, file, indent=1)
+                _flush(file)
+            _flush_folder(draft)
+            self.discard(stage, key)
+            draft.rename(place)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         _flush_folder(place.parent)
 
     def discard(self, stage: str, key: str) -> None:
@@ -110,6 +119,8 @@ class Store:
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold the named lock; gives False, at once, where another process holds it and `wait` is off."""
+        from filelock import FileLock, Timeout
+
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{name}.lock")
@@ -131,6 +142,16 @@ class Store:
 
     def _place(self, stage: str, key: str) -> Path:
         return self._stage(stage) / key
+
+
+def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader, facts: Any) -> dict[str, Any]:
+    """The checksum is of the arrays and of all else that is said here."""
+    said = {"stage": stage, "key": key, "facts": facts}
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256")
+    digest.update(json.dumps(said, sort_keys=True).encode())
+    file.seek(0)
+    return {**said, "sha256": digest.hexdigest()}
 
 
 def _flush(file) -> None:

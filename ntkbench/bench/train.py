@@ -18,8 +18,12 @@ from ntkbench.bench.build import Tick
 from ntkbench.bench.groups import group_key
 from ntkbench.bench.store import Store
 from ntkbench.data.dataset import Dataset
+from ntkbench.errors import NumericsError
 from ntkbench.ntk import empirical, linearize, training
 from ntkbench.ntk.network import Network, Trainable, with_weights
+
+_PER_SEED = ("learning_rate", "largest_eigenvalue")
+
 
 @dataclass(frozen=True)
 class Group:
@@ -32,40 +36,42 @@ class Group:
     cached: bool
     facts: dict[str, Any]
     losses: np.ndarray
+    """of every epoch, those before the linearization included"""
 
     def of(self, seed: int) -> "Group":
         """The networks of one seed alone, not stacked."""
         i = self.seeds.index(seed)
-        facts = {name: values[i] if isinstance(values, list) else values for name, values in self.facts.items()}
+        own = {name: values[i] for name in _PER_SEED if (values := self.facts.get(name)) is not None}
         one, two = build.at(self.initial, i), build.at(self.trained, i)
-        return Group((seed,), one, two, self.key, self.cached, facts, self.losses[i])
+        return Group((seed,), one, two, self.key, self.cached, {**self.facts, **own}, self.losses[i])
 
 
-def train(
-    store: Store, cell: spec.Cell, seeds: tuple[int, ...], data: Dataset, *, every: int, tick: Tick
-) -> Group:
+def train(store: Store, cell: spec.Cell, seeds: tuple[int, ...], data: Dataset, *, every: int, tick: Tick) -> Group:
     """The group, loaded if it is stored, else trained from its last checkpoint on."""
     words = cell.training
     initial = build.networks(cell, seeds, data.train.images.shape[1:], build.outputs(data))
     if isinstance(words, spec.Untrained):
         return Group(seeds, initial, initial, "", False, {}, np.zeros((len(seeds), 0)))
-    start, stretch = initial, words
+    start, stretch, losses = initial, words, np.zeros((len(seeds), 0))
     if words.linearize_at is not None:
         if words.linearize_at > 0:
             before = words.model_copy(update={"epochs": words.linearize_at, "linearize_at": None, "centered": False})
             earlier = cell.model_copy(update={"training": before})
-            start = train(store, earlier, seeds, data, every=every, tick=tick).trained
+            reached = train(store, earlier, seeds, data, every=every, tick=tick)
+            start, losses = reached.trained, reached.losses
         start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(start)
         stretch = words.model_copy(update={"epochs": words.epochs - words.linearize_at})
     key = group_key(cell, seeds)
-    stored = store.load("training", key)
-    cached = stored is not None
-    if stored is None:
-        _fit(store, key, cell, stretch, initial, start, seeds, data, every=every, tick=tick)
+    with store.lock(f"training-{key}"):  # cells that are linearized at different epochs share their beginning
         stored = store.load("training", key)
-        assert stored is not None
+        cached = stored is not None
+        if stored is None:
+            _fit(store, key, cell, stretch, initial, start, seeds, data, every=every, tick=tick)
+            stored = store.load("training", key)
+            assert stored is not None
     weights = _unflatten(stored.arrays, "weights", start.weights)
-    return Group(seeds, initial, with_weights(start, weights), key, cached, stored.facts, stored.arrays["losses"])
+    losses = np.concatenate([losses, stored.arrays["losses"]], axis=1)
+    return Group(seeds, initial, with_weights(start, weights), key, cached, stored.facts, losses)
 
 
 def _fit(store, key, cell, words, initial, predictors, seeds, data, *, every, tick):
@@ -82,9 +88,8 @@ def _fit(store, key, cell, words, initial, predictors, seeds, data, *, every, ti
         rates,
         jnp.stack([build.stream(seed, purpose) for seed in seeds]),
     )
-    state = training.start(problem, predictors, words.epochs)
-    state = _resumed(store, key, state)
-    for state in training.states(problem, predictors, state, every=every):
+    state = begin = _resumed(store, key, training.start(problem, predictors, words.epochs))
+    for state in training.states(problem, predictors, begin, every=every):
         epoch = int(state.epoch)
         loss = np.asarray(state.losses[:, epoch - 1])
         tick(f"epoch {epoch} of {words.epochs}, loss {loss.mean():.4g}")
@@ -109,9 +114,18 @@ def _learning_rates(words, initial, X, seeds, outputs):
     if words.optimizer.learning_rate != "auto":
         return jnp.full((len(seeds),), words.optimizer.learning_rate, X.dtype), None
     keys = jnp.stack([build.stream(seed, "power iteration") for seed in seeds])
-    top = eqx.filter_jit(eqx.filter_vmap(lambda net, key, X: empirical.largest_eigenvalue(net, X, key=key), in_axes=(0, 0, None)))
-    eigenvalues = top(initial, keys, X)
+    eigenvalues = _largest_eigenvalues(initial, keys, X)
+    if not np.all((eigenvalues > 0) & (eigenvalues < np.inf)):
+        raise NumericsError(
+            f"no learning rate follows from {eigenvalues.tolist()}, the largest eigenvalues of the networks' kernels; "
+            "set training.optimizer.learning_rate to a number instead of auto"
+        )
     return len(X) / (build.curvature(words, outputs) * eigenvalues), np.asarray(eigenvalues, float).tolist()
+
+
+@eqx.filter_jit
+def _largest_eigenvalues(networks, keys, X):
+    return eqx.filter_vmap(lambda net, key: empirical.largest_eigenvalue(net, X, key=key))(networks, keys)
 
 
 def _checkpoint(store: Store, key: str, state: training.State) -> None:
@@ -136,4 +150,5 @@ def _flatten(tree: Any, name: str) -> dict[str, np.ndarray]:
 
 def _unflatten(arrays: dict[str, np.ndarray], name: str, like: Any) -> Any:
     leaves, structure = jax.tree.flatten(like)
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[f"{name}.{i}"], leaf.dtype) for i, leaf in enumerate(leaves)])
+    kept = [jnp.asarray(arrays[f"{name}.{i}"], leaf.dtype) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, kept)

@@ -1,0 +1,157 @@
+import json
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntkbench.bench.store import Store, StoreWarning
+
+ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b": np.array([True, False]), "c": np.float32(1) / np.arange(1, 4)}
+FACTS = {"seeds": [0, 1], "learning_rate": [0.1, 1 / 3], "eigenvalue": None}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def place(store: Store) -> Path:
+    """Of an object that was saved."""
+    store.save("kernel", "k1", ARRAYS, FACTS)
+    return store.root / "objects" / "kernel" / "k1"
+
+
+@pytest.mark.usefixtures("place")
+def test_an_object_comes_back_as_it_was(store: Store):
+    stored = store.load("kernel", "k1")
+    assert stored is not None
+    assert stored.facts == FACTS
+    assert stored.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert stored.arrays[name].dtype == np.asarray(array).dtype
+        np.testing.assert_array_equal(stored.arrays[name], array)
+    assert store.has("kernel", "k1")
+    assert store.keys("kernel", "k") == ["k1"]
+
+
+def test_nothing_is_there_before_it_is_saved(store: Store):
+    assert store.load("kernel", "k1") is None
+    assert not store.has("kernel", "k1")
+    assert store.keys("kernel", "k") == []
+    store.discard("kernel", "k1")
+
+
+def test_a_writer_that_fails_leaves_nothing(store: Store):
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.save("kernel", "k1", {**ARRAYS, "objects": np.array([object()])})
+    with pytest.raises(TypeError, match="JSON"):
+        store.save("kernel", "k1", ARRAYS, {"what": object()})
+    assert store.load("kernel", "k1") is None
+    assert list((store.root / "objects" / "kernel").iterdir()) == []
+
+
+def test_a_writer_that_fails_leaves_the_object_there_was(store: Store, place: Path):
+    before = (place / "arrays.npz").read_bytes()
+    with pytest.raises(TypeError, match="JSON"):
+        store.save("kernel", "k1", {"a": np.zeros(1)}, {"what": object()})
+    assert store.load("kernel", "k1") is not None
+    assert (place / "arrays.npz").read_bytes() == before
+
+
+def test_what_a_killed_writer_left_is_no_object_and_goes_with_the_next_one(store: Store, place: Path):
+    abandoned = place.rename(place.with_name(".k1.0123456789abcdef"))
+    assert store.load("kernel", "k1") is None
+    assert store.keys("kernel", "k") == []
+    store.save("kernel", "k1", ARRAYS, FACTS)
+    assert not abandoned.exists()
+    assert [path.name for path in place.parent.iterdir()] == ["k1"]
+
+
+def test_the_same_arrays_give_the_same_bytes(store: Store, place: Path):
+    first = (place / "arrays.npz").read_bytes(), (place / "manifest.json").read_bytes()
+    store.save("kernel", "k1", ARRAYS, FACTS)
+    assert ((place / "arrays.npz").read_bytes(), (place / "manifest.json").read_bytes()) == first
+
+
+@pytest.mark.parametrize("name", ["arrays.npz", "manifest.json"])
+def test_no_bit_can_flip_unnoticed(name: str, store: Store, place: Path):
+    whole = (place / name).read_bytes()
+    for position in range(0, len(whole), 1 if name == "manifest.json" else 37):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << position % 8
+        (place / name).write_bytes(flipped)
+        with pytest.warns(StoreWarning, match="k1 is damaged .* it is made again"):
+            assert store.load("kernel", "k1") is None, f"bit {position % 8} of byte {position}"
+    (place / name).write_bytes(whole)
+    assert store.load("kernel", "k1") is not None
+
+
+@pytest.mark.parametrize("name", ["arrays.npz", "manifest.json"])
+@pytest.mark.parametrize("length", [0, 1, 0.5, -1])
+def test_no_file_can_be_cut_unnoticed(name: str, length: float, store: Store, place: Path):
+    whole = (place / name).read_bytes()
+    (place / name).write_bytes(whole[: int(length * len(whole)) if length == 0.5 else int(length)])
+    with pytest.warns(StoreWarning, match="is damaged"):
+        assert store.load("kernel", "k1") is None
+    store.save("kernel", "k1", ARRAYS, FACTS)
+    assert (place / name).read_bytes() == whole
+
+
+def test_arrays_that_are_gone_are_damage(store: Store, place: Path):
+    (place / "arrays.npz").unlink()
+    with pytest.warns(StoreWarning, match="its arrays are gone"):
+        assert store.load("kernel", "k1") is None
+
+
+def test_an_object_in_the_place_of_another_is_damage(store: Store, place: Path):
+    place.rename(place.with_name("k2"))
+    with pytest.warns(StoreWarning, match="it is not what its manifest says"):
+        assert store.load("kernel", "k2") is None
+
+
+@pytest.mark.parametrize("manifest", ["null", "[]", '"text"', "1", "{}", '{"sha256": 1}', "[" * 100_000])
+def test_a_manifest_that_is_none_is_damage(manifest: str, store: Store, place: Path):
+    (place / "manifest.json").write_text(manifest)
+    with pytest.warns(StoreWarning, match="is damaged"):
+        assert store.load("kernel", "k1") is None
+
+
+def test_a_discarded_object_is_gone(store: Store, place: Path):
+    store.discard("kernel", "k1")
+    assert store.load("kernel", "k1") is None
+    assert not place.exists()
+
+
+def test_without_its_manifest_an_object_does_not_exist(store: Store, place: Path):
+    (place / "manifest.json").unlink()
+    assert store.load("kernel", "k1") is None
+    assert not store.has("kernel", "k1")
+
+
+def _hold(root: Path, held, release) -> None:
+    with Store(root).lock("unit") as got:
+        held.put(got)
+        release.wait(30)
+
+
+def test_a_lock_is_held_by_one_process(store: Store):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Queue(), context.Event()
+    other = context.Process(target=_hold, args=(store.root, held, release))
+    other.start()
+    assert held.get(timeout=30)
+    with store.lock("unit", wait=False) as got:
+        assert not got
+    with store.lock("another", wait=False) as got:
+        assert got
+    other.kill()
+    other.join(30)
+    with store.lock("unit") as got:
+        assert got, "a killed process holds nothing"
+
+
+def test_the_manifest_says_what_it_is_of(place: Path):
+    manifest = json.loads((place / "manifest.json").read_bytes())
+    assert (manifest["stage"], manifest["key"], manifest["facts"]) == ("kernel", "k1", FACTS)
