@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 
-from ntkbench.ntk.layers import Activation, Dense, Flatten, Parameterization, ReLU, Sequential
+from ntkbench.ntk.activations import Activation, ReLU
+from ntkbench.ntk.layers import Dense, Flatten, Parameterization, Sequential
 
 ACTIVATIONS: dict[str, Callable[[], Activation]] = {"relu": ReLU}
 

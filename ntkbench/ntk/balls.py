@@ -76,8 +76,10 @@ class L2(Ball):
         return optax.projections.projection_box(x + delta, 0.0, 1.0)
 
     def steepest(self, gradient):
+        largest = jnp.max(jnp.abs(gradient))
+        gradient = gradient / jnp.where(largest > 0, largest, 1)  # squares must not underflow
         norm = self.norm(gradient)
-        return jnp.where(norm > 0, gradient / jnp.where(norm > 0, norm, 1), 0)
+        return gradient / jnp.where(norm == 0, 1, norm)
 
     def uniform(self, x, eps, *, key):
         direction_key, radius_key = jax.random.split(key)

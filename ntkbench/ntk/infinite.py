@@ -1,6 +1,7 @@
 """The kernel of an infinitely wide network: a function of two single examples."""
 
-from typing import Any, Literal, NamedTuple
+import math
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntkbench.ntk.gram import Kernel
-from ntkbench.ntk.layers import Covariance, Layer, Note
+from ntkbench.ntk.layers import Covariance, Layer, Note, Positions
 
 
 class _Example(NamedTuple):
-    x: Float[Array, "*b d"]
+    x: Float[Array, "..."]
     itself: Covariance
     note: Note
 
@@ -20,34 +21,41 @@ class _Example(NamedTuple):
 class InfiniteKernel(Kernel):
     """Theta(x, x') I_c of a recipe, at initialization (Jacot 2018); `nngp` is the covariance of its outputs.
 
-    Inputs enter as K = x.x'/d.
+    Inputs enter as K(p, p') = <x_p, x'_p'> / channels, at as many pairs of positions p, p' as the recipe tells apart.
     """
 
     recipe: Layer = eqx.field(static=True)
     type: Literal["ntk", "nngp"] = eqx.field(static=True, default="ntk")
 
     def example(self, x):
-        x = x.ravel()
-        cov, note = self.recipe.observe(_input(jnp.dot(x, x, precision="highest"), x.size))
+        x = x.ravel() if self.recipe.positions is Positions.NONE else x
+        cov, note = self.recipe.observe(self._input(x, x))
         return _Example(x, cov, note)
 
     def pair(self, one: _Example, two: _Example) -> Float[Array, ""]:
         """Of two examples; `vmap` it twice for a tile."""
-        product = jnp.dot(one.x, two.x, precision="highest")
-        return self._read(self.recipe.propagate(_input(product, one.x.size), one.note, two.note))
+        return self._read(self.recipe.propagate(self._input(one.x, two.x), one.note, two.note))
 
     def tile(self, one, two):
-        return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
+        if self.recipe.positions is not Positions.ALL:
+            return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
+        # A covariance of all pairs of positions fills the cache by itself: one at a time.
+        return jax.lax.map(lambda a: jax.lax.map(lambda b: self.pair(a, b), two), one)[:, None, :, None]
 
     def diagonal(self, one):
         return self._read(one.itself)[:, None, None]
 
     def pair_bytes(self, shape, dtype):
-        return 8 * jnp.dtype(dtype).itemsize
+        numbers = {Positions.NONE: 1, Positions.MATCHED: math.prod(shape[:2]), Positions.ALL: 1}[self.recipe.positions]
+        return 8 * numbers * jnp.dtype(dtype).itemsize
+
+    def _input(self, x1, x2):
+        if self.recipe.positions is Positions.ALL:
+            product = jnp.einsum("hwc,klc->hwkl", x1, x2, precision="highest")
+        else:
+            product = jnp.einsum("...c,...c->...", x1, x2, precision="highest")
+        channels = x1.shape[-1]
+        return Covariance(product / channels, jnp.zeros_like(product), channels)
 
     def _read(self, cov):
         return getattr(cov, self.type)
-
-
-def _input(product, d):
-    return Covariance(product / d, jnp.zeros_like(product), d)

@@ -14,9 +14,10 @@ closed form, which is exact: `observe` uses it, so the diagonal of a Gram matrix
 
 import abc
 import dataclasses
+import enum
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -41,8 +42,31 @@ class Covariance(eqx.Module):
         return Covariance(function(self.nngp), function(self.ntk), channels)
 
 
+def diagonal(k: Float[Array, "*positions"]) -> Float[Array, "..."]:
+    """The entries of equal positions."""
+    return jnp.einsum("hwhw->hw", k) if k.ndim == 4 else k
+
+
+class Positions(enum.IntEnum):
+    """Which pairs of positions of two images a limit has to tell apart."""
+
+    NONE = 0
+    MATCHED = 1
+    ALL = 2
+
+
 class Layer(abc.ABC):
     """One layer, or several put together."""
+
+    @property
+    def positions(self) -> Positions:
+        """What the limit needs of an image."""
+        return Positions.MATCHED
+
+    @property
+    def flattens(self) -> bool:
+        """Whether an image leaves as a vector, which has no positions."""
+        return False
 
     @abc.abstractmethod
     def init(self, shape: tuple[int, ...], *, key: PRNGKeyArray, dtype: Any) -> tuple[Weights, tuple[int, ...]]:
@@ -118,6 +142,14 @@ class Dense(LinearLayer):
 class Flatten(LinearLayer):
     """All positions and channels in one vector. Limit: the mean over equal positions."""
 
+    @property
+    def positions(self):
+        return Positions.NONE
+
+    @property
+    def flattens(self):
+        return True
+
     def init(self, shape, *, key, dtype):
         return (), (math.prod(shape),)
 
@@ -125,87 +157,7 @@ class Flatten(LinearLayer):
         return x.ravel()
 
     def covariance(self, cov):
-        return cov.map(jnp.mean, cov.channels * cov.nngp.size)
-
-
-class _Deviation(NamedTuple):
-    """Of the units before an activation, on one example."""
-
-    sd: Float[Array, "*positions"]
-    inverse: Float[Array, "*positions"]
-
-
-class Activation(Layer):
-    """A function applied to each unit.
-
-    Limit: for (u, v) ~ N(0, [[q, K], [K, q']]): K' = E[f(u) f(v)], T' = T E[f'(u) f'(v)].
-    """
-
-    @abc.abstractmethod
-    def function(self, x: Float[Array, "..."]) -> Float[Array, "..."]: ...
-
-    @abc.abstractmethod
-    def dual(self, nngp: Float[Array, "*p"], one: _Deviation, two: _Deviation) -> tuple[Float[Array, "*p"], Float[Array, "*p"]]:
-        """E[f(u) f(v)] and E[f'(u) f'(v)]."""
-
-    @abc.abstractmethod
-    def moments(self, variance: Float[Array, "*p"]) -> tuple[Float[Array, "*p"], Float[Array, "*p"]]:
-        """E[f(u)^2] and E[f'(u)^2]: `dual` at u = v, exactly."""
-
-    def init(self, shape, *, key, dtype):
-        return (), shape
-
-    def apply(self, weights, x):
-        return self.function(x)
-
-    def observe(self, cov):
-        nngp, slope = self.moments(cov.nngp)
-        positive = cov.nngp > 0
-        sd = jnp.sqrt(jnp.where(positive, cov.nngp, 1))  # the derivative of sqrt at 0 must not spread NaN
-        note = _Deviation(jnp.where(positive, sd, 0), jnp.where(positive, 1 / sd, 0))
-        return Covariance(nngp, cov.ntk * slope, cov.channels), note
-
-    def propagate(self, cov, note1, note2):
-        nngp, slope = self.dual(cov.nngp, note1, note2)
-        return Covariance(nngp, cov.ntk * slope, cov.channels)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReLU(Activation):
-    """max(x, 0). Its limit is the arc-cosine kernel (Cho & Saul 2009, eqs. 5 and 6)."""
-
-    def function(self, x):
-        return jax.nn.relu(x)
-
-    def dual(self, nngp, one, two):
-        first, zeroth = arc_cosine(nngp * one.inverse * two.inverse)
-        return one.sd * two.sd * first, zeroth
-
-    def moments(self, variance):
-        return variance / 2, jnp.full_like(variance, 0.5)
-
-
-@jax.custom_jvp
-def arc_cosine(c: Float[Array, "*p"]) -> tuple[Float[Array, "*p"], Float[Array, "*p"]]:
-    """(sin t + (pi - t) cos t) / 2 pi and (pi - t) / 2 pi, at the angle t of cosine c.
-
-    The first is the integral of the second. The second has a vertical tangent at c = 1, where its two
-    sides' slopes along any path through equal inputs are opposite: their mean, 0, is its derivative.
-    """
-    c = jnp.clip(c, -1, 1)
-    sine = jnp.sqrt((1 - c) * (1 + c))
-    rest = math.pi - jnp.arctan2(sine, c)
-    return (sine + rest * c) / (2 * math.pi), rest / (2 * math.pi)
-
-
-@arc_cosine.defjvp
-def _(primals, tangents):
-    (c,), (dc,) = primals, tangents
-    first, zeroth = arc_cosine(c)
-    gap = (1 - c) * (1 + c)
-    regular = gap > 8 * jnp.finfo(c.dtype).eps  # nearer to 1 than this, c is 1 to round-off
-    slope = jnp.where(regular, 1 / (2 * math.pi * jnp.sqrt(jnp.where(regular, gap, 1))), 0)
-    return (first, zeroth), (zeroth * dc, slope * dc)
+        return cov.map(lambda k: jnp.mean(diagonal(k)), cov.channels * math.prod(cov.nngp.shape[:2]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +165,20 @@ class Sequential(Layer):
     """One layer after the other."""
 
     layers: tuple[Layer, ...]
+
+    @property
+    def positions(self):
+        """The most that a layer needs, up to the one after which there are no positions."""
+        needs = Positions.NONE
+        for layer in self.layers:
+            needs = max(needs, layer.positions)
+            if layer.flattens:
+                break
+        return needs
+
+    @property
+    def flattens(self):
+        return any(layer.flattens for layer in self.layers)
 
     def init(self, shape, *, key, dtype):
         weights = []
@@ -237,3 +203,38 @@ class Sequential(Layer):
         for layer, one, two in zip(self.layers, note1, note2, strict=True):
             cov = layer.propagate(cov, one, two)
         return cov
+
+
+@dataclasses.dataclass(frozen=True)
+class Sum(Layer):
+    """Branches side by side, added up: a residual block is the sum of the identity, `Sequential(())`, and the rest.
+
+    Limit: the branches' weights are independent, so covariances add.
+    """
+
+    branches: tuple[Layer, ...]
+
+    @property
+    def positions(self):
+        return max(branch.positions for branch in self.branches)
+
+    def init(self, shape, *, key, dtype):
+        keys = jax.random.split(key, len(self.branches))
+        parts = [b.init(shape, key=k, dtype=dtype) for b, k in zip(self.branches, keys, strict=True)]
+        shapes = {out for _, out in parts}
+        if len(shapes) > 1:
+            raise ValueError(f"branches of different shapes cannot be added: {sorted(shapes)}")
+        return tuple(weights for weights, _ in parts), shapes.pop()
+
+    def apply(self, weights, x):
+        return sum(b.apply(w, x) for b, w in zip(self.branches, weights, strict=True))
+
+    def observe(self, cov):
+        parts = [branch.observe(cov) for branch in self.branches]
+        return self._add([part for part, _ in parts]), tuple(note for _, note in parts)
+
+    def propagate(self, cov, note1, note2):
+        return self._add([b.propagate(cov, *notes) for b, *notes in zip(self.branches, note1, note2, strict=True)])
+
+    def _add(self, parts):
+        return Covariance(sum(part.nngp for part in parts), sum(part.ntk for part in parts), parts[0].channels)

@@ -22,6 +22,7 @@ def cosine(a: Float[Array, "n ..."], b: Float[Array, "n ..."]) -> Float[Array, "
 
 @jax.jit
 def sign_agreement(a: Float[Array, "n ..."], b: Float[Array, "n ..."]) -> Float[Array, " n"]:
-    """The share of entries with equal signs."""
-    same = jnp.sign(a) == jnp.sign(b)
-    return jnp.mean(same.reshape(a.shape[0], -1), axis=1, dtype=jnp.float64)
+    """The share of entries with equal signs; NaN where one of them has none."""
+    a, b = (jnp.sign(v.reshape(v.shape[0], -1)) for v in (a, b))
+    known = ~jnp.any(jnp.isnan(a) | jnp.isnan(b), axis=1)
+    return jnp.where(known, jnp.mean(a == b, axis=1, dtype=jnp.float64), jnp.nan)

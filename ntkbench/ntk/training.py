@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from ntkbench.ntk.layers import Weights
 from ntkbench.ntk.losses import Loss
@@ -39,7 +39,7 @@ class Problem(eqx.Module):
     X: Float[Array, "n ..."]
     labels: Int[Array, " n"]
     learning_rates: Float[Array, " s"]
-    keys: PRNGKeyArray
+    keys: Key[Array, " s"]
     """one a predictor; they draw the order of the examples"""
 
 

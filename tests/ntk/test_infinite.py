@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ntkbench.ntk import architectures, empirical, gram, infinite, network
-from ntkbench.ntk.layers import arc_cosine
+from ntkbench.ntk.activations import arc_cosine
 from tests.conftest import EXACT, STATISTICAL
 
 COINCIDENT = 1e-7

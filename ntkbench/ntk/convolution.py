@@ -1,0 +1,177 @@
+"""Layers that know positions: convolutions and pooling.
+
+An image is `h w channels`. A covariance has axes `h w` (the same position in both images) or `h w h w` (all pairs). A
+convolution moves both positions together, so its sum over k x k offsets is one sum along the two vertical axes and one
+along the two horizontal ones. Pooling averages each position on its own, so it needs all pairs.
+"""
+
+import dataclasses
+import math
+from typing import Literal, NoReturn
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntkbench.errors import UsageError
+from ntkbench.ntk.layers import Covariance, Layer, LinearLayer, Parameterization, Positions
+
+Padding = Literal["SAME", "VALID", "CIRCULAR"]
+Pair = tuple[int, int]
+
+
+def pads(size: int, window: int, stride: int, padding: Padding) -> Pair:
+    """Rows before and after: as many as it takes for ceil(size / stride) outputs, the odd one after; VALID none."""
+    if padding == "VALID":
+        return 0, 0
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
+
+
+def padded(x: Array, axes: tuple[int, ...], amount: Pair, padding: Padding) -> Array:
+    """Zeros, or the other side for CIRCULAR, at both ends of the axes."""
+    widths = [amount if axis in axes else (0, 0) for axis in range(x.ndim)]
+    return jnp.pad(x, widths, mode="wrap" if padding == "CIRCULAR" else "constant")
+
+
+def window_sum(x: Array, axes: tuple[int, ...], window: int, stride: int, padding: Padding) -> Array:
+    """The sum over offsets 0 ... window - 1, by which all the axes are shifted together."""
+    size = x.shape[axes[0]]
+    x = padded(x, axes, pads(size, window, stride, padding), padding)
+    last = x.shape[axes[0]] - window
+
+    def shifted(offset):
+        cut = slice(offset, offset + last + 1, stride)
+        return x[tuple(cut if axis in axes else slice(None) for axis in range(x.ndim))]
+
+    return sum(map(shifted, range(1, window)), shifted(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(LinearLayer):
+    """`W_std w * x / sqrt(fan_in) + b_std b` with fan_in = kh kw channels; standard parameterization as in `Dense`.
+
+    Limit: K' = W_std^2 mean over offsets of K + b_std^2, where K is 0 outside (not renormalized); T' = K' + W_std^2 mean of T.
+    """
+
+    channels: int
+    window: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Padding = "SAME"
+    W_std: float = math.sqrt(2)
+    b_std: float | None = 0.0
+    parameterization: Parameterization = "ntk"
+
+    def init(self, shape, *, key, dtype):
+        h, w, channels = shape
+        w_key, b_key = jax.random.split(key)
+        weight = jax.random.normal(w_key, (*self.window, channels, self.channels), dtype)
+        b = None if self.b_std is None else jax.random.normal(b_key, (self.channels,), dtype)
+        if self.parameterization == "standard":
+            weight = weight * (self.W_std / math.sqrt(math.prod(self.window) * channels))
+            b = None if b is None else b * self.b_std
+        return (weight, b), (*map(self._outputs, (h, w), (0, 1)), self.channels)
+
+    def _outputs(self, size, axis):
+        before, after = pads(size, self.window[axis], self.stride[axis], self.padding)
+        return (size + before + after - self.window[axis]) // self.stride[axis] + 1
+
+    def apply(self, weights, x):
+        weight, b = weights
+        for axis in (0, 1):
+            x = padded(x, (axis,), pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding), self.padding)
+        y = jax.lax.conv_general_dilated(
+            x[None], weight, self.stride, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )[0]
+        scale = 1.0
+        if self.parameterization == "ntk":
+            y = y * (self.W_std / math.sqrt(math.prod(weight.shape[:3])))
+            scale = self.b_std
+        return y if b is None else y + scale * b[None, None]
+
+    def covariance(self, cov):
+        mean = cov.map(self._mean, self.channels)
+        nngp = self.W_std**2 * mean.nngp + (self.b_std or 0.0) ** 2
+        if self.parameterization == "standard":
+            own = math.prod(self.window) * cov.channels * mean.nngp + (0.0 if self.b_std is None else 1.0)
+        else:
+            own = nngp
+        return Covariance(nngp, own + self.W_std**2 * mean.ntk, self.channels)
+
+    def _mean(self, k: Float[Array, "*positions"]) -> Float[Array, "*moved"]:
+        for axis in (0, 1):
+            together = (axis,) if k.ndim == 2 else (axis, axis + 2)
+            k = window_sum(k, together, self.window[axis], self.stride[axis], self.padding)
+        return k / math.prod(self.window)
+
+
+@dataclasses.dataclass(frozen=True)
+class AvgPool(LinearLayer):
+    """The mean over each window. Limit: the mean over pairs of positions of both windows."""
+
+    window: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: Padding = "VALID"
+    @property
+    def positions(self):
+        return Positions.ALL
+
+    def init(self, shape, *, key, dtype):
+        y = jax.eval_shape(lambda x: self.apply((), x), jax.ShapeDtypeStruct(shape, dtype))
+        return (), y.shape
+
+    def apply(self, weights, x):
+        return self._mean(x, 2)
+
+    def covariance(self, cov):
+        return cov.map(lambda k: self._mean(k, 4), cov.channels)
+
+    def _mean(self, x, axes):
+        for axis in range(axes):
+            x = window_sum(x, (axis,), self.window[axis % 2], self.stride[axis % 2], self.padding)
+        return x / math.prod(self.window) ** (axes // 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalAvgPool(LinearLayer):
+    """The mean over all positions: a vector. Limit: the mean over all pairs of positions."""
+
+    @property
+    def positions(self):
+        return Positions.ALL
+
+    @property
+    def flattens(self):
+        return True
+
+    def init(self, shape, *, key, dtype):
+        return (), shape[-1:]
+
+    def apply(self, weights, x):
+        return jnp.mean(x, axis=(0, 1))
+
+    def covariance(self, cov):
+        return cov.map(jnp.mean, cov.channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxPool(Layer):
+    """The largest value in each window. It has no limit that is a kernel of covariances."""
+
+    window: Pair = (2, 2)
+    stride: Pair = (2, 2)
+
+    def init(self, shape, *, key, dtype):
+        y = jax.eval_shape(lambda x: self.apply((), x), jax.ShapeDtypeStruct(shape, dtype))
+        return (), y.shape
+
+    def apply(self, weights, x):
+        return jax.lax.reduce_window(
+            x, jnp.array(-jnp.inf, x.dtype), jax.lax.max, (*self.window, 1), (*self.stride, 1), "VALID"
+        )
+
+    def observe(self, cov) -> NoReturn:
+        raise UsageError("max pooling has no infinite-width limit; use average pooling, or a finite network")
+
+    def propagate(self, cov, note1, note2) -> NoReturn:
+        self.observe(cov)
