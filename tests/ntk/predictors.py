@@ -1,0 +1,41 @@
+"""Predictors whose numbers are known without JAX: linear ones, and networks with weights from NumPy.
+
+Drawing weights with JAX would compile once for each of their shapes.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntkbench.ntk.layers import Layer
+from ntkbench.ntk.network import Network
+
+
+class Linear(eqx.Module):
+    """W x + b."""
+
+    W: Float[Array, "c d"]
+    b: Float[Array, " c"]
+
+    def __call__(self, x):
+        return self.W @ x.ravel() + self.b
+
+
+def linear(W, b=0.0, dtype=np.float64) -> Linear:
+    """From rows of weights."""
+    W = np.atleast_2d(np.asarray(W, dtype))
+    return Linear(jnp.asarray(W), jnp.asarray(np.broadcast_to(np.asarray(b, dtype), len(W))))
+
+
+def drawn(recipe: Layer, shape: tuple[int, ...], seed: int = 0, dtype=np.float64) -> Network:
+    """A network whose weights are all N(0, 1)."""
+    rng = np.random.default_rng(seed)
+    like = jax.eval_shape(lambda: recipe.init(shape, key=jax.random.key(0), dtype=dtype)[0])
+    return Network(recipe, jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), dtype), like))
+
+
+def uniform(*shape: int, seed: int = 0, dtype=np.float64) -> Array:
+    """Images."""
+    return jnp.asarray(np.random.default_rng(seed).random(shape), dtype)

@@ -1,0 +1,93 @@
+"""Losses against their formulas, and their curvature."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkbench.ntk import losses
+from tests.conftest import EXACT
+
+RNG = np.random.default_rng(0)
+LABELS = RNG.integers(0, 4, 50)
+OUTPUTS = 3 * RNG.standard_normal((50, 4))
+F, Y = 3 * RNG.standard_normal((50, 1)), RNG.integers(0, 2, 50)
+SIGNS = 2 * Y - 1
+
+
+def each(loss, outputs, labels):
+    return np.asarray(jax.jit(jax.vmap(loss))(jnp.asarray(outputs), jnp.asarray(labels)))
+
+
+def test_cross_entropy_is_the_surprise_at_the_label():
+    p = np.exp(OUTPUTS) / np.exp(OUTPUTS).sum(1, keepdims=True)
+    expected = -np.log(p[np.arange(50), LABELS])
+    np.testing.assert_allclose(each(losses.cross_entropy, OUTPUTS, LABELS), expected, rtol=EXACT)
+    slopes = each(jax.grad(losses.cross_entropy), OUTPUTS, LABELS)
+    np.testing.assert_allclose(slopes, p - np.eye(4)[LABELS], rtol=EXACT, atol=EXACT)
+
+
+def test_cross_entropy_of_one_output_is_logistic():
+    expected = np.log1p(np.exp(-SIGNS * F[:, 0]))
+    np.testing.assert_allclose(each(losses.cross_entropy, F, Y), expected, rtol=EXACT)
+    slopes = each(jax.grad(losses.cross_entropy), F, Y)[:, 0]
+    np.testing.assert_allclose(slopes, -SIGNS / (1 + np.exp(SIGNS * F[:, 0])), rtol=EXACT)
+
+
+def test_one_output_is_two_of_difference_f():
+    two = np.concatenate([np.zeros_like(F), F], axis=1)
+    for loss in (losses.cross_entropy, losses.margin):
+        np.testing.assert_allclose(each(loss, F, Y), each(loss, two, Y), rtol=EXACT)
+
+
+@pytest.mark.parametrize("outputs", [np.array([[900.0], [-900.0]]), np.array([[900.0, -900.0], [-900.0, 900.0]])])
+def test_cross_entropy_far_out_is_linear(outputs):
+    far = 900.0 * outputs.shape[1]
+    np.testing.assert_allclose(each(losses.cross_entropy, outputs, [0, 0]), [far, 0] if outputs.shape[1] == 1 else [0, far])
+    assert np.all(np.isfinite(each(jax.grad(losses.cross_entropy), outputs, [0, 0])))
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_squared(centered):
+    loss = lambda f, y: losses.squared(f, y, centered=centered)  # noqa: E731
+    targets = np.eye(4)[LABELS] - 0.25 * centered
+    np.testing.assert_allclose(each(loss, OUTPUTS, LABELS), ((OUTPUTS - targets) ** 2).sum(1) / 2, rtol=EXACT)
+    np.testing.assert_allclose(each(loss, F, Y), (F[:, 0] - SIGNS) ** 2 / 2, rtol=EXACT)
+
+
+def test_margin_is_positive_where_the_prediction_is_wrong():
+    for outputs, labels in ((OUTPUTS, LABELS), (F, Y)):
+        wrong = each(lambda f, _: losses.predict(f), outputs, labels) != labels
+        assert 0 < wrong.sum() < len(wrong)
+        np.testing.assert_array_equal(each(losses.margin, outputs, labels) > 0, wrong)
+    np.testing.assert_allclose(losses.margin(jnp.array([1.0, 5.0, 2.0]), jnp.array(1)), -3.0)
+
+
+def test_ties_are_the_first_label():
+    assert losses.predict(jnp.array([0.0])) == 0
+    assert losses.predict(jnp.array([1e-300])) == 1
+    assert losses.predict(jnp.array([1.0, 2.0, 2.0])) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_targets(dtype):
+    def targets(labels, **how):
+        return np.stack([losses.encode(jnp.array(y), dtype=dtype, **how) for y in labels])
+
+    assert targets([0], c=1).dtype == dtype
+    np.testing.assert_array_equal(targets([0, 1], c=1), [[-1], [1]])
+    np.testing.assert_array_equal(targets([2, 0], c=3), [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_allclose(targets([2, 0], c=3, centered=True), np.eye(3)[[2, 0]] - 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "largest"),
+    [(losses.squared, F, 1), (losses.squared, OUTPUTS, 1), (losses.cross_entropy, F, 0.25), (losses.cross_entropy, OUTPUTS, 0.5)],
+)
+def test_curvature_bounds_that_the_automatic_learning_rate_rests_on(loss, outputs, largest):
+    """Reached between two equal outputs that outdo all others."""
+    peak = np.zeros((1, outputs.shape[1])) - 50.0 * (np.arange(outputs.shape[1]) > 1)
+    hessians = each(jax.hessian(loss), np.concatenate([outputs, peak]), np.zeros(51, int))
+    eigenvalues = np.linalg.eigvalsh(hessians)[:, -1]
+    assert np.all(eigenvalues <= largest * (1 + EXACT))
+    np.testing.assert_allclose(eigenvalues[-1], largest, rtol=EXACT)
