@@ -77,9 +77,12 @@ def networks(cell: spec.Cell, seeds: Sequence[int], shape: tuple[int, ...], outp
     assert cell.width is not None
     drawn = recipe(cell.architecture, cell.width, outputs)
     keys = jnp.stack([stream(seed, "init") for seed in seeds])
-    dtype = jnp.dtype(cell.numerics.network)
-    draw = eqx.filter_vmap(lambda key: network.initialize(drawn, shape, key=key, dtype=dtype))
-    return eqx.filter_jit(draw)(keys)
+    return _draw(drawn, shape, jnp.dtype(cell.numerics.network), keys)
+
+
+@eqx.filter_jit
+def _draw(recipe, shape, dtype, keys):
+    return eqx.filter_vmap(lambda key: network.initialize(recipe, shape, key=key, dtype=dtype))(keys)
 
 
 @functools.cache
@@ -96,8 +99,9 @@ def training_loss(cell: spec.Cell, trained: spec.Trained) -> losses.Loss:
     return loss(trained.loss, cell.data.targets == "centered")
 
 
+@functools.cache
 def optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
-    """learning rate -> optimizer."""
+    """learning rate -> optimizer. Cached like `loss`, and without the rate, so that cells share a compilation."""
     match words:
         case spec.SGD(momentum=momentum, nesterov=nesterov):
             return lambda rate: optax.sgd(rate, momentum or None, nesterov)

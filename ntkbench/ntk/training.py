@@ -83,7 +83,8 @@ def _epoch(problem, predictor, weights, optimizer, rate, key, epoch):
     def step(state, batch):
         weights, optimizer = state
         value, gradient = jax.value_and_grad(loss)(weights, *batch)
-        updates, optimizer = problem.optimizer(rate).update(gradient, optimizer, weights)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its counter
+            updates, optimizer = problem.optimizer(rate).update(gradient, optimizer, weights)
         return (optax.apply_updates(weights, updates), optimizer), value
 
     n = problem.labels.size
