@@ -99,9 +99,14 @@ def training_loss(cell: spec.Cell, trained: spec.Trained) -> losses.Loss:
     return loss(trained.loss, cell.data.targets == "centered")
 
 
-@functools.cache
 def optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
-    """learning rate -> optimizer. Cached like `loss`, and without the rate, so that cells share a compilation."""
+    """learning rate -> optimizer."""
+    return _optimizer(words.model_copy(update={"learning_rate": 1.0}))
+
+
+@functools.cache
+def _optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
+    """Cached like `loss`. The same for all learning rates, so that they share a compilation."""
     match words:
         case spec.SGD(momentum=momentum, nesterov=nesterov):
             return lambda rate: optax.sgd(rate, momentum or None, nesterov)
@@ -146,7 +151,7 @@ def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Arra
     return spectrum.coefficients(regression.flow(kernel.time, kernel.ridge), Y)
 
 
-def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> float:
+def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> int:
     """Memory of the gradient at one test example: for each layer a row of the cross-kernel, or of activations."""
     kernel = cell.kernels.get(subject)
     if isinstance(kernel, spec.InfiniteKernel):
@@ -155,7 +160,7 @@ def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> float:
     return 16 * (cell.width or 1) * (cell.architecture.depth + 1) * 8
 
 
-def batch_size(n: int, example_bytes: float, tile_bytes: float) -> int:
+def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:
     """As many examples at once as the memory takes, in equal batches."""
     batches = -(-n * example_bytes // tile_bytes)
     return int(-(-n // max(1, batches)))

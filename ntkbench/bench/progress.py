@@ -1,6 +1,6 @@
 """How a run tells how it goes: a bar on a terminal, one plain line a run otherwise."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -10,6 +10,7 @@ from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Status
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Who wants to know."""
 

@@ -92,11 +92,11 @@ def _fit(store, key, cell, words, initial, predictors, seeds, data, *, every, ti
     for state in training.states(problem, predictors, begin, every=every):
         epoch = int(state.epoch)
         loss = np.asarray(state.losses[:, epoch - 1])
-        tick(f"epoch {epoch} of {words.epochs}, loss {loss.mean():.4g}")
         if not np.isfinite(loss).any():
             break
         if epoch < words.epochs:
-            _checkpoint(store, key, state)
+            _checkpoint(store, key, state)  # first, since the tick may end it all
+            tick(f"epoch {epoch} of {words.epochs}, loss {loss.mean():.4g}")
     facts = {
         "seeds": list(seeds),
         "learning_rate": np.asarray(rates, float).tolist(),

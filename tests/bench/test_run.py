@@ -1,0 +1,220 @@
+"""Runs: one record each, once; whatever happens in between, the same numbers."""
+
+import json
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+from ntkbench.bench import ledger, record
+from ntkbench.bench.plan import Run
+from ntkbench.bench.run import Options, status_of
+from ntkbench.bench.store import Store, StoreWarning
+from ntkbench.errors import DivergedError, NumericsError, TimeoutReached
+from tests.bench import tiny
+from tests.bench.tiny import Listener
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Store:
+    """A store where the tiny experiment ran in one go."""
+    folder = tmp_path_factory.mktemp("finished")
+    store = Store(folder / "runs")
+    tiny.run(tiny.planned(folder), store)
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def interrupt(run: Run, what: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_each_run_has_a_record(tmp_path: Path, finished: Store):
+    planned = tiny.planned(tmp_path)
+    records = ledger.records(finished, planned.runs)
+    assert [(r.run_id, r.status, r.attempt, r.spec.seed) for r in records] == [
+        (run.id, "ok", 1, run.seed) for run in planned.runs
+    ]
+    for r in records:
+        assert {row.metric for row in r.metrics} >= {
+            "accuracy",
+            "robust_accuracy",
+            "transfer_rate",
+            "normalized_transfer",
+        }
+        assert all(check.ok for check in r.checks)
+        assert r.execution["trained_together"] == [0, 1]
+        assert r.stages["training"].key.startswith("t")
+        assert r.stages["kernel.limit"].key.startswith("k")
+        assert r.series["training.loss"].shape == (3,)
+        assert r.jax["x64"] is True
+        assert finished.log(r.run_id).read_text().endswith(" ok\n")
+    assert [record.stages["kernel.limit"].cached for record in records] == [False, True]
+
+
+def test_the_same_call_again_repeats_nothing(tmp_path: Path, finished: Store):
+    before = tiny.files(finished.root)
+    told = tiny.run(tiny.planned(tmp_path), finished)
+    assert told.begun == (2, 2)
+    assert told.lines == []
+    assert tiny.files(finished.root) == before
+
+
+def test_another_store_gets_the_same_bits(tmp_path: Path, store: Store, finished: Store):
+    planned = tiny.planned(tmp_path)
+    told = tiny.run(planned, store)
+    assert told.lines == [(run.id, "ok") for run in planned.runs]
+    assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
+
+
+def test_more_seeds_leave_the_first_records_alone(tmp_path: Path, store: Store):
+    tiny.run(tiny.planned(tmp_path), store)
+    before = tiny.files(store.records)
+    more = tiny.planned(tmp_path, "seeds=4")
+    told = tiny.run(more, store)
+    after = tiny.files(store.records)
+    assert told.begun == (4, 2)
+    assert [run_id for run_id, _ in told.lines] == [run.id for run in more.runs[2:]]
+    assert after.keys() > before.keys()
+    assert {name: after[name] for name in before} == before
+    assert record.read(store.record(more.runs[3].id)).execution["trained_together"] == [2, 3]
+
+
+def test_fewer_seeds_are_a_part_of_the_plan(tmp_path: Path, finished: Store):
+    assert tiny.run(tiny.planned(tmp_path, "seeds=[1]"), finished).begun == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "status", "message"),
+    [
+        (["training.optimizer={kind: sgd, learning_rate: 1e30}"], "diverged", "not finite from epoch .* smaller"),
+        (["data.dataset={kind: two_gaussians, dim: 6, sd: 1e-15}"], "failed", "singular"),
+        (["run.timeout=1e-6"], "timeout", r"longer than run\.timeout"),
+    ],
+)
+def test_what_goes_wrong_is_recorded(overrides: list[str], status: str, message: str, tmp_path: Path, store: Store):
+    planned = tiny.planned(tmp_path, *overrides)
+    told = tiny.run(planned, store)
+    assert told.lines == [(run.id, status) for run in planned.runs]
+    for found in ledger.records(store, planned.runs):
+        assert found.status == status
+        assert found.metrics == ()
+        assert found.error is not None
+        assert re.search(message, found.error.message)
+        assert "Traceback" in store.log(found.run_id).read_text()
+
+
+def test_bad_ends_are_tried_again_unless_asked_not_to(tmp_path: Path, store: Store, finished: Store):
+    timed_out, planned = tiny.planned(tmp_path, "run.timeout=1e-6"), tiny.planned(tmp_path)
+    tiny.run(timed_out, store)
+    assert tiny.run(planned, store, Options(retry=False)).lines == []
+    tiny.run(planned, store)
+    assert [found.attempt for found in ledger.records(store, planned.runs)] == [2, 2]
+    assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [(MemoryError(), "oom"), (RuntimeError("who knows"), "failed"), (NumericsError("no"), "failed")],
+)
+def test_a_failure_of_one_run_stops_no_other(
+    failure: Exception, status: str, tmp_path: Path, store: Store, monkeypatch
+):
+    planned, calls = tiny.planned(tmp_path), []
+
+    def fails_once(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise failure
+        return transfer(*arguments, **options)
+
+    from ntkbench.analyses.transfer import transfer
+
+    monkeypatch.setattr("ntkbench.bench.experiment.transfer", fails_once)
+    told = tiny.run(planned, store)
+    assert [end for _, end in told.lines] == [status, "ok"]
+    first = record.read(store.record(planned.runs[0].id))
+    assert first.error is not None
+    assert first.error.message == (str(failure) or "MemoryError")
+    assert first.samples is None
+
+
+@pytest.mark.parametrize("moment", ["kernel", "analysis", "attack", "epoch"])
+def test_an_interrupted_call_is_resumed(moment: str, tmp_path: Path, store: Store, finished: Store):
+    planned = tiny.planned(tmp_path, "run.checkpoint_every=1")
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(planned, store, listener=Listener(**{moment: interrupt}))
+    assert tiny.statuses(ledger.records(store, planned.runs)) == ["interrupted"]
+    tiny.run(planned, store, Options(retry=False))
+    assert [found.attempt for found in ledger.records(store, planned.runs)] == [2, 1]
+    assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
+
+
+def test_a_damaged_record_is_made_again(tmp_path: Path, store: Store, finished: Store):
+    planned = tiny.planned(tmp_path)
+    tiny.run(planned, store)
+    for damage in (b"", b"{", store.record(planned.runs[0].id).read_bytes()):
+        store.record(planned.runs[1].id).write_bytes(damage)
+        with pytest.warns(StoreWarning, match="the run counts as not done"):
+            told = tiny.run(planned, store)
+        assert told.begun == (2, 1)
+        assert told.lines == [(planned.runs[1].id, "ok")]
+        assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_damaged_arrays_of_a_record_are_made_again(damage, tmp_path: Path, store: Store, finished: Store):
+    planned = tiny.planned(tmp_path)
+    tiny.run(planned, store)
+    damage(store.arrays(planned.runs[1].id))
+    with pytest.warns(StoreWarning, match="the run counts as not done"):
+        told = tiny.run(planned, store)
+    assert told.lines == [(planned.runs[1].id, "ok")]
+    assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
+
+
+@pytest.mark.parametrize("stage", ["kernel", "craft", "training"])
+def test_a_damaged_stage_is_made_again(stage: str, tmp_path: Path, store: Store, finished: Store):
+    planned = tiny.planned(tmp_path)
+    tiny.run(planned, store)
+    (damaged,) = (store.root / "objects" / stage).glob("*/arrays.npz")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 3])
+    for run in planned.runs:
+        store.record(run.id).unlink()
+    told = tiny.run(planned, store)
+    assert any("is damaged" in warning for warning in told.warnings)
+    assert damaged.read_bytes() == whole
+    assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
+
+
+def test_what_another_process_tried_meanwhile_is_left_to_it(tmp_path: Path, store: Store):
+    planned = tiny.planned(tmp_path)
+
+    class Late(Listener):
+        def begin(self, runs: int, done: int) -> None:
+            """Between the look at what is there and the first run, the other one is at work."""
+            tiny.run(planned, store, Options())
+            failed = json.loads(store.record(planned.runs[1].id).read_bytes())
+            failed |= {"status": "failed", "error": {"type": "NumericsError", "message": "no"}}
+            record.write(failed, store.record(planned.runs[1].id))
+
+    assert tiny.run(planned, store, listener=Late()).lines == []
+    assert [found.attempt for found in ledger.records(store, planned.runs)] == [1, 1]
+
+
+def test_the_end_of_a_run_has_a_name():
+    ends = {
+        "ok": None,
+        "interrupted": KeyboardInterrupt(),
+        "timeout": TimeoutReached("x"),
+        "diverged": DivergedError("x"),
+        "oom": jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"),
+        "failed": jax.errors.JaxRuntimeError("INTERNAL: x"),
+    }
+    assert {name: status_of(failure) for name, failure in ends.items()} == {name: name for name in ends}
