@@ -65,19 +65,19 @@ class L2(Ball):
     """The image moves by at most eps in Euclidean distance."""
 
     def norm(self, delta):
-        return jnp.sqrt(jnp.sum(jnp.square(delta)))
+        largest = jnp.max(jnp.abs(delta))  # whose square may underflow
+        return largest * jnp.sqrt(jnp.sum(jnp.square(delta / jnp.where(largest == 0, 1, largest))))
 
     def project(self, adv, x, eps):
         # Rounding x + delta moves each pixel by at most half an ulp of 1, and the norm by sqrt(d) times that.
         slack = x.size**0.5 * jnp.finfo(x.dtype).eps
         inner = jnp.maximum(eps * (1 - slack) - slack, 0)
         delta = adv - x
-        delta = jnp.where(self.norm(delta) > inner, optax.projections.projection_l2_sphere(delta, inner), delta)
+        length = self.norm(delta)
+        delta = jnp.where(length > inner, delta * (inner / jnp.where(length == 0, 1, length)), delta)
         return optax.projections.projection_box(x + delta, 0.0, 1.0)
 
     def steepest(self, gradient):
-        largest = jnp.max(jnp.abs(gradient))
-        gradient = gradient / jnp.where(largest > 0, largest, 1)  # squares must not underflow
         norm = self.norm(gradient)
         return gradient / jnp.where(norm == 0, 1, norm)
 
