@@ -19,18 +19,13 @@ def outlook(plan: Plan, store: Store) -> str:
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
     left = [work for key, work in estimate.stages.items() if not _is_cached(store, key)]
     total = sum([*left, *estimate.runs.values()], Work())
-    return "\n".join(
-        [
-            _cells(plan, waiting),
-            "",
-            f"runs      {len(plan.runs)}, of which {len(plan.runs) - len(pending)} are done",
-            *(f"{stage:<9} {there} of {all_} in the store" for stage, (there, all_) in _shared(plan, store).items()),
-            f"time      about {duration(total.seconds)} on two CPU cores, compilation aside"
-            if pending
-            else "time      none",
-            f"memory    about {size(total.bytes)}",
-        ]
-    )
+    done = len(plan.runs) - len(pending)
+    lines = [_cells(plan, waiting), "", f"runs      {len(plan.runs)}, of which {done} are done"]
+    lines += [f"{stage:<9} {there} of {whole} in the store" for stage, (there, whole) in _shared(plan, store).items()]
+    if pending:
+        lines.append(f"time      about {duration(total.seconds)} on two CPU cores, compilation aside")
+        lines.append(f"memory    about {size(total.bytes)}")
+    return "\n".join(lines)
 
 
 def _cells(plan: Plan, waiting: set[str]) -> str:
@@ -75,7 +70,7 @@ def _is_cached(store: Store, key: str) -> bool:
     return any(store.has(stage, key) for stage in ("kernel", "craft"))
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """In the unit that suits it."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
@@ -83,7 +78,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
 
 
-def size(number: float) -> str:
+def size(number: int | float) -> str:
     """Of bytes, in the unit that suits it."""
     for unit, length in (("GB", 1e9), ("MB", 1e6)):
         if number >= length:

@@ -43,11 +43,13 @@ class Options:
 
 
 def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: Progress) -> Counter[Status]:
-    """How many runs of the plan ended how, those of earlier calls included."""
+    """How many runs of the plan ended how, those of earlier calls included. DataError if a data set is missing."""
     pending = [run for run in plan.runs if is_pending(store, run, options.retry)]
+    tried = {run.id: attempts(store, run) for run in pending}
     progress.begin(len(plan.runs), len(plan.runs) - len(pending))
     laboratory = Laboratory(store, tuple(roots), plan.header.run.tile_bytes)
-    tried = {run.id: attempts(store, run) for run in pending}
+    for run in {run.cell.data.dataset: run for run in pending}.values():
+        laboratory.data(run.cell)  # one that is missing shows before hours of work, and is no result
     runner = _Runner(plan, store, laboratory, options, progress, tried)
     waiting = [unit for unit in _units(pending) if not runner.unit(unit, wait=False)]
     for unit in waiting:  # another process was at these

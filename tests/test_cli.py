@@ -1,0 +1,296 @@
+"""Every command: its help, its happy path, its exit codes, and words instead of tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+import ntkbench
+from ntkbench.cli import cli, main
+from tests.bench import tiny
+
+QUICKSTART = Path(__file__).parent.parent / "specs" / "quickstart.yaml"
+UNTRAINED = """
+ntkbench: 1
+name: untrained
+data: {dataset: {kind: two_gaussians, dim: 6}, n_train: 12, n_test: 10}
+architecture: {kind: fc}
+kernels: {limit: {kind: infinite}}
+attacks: {fgsm: {kind: fgsm, source: limit, eps: 8/255}}
+analyses: {accuracy: {kind: accuracy, target: limit, attacks: [fgsm]}}
+"""
+
+
+@pytest.fixture
+def call(capsys, tmp_path: Path, monkeypatch):
+    """Runs a command in an empty folder: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("NTKBENCH_STORE", "NTKBENCH_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(end.value.code or 0), out, err
+
+    return run
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        found += commands(command, (*path, name)) if isinstance(command, click.Group) else [(*path, name)]
+    return found
+
+
+@pytest.mark.parametrize("command", [(), ("leaderboard",), ("data",), *commands()], ids=" ".join)
+def test_every_command_has_help(command: tuple[str, ...], call):
+    for flag in ("--help", "-h"):
+        code, out, _ = call(*command, flag)
+        assert code == 0
+        assert out.startswith("Usage: ntkbench")
+        assert out.split("\n\n")[1].strip()[-1] == ".", "the docstring says what it does"
+
+
+def test_the_version_is_told(call):
+    assert call("--version") == (0, f"ntkbench, version {ntkbench.__version__}\n", "")
+
+
+def test_from_a_spec_to_a_table(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    assert call("validate", spec) == (0, f"{spec}: 2 runs\n", "")
+    code, table, told = call("run", spec)
+    assert code == 0
+    assert "| ntk" in table
+    assert "(2)" in table
+    assert told.splitlines()[0] == "2 runs, of which 0 are done"
+    assert [line.split("  ")[1] for line in told.splitlines()[1:]] == ["ok", "ok"]
+    assert call("run", spec) == (0, table, "2 runs, of which 2 are done\n")
+    assert call("show", spec) == (0, table, "")
+    assert call("status", spec) == (0, "2 runs: 2 ok\n", "")
+    code, outlook, _ = call("plan", spec)
+    assert code == 0
+    assert "runs      2, of which 2 are done" in outlook
+    assert "training  2 of 2 in the store" in outlook
+    assert "time" not in outlook.splitlines()[-1]
+    code, out, _ = call("show", spec, "--format", "json", "--metric", "accuracy")
+    assert code == 0
+    assert json.loads(out)
+
+
+def test_a_plan_before_and_after(call, tmp_path: Path):
+    (tmp_path / "untrained.yaml").write_text(UNTRAINED)
+    code, out, _ = call("plan", "untrained.yaml", "--store", "kept")
+    assert code == 0
+    assert "runs      1, of which 0 are done" in out
+    assert "kernel    0 of 1 in the store" in out
+    assert not (tmp_path / "kept").exists(), "a look leaves no trace"
+    assert call("status", "untrained.yaml", "--store", "kept") == (0, "1 runs: 1 not begun\n", "")
+
+
+def test_runs_that_are_not_ok_exit_with_1_and_tell_why(call, tmp_path: Path):
+    (tmp_path / "untrained.yaml").write_text(UNTRAINED)
+    code, out, err = call("run", "untrained.yaml", "--set", "run.timeout=1e-6")
+    assert (code, out) == (1, "no results; `ntkbench status` shows why\n")
+    assert "  timeout  " in err
+    code, out, _ = call("status", "untrained.yaml")
+    assert code == 0
+    assert "longer than run.timeout" in out
+    assert out.endswith("1 runs: 1 timeout\n")
+    assert call("run", "untrained.yaml", "--no-retry")[0] == 1
+    assert call("run", "untrained.yaml")[0] == 0
+
+
+def test_a_data_set_that_is_missing_is_no_result(call, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    text = UNTRAINED.replace("{kind: two_gaussians, dim: 6}", "cifar10").replace(
+        "n_train", "classes: [cat, dog], n_train"
+    )
+    (tmp_path / "missing.yaml").write_text(text)
+    (tmp_path / "data" / "cifar-10-batches-bin").mkdir(parents=True)
+    code, out, err = call("run", "missing.yaml", "--data-dir", "data")
+    assert (code, out) == (1, "")
+    assert "data set cifar10 is not on this machine. Looked for" in err
+    assert f"in {tmp_path / 'data' / 'cifar-10-batches-bin'}: without data_batch_1.bin" in err
+    assert "ntkbench data fetch cifar10" in err
+    assert call("status", "missing.yaml")[1] == "1 runs: 1 not begun\n"
+
+
+WRONG = {
+    "no spec": (["run", "nowhere.yaml"], "nowhere.yaml"),
+    "a folder for a spec": (["validate", "."], "."),
+    "two broken specs": (["validate", "nowhere.yaml", "neither.yaml"], "neither.yaml"),
+    "unknown command": (["fly"], "No such command 'fly'"),
+    "unknown option": (["plan", "x.yaml", "--fast"], "No such option"),
+    "missing argument": (["run"], "Missing argument 'SPEC'"),
+    "no such override": (["validate", "tiny.yaml", "--set", "data.n_trian=3"], "n_train"),
+    "override without value": (["validate", "tiny.yaml", "--set", "width"], "width"),
+    "a file for a store": (["run", "tiny.yaml", "--store", "tiny.yaml"], "'tiny.yaml' is a file"),
+    "a file for a store to look at": (["status", "tiny.yaml", "--store", "tiny.yaml"], "'tiny.yaml' is a file"),
+    "a file for data": (["run", "tiny.yaml", "--data-dir", "tiny.yaml"], "'tiny.yaml' is a file"),
+    "a filter without value": (["show", "tiny.yaml", "--where", "eps"], "--where 'eps': write NAME=VALUE"),
+    "no such format": (["show", "tiny.yaml", "--format", "xls"], "'xls' is not one of"),
+    "no such listing": (["list", "planets"], "'planets' is not one of"),
+    "no such data set": (["data", "fetch", "cifar"], "cifar10"),
+    "no track": (["submit", "tiny.yaml", "--name", "x"], "names no track"),
+    "init over a spec": (["init", "tiny.yaml"], "tiny.yaml is there already"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_mistakes_are_told_in_words_and_exit_with_2(case: str, call, tmp_path: Path):
+    tiny.spec(tmp_path)
+    arguments, message = WRONG[case]
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "fault of ntkbench" not in err
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "tiny.yaml", "--store", "tiny.yaml/runs"], ["schema", "-o", "no/where.json"]]
+)
+def test_what_cannot_be_written_is_told_in_words(command: list[str], call, tmp_path: Path):
+    tiny.spec(tmp_path)
+    code, _, err = call(*command)
+    assert code == 1
+    assert "fault of ntkbench" not in err
+    assert any(reason in err for reason in ("Not a directory", "No such file or directory"))
+
+
+def test_a_fault_is_admitted_and_shown_on_demand(call, tmp_path: Path, monkeypatch):
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("who knows")
+
+    monkeypatch.setattr("ntkbench.bench.plan.read", broken)
+    code, _, err = call("validate", "x.yaml")
+    assert code == 1
+    assert "ZeroDivisionError: who knows" in err
+    assert "Add --debug" in err
+    with pytest.raises(ZeroDivisionError):
+        main(["--debug", "validate", "x.yaml"])
+
+
+def test_an_interrupt_exits_with_130(call, tmp_path: Path, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ntkbench.bench.run.execute", interrupted)
+    code, out, err = call("run", tiny.spec(tmp_path))
+    assert (code, out, err.strip()) == (130, "", "interrupted; the same command resumes")
+
+
+@pytest.mark.filterwarnings("default")
+def test_damage_is_told_in_one_line(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    (run_id, *_) = [run.id for run in tiny.planned(tmp_path).runs]
+    (tmp_path / "runs" / "records").mkdir(parents=True)
+    (tmp_path / "runs" / "records" / f"{run_id}.json").write_text("{")
+    code, out, err = call("status", spec)
+    assert (code, out) == (0, "2 runs: 2 not begun\n")
+    assert err.startswith(f"warning: runs/records/{run_id}.json")
+    assert "the run counts as not done" in err
+
+
+def test_init_writes_a_spec_that_is_valid(call):
+    assert call("init")[:2] == (0, "experiment.yaml: edit it, then `ntkbench run experiment.yaml`\n")
+    assert call("validate", "experiment.yaml") == (0, "experiment.yaml: 6 runs\n", "")
+    assert call("init", "my spec.yaml")[0] == 0
+    assert call("validate", "my spec.yaml")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("datasets", ["fashion_mnist_mini", "cifar10", "two_gaussians", "sphere_teacher"]),
+        ("architectures", ["fc", "depth, activation, W_std"]),
+        ("kernels", ["infinite", "empirical"]),
+        ("attacks", ["fgsm", "pgd", "random_sign"]),
+        ("analyses", ["accuracy", "transfer"]),
+        ("metrics", ["transfer_rate", "gradient_cosine", "fraction"]),
+    ],
+)
+def test_what_a_spec_can_name_is_listed(what: str, words: list[str], call):
+    code, out, _ = call("list", what)
+    assert code == 0
+    assert all(word in out for word in words)
+
+
+def test_the_schema_is_printed_or_written(call, tmp_path: Path):
+    code, out, _ = call("schema")
+    assert code == 0
+    assert json.loads(out)["title"].startswith("ntkbench spec")
+    assert call("schema", "-o", "schema.json") == (0, "", "")
+    assert (tmp_path / "schema.json").read_text() == out
+
+
+def test_an_installation_is_examined(call, tmp_path: Path):
+    code, out, _ = call("doctor", "--store", "kept")
+    assert code == 0
+    assert "FAULT" not in out
+    assert "double precision" in out
+    (tmp_path / "file").write_text("")
+    code, out, _ = call("doctor", "--store", "file/runs")
+    assert code == 1
+    assert "FAULT store" in out
+
+
+def test_leaderboards_are_built_and_checked(call, tmp_path: Path):
+    code, out, _ = call("leaderboard", "build", "--folder", QUICKSTART.parent.parent / "leaderboards", "--check")
+    assert (code, out) == (0, "every table is what its entries give\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["validate"], ["plan", "--store", "runs"], ["status", "--store", "runs"], ["show", "--store", "runs"]],
+    ids=lambda command: command[0],
+)
+def test_commands_that_only_look_never_import_jax(command: list[str], tmp_path: Path):
+    name, *options = command
+    assert "jax" not in _modules([name, str(QUICKSTART), *options], tmp_path)
+
+
+def test_building_leaderboards_never_imports_jax(tmp_path: Path):
+    modules = _modules(
+        ["leaderboard", "build", "--check", "--folder", str(QUICKSTART.parent.parent / "leaderboards")], tmp_path
+    )
+    assert "ntkbench.bench.leaderboard" in modules
+    assert "jax" not in modules
+
+
+def _modules(arguments: list[str], folder: Path) -> set[str]:
+    """All that a command imports."""
+    code = "import sys\nfrom ntkbench.cli import main\n"
+    code += f"try: main({arguments!r})\nfinally: print(*sys.modules, file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": str(QUICKSTART.parent.parent)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path):
+    command = f"{sys.executable} -m ntkbench.cli schema | head -c 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=QUICKSTART.parent.parent)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_answers_at_once(command: str, tmp_path: Path):
+    """Under half a second on two quiet cores, the start of Python included."""
+    arguments = [sys.executable, "-m", "ntkbench.cli", command, str(QUICKSTART)]
+    arguments += ["--store", str(tmp_path)] if command == "plan" else []
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, cwd=QUICKSTART.parent.parent)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.5
