@@ -48,7 +48,7 @@ def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
     optimizer = jax.vmap(lambda rate, weights: problem.optimizer(rate).init(weights))
     losses = jnp.full((problem.learning_rates.size, epochs), jnp.nan, problem.X.dtype)
     weights = jax.tree.map(jnp.copy, predictors.weights)  # `_advance` takes a state's memory over
-    return State(jnp.array(0), weights, optimizer(problem.learning_rates, weights), losses)
+    return State(jnp.zeros((), int), weights, optimizer(problem.learning_rates, weights), losses)
 
 
 def states(problem: Problem, predictors: Trainable, state: State, *, every: int) -> Iterator[State]:
