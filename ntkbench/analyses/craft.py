@@ -80,13 +80,21 @@ def _norms(ball, images, X):
 
 
 def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X: Float[Array, "n ..."]) -> list[Check]:
-    """What the numbers of an attack rest on."""
-    norms = np.asarray(_norms(threat.ball, images, X))
-    inside = bool(np.all(norms <= np.asarray(threat.radii, norms.dtype)[:, None]))
+    """What the numbers of an attack rest on.
+
+    `images` are those that were `received`. Bringing them into the threat set must not hide an attack that
+    left it by more than the rounding of X.
+    """
+    made = np.asarray(crafted.images, X.dtype)
+    radii = np.asarray(threat.radii, X.dtype)[:, None]
+    slack = X[0].size ** 0.5 * np.finfo(X.dtype).eps
+    norms = np.asarray(_norms(threat.ball, made, X))
+    inside = np.all(norms <= radii * (1 + slack) + slack) and np.all(_norms(threat.ball, images, X) <= radii)
+    largest = float(np.max(norms, initial=0, where=np.isfinite(norms)))
     found = [
         Check("eps0_equals_clean", bool(np.all(crafted.unmoved)), {"attack": threat.id}),
-        Check("ball_respected", inside, {"attack": threat.id, "largest": float(norms.max())}),
-        Check("box_respected", bool(np.all((np.asarray(images) >= 0) & (np.asarray(images) <= 1))), {"attack": threat.id}),
+        Check("ball_respected", bool(inside), {"attack": threat.id, "largest": largest}),
+        Check("box_respected", bool(np.all((made >= 0) & (made <= 1))), {"attack": threat.id}),
     ]
     if threat.objective is not None:
         flat = np.asarray(crafted.gradient).reshape(len(X), -1)

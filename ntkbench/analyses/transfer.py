@@ -61,7 +61,10 @@ def _normalized(target, clean, judged):
 
 
 def _ratio(above, below, where):
-    n, width = above.size, float(np.mean(below)) if below.size else 0.0
+    n = above.size
+    if n == 0:
+        return Scalar("normalized_transfer", None, where, n=0, reason="no test point to count")
+    width = float(np.mean(below))
     if width <= 0:
         return Scalar("normalized_transfer", None, where, n=n, reason="the ceiling is not above the floor")
     value = float(np.mean(above)) / width

@@ -1,0 +1,80 @@
+"""Accuracy, clean and robust; and all of it together on data whose best accuracy is known."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkbench.analyses.accuracy import accuracy
+from ntkbench.analyses.subject import Subject
+from ntkbench.data import synthetic
+from ntkbench.ntk import architectures, attacks, balls, gram, infinite, regression
+from tests.analyses.subjects import OBJECTIVE, attacked, brighter, source, target
+from tests.conftest import STATISTICAL
+
+
+def test_shares_by_hand():
+    goal = target()
+    found = accuracy(goal, [attacked("step", source(), eps=("0.01", "0.1")), attacked("white", goal), brighter(goal)])
+    assert [(s.metric, s.k, s.n, s.where) for s in found.scalars] == [
+        ("accuracy", 7, 8, {"target": "target"}),
+        ("robust_accuracy", 7, 8, {"target": "target", "attack": "step", "source": "source", "eps": "0.01"}),
+        ("robust_accuracy", 3, 8, {"target": "target", "attack": "step", "source": "source", "eps": "0.1"}),
+        ("robust_accuracy", 1, 8, {"target": "target", "attack": "white", "source": "target", "eps": "0.1"}),
+        ("robust_accuracy", 7, 8, {"target": "target", "attack": "brighter", "source": "target", "eps": "0.1"}),
+    ]
+    assert list(found.samples) == ["clean", "step@0.01", "step@0.1", "white@0.1", "brighter@0.1"]
+    assert found.samples["clean"].sum() == 7
+    assert len(found.checks) == 3 * 3 + 2 * 2
+    assert all(check.ok for check in found.checks)
+
+
+def test_without_attacks():
+    found = accuracy(target(), [])
+    assert [s.metric for s in found.scalars] == ["accuracy"]
+    assert found.checks == ()
+
+
+@pytest.fixture(scope="module")
+def gaussians():
+    """Kernel regression on two Gaussians, a ridge against their noise."""
+    data = synthetic.two_gaussians(4, 0.5, 0.15, 256, 1000, seed=0)
+    kernel = infinite.InfiniteKernel(architectures.fc(1, 1, depth=1, b_std=0.1))
+    X = jnp.asarray(data.train.unit())
+    spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X))))
+    alpha = spectrum.coefficients(regression.flow(ridge=1.0), jnp.asarray(2.0 * data.train.labels - 1)[:, None])
+    predictor = regression.predictor(kernel, X, alpha)
+    return Subject("limit", predictor, jnp.asarray(data.test.unit()), jnp.asarray(data.test.labels), 500)
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(), balls.L2()])
+def test_two_gaussians_end_to_end(gaussians, ball):
+    """The kernel is nearly as good as the best classifier, and no classifier is more robust than the bound."""
+    eps = ("0.05", "0.15")
+    found = accuracy(gaussians, [attacked("pgd", gaussians, attacks.PGD(ball, OBJECTIVE, 10), eps=eps)])
+    clean, *robust = [s.value for s in found.scalars]
+    best = [synthetic.bayes_accuracy(0.5, 0.15, float(e)) for e in (0, *eps)]
+    error = [(p * (1 - p) / 1000) ** 0.5 for p in best]
+    assert best[0] - 0.02 - STATISTICAL * error[0] < clean < best[0] + STATISTICAL * error[0]
+    for value, bound, sd in zip(robust, best[1:], error[1:], strict=True):
+        assert 0.5 * bound < value < bound + STATISTICAL * sd
+    assert clean > robust[0] > robust[1]
+    assert all(check.ok for check in found.checks)
+
+
+def test_more_steps_do_not_help_the_target(gaussians):
+    weak = attacked("fgsm", gaussians, attacks.FGSM(balls.L2(), OBJECTIVE))
+    strong = attacked("pgd", gaussians, attacks.PGD(balls.L2(), OBJECTIVE, 10))
+    _, one, other = accuracy(gaussians, [weak, strong]).scalars
+    assert other.k is not None
+    assert one.k is not None
+    assert other.k <= one.k + 2
+
+
+def test_random_signs_hurt_less_than_the_gradient(gaussians):
+    """Along the one axis that tells the classes apart, they help as often as they hurt."""
+    signs = attacked("signs", gaussians, attacks.RandomSigns(balls.Linf()), None)
+    step = attacked("fgsm", gaussians, attacks.FGSM(balls.Linf(), OBJECTIVE))
+    _, random, gradient = (s.value for s in accuracy(gaussians, [signs, step]).scalars)
+    expected = np.mean([synthetic.bayes_accuracy(0.5, 0.15, eps) for eps in (0.1, -0.1)])
+    assert abs(random - expected) < 0.02 + STATISTICAL * (expected * (1 - expected) / 1000) ** 0.5
+    assert gradient < random - 0.05

@@ -1,0 +1,130 @@
+"""Crafting and its checks: each fails when it should."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntkbench.analyses.accuracy import accuracy
+from ntkbench.analyses.craft import checks, craft, received
+from ntkbench.ntk import attacks, balls
+from tests.analyses.subjects import LABELS, OBJECTIVE, STEP, attacked, source, target, threat
+from tests.ntk.predictors import Linear
+
+
+class Broken(attacks.Attack):
+    """Adds what it is told to, and projects nothing."""
+
+    ball: balls.Ball
+    size: float
+    always: float = 0.0
+
+    def __call__(self, predictor, x, label, eps, *, key):
+        return x + self.size * eps + self.always
+
+
+class Flat(Linear):
+    """Cuts the gradient, and nothing else."""
+
+    def __call__(self, x):
+        return Linear.__call__(self, jax.lax.stop_gradient(x))
+
+
+class Nan(Linear):
+    """A square root at 0 whose slope is infinite, times 0."""
+
+    def __call__(self, x):
+        return Linear.__call__(self, x) + jnp.sum(jnp.sqrt(0 * x))
+
+
+def failed(subject, attack, eps=("0.1",)):
+    """The codes of the checks that fail, with their details."""
+    made = attacked("a", subject, attack, eps=eps)
+    return {check.code: check.detail for check in accuracy(subject, [made]).checks if not check.ok}
+
+
+def having(kind) -> object:
+    one = source()
+    return dataclasses.replace(one, predictor=kind(one.predictor.W, one.predictor.b))
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(), balls.L2()])
+def test_an_honest_attack_fails_nothing(ball):
+    assert failed(source(), attacks.PGD(ball, OBJECTIVE, 3), eps=("0", "0.01", "1")) == {}
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(), balls.L2()])
+def test_leaving_the_ball_is_noticed(ball):
+    """Although judging brings the images back into it."""
+    found = failed(source(), Broken(ball, 1.5))
+    assert list(found) == ["ball_respected"]
+    assert found["ball_respected"]["largest"] == pytest.approx(0.15 if ball == balls.Linf() else 0.15 * 2**0.5)
+
+
+def test_leaving_the_ball_by_little_is_noticed_too():
+    assert list(failed(source(), Broken(balls.Linf(), 1 + 1e-9))) == ["ball_respected"]
+
+
+def test_leaving_the_box_is_noticed():
+    assert list(failed(source(), Broken(balls.Linf(), 1.0), eps=("0.5",))) == ["box_respected"]
+
+
+def test_moving_without_budget_is_noticed():
+    assert list(failed(source(), Broken(balls.Linf(), 0.5, always=0.01))) == ["eps0_equals_clean"]
+
+
+def test_zero_gradients_are_counted():
+    assert failed(having(Flat), STEP) == {"gradients_not_zero": {"attack": "a", "zero": 8, "n": 8}}
+
+
+def test_nan_gradients_are_counted_and_do_not_pass_for_robustness():
+    found = failed(having(Nan), STEP)
+    assert set(found) == {"eps0_equals_clean", "ball_respected", "box_respected", "gradients_finite"}
+    assert found["gradients_finite"] == {"attack": "a", "not_finite": 8, "n": 8}
+    assert np.isfinite(found["ball_respected"]["largest"]), "a record cannot hold NaN"
+
+
+def test_what_is_kept_of_the_source():
+    crafted = craft(threat("a", "source", eps=("0", "0.1")), source(), key=jax.random.key(0))
+    assert crafted.images.shape == (2, 8, 1, 1, 2)
+    right = np.array([1, 1, 1, 1, 0, 0, 1, 1], bool)
+    np.testing.assert_array_equal(crafted.source_clean, right)
+    np.testing.assert_array_equal(crafted.source_robust, [right, [0, 0, 1, 1, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(crafted.images[0], source().X)
+    f = np.asarray(source().X)[:, 0, 0, 0] - 0.5
+    sign = 2 * LABELS - 1
+    np.testing.assert_allclose(np.asarray(crafted.gradient)[:, 0, 0, 0], -sign / (1 + np.exp(sign * f)), rtol=1e-12)
+    np.testing.assert_array_equal(np.asarray(crafted.gradient)[:, 0, 0, 1], 0)
+
+
+def test_an_attack_without_source_fools_nobody():
+    words = threat("a", "none", attacks.RandomSigns(balls.Linf()), None, eps=("0.1", "0.2"))
+    crafted = craft(words, source(), key=jax.random.key(0))
+    assert not crafted.source_clean.any()
+    assert crafted.source_robust.shape == (2, 8)
+    assert not np.any(crafted.gradient)
+    assert crafted.unmoved.all()
+
+
+def test_batches_do_not_matter():
+    one, other = (
+        craft(threat("a", "s"), dataclasses.replace(source(), batch_size=size), key=jax.random.key(0)) for size in (3, 8)
+    )
+    jax.tree.map(np.testing.assert_array_equal, vars(one), vars(other))
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(), balls.L2()])
+def test_received_in_single_precision(ball):
+    rng = np.random.default_rng(0)
+    pixels = np.round(255 * rng.random((500, 2))) / 255
+    words, crafted = attacked("a", source(pixels=pixels, labels=np.arange(500) % 2), dataclasses.replace(STEP, ball=ball), eps=("0.03", "0.5"))
+    goal = target(pixels=pixels, labels=np.arange(500) % 2, dtype=np.float32)
+    images = np.asarray(received(words, crafted, goal))
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(images, crafted.images, rtol=0, atol=1e-6)
+    moved = (images - np.asarray(goal.X)).reshape(2, 500, -1)
+    norms = np.abs(moved).max(-1) if ball == balls.Linf() else np.linalg.norm(moved.astype(np.float64), axis=-1)
+    assert np.all(norms <= np.float32([[0.03], [0.5]]))
+    assert all(check.ok for check in checks(words, crafted, jnp.asarray(images), goal.X))
