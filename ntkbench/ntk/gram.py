@@ -32,8 +32,8 @@ class Kernel(eqx.Module):
         """Theta of each example of a batch with itself."""
 
     @abc.abstractmethod
-    def pair_bytes(self, shape: tuple[int, ...], dtype: Any) -> float:
-        """Working memory that one pair of a tile takes, for inputs of `shape`."""
+    def rows(self, shape: tuple[int, ...], dtype: Any, tile_bytes: float) -> int:
+        """The side of the largest square tile that is worth having in that memory, for inputs of `shape`."""
 
 
 @eqx.filter_jit
@@ -41,23 +41,17 @@ def gram(
     kernel: Kernel, X1: Float[Array, "n1 ..."], X2: Float[Array, "n2 ..."] | None = None, *, tile_bytes: float = 5e8
 ) -> Float[Array, "n1 o n2 o"]:
     """Theta(X1, X2); without X2, Theta(X1, X1), of which only half is computed."""
-    pairs = max(1, int(tile_bytes / kernel.pair_bytes(X1.shape[1:], X1.dtype)))
-    side = max(1, int(pairs**0.5))
-    if X2 is None:
-        return _symmetric(kernel, X1, min(side, _MOST_ROWS))
-    return _rectangular(kernel, X1, X2, min(side, _MOST_ROWS))
-
-
-_MOST_ROWS = 512
-"""A tile of this side keeps the matrix products at full speed and leaves little to gain from symmetry unused."""
+    rows = max(1, kernel.rows(X1.shape[1:], X1.dtype, tile_bytes))
+    return _symmetric(kernel, X1, rows) if X2 is None else _rectangular(kernel, X1, X2, rows)
 
 
 def _symmetric(kernel, X, rows):
     n = X.shape[0]
     rows = -(-n // -(-n // rows))  # equal tiles
     blocks = -(-n // rows)
-    examples = jax.vmap(kernel.example)(_pad(X, blocks * rows))
-    upper = jnp.array([(i, j) for i in range(blocks) for j in range(i, blocks)]) * rows
+    examples = jax.lax.map(kernel.example, _pad(X, blocks * rows), batch_size=rows)
+    first = int(rows == 1)  # tiles of one entry: those on the diagonal are known
+    upper = jnp.array([(i, j) for i in range(blocks) for j in range(i + first, blocks)]).reshape(-1, 2) * rows
 
     def fill(K, corner):
         i, j = corner
@@ -76,8 +70,8 @@ def _rectangular(kernel, X1, X2, rows):
     n1, n2 = X1.shape[0], X2.shape[0]
     rows1, rows2 = min(rows, n1), min(rows, n2)
     blocks1, blocks2 = -(-n1 // rows1), -(-n2 // rows2)
-    one = jax.vmap(kernel.example)(_pad(X1, blocks1 * rows1))
-    two = jax.vmap(kernel.example)(_pad(X2, blocks2 * rows2))
+    one = jax.lax.map(kernel.example, _pad(X1, blocks1 * rows1), batch_size=rows1)
+    two = jax.lax.map(kernel.example, _pad(X2, blocks2 * rows2), batch_size=rows2)
     corners = jnp.array([(i * rows1, j * rows2) for i in range(blocks1) for j in range(blocks2)])
 
     def fill(K, corner):

@@ -12,6 +12,12 @@ from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.layers import Covariance, Layer, Note, Positions
 
 
+_ARRAYS = 8
+"""of a tile's shape that live at the same time"""
+_CACHE_BYTES = 2**20
+"""of one such array, small enough to stay in a processor's cache from one layer to the next"""
+
+
 class _Example(NamedTuple):
     x: Float[Array, "..."]
     itself: Covariance
@@ -37,23 +43,32 @@ class InfiniteKernel(Kernel):
         return self._read(self.recipe.propagate(self._input(one.x, two.x), one.note, two.note))
 
     def tile(self, one, two):
-        if self.recipe.positions is not Positions.ALL:
-            return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
-        # A covariance of all pairs of positions fills the cache by itself: one at a time.
-        return jax.lax.map(lambda a: jax.lax.map(lambda b: self.pair(a, b), two), one)[:, None, :, None]
+        match self.recipe.positions:
+            case Positions.NONE:
+                return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
+            case Positions.MATCHED:
+                # Pairs last in memory: whatever a layer does to positions moves whole rows of pairs.
+                one, two = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (one, two))
+                return jax.vmap(jax.vmap(self.pair, (-1, None), -1), (None, -1), -1)(one, two)[:, None, :, None]
+        # A covariance of all pairs of positions fills the cache by itself: one at a time, and again for its gradient.
+        pair = jax.checkpoint(self.pair)
+        return jax.lax.map(lambda a: jax.lax.map(lambda b: pair(a, b), two), one)[:, None, :, None]
 
     def diagonal(self, one):
         return self._read(one.itself)[:, None, None]
 
-    def pair_bytes(self, shape, dtype):
-        numbers = {Positions.NONE: 1, Positions.MATCHED: math.prod(shape[:2]), Positions.ALL: 1}[self.recipe.positions]
-        return 8 * numbers * jnp.dtype(dtype).itemsize
+    def rows(self, shape, dtype, tile_bytes):
+        pair_bytes = math.prod(shape[:2]) ** self.recipe.positions * jnp.dtype(dtype).itemsize
+        budget = min(tile_bytes / _ARRAYS, _CACHE_BYTES if jax.default_backend() == "cpu" else math.inf)
+        return int((budget / pair_bytes) ** 0.5)
 
     def _input(self, x1, x2):
         if self.recipe.positions is Positions.ALL:
             product = jnp.einsum("hwc,klc->hwkl", x1, x2, precision="highest")
+        elif self.recipe.positions is Positions.MATCHED:
+            product = jnp.sum(x1 * x2, axis=-1)
         else:
-            product = jnp.einsum("...c,...c->...", x1, x2, precision="highest")
+            product = jnp.dot(x1, x2, precision="highest")
         channels = x1.shape[-1]
         return Covariance(product / channels, jnp.zeros_like(product), channels)
 

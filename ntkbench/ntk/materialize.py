@@ -1,0 +1,32 @@
+"""A barrier against recomputation.
+
+XLA on CPU fuses an activation into each of the shifted reads of the convolution after it, and so computes it anew for
+every offset. It cannot look through a branch that depends on a value, so a branch is what keeps it from that.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+@jax.custom_jvp
+def materialize(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x, in memory."""
+    return _branch(x)
+
+
+@materialize.defjvp
+def _(primals, tangents):
+    return materialize(*primals), tangents[0]
+
+
+@jax.custom_batching.custom_vmap
+def _branch(x):
+    first = x[(0,) * x.ndim]
+    return jax.lax.cond(first == first, lambda v: v, lambda v: jnp.full_like(v, jnp.nan), x)
+
+
+@_branch.def_vmap
+def _(axis_size, in_batched, x):
+    """One branch for the whole batch: a branch for each example would become a selection."""
+    return _branch(x), True
