@@ -1,0 +1,120 @@
+"""What is timed: networks in words, their sizes, and the arrays that both sides read.
+
+Read by the environments of both sides, so it needs nothing but NumPy.
+"""
+
+import dataclasses
+import math
+from typing import Literal
+
+import numpy as np
+
+Network = tuple[str, ...]
+"""Layers in words: dense, conv (3x3, SAME), relu, pool (2x2 mean), gap, flatten."""
+
+W_STD, B_STD = math.sqrt(2), 0.1
+EPS, STEP, STEPS = 8 / 255, 0.01, 20
+
+
+def fc(depth: int) -> Network:
+    return ("flatten", *("dense", "relu") * depth, "dense")
+
+
+def conv(depth: int, head: str = "flatten") -> Network:
+    return (*("conv", "relu") * depth, head, "dense")
+
+
+def myrtle(*stages: int) -> Network:
+    """So many convolutions a stage, and a pool between two stages."""
+    layers = ()
+    for convolutions in stages:
+        layers += ("pool",) * bool(layers) + ("conv", "relu") * convolutions
+    return (*layers, "gap", "dense")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A Gram matrix of n examples, or a predictor on n examples attacked at `tests` others.
+
+    `batch` is how many of those our side takes at a time: all, unless memory or the cache forbids. `eager` is the peer
+    without jit.
+    """
+
+    name: str
+    kind: Literal["gram", "gradient", "pgd"]
+    network: Network
+    n: int
+    tests: int = 0
+    outputs: int = 10
+    size: int = 32
+    batch: int = 500
+    eager: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.size, self.size, 3
+
+    def tiny(self) -> "Case":
+        """The same at a size at which only agreement can be looked at."""
+        return dataclasses.replace(self, n=min(self.n, 6), tests=min(self.tests, 3), size=8)
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("fc3", "gram", fc(3), 2000),
+        Case("conv2", "gram", conv(2), 100),
+        Case("myrtle5-8", "gram", myrtle(2, 1, 1), 8),
+        Case("myrtle5", "gram", myrtle(2, 1, 1), 20),
+        Case("myrtle7", "gram", myrtle(2, 2, 2), 20, size=16),
+        Case("myrtle10", "gram", myrtle(3, 3, 3), 20, size=16),
+        Case("conv2-gap", "gram", conv(2, "gap"), 20, size=16),
+        Case("gradient-fc1", "gradient", fc(1), 2000, 100, outputs=1),
+        Case("gradient-fc3", "gradient", fc(3), 2000, 100),
+        Case("gradient-conv2", "gradient", conv(2), 1000, 40, batch=1),
+        Case("gradient-myrtle5", "gradient", myrtle(2, 1, 1), 8, 2, batch=1),
+        Case("pgd-fc3-500", "pgd", fc(3), 2000, 500),
+        Case("pgd-fc1", "pgd", fc(1), 2000, 100, outputs=1),
+        Case("pgd-fc3", "pgd", fc(3), 2000, 100),
+        Case("pgd-fc1-eager", "pgd", fc(1), 2000, 100, outputs=1, eager=True),
+        Case("pgd-fc3-eager", "pgd", fc(3), 2000, 100, eager=True),
+    )
+}
+
+
+def arrays(case: Case, dtype: str) -> dict[str, np.ndarray]:
+    """Uniform pixels. The predictor's coefficients are drawn too: what they are makes no difference to the time."""
+    rng = np.random.default_rng(0)
+    X = rng.random((case.n, *case.shape)).astype(dtype)
+    if case.kind == "gram":
+        return {"X": X}
+    return {
+        "X": X,
+        "alpha": (rng.standard_normal((case.n, case.outputs)) / math.sqrt(case.n)).astype(dtype),
+        "x": rng.random((case.tests, *case.shape)).astype(dtype),
+        "labels": rng.integers(max(2, case.outputs), size=case.tests).astype(np.int32),
+    }
+
+
+def losses(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross-entropy of each example; of one output the logistic loss."""
+    outputs = outputs.astype(np.float64)
+    if outputs.shape[1] == 1:
+        outputs = np.concatenate([np.zeros_like(outputs), outputs], axis=1)
+    return np.log(np.sum(np.exp(outputs), axis=1)) - outputs[np.arange(len(labels)), labels]
+
+
+def difference(case: Case, ours: np.ndarray, peer: np.ndarray, labels: np.ndarray | None) -> float:
+    """The largest relative difference.
+
+    Of a Gram matrix off its diagonal, where the peer loses digits; of gradients relative to the largest entry; of
+    attacks in the loss reached, since a gradient of 0 to round-off moves a pixel either way.
+    """
+    if case.kind == "gram":
+        off = ~np.eye(case.n, dtype=bool)
+        return float(np.max(np.abs(ours - peer)[off] / np.abs(peer)[off]))
+    if case.kind == "gradient":
+        return float(np.max(np.abs(ours - peer)) / np.max(np.abs(peer)))
+    assert labels is not None
+    ours, peer = losses(ours, labels), losses(peer, labels)
+    return float(np.max(np.abs(ours - peer) / peer))
