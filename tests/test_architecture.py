@@ -14,7 +14,7 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-_COMPUTES = ("build", "doctor", "environment", "experiment", "laboratory", "run", "train")
+_COMPUTES = ("build", "doctor", "environment", "experiment", "laboratory", "recipe", "run", "train")
 COMPUTES = {f"ntkbench.bench.{name}" for name in _COMPUTES}
 """modules of `bench` that may know JAX; no other does, at any hand"""
 AT_ONCE = ("cli", "bench.plan", "bench.leaderboard", "bench.show", "bench.record", "bench.statistics")
@@ -34,7 +34,7 @@ def never(folder: str, *forbidden: str) -> Fence:
 
 
 def science_knows_only_arrays(house: House) -> Iterator[str]:
-    allowed = ("abc", "collections", "dataclasses", "functools", "itertools", "math", "typing", "numpy", "jaxtyping")
+    allowed = ("abc", "collections", "dataclasses", "enum", "functools", "itertools", "math", "typing", "numpy", "jaxtyping")
     for name, module in house.items():
         if within(name, "ntkbench.ntk"):
             strange = (to for to in module.imports if not within(to, *allowed, *JAX, "ntkbench.ntk", "ntkbench.errors"))

@@ -17,11 +17,11 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import spec
+from ntkbench.bench import cost, spec
+from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
-from ntkbench.ntk import architectures, attacks, balls, infinite, losses, network, regression, training
-from ntkbench.ntk.layers import Layer
+from ntkbench.ntk import attacks, balls, infinite, losses, network, regression, training
 
 NO_SOURCE = "none"
 """The source of an attack that follows no gradient."""
@@ -57,13 +57,6 @@ def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
     """Of regression, float64, `n c`."""
     encode = functools.partial(losses.encode, c=outputs, centered=data.targets == "centered", dtype=jnp.float64)
     return jax.jit(jax.vmap(encode))(jnp.asarray(labels))
-
-
-def recipe(architecture: spec.Architecture, width: int, outputs: int) -> Layer:
-    """The network that the words describe."""
-    fields = architecture.model_dump(exclude={"kind", "activation"})
-    activation = architectures.ACTIVATIONS[architecture.activation]()
-    return architectures.fc(width, outputs, activation=activation, **fields)
 
 
 def infinite_kernel(cell: spec.Cell, kernel: spec.InfiniteKernel, outputs: int) -> infinite.InfiniteKernel:
@@ -152,12 +145,11 @@ def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Arra
 
 
 def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> int:
-    """Memory of the gradient at one test example: for each layer a row of the cross-kernel, or of activations."""
+    """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
     if isinstance(kernel, spec.InfiniteKernel):
-        architecture = kernel.architecture or cell.architecture
-        return 16 * n_train * (architecture.depth + 1) * jnp.dtype(cell.numerics.kernel).itemsize
-    return 16 * (cell.width or 1) * (cell.architecture.depth + 1) * 8
+        return 16 * n_train * cost.row_entries(cell, kernel) * jnp.dtype(cell.numerics.kernel).itemsize
+    return 16 * cost.activations(cost.network(cell)) * 8
 
 
 def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:

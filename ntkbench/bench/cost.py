@@ -4,28 +4,28 @@ An estimate to choose a machine by, right within a factor of a few: compilation,
 operations are left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 
+from ntkbench.bench import blueprint, limit, shapes
+from ntkbench.bench.architecture import Architecture
+from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual, Weighted
 from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
-    FC,
     PGD,
     SELF,
     Accuracy,
     Adam,
-    Architecture,
     Cell,
     EmpiricalKernel,
     GradientAttack,
     InfiniteKernel,
-    NamedDataset,
     Trained,
 )
 from ntkbench.bench.stages import craft_key, kernel_key, training_key
-from ntkbench.data.catalog import entry
 
 SINGLE_RATE = 5e10
 """float32 operations per second of two ordinary CPU cores on matrices; an accelerator has 1e13 and more"""
@@ -34,7 +34,13 @@ DOUBLE_RATE = SINGLE_RATE / 2
 EIGH = 9
 """operations of a symmetric eigendecomposition, per n^3: 4/3 to the tridiagonal form, the rest for the vectors"""
 ARC_COSINE = 60
-"""operations of one ReLU layer of an infinite kernel on one pair: a root, an arccos, a sine, a few products"""
+"""operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
+QUADRATURE = 64**2 * 30
+"""of one that is known by quadrature: as many nodes, a function and its slope at each"""
+LINEAR = 6
+"""of a scale and a bias, for the covariances of values and of gradients"""
+ALIVE = 8
+"""covariances of one pair that are in memory at once"""
 
 
 @dataclass(frozen=True)
@@ -132,29 +138,42 @@ def _own(cell: Cell, tile: int | float) -> Work:
 # ---- sizes ---------------------------------------------------------------------------------------
 
 
-def inputs(cell: Cell) -> int:
-    """Numbers in one example."""
-    dataset = cell.data.dataset
-    return prod(entry(dataset.name).shape) if isinstance(dataset, NamedDataset) else dataset.dim
+def _steps(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
+    sizes = shapes.Sizes(width or 1, shapes.outputs(cell.data))
+    return list(shapes.steps(blueprint.layers(architecture), shapes.image(cell.data), sizes))
 
 
-def outputs(cell: Cell) -> int:
-    """One for two classes."""
-    dataset = cell.data.dataset
-    every = len(entry(dataset.name).classes) if isinstance(dataset, NamedDataset) else 2
-    classes = every if cell.data.classes is None else len(cell.data.classes)
-    return 1 if classes == 2 else classes
+def _inputs(cell: Cell) -> int:
+    return prod(shapes.image(cell.data))
 
 
-def parameters(architecture: FC, width: int, inputs: int, outputs: int) -> int:
-    """P = (d + b) w + (depth - 1) (w + b) w + (w + b) c, with b = 1 if there are biases."""
-    bias = int(architecture.b_std is not None)
-    hidden = (architecture.depth - 1) * (width + bias) * width
-    return (inputs + bias) * width + hidden + (width + bias) * outputs
+def parameters(steps: Sequence[Step]) -> int:
+    """Weights and biases."""
+    return sum(_connections(step) for step in steps)
 
 
-def _network(cell: Cell) -> int:
-    return parameters(cell.architecture, cell.width or 0, inputs(cell), outputs(cell)) if cell.width else 0
+def products(steps: Sequence[Step]) -> int:
+    """Multiply-adds of a forward pass of one example: each weight and bias once at each position."""
+    return sum(_connections(step) * prod(map(int, step.after[:-1])) for step in steps)
+
+
+def _connections(step: Step) -> int:
+    if not isinstance(step.layer, Weighted):
+        return 0
+    window = prod(step.layer.window) if isinstance(step.layer, Conv) else 1
+    bias = int(step.layer.b_std is not None)
+    return (window * int(step.before[-1]) + bias) * int(step.after[-1])
+
+
+def activations(steps: Sequence[Step]) -> int:
+    """Numbers that a backward pass keeps of one example: what each layer gives that computes anything, but the last."""
+    kept = [step for step in steps if not isinstance(step.layer, Flatten | Activation | LeakyReLU)]
+    return sum(step.count for step in kept[:-1])
+
+
+def network(cell: Cell) -> list[Step]:
+    """The layers of the cell's finite network; none if it has none."""
+    return _steps(cell, cell.architecture, cell.width) if cell.width else []
 
 
 def _work(dtype: str, operations: int | float, count: int | float) -> Work:
@@ -168,19 +187,21 @@ def _work(dtype: str, operations: int | float, count: int | float) -> Work:
 
 
 def training(cell: Cell) -> Work:
-    """One seed: 6 P n a full epoch (2 forward, 4 backward), twice that once linearized. Memory: weights, gradient,
-    optimizer state (and the anchor of a linearization), and the activations of a batch, there and back."""
+    """One seed: 6 products a full epoch and example (2 forward, 4 backward), twice that once linearized.
+
+    Memory: weights, gradient, optimizer state (and the anchor of a linearization), a batch's activations, both ways.
+    """
     how, n = cell.training, cell.data.n_train
-    size = _network(cell)
+    walk = network(cell)
+    size = parameters(walk)
     if not isinstance(how, Trained):
         return _work(cell.numerics.network, 0, size)
     linear = 0 if how.linearize_at is None else how.epochs - how.linearize_at
-    operations = 6 * size * n * (how.epochs + linear)
+    operations = 6 * products(walk) * n * (how.epochs + linear)
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
     copies = 2 + optimizer + 2 * int(linear > 0)
-    batch = how.batch_size or n
-    activations = 2 * batch * (inputs(cell) + cell.architecture.depth * (cell.width or 0))
-    return _work(cell.numerics.network, operations, copies * size + activations * (1 + int(linear > 0)))
+    kept = 2 * (how.batch_size or n) * (_inputs(cell) + activations(walk))
+    return _work(cell.numerics.network, operations, copies * size + kept * (1 + int(linear > 0)))
 
 
 def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float) -> Work:
@@ -188,17 +209,55 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float
     eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows and costs 2 P an entry."""
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
-        operations = n * n * _pair(cell, kernel.architecture or cell.architecture)
-        entries = _work(cell.numerics.kernel, operations, 0)
+        entries = _pairs(cell, kernel, n * n, tile)
     else:
-        rows = n * outputs(cell)
-        entries = _work(cell.numerics.network, 2 * _network(cell) * rows**2 + 6 * _network(cell) * rows, 0)
-    return entries + Work(double=EIGH * rows**3, bytes=3 * 8 * rows**2 + tile)
+        rows = n * shapes.outputs(cell.data)
+        walk = network(cell)
+        operations = 2 * parameters(walk) * rows**2 + 6 * products(walk) * rows
+        entries = _work(cell.numerics.network, operations, 0) + Work(bytes=tile)
+    return entries + Work(double=EIGH * rows**3) + Work(bytes=3 * 8 * rows**2 + entries.bytes)
 
 
-def _pair(cell: Cell, architecture: Architecture) -> int | float:
-    """One entry of an infinite kernel: an inner product of the inputs, and a few operations a layer."""
-    return 2 * inputs(cell) + ARC_COSINE * architecture.depth
+def _pairs(cell: Cell, kernel: InfiniteKernel, count: int | float, tile: int | float) -> Work:
+    """So many entries of an infinite kernel. A tile holds one pair at least, however little memory it is given."""
+    itemsize = 4 if cell.numerics.kernel == "float32" else 8
+    walk, needs = _limit(cell, kernel)
+    start = limit.entries(shapes.image(cell.data), needs)
+    largest = max(start, *(limit.entries(step.after, needs) for step in walk))
+    rows = _inputs(cell) if needs is not limit.Positions.ALL else start * shapes.image(cell.data)[-1]
+    operations = 2 * rows + sum(_propagation(step, needs) for step in walk)
+    work = _work(cell.numerics.kernel, operations * count, 0)
+    return work + Work(bytes=max(tile, ALIVE * largest * itemsize))
+
+
+def _limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limit.Positions]:
+    architecture = kernel.architecture or cell.architecture
+    return _steps(cell, architecture, None), limit.positions(blueprint.layers(architecture))
+
+
+def _propagation(step: Step, needs: limit.Positions) -> int | float:
+    """Operations of one layer on the covariance of a pair: by entries, each position or pair of positions one."""
+    before, after = limit.entries(step.before, needs), limit.entries(step.after, needs)
+    match step.layer:
+        case Activation(op="relu" | "erf" | "gelu") | LeakyReLU():
+            return ARC_COSINE * after
+        case Activation():
+            return QUADRATURE * after
+        case Conv(window=window):
+            return (2 * sum(window) + LINEAR) * after
+        case AvgPool(window=window):
+            return 4 * sum(window) * after
+        case Residual(branches=branches):
+            return 2 * len(branches) * after
+        case Dense():
+            return LINEAR
+    return 2 * before if before > 1 else 0
+
+
+def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
+    """Numbers that a gradient through one entry of the kernel keeps: the covariances after each layer with weights."""
+    walk, needs = _limit(cell, kernel)
+    return sum(limit.entries(step.after, needs) for step in walk if isinstance(step.layer, Weighted))
 
 
 def crafting(cell: Cell, attack_id: str, tile: int | float) -> Work:
@@ -210,17 +269,17 @@ def crafting(cell: Cell, attack_id: str, tile: int | float) -> Work:
     gradients = cell.data.n_test * (1 + steps * len(attack.eps))
     forward = _forward(cell, attack.source, gradients)
     backward = forward.together(2)
-    images = 8 * cell.data.n_test * inputs(cell) * (1 + len(attack.eps))
-    return Work(forward.single + backward.single, forward.double + backward.double, images + tile)
+    images = 8 * cell.data.n_test * _inputs(cell) * (1 + len(attack.eps))
+    return Work(forward.single + backward.single, forward.double + backward.double, images + max(tile, forward.bytes))
 
 
 def _forward(cell: Cell, who: str, examples: int) -> Work:
-    """A network costs 2 P an example, a kernel predictor one entry per training point."""
+    """A network costs 2 operations a product and example, a kernel predictor one entry per training point."""
     kernel = cell.kernels.get(who)
-    size, n = _network(cell), cell.data.n_train
+    n, walk = cell.data.n_train, network(cell)
     if who == SELF or kernel is None:
-        return _work(cell.numerics.network, 2 * size * examples, 0)
+        return _work(cell.numerics.network, 2 * products(walk) * examples, 0)
     if isinstance(kernel, InfiniteKernel):
-        operations = examples * n * _pair(cell, kernel.architecture or cell.architecture)
-        return _work(cell.numerics.kernel, operations, 0)
-    return _work(cell.numerics.network, 2 * size * examples * (3 + n * outputs(cell)), 0)
+        return _pairs(cell, kernel, examples * n, 0)
+    entries = parameters(walk) * n * shapes.outputs(cell.data)
+    return _work(cell.numerics.network, 2 * (3 * products(walk) + entries) * examples, 0)

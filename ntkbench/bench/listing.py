@@ -5,13 +5,14 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ntkbench.bench import spec
+from ntkbench.bench import architecture, layers, spec
 from ntkbench.bench.render import table
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.data.catalog import CATALOG
 
 _UNIONS: dict[str, Any] = {
-    "architectures": spec.Architecture,
+    "architectures": architecture.Architecture,
+    "layers": layers.Layer,
     "kernels": spec.Kernel,
     "attacks": spec.AnyAttack,
     "analyses": spec.Analysis,
@@ -19,13 +20,15 @@ _UNIONS: dict[str, Any] = {
 
 
 def listing(what: str) -> str:
-    """A table of the data sets, the metrics, or the kinds of a section."""
+    """A table of the data sets, the metrics, or the kinds of a section; of architectures, their layers too."""
     if what == "datasets":
         return table(["name", "classes", "image", "train", "test", "licence", "bundled"], [*_datasets()], "plain")
     if what == "metrics":
         rows = [[m.name, m.unit, "higher" if m.higher_is_better else "lower", m.meaning] for m in METRICS.values()]
         return table(["name", "unit", "better", "meaning"], rows, "plain")
-    return table(["kind", "meaning", "fields"], [*_kinds(_UNIONS[what])], "plain")
+    if what == "architectures":
+        return "\n\n".join([_kinds("architectures", "kind"), _kinds("layers", "op")])
+    return _kinds(what, "kind")
 
 
 def _datasets() -> Iterator[list[str]]:
@@ -33,13 +36,15 @@ def _datasets() -> Iterator[list[str]]:
         shape = " x ".join(map(str, e.shape))
         yield [e.name, str(len(e.classes)), shape, str(e.n_train), str(e.n_test), e.licence, "yes" if e.bundled else ""]
     for model in (spec.TwoGaussians, spec.SphereTeacher):
-        yield [_kind(model), "2", "1 x 1 x dim", "any", "any", "", "synthetic"]
+        yield [*_words(model, "kind"), "2", "1 x 1 x dim", "any", "any", "", "synthetic"]
 
 
-def _kinds(union: Any) -> Iterator[list[str]]:
-    for model in _members(union):
-        fields = [name for name in model.model_fields if name != "kind"]
-        yield [_kind(model), (model.__doc__ or "").splitlines()[0], ", ".join(fields)]
+def _kinds(what: str, tag: str) -> str:
+    rows = []
+    for model in _members(_UNIONS[what]):
+        fields = [name for name in model.model_fields if name != tag]
+        rows.append([", ".join(_words(model, tag)), (model.__doc__ or "").splitlines()[0], ", ".join(fields)])
+    return table([tag, "meaning", "fields"], rows, "plain")
 
 
 def _members(union: Any) -> Iterator[type[BaseModel]]:
@@ -51,5 +56,5 @@ def _members(union: Any) -> Iterator[type[BaseModel]]:
             yield from _members(argument)
 
 
-def _kind(model: type[BaseModel]) -> str:
-    return get_args(model.model_fields["kind"].annotation)[0]
+def _words(model: type[BaseModel], tag: str) -> tuple[str, ...]:
+    return get_args(model.model_fields[tag].annotation)

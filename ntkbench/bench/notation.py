@@ -39,6 +39,15 @@ class OneOrSeveral:
         return {"anyOf": [schema["items"], schema]}
 
 
+@dataclass(frozen=True)
+class OneForBoth:
+    """A pair of equal values may be written as one of them."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        item = handler(core)["prefixItems"][0]
+        return {"anyOf": [item, {"type": "array", "items": item, "minItems": 2, "maxItems": 2}]}
+
+
 def _float(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**300:
         return math.inf
@@ -62,7 +71,8 @@ def _many(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
-def _tuple(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """Lists of a file are tuples of a model."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -76,6 +86,10 @@ def repeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return tuple(sorted(repeated(values)))
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else listed(value)
 
 
 def _quantity(units: Mapping[str, int | float]) -> BeforeValidator:
@@ -134,6 +148,17 @@ Time = Annotated[
     Says("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
 ]
 Count = Annotated[int, Field(gt=0, le=10**9), Says("a whole number from 1 to 10^9")]
+Units = Annotated[
+    Annotated[int, Field(gt=0, le=10**9)] | Annotated[str, Field(pattern="^[1-9][0-9]{0,3}x$")],
+    Says("a whole number from 1 to 10^9, or a multiple of the cell's width such as 2x"),
+]
+_Positions = Annotated[int, Field(ge=1, le=1000)]
+Window = Annotated[
+    tuple[_Positions, _Positions],
+    BeforeValidator(_pair),
+    OneForBoth(),
+    Says("a whole number from 1 to 1000, or a list of two (rows and columns)"),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**31), Says("a whole number from 0 to 2^31 - 1")]
 _EXACT = PlainSerializer(str, return_type=str)
 
@@ -179,14 +204,14 @@ Names = Annotated[
     OneOrSeveral(),
     Says("a name or a list of names"),
 ]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple), Says("a list of texts")]
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed), Says("a list of texts")]
 Classes = Annotated[
     tuple[Annotated[str | int, Says("the name or the number of a class")], ...],
     Field(min_length=2),
-    BeforeValidator(_tuple),
+    BeforeValidator(listed),
     Says("a list of two classes or more, by name or number"),
 ]
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(_tuple), AfterValidator(repeated)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(repeated)]
 Bytes = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),

@@ -7,6 +7,7 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
+from ntkbench.bench import wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import (
@@ -203,6 +204,7 @@ RULES: tuple[Rule, ...] = (
     networks,
     kernels,
     schedules,
+    wiring.problems,
 )
 
 

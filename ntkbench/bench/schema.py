@@ -75,9 +75,9 @@ def branches(schema: Schema) -> Iterator[Schema]:
 
 
 def tag(schema: Schema) -> str | None:
-    """The field that tells the alternatives apart: `kind`, `mode`, or none."""
+    """The field that tells the alternatives apart: `kind`, `mode`, `op`, or none."""
     fields = {name for branch in branches(schema) for name in branch.get("properties", ())}
-    return next((name for name in ("kind", "mode") if name in fields), None)
+    return next((name for name in ("kind", "mode", "op") if name in fields), None)
 
 
 def tags(schema: Schema) -> tuple[str, ...]:

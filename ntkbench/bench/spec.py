@@ -11,9 +11,10 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.notation import (
     BelowOne,
     Budgets,
@@ -33,15 +34,10 @@ from ntkbench.bench.notation import (
     Texts,
     Time,
 )
+from ntkbench.bench.section import Section
 
 SELF = "self"
 """How attacks and analyses refer to the network of the run itself."""
-
-
-class Section(BaseModel):
-    """A mapping of the spec. Its docstring and its fields' descriptions are the reference's text."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
 # ---- the cell: all that can change a number ------------------------------------------------------
@@ -101,24 +97,6 @@ class Data(Section):
     """draws the subset; apart from the seeds of the runs, so that all see the same data"""
     targets: Literal["one_hot", "centered"] = "one_hot"
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
-
-
-class FC(Section):
-    """A fully connected network; `depth` counts its hidden layers."""
-
-    kind: Literal["fc"]
-    depth: Annotated[int, Field(ge=1, le=100)] = 1
-    """number of hidden layers"""
-    activation: Literal["relu"] = "relu"
-    W_std: Positive = 2**0.5
-    """standard deviation of the weights, before the division by sqrt(fan in)"""
-    b_std: NonNegative | None = 0.1
-    """standard deviation of the biases; null builds a network without them"""
-    parameterization: Literal["ntk", "standard"] = "ntk"
-    """ntk: W_std w / sqrt(fan in) with w ~ N(0, 1); standard: the scale is in the initial weights"""
-
-
-Architecture = FC
 
 
 class SGD(Section):
@@ -295,9 +273,9 @@ class Cell(Section):
     """of the hidden layers; null when the cell has no finite network"""
     training: Training = Untrained(mode="none")
     """how the network is fitted; mode none leaves it as it was drawn"""
-    kernels: dict[Id, Kernel] = {}
+    kernels: dict[Id, Kernel] = Field(default={})
     """predictors by kernel regression, by id"""
-    attacks: dict[Id, AnyAttack] = {}
+    attacks: dict[Id, AnyAttack] = Field(default={})
     """ways to perturb test points, by id"""
     analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
     """what is measured, by id; one at least"""
@@ -337,14 +315,14 @@ class Header(Section):
     """the leaderboard that entries from this spec are meant for"""
     extends: Names = ()
     """files that this one builds on, relative to it; later ones win, this file wins over all"""
-    matrix: dict[str, Any] = {}
+    matrix: dict[str, Any] = Field(default={})
     """axes: a path with its values, or a name whose labels each set several paths; exclude: cells to leave out"""
     seeds: Annotated[
         Annotated[int, Field(gt=0, le=10_000)] | Seeds, Says("the number of seeds (1 to 10000) or a list of them")
     ] = 1
     """how many, or which"""
     run: RunOptions = RunOptions()
-    smoke: dict[str, Any] = {}
+    smoke: dict[str, Any] = Field(default={})
     """overrides that `--smoke` applies: the same experiment, small enough to try"""
 
     @property

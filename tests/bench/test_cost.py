@@ -1,7 +1,8 @@
 import pytest
 
-from ntkbench.bench import cost, plan
-from ntkbench.bench.spec import FC, Cell
+from ntkbench.bench import blueprint, cost, plan, shapes
+from ntkbench.bench.architecture import FC, Architecture
+from ntkbench.bench.spec import Cell
 from ntkbench.bench.stages import training_key
 from tests.bench.cells import EXAMPLE, cell, changed
 
@@ -15,23 +16,22 @@ def read(tmp_path, text: str = EXAMPLE) -> plan.Plan:
     return plan.read(str(tmp_path / "spec.yaml"))
 
 
+def weights(cell: Cell) -> int:
+    return cost.parameters(cost.network(cell))
+
+
+def walk(architecture: Architecture, shape: shapes.Shape, width: int, outputs: int) -> list[shapes.Step]:
+    return list(shapes.steps(blueprint.layers(architecture), shape, shapes.Sizes(width, outputs)))
+
+
 def test_parameters_of_a_small_network_by_hand():
-    assert cost.parameters(FC(kind="fc", depth=1, b_std=None), 5, 3, 2) == 3 * 5 + 5 * 2
-    assert cost.parameters(FC(kind="fc", depth=3), 5, 3, 2) == (3 * 5 + 5) + 2 * (5 * 5 + 5) + (5 * 2 + 2)
-
-
-def test_sizes_of_data():
-    assert cost.inputs(cell()) == 28 * 28
-    assert cost.outputs(cell()) == 3
-    assert cost.outputs(of("data.classes", ["bag", "coat"])) == 1
-    assert cost.outputs(of("data.classes", None)) == 10
-    synthetic = of("data", {"dataset": {"kind": "two_gaussians", "dim": 7}, "n_train": 9, "n_test": 9})
-    assert (cost.inputs(synthetic), cost.outputs(synthetic)) == (7, 1)
+    assert cost.parameters(walk(FC(kind="fc", depth=1, b_std=None), (3,), 5, 2)) == 3 * 5 + 5 * 2
+    assert cost.parameters(walk(FC(kind="fc", depth=3), (3,), 5, 2)) == (3 * 5 + 5) + 2 * (5 * 5 + 5) + (5 * 2 + 2)
 
 
 def test_training_by_hand():
     """6 P n an epoch, twice that once linearized: from the start, from epoch 5 of 20, never."""
-    epoch = 6 * cost.parameters(cell().architecture, 64, 784, 3) * 60
+    epoch = 6 * weights(cell()) * 60
     assert cost.training(cell()).single == 2 * 20 * epoch
     assert cost.training(of("training.linearize_at", 5)).single == (5 + 2 * 15) * epoch
     assert cost.training(of("training.linearize_at", None)).single == 20 * epoch
@@ -46,13 +46,13 @@ def test_memory_grows_with_the_state_of_the_optimizer():
         cost.training(of("training.optimizer", optimizer)).bytes
         for optimizer in ({"kind": "sgd"}, {"kind": "sgd", "momentum": 0.9}, {"kind": "adam"})
     )
-    weights = 4 * cost.parameters(cell().architecture, 64, 784, 3)
-    assert (momentum - sgd, adam - sgd) == (weights, 2 * weights)
+    size = 4 * weights(cell())
+    assert (momentum - sgd, adam - sgd) == (size, 2 * size)
 
 
 def test_an_infinite_kernel_by_hand():
     work = cost.gram(cell(), cell().kernels["limit"], tile=1000)
-    pairs = 60**2 * (2 * 784 + 2 * cost.ARC_COSINE)
+    pairs = 60**2 * (2 * 784 + 2 * cost.ARC_COSINE + 3 * cost.LINEAR)
     assert work.double == pairs + 9 * 60**3
     assert work.bytes == 3 * 8 * 60**2 + 1000
 
@@ -68,12 +68,10 @@ def test_a_kernel_costs_the_cube_of_its_examples():
 
 def test_attacks_cost_by_steps_and_budgets():
     single = cost.crafting(cell(), "ntk", 0)
-    assert single.double == 3 * (30 * 2) * 60 * (2 * 784 + 2 * cost.ARC_COSINE)
+    assert single.double == 3 * (30 * 2) * 60 * (2 * 784 + 2 * cost.ARC_COSINE + 3 * cost.LINEAR)
     more = cost.crafting(of("attacks.ntk.eps", ["2/255", "4/255", "8/255"]), "ntk", 0)
     assert more.double == 2 * single.double
-    assert cost.crafting(cell(), "own", 0).single == 3 * (30 * 11) * 2 * cost.parameters(
-        cell().architecture, 64, 784, 3
-    )
+    assert cost.crafting(cell(), "own", 0).single == 3 * (30 * 11) * 2 * weights(cell())
     assert cost.crafting(cell(), "noise", 0) == cost.Work()
 
 

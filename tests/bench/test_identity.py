@@ -12,7 +12,7 @@ from ntkbench.bench.identity import canonical, digest, resolved, run_id, run_ids
 from ntkbench.bench.spec import Cell
 from tests.bench.cells import FULL, OTHER, cell, changed, leaves, other
 
-ONE_VALUE_ONLY = {"kind", "mode", "activation"}
+ONE_VALUE_ONLY = {"kind", "mode"}
 WITHOUT_EFFECT = {"kernels.limit.width"}
 """a width has no meaning for the NTK parameterization; a spec that gives one is refused"""
 

@@ -1,0 +1,115 @@
+"""Networks, in words: by name, or layer by layer. Each is a recipe for a finite network and, mostly, for its limit."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from ntkbench.bench.layers import ActivationName, Layer
+from ntkbench.bench.notation import BelowOne, NonNegative, Positive, Says, Window, listed
+from ntkbench.bench.section import Section
+
+LEAK = 0.01
+
+Depth = Annotated[int, Field(ge=1, le=100)]
+Head = Literal["flatten", "gap"]
+
+
+class Scales(Section):
+    """How weights are drawn, and what scales them."""
+
+    W_std: Positive = 2**0.5
+    """standard deviation of the weights, before the division by sqrt(fan in)"""
+    b_std: NonNegative | None = 0.1
+    """standard deviation of the biases; null builds a network without them"""
+    parameterization: Literal["ntk", "standard"] = "ntk"
+    """ntk: W_std w / sqrt(fan in) with w ~ N(0, 1); standard: the scale is in the initial weights"""
+
+
+class Named(Scales):
+    """What all networks with a name share."""
+
+    activation: ActivationName = "relu"
+    leak: Annotated[BelowOne, Field(json_schema_extra={"as_before": LEAK})] = LEAK
+    """slope below 0, of leaky_relu alone"""
+
+
+class FC(Named):
+    """A fully connected network; `depth` counts its hidden layers."""
+
+    kind: Literal["fc"]
+    depth: Depth = 1
+    """number of hidden layers"""
+
+
+class ConvNet(Named):
+    """Convolutions of equal width, then a dense head."""
+
+    kind: Literal["conv"]
+    depth: Depth = 1
+    """number of convolutions"""
+    window: Window = (3, 3)
+    """rows and columns that a unit sees"""
+    stride: Window = (1, 1)
+    """of each convolution"""
+    padding: Literal["SAME", "VALID", "CIRCULAR"] = "SAME"
+    """what is beyond the border: zeros, nothing (the image shrinks), or the other side"""
+    head: Head = "flatten"
+    """what is before the dense layer: flatten keeps positions, gap takes the mean over them"""
+
+
+class Myrtle(Named):
+    """The Myrtle networks (Shankar et al. 2020): 3 x 3 convolutions in three groups, 2 x 2 average pooling between."""
+
+    kind: Literal["myrtle"]
+    depth: Literal[5, 7, 10] = 5
+    """convolutions and the head: 2+1+1, 2+2+2 or 3+3+3 convolutions"""
+
+
+class ResNet(Named):
+    """A wide residual network (Zagoruyko & Komodakis 2016) without batch normalization."""
+
+    kind: Literal["resnet"]
+    blocks: Depth = 1
+    """residual blocks in each stage, of two 3 x 3 convolutions"""
+    stages: Annotated[int, Field(ge=1, le=6)] = 1
+    """each but the first halves the image and doubles the width"""
+    layer_norm: bool = False
+    """layer normalization before the last activation"""
+    head: Head = "gap"
+    """what is before the dense layer: flatten keeps positions, gap takes the mean over them"""
+
+
+class PaperCNN(Named):
+    """Drawn as the paper's scripts do: variance 1/fan in, biases 0, the scale in the weights."""
+
+    W_std: Positive = 1.0
+    b_std: NonNegative | None = 0.0
+    parameterization: Literal["ntk", "standard"] = "standard"
+
+
+class CNNSmall(PaperCNN):
+    """Finite only: the small network of Tsilivis & Kempe 2022, 1,070,794 weights for CIFAR-10 at width 32."""
+
+    kind: Literal["cnn_small"]
+
+
+class CNNLarge(PaperCNN):
+    """Finite only: the large network of Tsilivis & Kempe 2022, 368,938 weights for CIFAR-10 at width 32."""
+
+    kind: Literal["cnn_large"]
+
+
+class Layers(Scales):
+    """A network of one's own, layer by layer; the last one is dense and has as many units as there are outputs."""
+
+    kind: Literal["layers"]
+    layers: Annotated[
+        tuple[Layer, ...],
+        Field(min_length=1),
+        BeforeValidator(listed),
+        Says("a list of layers, such as [{op: conv}, {op: relu}, {op: flatten}, {op: dense}]"),
+    ]
+    """from the image to the outputs, each with its `op`"""
+
+
+Architecture = Annotated[FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers, Field(discriminator="kind")]

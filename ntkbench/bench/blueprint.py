@@ -1,0 +1,114 @@
+"""Every network as one list of layers: what its name stands for is written here, and only here.
+
+Shapes, costs, limits and recipes all read this list, and none of them knows a network by its name.
+"""
+
+from collections.abc import Iterator
+
+from ntkbench.bench.architecture import (
+    FC,
+    Architecture,
+    CNNLarge,
+    CNNSmall,
+    ConvNet,
+    Layers,
+    Myrtle,
+    Named,
+    ResNet,
+    Scales,
+)
+from ntkbench.bench.layers import (
+    OUTPUTS,
+    Activation,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    MaxPool,
+    Residual,
+    Weighted,
+)
+
+_FLATTEN, _GAP = Flatten(op="flatten"), GlobalAvgPool(op="gap")
+_HEADS = {"flatten": _FLATTEN, "gap": _GAP}
+_MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
+
+
+def layers(architecture: Architecture) -> tuple[Layer, ...]:
+    """From the example to the outputs; scales are filled in, widths may be multiples of the cell's."""
+    return tuple(_scaled(layer, architecture) for layer in _layers(architecture))
+
+
+def _scaled(layer: Layer, scales: Scales) -> Layer:
+    if isinstance(layer, Residual):
+        branches = tuple(tuple(_scaled(inner, scales) for inner in branch) for branch in layer.branches)
+        return layer.model_copy(update={"branches": branches})
+    if not isinstance(layer, Weighted):
+        return layer
+    own = {name: getattr(scales, name) for name in ("W_std", "b_std") if getattr(layer, name) == "same"}
+    return layer.model_copy(update=own)
+
+
+def _layers(architecture: Architecture) -> Iterator[Layer]:
+    if isinstance(architecture, Layers):
+        *body, last = architecture.layers
+        yield from (*body, _head(last) if isinstance(last, Dense) else last)
+        return
+    act = activation(architecture)
+    match architecture:
+        case FC(depth=depth):
+            yield from (_FLATTEN, *(Dense(op="dense"), act) * depth)
+        case ConvNet(depth=depth, window=window, stride=stride, padding=padding, head=head):
+            yield from (Conv(op="conv", window=window, stride=stride, padding=padding), act) * depth
+            yield _HEADS[head]
+        case Myrtle(depth=depth):
+            first, second, third = ((Conv(op="conv"), act) * number for number in _MYRTLE[depth])
+            yield from (*first, AvgPool(op="avg_pool"), *second, AvgPool(op="avg_pool"), *third, _GAP)
+        case ResNet():
+            yield from _residual(architecture, act)
+        case CNNSmall():
+            for width in ("1x", "2x"):
+                yield from (Conv(op="conv", width=width), act, AvgPool(op="avg_pool"))
+            yield from (_FLATTEN, Dense(op="dense", width="8x"), act)
+        case CNNLarge():
+            yield from (Conv(op="conv"), act) * 2
+            yield MaxPool(op="max_pool")
+            for width in ("2x", "4x"):
+                yield from (Conv(op="conv", width=width), act) * 2
+            yield from (AvgPool(op="avg_pool"), _FLATTEN)
+    yield _head(Dense(op="dense"))
+
+
+def _head(last: Dense) -> Dense:
+    """One unit an output: no width that a spec could give."""
+    return last.model_copy(update={"width": OUTPUTS})
+
+
+def activation(named: Named) -> Activation | LeakyReLU:
+    """That of all its hidden layers."""
+    if named.activation == "leaky_relu":
+        return LeakyReLU(op="leaky_relu", leak=named.leak)
+    return Activation(op=named.activation)
+
+
+def _residual(network: ResNet, act: Layer) -> Iterator[Layer]:
+    """Activations stand before convolutions, so that only sums of convolutions are added up.
+
+    The first block of a stage that halves the image has a 1 x 1 convolution of stride 2 as its shortcut.
+    """
+    yield Conv(op="conv")
+    for stage in range(network.stages):
+        width = f"{2**stage}x"
+        for block in range(network.blocks):
+            halves = stage > 0 and block == 0
+            stride = (2, 2) if halves else (1, 1)
+            shortcut = (Conv(op="conv", width=width, window=(1, 1), stride=stride),) if halves else ()
+            main = (act, Conv(op="conv", width=width, stride=stride), act, Conv(op="conv", width=width))
+            yield Residual(op="residual", branches=(shortcut, main))
+    if network.layer_norm:
+        yield LayerNorm(op="layer_norm")
+    yield from (act, _HEADS[network.head])

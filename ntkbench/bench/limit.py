@@ -1,0 +1,99 @@
+"""Whether a network has a limit that is known, and what it costs.
+
+In the limit, the units that leave a layer with weights are Gaussian and independent. What follows needs just that:
+an activation's formula holds for Gaussian units, and covariances of branches add where they are independent.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from ntkbench.bench.document import Path
+from ntkbench.bench.layers import (
+    Activation,
+    AvgPool,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    MaxPool,
+    Residual,
+    Weighted,
+)
+from ntkbench.bench.shapes import Misfit, Shape
+
+
+class Positions(IntEnum):
+    """Which pairs of positions of two images a limit has to tell apart."""
+
+    NONE = 0
+    MATCHED = 1
+    ALL = 2
+
+
+def positions(layers: Sequence[Layer]) -> Positions:
+    """Pooling mixes positions; flattening at once leaves none."""
+    most = Positions.NONE
+    for layer in layers:
+        if isinstance(layer, Flatten):
+            return most
+        if isinstance(layer, Residual):
+            most = max(most, Positions.MATCHED, *(positions(branch) for branch in layer.branches))
+        else:
+            most = max(most, Positions.ALL if isinstance(layer, AvgPool | GlobalAvgPool) else Positions.MATCHED)
+        if isinstance(layer, GlobalAvgPool):
+            return most
+    return most
+
+
+def entries(shape: Shape, needs: Positions) -> int:
+    """Numbers in the covariance of two examples where they have that shape."""
+    if len(shape) == 1 or needs is Positions.NONE:
+        return 1
+    rows, columns = map(int, shape[:2])
+    return (rows * columns) ** int(needs)
+
+
+def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> bool:
+    """Whether units are Gaussian at the end, given whether they are at the start; Misfit if the limit is not known."""
+    for i, layer in enumerate(layers):
+        here = (*path, i)
+        if isinstance(layer, MaxPool):
+            message = (
+                "max_pool has no infinite-width limit; use avg_pool, or kind: empirical (a finite network's kernel)"
+            )
+            raise Misfit(here, message)
+        if isinstance(layer, Activation | LeakyReLU | LayerNorm):
+            if not gaussian:
+                raise Misfit(
+                    here,
+                    f"the limit of {layer.op} is known where a layer with weights is between it and the activation "
+                    "(or the image) before; put a conv or a dense layer there, or use kind: empirical",
+                )
+            gaussian = isinstance(layer, LayerNorm)
+        elif isinstance(layer, Weighted):
+            gaussian = True
+        elif isinstance(layer, Residual):
+            gaussian = _added(layer, gaussian, here)
+    return gaussian
+
+
+def _added(residual: Residual, gaussian: bool, path: Path) -> bool:
+    """Branches are independent if all but one have weights, and uncorrelated if all but one have mean 0."""
+    branches = residual.branches
+    ends = [check(branch, gaussian, (*path, "branches", b)) for b, branch in enumerate(branches)]
+    if ends.count(False) > 1 or sum(not _weighted(branch) for branch in branches) > 1:
+        raise Misfit(
+            path,
+            "the limit of this sum is known where all branches but one end in a conv or a dense layer "
+            "(poolings may follow); else they are correlated; use kind: empirical",
+        )
+    return all(ends)
+
+
+def _weighted(layers: Sequence[Layer]) -> bool:
+    """Residual sums within count where each of their branches does."""
+    return any(
+        all(map(_weighted, layer.branches)) if isinstance(layer, Residual) else isinstance(layer, Weighted)
+        for layer in layers
+    )

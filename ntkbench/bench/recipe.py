@@ -1,0 +1,66 @@
+"""Words of networks -> recipes of the science."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+
+from ntkbench.bench import blueprint, layers
+from ntkbench.bench.architecture import Architecture
+from ntkbench.bench.shapes import Sizes
+from ntkbench.ntk import activations, convolution
+from ntkbench.ntk.layers import Dense, Flatten, Layer, Parameterization, Sequential, Sum
+
+ACTIVATIONS: Mapping[str, activations.Activation] = MappingProxyType(
+    {
+        "relu": activations.ReLU(),
+        "erf": activations.Erf(),
+        "gelu": activations.GELU(),
+        "tanh": activations.Elementwise(jnp.tanh),
+        "sigmoid": activations.Elementwise(jax.nn.sigmoid),
+        "softplus": activations.Elementwise(jax.nn.softplus),
+        "silu": activations.Elementwise(jax.nn.silu),
+        "elu": activations.Elementwise(jax.nn.elu),
+        "sin": activations.Elementwise(jnp.sin),
+    }
+)
+
+
+def recipe(architecture: Architecture, width: int, outputs: int) -> Sequential:
+    """The network that the words describe; equal words give equal recipes."""
+    sizes = Sizes(width, outputs)
+    return _sequential(blueprint.layers(architecture), sizes, architecture.parameterization)
+
+
+def _sequential(words: Sequence[layers.Layer], sizes: Sizes, parameterization: Parameterization) -> Sequential:
+    return Sequential(tuple(_layer(word, sizes, parameterization) for word in words))
+
+
+def _layer(word: layers.Layer, sizes: Sizes, parameterization: Parameterization) -> Layer:
+    match word:
+        case layers.Dense():
+            return Dense(int(sizes.units(word)), *_scales(word), parameterization)
+        case layers.Conv(window=window, stride=stride, padding=padding):
+            units = int(sizes.units(word))
+            return convolution.Conv(units, window, stride, padding, *_scales(word), parameterization)
+        case layers.AvgPool(window=window, steps=stride, padding=padding):
+            return convolution.AvgPool(window, stride, padding)
+        case layers.MaxPool(window=window, steps=stride):
+            return convolution.MaxPool(window, stride)
+        case layers.GlobalAvgPool():
+            return convolution.GlobalAvgPool()
+        case layers.Flatten():
+            return Flatten()
+        case layers.LayerNorm():
+            return activations.LayerNorm()
+        case layers.LeakyReLU(leak=leak):
+            return activations.ReLU(leak)
+        case layers.Activation(op=name):
+            return ACTIVATIONS[name]
+        case layers.Residual(branches=branches):
+            return Sum(tuple(_sequential(branch, sizes, parameterization) for branch in branches))
+
+
+def _scales(word: layers.Weighted) -> tuple[float, float | None]:
+    return float(word.W_std), None if word.b_std is None else float(word.b_std)

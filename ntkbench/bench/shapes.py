@@ -1,0 +1,145 @@
+"""Shapes of examples on their way through a network, without a number being computed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from ntkbench.bench.document import Path
+from ntkbench.bench.layers import (
+    OUTPUTS,
+    AvgPool,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    MaxPool,
+    Pool,
+    Residual,
+    Weighted,
+)
+from ntkbench.bench.spec import Data, NamedDataset
+from ntkbench.data.catalog import entry
+
+Units = int | str
+"""Of a layer; a multiple of the width, such as 2x, as long as there is no width."""
+Shape = tuple[Units, ...]
+"""Rows, columns and channels, or features alone."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer between the shapes it takes and gives; `path` leads to it from the list of layers."""
+
+    layer: Layer
+    path: Path
+    before: Shape
+    after: Shape
+
+    @property
+    def count(self) -> int:
+        """Numbers that it gives for one example, of a network that has a width."""
+        return prod(map(int, self.after))
+
+
+class Misfit(ValueError):  # noqa: N818 (not an error of the program: a fault of a network)
+    """A layer that cannot take what the one before gives."""
+
+    def __init__(self, path: Path, message: str):
+        self.path = path
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of the cell; without a width, hidden layers keep their multiples of it."""
+
+    width: int | None
+    outputs: int
+
+    def units(self, layer: Weighted) -> Units:
+        if isinstance(layer.width, int):
+            return layer.width
+        if layer.width == OUTPUTS:
+            return self.outputs
+        return layer.width if self.width is None else int(layer.width.removesuffix("x")) * self.width
+
+
+def image(data: Data) -> tuple[int, int, int]:
+    """Rows, columns, channels of an example; features alone are the channels of one position."""
+    dataset = data.dataset
+    return entry(dataset.name).shape if isinstance(dataset, NamedDataset) else (1, 1, dataset.dim)
+
+
+def outputs(data: Data) -> int:
+    """One for two classes."""
+    dataset = data.dataset
+    every = len(entry(dataset.name).classes) if isinstance(dataset, NamedDataset) else 2
+    classes = every if data.classes is None else len(data.classes)
+    return 1 if classes == 2 else classes
+
+
+def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()) -> Iterator[Step]:
+    """Every layer in order, those of branches before their sum; Misfit at the first that cannot be."""
+    for i, layer in enumerate(layers):
+        here = (*path, i)
+        if isinstance(layer, Residual):
+            ends = []
+            for b, branch in enumerate(layer.branches):
+                inner = list(steps(branch, shape, sizes, (*here, "branches", b)))
+                ends.append(inner[-1].after if inner else shape)
+                yield from inner
+            if len(set(ends)) > 1:
+                raise Misfit(here, f"the branches end in {' and '.join(map(shown, ends))}; only equal shapes add up")
+            after = ends[0]
+        else:
+            after = _after(layer, shape, sizes, here)
+        yield Step(layer, here, shape, after)
+        shape = after
+
+
+def _after(layer: Layer, shape: Shape, sizes: Sizes, path: Path) -> Shape:
+    if isinstance(layer, Dense):
+        if len(shape) == 3:
+            message = f"dense takes a vector, and this is {shown(shape)}; put {{op: flatten}} or {{op: gap}} before it"
+            raise Misfit(path, message)
+        return (sizes.units(layer),)
+    if isinstance(layer, Flatten):
+        return (_product(shape),)
+    if not isinstance(layer, Conv | Pool | GlobalAvgPool):
+        return shape
+    if len(shape) == 1:
+        raise Misfit(path, f"{layer.op} takes an image, and a layer above has left a vector of {shape[0]}")
+    if isinstance(layer, GlobalAvgPool):
+        return shape[2:]
+    *image, channels = shape
+    rows = [_moved(layer, int(size), axis, path) for axis, size in enumerate(image)]
+    return (*rows, sizes.units(layer) if isinstance(layer, Conv) else channels)
+
+
+def _moved(layer: Conv | AvgPool | MaxPool, size: int, axis: int, path: Path) -> int:
+    """Positions along one axis."""
+    stride = layer.stride if isinstance(layer, Conv) else layer.steps
+    padding = "VALID" if isinstance(layer, MaxPool) else layer.padding
+    if padding != "VALID":
+        return -(-size // stride[axis])
+    if layer.window[axis] > size:
+        window = " x ".join(map(str, layer.window))
+        along = ("rows", "columns")[axis]
+        message = f"windows of {window} do not fit into {size} {along}"
+        raise Misfit(path, message + ("" if isinstance(layer, MaxPool) else "; choose smaller ones, or padding: SAME"))
+    return (size - layer.window[axis]) // stride[axis] + 1
+
+
+def _product(shape: Shape) -> Units:
+    """Multiples of the width stay such."""
+    *positions, channels = shape
+    copies = prod(map(int, positions))
+    return copies * channels if isinstance(channels, int) else f"{copies * int(channels.removesuffix('x'))}x"
+
+
+def shown(shape: Shape) -> str:
+    """`an image of 8 x 8 with 32 channels`, `a vector of 64`"""
+    if len(shape) == 1:
+        return f"a vector of {shape[0]}"
+    return f"an image of {shape[0]} x {shape[1]} with {shape[2]} channels"
