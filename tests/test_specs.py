@@ -1,0 +1,67 @@
+"""The specs that come with the project, and the one that `init` writes: valid, and `--smoke` really runs."""
+
+from pathlib import Path
+
+import pytest
+
+from ntkbench.bench import ledger, plan, starter
+from ntkbench.bench.spec import NamedDataset
+from ntkbench.bench.store import Store
+from ntkbench.data.catalog import CATALOG
+from tests.bench import tiny
+
+SPECS = Path(__file__).parent.parent / "specs"
+SHIPPED = sorted(path for path in SPECS.rglob("*.yaml") if "base" not in path.parts)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(SPECS))
+
+
+def needs_no_download(path: Path) -> bool:
+    datasets = [run.cell.data.dataset for run in plan.read(path).runs]
+    return all(not isinstance(found, NamedDataset) or CATALOG[found.name].bundled for found in datasets)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+@pytest.mark.parametrize("smoke", [False, True], ids=["whole", "smoke"])
+def test_a_shipped_spec_is_valid(path: Path, smoke: bool):
+    whole, planned = plan.read(path), plan.read(path, smoke=smoke)
+    assert planned.header.title
+    assert planned.header.about
+    assert whole.header.smoke, "every shipped spec can be tried"
+    assert 0 < len(planned.runs) <= len(whole.runs)
+
+
+def test_names_are_the_specs_own():
+    names = [plan.read(path).header.name for path in SHIPPED]
+    assert len(set(names)) == len(names)
+
+
+def smoked(path: Path, folder: Path) -> None:
+    planned, store = plan.read(path, smoke=True), Store(folder / "runs")
+    tiny.run(planned, store)
+    records = ledger.records(store, planned.runs)
+    assert tiny.statuses(records) == ["ok"] * len(planned.runs)
+    assert all(record.metrics for record in records)
+    failed = {check.code for record in records for check in record.checks if not check.ok}
+    assert failed <= {"gradients_not_zero"}, "a tiny network can be dead at an example"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in SHIPPED if needs_no_download(path)], ids=name)
+def test_a_shipped_spec_runs_with_smoke(path: Path, tmp_path: Path):
+    smoked(path, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_spec_to_start_from_runs_with_smoke(tmp_path: Path):
+    starter.write(tmp_path / "mine.yaml")
+    assert plan.read(tmp_path / "mine.yaml").header.name == "mine"
+    smoked(tmp_path / "mine.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(("file", "called"), [("a b.yaml", "a-b"), ("_x.yaml", "x"), ("é.yaml", "experiment")])
+def test_the_spec_to_start_from_takes_the_name_of_its_file(file: str, called: str, tmp_path: Path):
+    starter.write(tmp_path / file)
+    assert plan.read(tmp_path / file).header.name == called
