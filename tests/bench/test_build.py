@@ -1,0 +1,126 @@
+"""Words become the numbers they say."""
+
+from fractions import Fraction
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntkbench.bench import build, spec
+from ntkbench.bench.spec import Cell
+from ntkbench.data import dataset
+from ntkbench.errors import DataError, NumericsError
+from ntkbench.ntk import attacks, balls, regression
+from tests.bench.cells import FULL
+
+
+def cell(**sections: Any) -> Cell:
+    return Cell.model_validate({**FULL, **sections})
+
+
+def bits(key: jax.Array) -> tuple[int, ...]:
+    return tuple(jax.random.key_data(key).tolist())
+
+
+def test_streams_differ_by_seed_and_purpose_and_stay_as_they_are():
+    keys = {(seed, purpose): bits(build.stream(seed, purpose)) for seed in range(3) for purpose in ("init", "order")}
+    assert len(set(keys.values())) == len(keys)
+    assert keys[0, "init"] == (3020537540, 2946840664), "another stream is another experiment"
+
+
+def test_targets_are_signs_of_two_classes_and_one_hot_of_more():
+    labels = np.array([0, 1, 2])
+    two = build.targets(cell().data, labels[:2], 1)
+    assert two.tolist() == [[-1.0], [1.0]]
+    assert build.targets(cell().data, labels, 3).tolist() == np.eye(3).tolist()
+    centered = cell(data={**FULL["data"], "targets": "centered"}).data
+    np.testing.assert_allclose(build.targets(centered, labels, 3), np.eye(3) - 1 / 3)
+
+
+def test_a_missing_data_set_is_told(tmp_path):
+    with pytest.raises(DataError, match="ntkbench data fetch fashion_mnist"):
+        build.examples(cell().data, [tmp_path])
+
+
+def test_classes_are_labeled_in_the_order_of_the_spec():
+    data = {"dataset": "fashion_mnist_mini", "classes": ["sneaker", "bag"], "n_train": 10, "n_test": 4}
+    found = build.examples(cell(data=data).data, ())
+    assert found.classes == ("sneaker", "bag")
+    assert isinstance(found, dataset.Dataset)
+    assert build.outputs(found) == 1
+    assert sorted(found.train.labels.tolist()) == [0] * 5 + [1] * 5
+
+
+def test_networks_of_seeds_are_stacked_and_each_is_its_own():
+    small = cell(width=4, architecture={"kind": "fc", "depth": 1})
+    together, alone = build.networks(small, (0, 5), (2, 2, 1), 3), build.networks(small, (5,), (2, 2, 1), 3)
+    assert jax.tree.leaves(together)[0].shape[0] == 2
+    for one, two in zip(jax.tree.leaves(build.at(together, 1)), jax.tree.leaves(build.at(alone, 0)), strict=True):
+        np.testing.assert_array_equal(one, two)
+        assert one.dtype == np.float32
+
+
+def test_functions_that_are_compiled_for_are_the_same_ones():
+    one, two = (
+        cell(training={**FULL["training"], "optimizer": {"kind": "sgd", "learning_rate": r}}) for r in (0.1, 0.2)
+    )
+    assert build.optimizer(one.training.optimizer) is build.optimizer(two.training.optimizer)  # type: ignore[union-attr]
+    adam = spec.Adam(kind="adam")
+    assert build.optimizer(adam) is build.optimizer(adam)
+    assert build.optimizer(adam) is not build.optimizer(one.training.optimizer)  # type: ignore[union-attr]
+    assert build.loss("mse") is build.loss("mse")
+
+
+def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():
+    pgd = {"kind": "pgd", "eps": ["2/255", "8/255"], "norm": "l2", "steps": 7, "step_size": "1/255", "start": "uniform"}
+    threat = build.threat(cell(attacks={**FULL["attacks"], "own": pgd}), "own")
+    assert (threat.source, threat.eps, threat.radii) == ("self", ("2/255", "8/255"), (2 / 255, 8 / 255))
+    assert isinstance(threat.attack, attacks.PGD)
+    assert isinstance(threat.ball, balls.L2)
+    assert (threat.attack.steps, threat.attack.step_size, threat.attack.uniform_start) == (
+        7,
+        float(Fraction(1, 255)),
+        True,
+    )
+    assert threat.objective is not None
+    assert not threat.objective.predicted
+    noise = build.threat(cell(), "noise")
+    assert (noise.source, noise.objective) == (build.NO_SOURCE, None)
+
+
+def test_an_attack_draws_from_its_own_seed_whatever_the_run():
+    key = build.attack_key(cell(), "noise")
+    other = build.attack_key(
+        cell(attacks={**FULL["attacks"], "noise": {**FULL["attacks"]["noise"], "seed": 1}}), "noise"
+    )
+    assert bits(key) == bits(build.stream(0, "attack"))
+    assert bits(key) != bits(other)
+
+
+def test_a_singular_kernel_is_refused_unless_time_or_a_ridge_tames_it():
+    spectrum = regression.Spectrum.of(np.ones((3, 3)))
+    Y = build.targets(cell().data, np.array([0, 1, 1]), 1)
+    with pytest.raises(NumericsError, match="singular: 2 of its 3 eigenvalues"):
+        build.coefficients(spectrum, spec.InfiniteKernel(kind="infinite"), Y)
+    for tame in (spec.InfiniteKernel(kind="infinite", ridge=0.1), spec.InfiniteKernel(kind="infinite", time=2.0)):
+        assert np.all(np.isfinite(build.coefficients(spectrum, tame, Y)))
+
+
+@given(st.integers(1, 10_000), st.integers(1, 10**9), st.floats(1e3, 1e12))
+def test_batches_fit_and_are_as_few_as_can_be(n: int, example_bytes: int, tile_bytes: float):
+    size = build.batch_size(n, example_bytes, tile_bytes)
+    assert 1 <= size <= n
+    assert size == 1 or (size - 1) * example_bytes <= tile_bytes
+    if n * example_bytes <= tile_bytes:
+        assert size == n
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "expected"), [("mse", 3, 1), ("cross_entropy", 1, 0.25), ("cross_entropy", 3, 0.5)]
+)
+def test_curvature(loss: str, outputs: int, expected: float):
+    trained = cell(training={**FULL["training"], "loss": loss}).training
+    assert build.curvature(trained, outputs) == expected  # type: ignore[arg-type]

@@ -1,0 +1,72 @@
+import getpass
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ntkbench.bench import environment
+
+
+@pytest.fixture
+def fresh():
+    environment.software.cache_clear()
+    yield
+    environment.software.cache_clear()
+
+
+def test_versions_and_settings_are_told():
+    found = environment.software()
+    assert found["jax"] == jax.__version__
+    assert {"ntkbench", "commit", "dirty", "python", "jaxlib", "equinox", "optax", "numpy"} <= found.keys()
+    settings = environment.jax_settings()
+    assert settings["x64"] is True
+    assert settings["backend"] == jax.default_backend()
+    assert environment.device()["count"] >= 1
+    assert environment.host_peak_bytes() > 10**7
+
+
+def test_nothing_tells_whose_machine_it_was():
+    text = json.dumps([environment.software(), environment.jax_settings(), environment.device()])
+    for secret in (platform.node(), str(Path.home()), os.getcwd()):
+        assert secret not in text
+    assert f'"{getpass.getuser()}"' not in text
+
+
+@pytest.mark.usefixtures("fresh")
+def test_an_installed_package_has_no_commit(monkeypatch):
+    def no_checkout(*arguments: object, **_: object) -> None:
+        raise subprocess.CalledProcessError(128, "git")
+
+    monkeypatch.setattr("subprocess.run", no_checkout)
+    assert (environment.software()["commit"], environment.software()["dirty"]) == (None, None)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_package_inside_somebody_elses_checkout_has_no_commit(tmp_path: Path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    (tmp_path / "__init__.py").write_text("")
+    monkeypatch.setattr("ntkbench.__file__", str(tmp_path / "__init__.py"))
+    assert (environment.software()["commit"], environment.software()["dirty"]) == (None, None)
+    subprocess.run([*git, "add", "__init__.py"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "ours"], check=True)
+    environment.software.cache_clear()
+    assert environment.software()["dirty"] is False
+    (tmp_path / "__init__.py").write_text("changed = 1")
+    environment.software.cache_clear()
+    assert environment.software()["dirty"] is True
+
+
+def test_compilation_is_timed_while_the_clock_runs():
+    with environment.CompileClock() as clock:
+        jax.jit(lambda x: x * 3 + 1)(jnp.arange(3.0)).block_until_ready()
+    heard = clock.seconds
+    assert heard > 0
+    jax.jit(lambda x: x * 5 - 1)(jnp.arange(3.0)).block_until_ready()
+    assert clock.seconds == heard
