@@ -107,7 +107,7 @@ class Residual(Section):
 
     op: Literal["residual"]
     branches: Annotated[
-        tuple[Annotated[tuple["Layer", ...], BeforeValidator(listed)], ...],
+        tuple[Annotated[tuple["Layer", ...], BeforeValidator(listed), Says("a list of layers, [] for none")], ...],
         Field(min_length=2),
         BeforeValidator(listed),
         Says("a list of two branches or more, each a list of layers"),
@@ -117,4 +117,5 @@ class Residual(Section):
 Layer = Annotated[
     Dense | Conv | AvgPool | MaxPool | GlobalAvgPool | Flatten | LayerNorm | Activation | LeakyReLU | Residual,
     Field(discriminator="op"),
+    Says("a layer such as {op: relu}"),
 ]

@@ -31,6 +31,9 @@ class Positions(IntEnum):
     ALL = 2
 
 
+_FINITE = "kind: empirical, the kernel of a finite network"
+
+
 def positions(layers: Sequence[Layer]) -> Positions:
     """Pooling mixes positions; flattening at once leaves none."""
     most = Positions.NONE
@@ -59,17 +62,12 @@ def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> b
     for i, layer in enumerate(layers):
         here = (*path, i)
         if isinstance(layer, MaxPool):
-            message = (
-                "max_pool has no infinite-width limit; use avg_pool, or kind: empirical (a finite network's kernel)"
-            )
-            raise Misfit(here, message)
+            raise Misfit(here, "max_pool has no infinite-width limit", f"use avg_pool, or {_FINITE}")
         if isinstance(layer, Activation | LeakyReLU | LayerNorm):
             if not gaussian:
-                raise Misfit(
-                    here,
-                    f"the limit of {layer.op} is known where a layer with weights is between it and the activation "
-                    "(or the image) before; put a conv or a dense layer there, or use kind: empirical",
-                )
+                message = f"{layer.op} has a known limit only if a conv or a dense layer stands between it and "
+                message += "the activation above it, or the image"
+                raise Misfit(here, message, f"put one there, or {_FINITE}")
             gaussian = isinstance(layer, LayerNorm)
         elif isinstance(layer, Weighted):
             gaussian = True
@@ -83,11 +81,9 @@ def _added(residual: Residual, gaussian: bool, path: Path) -> bool:
     branches = residual.branches
     ends = [check(branch, gaussian, (*path, "branches", b)) for b, branch in enumerate(branches)]
     if ends.count(False) > 1 or sum(not _weighted(branch) for branch in branches) > 1:
-        raise Misfit(
-            path,
-            "the limit of this sum is known where all branches but one end in a conv or a dense layer "
-            "(poolings may follow); else they are correlated; use kind: empirical",
-        )
+        message = "a sum has a known limit only where its branches are uncorrelated: all but one end in a conv or a "
+        message += "dense layer (poolings may follow)"
+        raise Misfit(path, message, f"change its branches, or {_FINITE}")
     return all(ends)
 
 

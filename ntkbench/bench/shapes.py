@@ -21,6 +21,7 @@ from ntkbench.bench.layers import (
 from ntkbench.bench.spec import Data, NamedDataset
 from ntkbench.data.catalog import entry
 
+_Windowed = Conv | AvgPool | MaxPool
 Units = int | str
 """Of a layer; a multiple of the width, such as 2x, as long as there is no width."""
 Shape = tuple[Units, ...]
@@ -43,10 +44,10 @@ class Step:
 
 
 class Misfit(ValueError):  # noqa: N818 (not an error of the program: a fault of a network)
-    """A layer that cannot take what the one before gives."""
+    """A layer that cannot stand where it does; `advice`: what to do, for those who chose the layers themselves."""
 
-    def __init__(self, path: Path, message: str):
-        self.path = path
+    def __init__(self, path: Path, message: str, advice: str):
+        self.path, self.advice = path, advice
         super().__init__(message)
 
 
@@ -90,7 +91,7 @@ def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()
                 ends.append(inner[-1].after if inner else shape)
                 yield from inner
             if len(set(ends)) > 1:
-                raise Misfit(here, f"the branches end in {' and '.join(map(shown, ends))}; only equal shapes add up")
+                raise Misfit(here, f"the branches end in {' and '.join(map(shown, ends))}", "only equal shapes add up")
             after = ends[0]
         else:
             after = _after(layer, shape, sizes, here)
@@ -101,34 +102,37 @@ def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()
 def _after(layer: Layer, shape: Shape, sizes: Sizes, path: Path) -> Shape:
     if isinstance(layer, Dense):
         if len(shape) == 3:
-            message = f"dense takes a vector, and this is {shown(shape)}; put {{op: flatten}} or {{op: gap}} before it"
-            raise Misfit(path, message)
+            message = f"dense takes a vector, and this is {shown(shape)}"
+            raise Misfit(path, message, "put {op: flatten} or {op: gap} before it")
         return (sizes.units(layer),)
     if isinstance(layer, Flatten):
         return (_product(shape),)
-    if not isinstance(layer, Conv | Pool | GlobalAvgPool):
+    if not isinstance(layer, _Windowed | GlobalAvgPool):
         return shape
     if len(shape) == 1:
-        raise Misfit(path, f"{layer.op} takes an image, and a layer above has left a vector of {shape[0]}")
+        message = f"{layer.op} takes an image, and a layer above has left {shown(shape)}"
+        raise Misfit(path, message, "delete it, or put it above that layer")
     if isinstance(layer, GlobalAvgPool):
         return shape[2:]
-    *image, channels = shape
-    rows = [_moved(layer, int(size), axis, path) for axis, size in enumerate(image)]
-    return (*rows, sizes.units(layer) if isinstance(layer, Conv) else channels)
+    rows, columns, channels = shape
+    image = int(rows), int(columns)
+    if _padding(layer) == "VALID" and any(w > size for w, size in zip(layer.window, image, strict=True)):
+        message = f"windows of {' x '.join(map(str, layer.window))} do not fit into {shown(shape)}"
+        raise Misfit(
+            path, message, "choose smaller ones" + ("" if isinstance(layer, MaxPool) else ", or padding: SAME")
+        )
+    return (*_moved(layer, image), sizes.units(layer) if isinstance(layer, Conv) else channels)
 
 
-def _moved(layer: Conv | AvgPool | MaxPool, size: int, axis: int, path: Path) -> int:
-    """Positions along one axis."""
-    stride = layer.stride if isinstance(layer, Conv) else layer.steps
-    padding = "VALID" if isinstance(layer, MaxPool) else layer.padding
-    if padding != "VALID":
-        return -(-size // stride[axis])
-    if layer.window[axis] > size:
-        window = " x ".join(map(str, layer.window))
-        along = ("rows", "columns")[axis]
-        message = f"windows of {window} do not fit into {size} {along}"
-        raise Misfit(path, message + ("" if isinstance(layer, MaxPool) else "; choose smaller ones, or padding: SAME"))
-    return (size - layer.window[axis]) // stride[axis] + 1
+def _padding(layer: _Windowed) -> str:
+    return "VALID" if isinstance(layer, MaxPool) else layer.padding
+
+
+def _moved(layer: _Windowed, image: tuple[int, int]) -> Iterator[int]:
+    """Positions of its windows along both axes."""
+    strides = layer.stride if isinstance(layer, Conv) else layer.steps
+    for size, window, stride in zip(image, layer.window, strides, strict=True):
+        yield (size - window) // stride + 1 if _padding(layer) == "VALID" else -(-size // stride)
 
 
 def _product(shape: Shape) -> Units:
@@ -136,6 +140,11 @@ def _product(shape: Shape) -> Units:
     *positions, channels = shape
     copies = prod(map(int, positions))
     return copies * channels if isinstance(channels, int) else f"{copies * int(channels.removesuffix('x'))}x"
+
+
+def untiled(pool: Pool, shape: Shape) -> bool:
+    """Whether some positions are in no window."""
+    return any(int(size) % window for size, window in zip(shape[:2], pool.window, strict=True))
 
 
 def shown(shape: Shape) -> str:

@@ -6,7 +6,7 @@ Found without computing anything, and told at the layer's own line where the lay
 from collections.abc import Iterator
 
 from ntkbench.bench import blueprint, limit, shapes
-from ntkbench.bench.architecture import LEAK, Architecture, CNNSmall, Layers, Named
+from ntkbench.bench.architecture import LEAK, Architecture, CNNSmall, ConvNet, Layers, Named
 from ntkbench.bench.document import Path
 from ntkbench.bench.layers import Dense, Pool
 from ntkbench.bench.shapes import Misfit, Shape, Sizes
@@ -41,7 +41,9 @@ def _network(draft: Draft, path: Path, architecture: Architecture, width: int | 
             if not isinstance(architecture, Layers):
                 _tiled(walk)
         except Misfit as fault:
-            yield _at(draft, path, architecture, fault)
+            own = isinstance(architecture, Layers | ConvNet)
+            advice = fault.advice if own else "choose another network, or write it as kind: layers"
+            yield _problem(draft, path, architecture, fault, advice)
 
 
 def _image(draft: Draft) -> Shape | None:
@@ -55,10 +57,8 @@ def _image(draft: Draft) -> Shape | None:
 def _tiled(walk: list[shapes.Step]) -> None:
     """Networks with a name pool every position; who writes layers may leave the rest of a border out."""
     for step in walk:
-        pool, image = step.layer, step.before[:2]
-        if isinstance(pool, Pool) and any(int(size) % w for size, w in zip(image, pool.window, strict=True)):
-            window = " x ".join(map(str, pool.window))
-            raise Misfit(step.path, f"windows of {window} do not cover {shapes.shown(step.before)}")
+        if isinstance(step.layer, Pool) and shapes.untiled(step.layer, step.before):
+            raise Misfit(step.path, f"its windows do not cover {shapes.shown(step.before)}", "")
 
 
 def _leak(draft: Draft, path: Path, architecture: Architecture) -> Iterator[Problem]:
@@ -92,19 +92,16 @@ def _limit(draft: Draft, path: Path, architecture: Architecture, asked: Path) ->
     try:
         limit.check(blueprint.layers(architecture))
     except Misfit as fault:
-        if isinstance(architecture, Layers):
-            yield _at(draft, path, architecture, fault)
-        else:
-            message = f"{architecture.kind} has no limit that is known: layer {_number(fault.path)}, {fault}"
-            yield draft.root.at(asked).key.problem(asked, message)
+        where = path if isinstance(architecture, Layers) else asked
+        yield _problem(draft, where, architecture, fault, fault.advice)
 
 
-def _at(draft: Draft, path: Path, architecture: Architecture, fault: Misfit) -> Problem:
+def _problem(draft: Draft, path: Path, architecture: Architecture, fault: Misfit, advice: str) -> Problem:
+    """At the layer that somebody wrote; else at what names the network."""
     if isinstance(architecture, Layers):
         here = (*path, "layers", *fault.path)
-        return draft.root.at(here).place.problem(here, str(fault))
-    message = f"{architecture.kind} does not fit the data: layer {_number(fault.path)}, {fault}"
-    return draft.root.at(path).key.problem(path, message)
+        return draft.root.at(here).place.problem(here, f"{fault}; {advice}")
+    return draft.root.at(path).key.problem(path, f"{architecture.kind}, layer {_number(fault.path)}: {fault}; {advice}")
 
 
 def _number(path: Path) -> str:
