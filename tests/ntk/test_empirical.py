@@ -1,5 +1,6 @@
 """The kernel of given weights: against the explicit Jacobian, and as a first-order model."""
 
+import equinox as eqx
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -8,24 +9,23 @@ import pytest
 
 from ntkbench.ntk import architectures, empirical, gram, linearize, network, regression
 from tests.conftest import EXACT
+from tests.ntk.predictors import drawn, uniform
 
-X = jax.random.uniform(jax.random.key(0), (6, 3, 2, 1))
+X = uniform(6, 3, 2, 1)
 
 
 def net(outputs, parameterization="ntk", b_std=0.1):
     recipe = architectures.fc(9, outputs, depth=2, b_std=b_std, parameterization=parameterization)
-    return network.initialize(recipe, X.shape[1:], key=jax.random.key(1), dtype=jnp.float64)
+    return drawn(recipe, X.shape[1:])
 
 
 def jacobian(predictor):
     """All outputs of all examples, by all weights: independent of how the package contracts."""
     flat, unflatten = jax.flatten_util.ravel_pytree(predictor.weights)
-    return jax.jacfwd(lambda w: jax.vmap(network.with_weights(predictor, unflatten(w)))(X).ravel())(flat)
+    return jax.jit(jax.jacfwd(lambda w: jax.vmap(network.with_weights(predictor, unflatten(w)))(X).ravel()))(flat)
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
-@pytest.mark.parametrize("b_std", [0.1, None])
+@pytest.mark.parametrize(("outputs", "parameterization", "b_std"), [(1, "ntk", 0.1), (3, "standard", 0.1), (3, "ntk", None)])
 def test_is_the_gram_matrix_of_the_jacobian(outputs, parameterization, b_std):
     predictor = net(outputs, parameterization, b_std)
     J = jacobian(predictor)
@@ -45,8 +45,8 @@ def test_of_a_linearized_network_does_not_move():
 def test_largest_eigenvalue(outputs):
     predictor = net(outputs)
     K = gram.matrix(np.asarray(gram.gram(empirical.EmpiricalKernel(predictor), X)))
-    found = empirical.largest_eigenvalue(predictor, X, key=jax.random.key(3), rtol=1e-9, max_steps=10_000)
-    np.testing.assert_allclose(found, np.linalg.eigvalsh(K)[-1], rtol=1e-6)
+    top = eqx.filter_jit(lambda one: empirical.largest_eigenvalue(one, X, key=jax.random.key(3), rtol=1e-9, max_steps=10_000))
+    np.testing.assert_allclose(top(predictor), np.linalg.eigvalsh(K)[-1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -54,12 +54,13 @@ def test_regression_is_the_kernel_formula(outputs):
     """f_0(x) + Theta(x, X) Theta^-1 (Y - f_0(X)), although no kernel is formed at x."""
     predictor = net(outputs)
     k = empirical.EmpiricalKernel(predictor)
-    Y = jax.random.normal(jax.random.key(4), (len(X), outputs))
-    new = jax.random.uniform(jax.random.key(5), (4, 3, 2, 1))
-    residual = (Y - jax.vmap(predictor)(X)).reshape(-1, 1)
+    Y = jnp.asarray(np.random.default_rng(4).standard_normal((len(X), outputs)))
+    new = uniform(4, 3, 2, 1, seed=5)
+    outputs_of = eqx.filter_jit(lambda one, x: jax.vmap(one)(x))
+    residual = (Y - outputs_of(predictor, X)).reshape(-1, 1)
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(k, X))))
     alpha = spectrum.coefficients(regression.flow(ridge=0.01), residual)
-    fitted = jax.vmap(empirical.regression(predictor, X, alpha.reshape(Y.shape)))(new)
+    fitted = outputs_of(empirical.regression(predictor, X, alpha.reshape(Y.shape)), new)
     across = gram.matrix(np.asarray(gram.gram(k, new, X)))
-    expected = jax.vmap(predictor)(new) + (across @ alpha).reshape(4, outputs)
+    expected = outputs_of(predictor, new) + (across @ alpha).reshape(4, outputs)
     np.testing.assert_allclose(fitted, expected, rtol=1e-8)

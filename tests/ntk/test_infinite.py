@@ -1,4 +1,4 @@
-"""Kernels against reference arrays, closed forms, and finite networks."""
+"""Kernels against closed forms and finite networks; `test_oracles` compares them with reference arrays."""
 
 import equinox as eqx
 import jax
@@ -9,9 +9,8 @@ import pytest
 from ntkbench.ntk import architectures, empirical, gram, infinite, network
 from ntkbench.ntk.activations import arc_cosine
 from tests.conftest import EXACT, STATISTICAL
+from tests.ntk.predictors import drawn, uniform
 
-COINCIDENT = 1e-7
-"""relative; the reference's own error where two inputs are the same"""
 
 
 def kernel(depth, type="ntk", width=512, parameterization="ntk", b_std=0.1):
@@ -23,26 +22,10 @@ def scalar(K):
     return np.asarray(K)[:, 0, :, 0]
 
 
-@pytest.mark.parametrize("type", ["nngp", "ntk"])
-@pytest.mark.parametrize(
-    ("name", "depth", "parameterization"),
-    [("fc1_relu", 1, "ntk"), ("fc2_relu", 2, "ntk"), ("fc3_relu", 3, "ntk"), ("fc2_relu_standard", 2, "standard")],
-)
-def test_equals_the_reference(oracle, name, depth, parameterization, type):
-    o = oracle(name)
-    k = kernel(depth, type, parameterization=parameterization)
-    X1, X2 = jnp.asarray(o["x1"]), jnp.asarray(o["x2"])
-    same, other = scalar(gram.gram(k, X1)), scalar(gram.gram(k, X1, X2))
-    np.testing.assert_allclose(other, o[f"{type}12"], rtol=EXACT)
-    off = ~np.eye(len(X1), dtype=bool)
-    np.testing.assert_allclose(same[off], o[f"{type}11"][off], rtol=EXACT)
-    np.testing.assert_allclose(np.diag(same), np.diag(o[f"{type}11"]), rtol=COINCIDENT)
-
-
-@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("depth", [1, 5])
 def test_diagonal_is_the_closed_form_of_one_example(depth):
     """With W_std^2 = 2 a ReLU layer keeps the variance q, so K = q + depth b^2, and T grows by K and halves no more."""
-    X = jax.random.uniform(jax.random.key(0), (4, 3, 3, 2))
+    X = uniform(4, 3, 3, 2)
     b2 = 0.01
     q = 2 * np.mean(np.square(np.asarray(X).reshape(4, -1)), axis=1) + b2
     ntk = q.copy()
@@ -53,7 +36,7 @@ def test_diagonal_is_the_closed_form_of_one_example(depth):
 
 
 def test_standard_parameterization_without_bias_has_no_bias_term():
-    X = jax.random.uniform(jax.random.key(0), (3, 4, 1, 1))
+    X = uniform(3, 4, 1, 1)
     K = scalar(gram.gram(kernel(1, parameterization="standard", b_std=None, width=8), X))
     x = np.asarray(X).reshape(3, -1)
     q = np.sum(x**2, axis=1)
@@ -61,12 +44,11 @@ def test_standard_parameterization_without_bias_has_no_bias_term():
     np.testing.assert_allclose(np.diag(K), 8 * (2 * q / 4) / 2 + 2 * q / 2, rtol=1e-13)
 
 
-@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
-@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize(("depth", "parameterization"), [(1, "standard"), (2, "ntk")])
 def test_is_the_mean_of_finite_networks(depth, parameterization):
-    """One hidden layer: exactly, at any width. More: to order 1/width, below the errors of 128 draws."""
-    width, draws = (32, 512) if depth == 1 else (384, 128)
-    X = jax.random.uniform(jax.random.key(1), (3, 5, 1, 1))
+    """One hidden layer: exactly, at any width. More: to order 1/width, below the errors of 64 draws."""
+    width, draws = (32, 256) if depth == 1 else (256, 64)
+    X = uniform(3, 5, 1, 1)
     recipe = architectures.fc(width, 1, depth=depth, b_std=0.3, parameterization=parameterization)
 
     def one(key):
@@ -79,15 +61,10 @@ def test_is_the_mean_of_finite_networks(depth, parameterization):
 
 
 def test_nngp_is_the_covariance_of_outputs():
-    X = jax.random.uniform(jax.random.key(1), (3, 5, 1, 1))
-    recipe = architectures.fc(256, 1, depth=2, b_std=0.3)
-
-    @jax.jit
-    @jax.vmap
-    def outputs(key):
-        return jax.vmap(network.initialize(recipe, X.shape[1:], key=key, dtype=jnp.float64))(X)[:, 0]
-
-    f = np.asarray(outputs(jax.random.split(jax.random.key(3), 2048)))
+    X = uniform(3, 5, 1, 1)
+    recipe = architectures.fc(128, 1, depth=2, b_std=0.3)
+    outputs = eqx.filter_jit(lambda net: jax.vmap(net)(X)[:, 0])
+    f = np.stack([outputs(drawn(recipe, X.shape[1:], seed)) for seed in range(512)])
     products = f[:, :, None] * f[:, None, :]
     expected = scalar(gram.gram(infinite.InfiniteKernel(recipe, "nngp"), X))
     error = (products.mean(0) - expected) / (products.std(0) / len(f) ** 0.5)
@@ -95,7 +72,7 @@ def test_nngp_is_the_covariance_of_outputs():
 
 
 def test_width_does_not_matter_in_the_ntk_parameterization():
-    X = jax.random.uniform(jax.random.key(0), (3, 4, 1, 1))
+    X = uniform(3, 4, 1, 1)
     np.testing.assert_array_equal(gram.gram(kernel(2, width=1), X), gram.gram(kernel(2, width=4096), X))
 
 
@@ -106,21 +83,23 @@ def test_zero_image_gives_finite_kernels_and_gradients():
     def value(a, b):
         return k.pair(k.example(a), k.example(b))
 
-    assert value(zero, x) == 0
-    assert np.all(np.isfinite(jax.grad(value)(zero, x)))
-    assert np.all(np.isfinite(jax.grad(value)(x, zero)))
+    slope = jax.jit(jax.value_and_grad(value))
+    assert slope(zero, x)[0] == 0
+    assert np.all(np.isfinite(slope(zero, x)[1]))
+    assert np.all(np.isfinite(slope(x, zero)[1]))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_gradient_at_equal_inputs_is_the_mean_of_the_two_slopes(dtype):
     k = kernel(2)
-    x = jax.random.uniform(jax.random.key(0), (3, 3, 1), dtype)
-    direction = jax.random.normal(jax.random.key(1), x.shape, dtype)
+    x = uniform(3, 3, 1, dtype=dtype)
+    direction = jnp.asarray(np.random.default_rng(1).standard_normal(x.shape), dtype)
 
+    @jax.jit
     def along(t, x=x, direction=direction):
         return k.pair(k.example(x + t * direction), k.example(x))
 
-    slope = jax.grad(along)(jnp.zeros((), dtype))
+    slope = jax.jit(jax.grad(along))(jnp.zeros((), dtype))
     assert jnp.isfinite(slope)
     x, direction = x.astype(jnp.float64), direction.astype(jnp.float64)
     h = 1e-4
@@ -129,16 +108,24 @@ def test_gradient_at_equal_inputs_is_the_mean_of_the_two_slopes(dtype):
     np.testing.assert_allclose(slope, np.mean(one_sided), rtol=2e-3)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pairs_of_equal_inputs_are_the_diagonal(dtype):
+    """An angle of round-off, sqrt(2 ulp), would show in the eighth digit, and hide duplicates from whoever inverts."""
+    k, X = kernel(4), uniform(50, 4, 4, 1, dtype=dtype)
+    pairs = np.diag(scalar(gram.gram(k, X, X)))
+    np.testing.assert_allclose(pairs, np.diag(scalar(gram.gram(k, X))), rtol=20 * np.finfo(dtype).eps)
+
+
 def test_arc_cosine_derivatives_are_finite_on_all_of_the_interval():
     c = jnp.array([-1.0, -1 + 1e-12, -0.3, 0.0, 0.9, 1 - 1e-12, 1 - 1e-16, 1.0])
-    first, zeroth = jax.vmap(jax.jacfwd(arc_cosine))(c)
+    first, zeroth = jax.jit(jax.vmap(jax.jacfwd(arc_cosine)))(c)
     assert np.all(np.isfinite(first)) and np.all(np.isfinite(zeroth))
     np.testing.assert_allclose(first, arc_cosine(c)[1], rtol=EXACT)
     np.testing.assert_allclose(zeroth[2:5], 1 / (2 * np.pi * np.sqrt(1 - np.asarray(c[2:5]) ** 2)), rtol=EXACT)
 
 
 def test_float32_is_near_float64():
-    X = jax.random.uniform(jax.random.key(0), (6, 8, 8, 3))
+    X = uniform(6, 8, 8, 3)
     double, single = (scalar(gram.gram(kernel(3), X.astype(dtype))) for dtype in (jnp.float64, jnp.float32))
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, double, rtol=3e-6)

@@ -1,5 +1,6 @@
 """Filters of one spectrum: against reference predictions, and against each other."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +9,16 @@ import pytest
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import architectures, gram, infinite, regression
 from tests.conftest import EXACT, ITERATIVE
+from tests.ntk.predictors import uniform
 
 COINCIDENT = 1e-7
 """relative; the error of the reference where two inputs are the same"""
 KERNEL = infinite.InfiniteKernel(architectures.fc(1, 3, depth=2, b_std=0.1))
+
+
+@eqx.filter_jit
+def outputs(predictor, x):
+    return jax.vmap(predictor)(x)
 
 
 @pytest.fixture
@@ -21,7 +28,7 @@ def fitted(oracle):
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(KERNEL, X))))
 
     def predict(g, x=o["x_test"]):
-        return jax.vmap(regression.predictor(KERNEL, X, spectrum.coefficients(g, Y)))(jnp.asarray(x))
+        return outputs(regression.predictor(KERNEL, X, spectrum.coefficients(g, Y)), jnp.asarray(x))
 
     return o, spectrum, predict
 
@@ -31,7 +38,6 @@ def test_eigenvalues_descend(fitted):
     assert np.all(np.diff(spectrum.eigenvalues) <= 0)
     V, values = spectrum.eigenvectors, spectrum.eigenvalues
     np.testing.assert_allclose(V @ np.diag(values) @ V.T, o["k_train_train"], rtol=COINCIDENT)
-
 
 
 
@@ -85,7 +91,7 @@ def test_zero_eigenvalue_at_finite_time_is_its_limit():
 
 
 def test_duplicates_are_refused_with_what_to_do():
-    X = jax.random.uniform(jax.random.key(0), (5, 3, 1, 1))
+    X = uniform(5, 3, 1, 1)
     K = gram.matrix(np.asarray(gram.gram(KERNEL, jnp.concatenate([X, X[:2]]))))
     spectrum = regression.Spectrum.of(K)
     with pytest.raises(NumericsError, match=r"2 of its 7 eigenvalues .* Duplicate examples"):
