@@ -3,7 +3,10 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
-from typing import Any, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
 
 from ntkbench.bench.document import Node, Path
 from ntkbench.bench.identity import canonical
@@ -128,12 +131,14 @@ def at(path: Path, root: Node) -> Schema | None:
 
 
 def paths(root: Node) -> frozenset[str]:
-    """Every dotted path that this document may have, of any kind; ids are those that it has."""
-    top = document()["properties"]
-    cell = {path for name in Cell.model_fields for path in _below(name, top[name], root.child(name))}
-    header = {path for name in ("run", *_SCALARS) for path in _below(name, top[name], root.child(name))}
+    """Every dotted path that this document may have, of any kind; ids are those that it has.
+
+    Read off the models: their JSON Schema takes longer to make than all the rest, and only mistakes need it.
+    """
+    fields = Cell.model_fields | {name: Header.model_fields[name] for name in ("run", *_SCALARS)}
+    found = {path for name, field in fields.items() for path in _below(name, field.annotation, root.child(name))}
     axes = root.child("matrix")
-    return frozenset(cell | header | {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))})
+    return frozenset(found | {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))})
 
 
 def holds(path: str, node: Node, known: Collection[str]) -> bool:
@@ -154,11 +159,17 @@ def elsewhere(name: str, known: Collection[str]) -> str | None:
     return same[0][1] if same and (len(same) == 1 or same[0][0] < same[1][0]) else None
 
 
-def _below(path: str, schema: Schema, node: Node | None) -> Iterator[str]:
+def _below(path: str, annotation: Any, node: Node | None) -> Iterator[str]:
     yield path
-    for branch in branches(schema):
-        for name, field in branch.get("properties", {}).items():
-            yield from _below(f"{path}.{name}", field, node.child(name) if node else None)
-        for field in branch.get("patternProperties", {}).values():
-            for name in node.entries if node else ():
-                yield from _below(f"{path}.{name}", field, node.child(name) if node else None)
+    parts = get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            yield from _below(f"{path}.{name}", field.annotation, node.child(name) if node else None)
+    elif get_origin(annotation) is dict:
+        for name in node.entries if node else ():
+            yield from _below(f"{path}.{name}", parts[1], node.child(name) if node else None)
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in parts:
+            yield from _below(path, part, node)
+    elif get_origin(annotation) is Annotated:
+        yield from _below(path, parts[0], node)

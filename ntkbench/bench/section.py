@@ -4,6 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Strict, frozen, without unknown fields. Its docstring and its fields' descriptions are the reference's text."""
+    """Strict, frozen, without unknown fields. Its docstring and its fields' descriptions are the reference's text.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    Built when it is first used: no spec uses all of them.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
