@@ -12,6 +12,8 @@ from ntkbench.bench.vocabulary import METRICS
 
 _DIGITS = 3
 _GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
+_NAMED = 3
+"""leaders that the index names"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def index_page(boards: Sequence[Board]) -> str:
             f"[{markdown(each.track.name)}]({each.track.name}/README.md)",
             markdown(each.track.title),
             str(len(each.lines)),
-            markdown(", ".join(line.entry.name for line in each.lines if line.rank == 1)),
+            markdown(_first([line.entry.name for line in each.lines if line.rank == 1])),
         ]
         for each in boards
     ]
@@ -55,6 +57,11 @@ def index_page(boards: Sequence[Board]) -> str:
         )
         + "\n"
     )
+
+
+def _first(names: Sequence[str]) -> str:
+    """Those that lead; where they are too many to name, that nobody does."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} entries share the first rank"
 
 
 def board_page(board: Board) -> str:
