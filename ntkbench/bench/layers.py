@@ -13,7 +13,7 @@ from ntkbench.bench.section import Section
 OUTPUTS = "outputs"
 """The width of the last layer, which no spec has to know."""
 
-Smooth = Literal["erf", "gelu", "tanh", "sigmoid", "softplus", "silu", "elu", "sin"]
+Smooth = Literal["erf", "gelu", "tanh", "sigmoid", "softplus", "silu", "sin"]
 ActivationName = Literal["relu", "leaky_relu", Smooth]
 
 
@@ -90,7 +90,7 @@ class LayerNorm(Section):
 
 
 class Activation(Section):
-    """A function of each unit; its limit is exact, or a quadrature (tanh, sigmoid, softplus, silu, elu, sin)."""
+    """A function of each unit; its limit is exact, or a quadrature (tanh, sigmoid, softplus, silu, sin)."""
 
     op: Literal["relu", Smooth]
 

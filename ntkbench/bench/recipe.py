@@ -21,7 +21,6 @@ ACTIVATIONS: Mapping[str, activations.Activation] = MappingProxyType(
         "sigmoid": activations.Elementwise(jax.nn.sigmoid),
         "softplus": activations.Elementwise(jax.nn.softplus),
         "silu": activations.Elementwise(jax.nn.silu),
-        "elu": activations.Elementwise(jax.nn.elu),
         "sin": activations.Elementwise(jnp.sin),
     }
 )

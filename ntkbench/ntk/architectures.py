@@ -1,12 +1,12 @@
-"""Networks by name: each function returns a recipe."""
+"""The fully connected network: the recipe that all others are built like.
+
+Networks with a name are lists of words, and are put together from layers where words become numbers.
+"""
 
 import math
-from collections.abc import Callable
 
 from ntkbench.ntk.activations import Activation, ReLU
 from ntkbench.ntk.layers import Dense, Flatten, Parameterization, Sequential
-
-ACTIVATIONS: dict[str, Callable[[], Activation]] = {"relu": ReLU}
 
 
 def fc(

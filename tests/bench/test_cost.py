@@ -2,7 +2,7 @@ import pytest
 
 from ntkbench.bench import blueprint, cost, plan, shapes
 from ntkbench.bench.architecture import FC, Architecture
-from ntkbench.bench.spec import Cell
+from ntkbench.bench.spec import Cell, InfiniteKernel
 from ntkbench.bench.stages import training_key
 from tests.bench.cells import EXAMPLE, cell, changed
 
@@ -109,3 +109,35 @@ def test_a_plan_of_kernels_alone(tmp_path):
     assert [key[0] for key in estimate.stages] == ["k"]
     assert estimate.total.single == 0
     assert estimate.seconds > 0
+
+
+CONVOLUTIONAL = {"kind": "conv", "depth": 2, "window": [3, 2], "W_std": 1.0}
+
+
+def convolutional(**fields: object) -> Cell:
+    return Cell.model_validate(changed("architecture", CONVOLUTIONAL | fields))
+
+
+def test_a_convolution_multiplies_at_every_position():
+    first, second, head = (3 * 2 * 1 + 1) * 64, (3 * 2 * 64 + 1) * 64, (784 * 64 + 1) * 3
+    network = cost.network(convolutional())
+    assert cost.parameters(network) == first + second + head
+    assert cost.products(network) == 784 * (first + second) + head
+    assert cost.activations(network) == 2 * 784 * 64
+    assert cost.training(convolutional()).single == 2 * 20 * 6 * 60 * cost.products(network)
+
+
+@pytest.mark.parametrize(("head", "entries"), [("flatten", 784), ("gap", 784**2)])
+def test_a_limit_costs_by_the_pairs_of_positions_that_it_tells_apart(head: str, entries: int):
+    asked = convolutional(head=head)
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    pair = 2 * entries + 2 * entries * (2 * (3 + 2) + cost.LINEAR + cost.ARC_COSINE) + 2 * entries + cost.LINEAR
+    assert cost.gram(asked, kernel, tile=1e12).double == 60**2 * pair + 9 * 60**3
+    assert cost.gram(asked, kernel, tile=0).bytes == 3 * 8 * 60**2 + cost.ALIVE * entries * 8
+    assert cost.row_entries(asked, kernel) == 2 * entries + 1
+
+
+def test_quadrature_is_dearer_than_a_closed_form():
+    relu, tanh = (convolutional(activation=name) for name in ("relu", "tanh"))
+    assert cost.gram(tanh, tanh.kernels["limit"], 0).double > 100 * cost.gram(relu, relu.kernels["limit"], 0).double
