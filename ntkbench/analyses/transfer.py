@@ -13,6 +13,7 @@ from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import metrics
 
+
 def transfer(
     target: Subject, attack: Attacked, *, ceiling: Attacked | None = None, floor: Attacked | None = None
 ) -> Measurement:

@@ -119,7 +119,7 @@ def arc_cosine(c: Entries) -> tuple[Entries, Entries]:
 
 
 def _settled(c: Entries) -> Entries:
-    """1 where c is that to round-off: an angle of 1e-8 made of it would be an error of 1e-8 in a kernel of equal inputs."""
+    """1 where c is that to round-off, which is an angle of 1e-8, and would be an error of that size in the kernel."""
     return jnp.where((1 - c) * (1 + c) > 8 * jnp.finfo(c.dtype).eps, c, jnp.sign(c))
 
 

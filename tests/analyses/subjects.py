@@ -22,7 +22,16 @@ from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import attacks, balls, losses
 from tests.ntk.predictors import linear
 
-PIXELS = [(0.55, 0.52), (0.55, 0.70), (0.70, 0.45), (0.65, 0.40), (0.45, 0.52), (0.40, 0.68), (0.45, 0.40), (0.48, 0.47)]
+PIXELS = [
+    (0.55, 0.52),
+    (0.55, 0.70),
+    (0.70, 0.45),
+    (0.65, 0.40),
+    (0.45, 0.52),
+    (0.40, 0.68),
+    (0.45, 0.40),
+    (0.48, 0.47),
+]
 LABELS = np.array([1, 1, 1, 1, 1, 1, 0, 0])
 OBJECTIVE = attacks.Objective(losses.cross_entropy)
 STEP = attacks.FGSM(balls.Linf(), OBJECTIVE)
@@ -51,11 +60,15 @@ def target(**how) -> Subject:
     return subject("target", [1.0, 1.0], **how)
 
 
-def threat(id: str, source: str, attack: attacks.Attack = STEP, objective=OBJECTIVE, eps=("0.1",)) -> Threat:
+def threat(
+    id: str, source: str, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
+) -> Threat:
     return Threat(id, source, eps, tuple(map(float, eps)), attack, objective)
 
 
-def attacked(id: str, by: Subject, attack: attacks.Attack = STEP, objective=OBJECTIVE, eps=("0.1",)) -> tuple[Threat, Crafted]:
+def attacked(
+    id: str, by: Subject, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
+) -> tuple[Threat, Crafted]:
     """The attack and what it makes of the test points."""
     words = threat(id, by.name, attack, objective, eps)
     return words, craft(words, by, key=jax.random.key(0))

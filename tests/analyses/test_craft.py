@@ -11,6 +11,7 @@ from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.craft import checks, craft, received
 from ntkbench.ntk import attacks, balls
 from tests.analyses.subjects import LABELS, OBJECTIVE, STEP, attacked, source, target, threat
+from tests.ntk import predictors
 from tests.ntk.predictors import Linear
 
 
@@ -45,9 +46,9 @@ def failed(subject, attack, eps=("0.1",)):
     return {check.code: check.detail for check in accuracy(subject, [made]).checks if not check.ok}
 
 
-def having(kind) -> object:
-    one = source()
-    return dataclasses.replace(one, predictor=kind(one.predictor.W, one.predictor.b))
+def having(kind):
+    linear = predictors.linear([1.0, 0.0], -0.5)
+    return dataclasses.replace(source(), predictor=kind(linear.W, linear.b))
 
 
 @pytest.mark.parametrize("ball", [balls.Linf(), balls.L2()])
@@ -110,7 +111,8 @@ def test_an_attack_without_source_fools_nobody():
 
 def test_batches_do_not_matter():
     one, other = (
-        craft(threat("a", "s"), dataclasses.replace(source(), batch_size=size), key=jax.random.key(0)) for size in (3, 8)
+        craft(threat("a", "s"), dataclasses.replace(source(), batch_size=size), key=jax.random.key(0))
+        for size in (3, 8)
     )
     jax.tree.map(np.testing.assert_array_equal, vars(one), vars(other))
 
@@ -119,12 +121,14 @@ def test_batches_do_not_matter():
 def test_received_in_single_precision(ball):
     rng = np.random.default_rng(0)
     pixels = np.round(255 * rng.random((500, 2))) / 255
-    words, crafted = attacked("a", source(pixels=pixels, labels=np.arange(500) % 2), dataclasses.replace(STEP, ball=ball), eps=("0.03", "0.5"))
+    words, crafted = attacked(
+        "a", source(pixels=pixels, labels=np.arange(500) % 2), dataclasses.replace(STEP, ball=ball), eps=("0.03", "0.5")
+    )
     goal = target(pixels=pixels, labels=np.arange(500) % 2, dtype=np.float32)
     images = np.asarray(received(words, crafted, goal))
     assert images.dtype == np.float32
     np.testing.assert_allclose(images, crafted.images, rtol=0, atol=1e-6)
     moved = (images - np.asarray(goal.X)).reshape(2, 500, -1)
     norms = np.abs(moved).max(-1) if ball == balls.Linf() else np.linalg.norm(moved.astype(np.float64), axis=-1)
-    assert np.all(norms <= np.float32([[0.03], [0.5]]))
+    assert np.all(norms <= np.array([[0.03], [0.5]], np.float32))
     assert all(check.ok for check in checks(words, crafted, jnp.asarray(images), goal.X))

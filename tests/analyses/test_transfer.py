@@ -55,7 +55,13 @@ def test_rates(measured, attack, denominator, k, n):
     found = row(measured, "transfer_rate", attack=attack, denominator=denominator)
     assert (found.k, found.n, found.value) == (k, n, k / n)
     origin = {"step": "source", "white": "target", "brighter": "target"}[attack]
-    assert found.where == {"target": "target", "attack": attack, "source": origin, "eps": "0.1", "denominator": denominator}
+    assert found.where == {
+        "target": "target",
+        "attack": attack,
+        "source": origin,
+        "eps": "0.1",
+        "denominator": denominator,
+    }
 
 
 def test_accuracies(measured):
@@ -117,7 +123,9 @@ def test_source_and_target_the_same_is_white_box():
 def test_several_budgets_are_rows_of_their_own():
     goal, eps = target(), ("0.01", "0.1")
     found = transfer(goal, attacked("step", source(), eps=eps), ceiling=attacked("white", goal, eps=eps))
-    assert [(s.where["eps"], s.k) for s in rows(found, "transfer_rate", attack="step", denominator="target_correct")] == [("0.01", 0), ("0.1", 4)]
+    assert [
+        (s.where["eps"], s.k) for s in rows(found, "transfer_rate", attack="step", denominator="target_correct")
+    ] == [("0.01", 0), ("0.1", 4)]
     assert not rows(found, "normalized_transfer"), "there is no floor"
 
 
@@ -135,14 +143,20 @@ def test_a_target_that_is_always_wrong():
     goal = subject("target", [-1.0, -1.0], pixels=PIXELS[:4], labels=np.ones(4, int))
     origin = source(pixels=PIXELS[:4], labels=np.ones(4, int))
     found = transfer(goal, attacked("step", origin), ceiling=attacked("white", goal), floor=brighter(goal))
-    for undefined in (row(found, "transfer_rate", attack="step", denominator="target_correct"), row(found, "normalized_transfer")):
+    for undefined in (
+        row(found, "transfer_rate", attack="step", denominator="target_correct"),
+        row(found, "normalized_transfer"),
+    ):
         assert (undefined.value, undefined.n, undefined.reason) == (None, 0, "no test point to count")
     assert row(found, "transfer_rate", attack="step", denominator="all").value == 0
 
 
 def test_a_ceiling_that_is_not_above_the_floor():
     goal = target()
-    found = row(transfer(goal, attacked("step", source()), ceiling=brighter(goal), floor=attacked("white", goal)), "normalized_transfer")
+    found = row(
+        transfer(goal, attacked("step", source()), ceiling=brighter(goal), floor=attacked("white", goal)),
+        "normalized_transfer",
+    )
     assert (found.value, found.n, found.reason) == (None, 7, "the ceiling is not above the floor")
 
 

@@ -49,7 +49,9 @@ class TestReference:
     @pytest.mark.parametrize("name", ["grad_ce", "grad_bce", "grad_sum_pm1"])
     def test_gradients(self, reference, name):
         o, many, one = reference
-        predictor, labels = (many, o["y_test_labels"]) if name == "grad_ce" else (one, (o["y_test_pm1"] > 0).astype(int))
+        predictor, labels = (
+            (many, o["y_test_labels"]) if name == "grad_ce" else (one, (o["y_test_pm1"] > 0).astype(int))
+        )
         objective = attacks.Objective(lambda f, label: f.sum()) if name == "grad_sum_pm1" else LOSS
         found = attacks.gradients(objective, predictor, jnp.asarray(o["x_test"]), jnp.asarray(labels), batch_size=5)
         np.testing.assert_allclose(found, o[name], rtol=REFERENCE, atol=REFERENCE * np.abs(o[name]).max())
@@ -115,7 +117,9 @@ class TestLinear:
         return np.stack([np.clip(images + eps * step.reshape(images.shape), 0, 1) for eps in self.EPS])
 
     def test_one_step(self, ball):
-        np.testing.assert_allclose(perturb(attacks.FGSM(ball, LOSS), ONE, X, BINARY, self.EPS), self.worst(ball, X), atol=1e-14)
+        np.testing.assert_allclose(
+            perturb(attacks.FGSM(ball, LOSS), ONE, X, BINARY, self.EPS), self.worst(ball, X), atol=1e-14
+        )
 
     def test_pgd_of_one_full_step_is_fgsm(self, ball):
         one = perturb(attacks.PGD(ball, LOSS, 1, 0.3), MANY, X, LABELS, 0.3)
@@ -159,7 +163,8 @@ class TestLinear:
 
 
 @pytest.mark.parametrize(
-    ("attack", "tolerance"), [(attacks.RandomSigns(L2), 0), (attacks.PGD(LINF, LOSS, 3, 0.01, True), 0), (attacks.FGSM(L2, LOSS), 1e-14)]
+    ("attack", "tolerance"),
+    [(attacks.RandomSigns(L2), 0), (attacks.PGD(LINF, LOSS, 3, 0.01, True), 0), (attacks.FGSM(L2, LOSS), 1e-14)],
 )
 def test_batches_do_not_matter(attack, tolerance):
     """Signs and random numbers bit for bit; where a matrix product shows, to round-off."""

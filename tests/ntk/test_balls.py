@@ -30,7 +30,9 @@ def threats(draw):
     wild = st.floats(-1e6, 1e6, width=width, allow_subnormal=False)
     pixels, dtype = st.one_of(gray, unit, st.sampled_from([0.0, 1.0])), np.dtype(f"f{width // 8}")
     x = draw(hnp.arrays(dtype, SHAPE, elements=pixels))
-    adv = x + draw(hnp.arrays(dtype, SHAPE, elements=st.one_of(st.floats(-1, 1, width=width, allow_subnormal=False), wild)))
+    adv = x + draw(
+        hnp.arrays(dtype, SHAPE, elements=st.one_of(st.floats(-1, 1, width=width, allow_subnormal=False), wild))
+    )
     eps = draw(st.one_of(unit, st.sampled_from([0.0, 1.0, 8 / 255, 0.5])))
     return jnp.asarray(adv), jnp.asarray(x), jnp.asarray(eps, dtype)
 
@@ -58,7 +60,9 @@ def test_projection_is_idempotent(name, threat):
     ball, (adv, x, eps) = BALLS[name], threat
     once = project(ball, adv, x, eps)
     ulp = float(np.finfo(x.dtype).eps)
-    np.testing.assert_allclose(project(ball, once, x, eps), once, rtol=0, atol=ulp if ball is LINF else 12**0.5 * 2 * ulp)
+    np.testing.assert_allclose(
+        project(ball, once, x, eps), once, rtol=0, atol=ulp if ball is LINF else 12**0.5 * 2 * ulp
+    )
 
 
 @both()
@@ -97,7 +101,9 @@ def test_large_images_stay_inside_and_use_the_budget(name, dtype):
                 x, eps = jnp.full(d, 0.5, dtype), jnp.asarray(eps, dtype)
                 moved = project(ball, x + jnp.asarray(delta, dtype), x, eps) - x
                 assert norm(ball, moved) <= eps
-                assert norm(ball, moved) >= eps * (1 - 4 * d**0.5 * np.finfo(dtype).eps) - 2 * d**0.5 * np.finfo(dtype).eps
+                assert (
+                    norm(ball, moved) >= eps * (1 - 4 * d**0.5 * np.finfo(dtype).eps) - 2 * d**0.5 * np.finfo(dtype).eps
+                )
 
 
 @both()

@@ -8,14 +8,14 @@ import pytest
 
 from ntkbench.ntk import architectures, empirical, gram, infinite, network
 from ntkbench.ntk.activations import arc_cosine
+from ntkbench.ntk.layers import Parameterization
 from tests.conftest import EXACT, STATISTICAL
 from tests.ntk.predictors import drawn, uniform
 
 
-
-def kernel(depth, type="ntk", width=512, parameterization="ntk", b_std=0.1):
+def kernel(depth, width=512, parameterization: Parameterization = "ntk", b_std: float | None = 0.1):
     recipe = architectures.fc(width, 10, depth=depth, b_std=b_std, parameterization=parameterization)
-    return infinite.InfiniteKernel(recipe, type)
+    return infinite.InfiniteKernel(recipe)
 
 
 def scalar(K):
@@ -51,11 +51,9 @@ def test_is_the_mean_of_finite_networks(depth, parameterization):
     X = uniform(3, 5, 1, 1)
     recipe = architectures.fc(width, 1, depth=depth, b_std=0.3, parameterization=parameterization)
 
-    def one(key):
-        net = network.initialize(recipe, X.shape[1:], key=key, dtype=jnp.float64)
-        return gram.gram(empirical.EmpiricalKernel(net), X)[:, 0, :, 0]
-
-    kernels = np.asarray(jax.lax.map(one, jax.random.split(jax.random.key(2), draws), batch_size=32))
+    initial = jax.jit(lambda key: network.initialize(recipe, X.shape[1:], key=key))
+    nets = (network.cast(initial(key), jnp.float64) for key in jax.random.split(jax.random.key(2), draws))
+    kernels = np.stack([scalar(gram.gram(empirical.EmpiricalKernel(net), X)) for net in nets])
     error = (kernels.mean(0) - scalar(gram.gram(infinite.InfiniteKernel(recipe), X))) / (kernels.std(0) / draws**0.5)
     assert np.max(np.abs(error)) < STATISTICAL
 
@@ -119,7 +117,8 @@ def test_pairs_of_equal_inputs_are_the_diagonal(dtype):
 def test_arc_cosine_derivatives_are_finite_on_all_of_the_interval():
     c = jnp.array([-1.0, -1 + 1e-12, -0.3, 0.0, 0.9, 1 - 1e-12, 1 - 1e-16, 1.0])
     first, zeroth = jax.jit(jax.vmap(jax.jacfwd(arc_cosine)))(c)
-    assert np.all(np.isfinite(first)) and np.all(np.isfinite(zeroth))
+    assert np.all(np.isfinite(first))
+    assert np.all(np.isfinite(zeroth))
     np.testing.assert_allclose(first, arc_cosine(c)[1], rtol=EXACT)
     np.testing.assert_allclose(zeroth[2:5], 1 / (2 * np.pi * np.sqrt(1 - np.asarray(c[2:5]) ** 2)), rtol=EXACT)
 

@@ -43,7 +43,9 @@ def test_one_output_is_two_of_difference_f():
 @pytest.mark.parametrize("outputs", [np.array([[900.0], [-900.0]]), np.array([[900.0, -900.0], [-900.0, 900.0]])])
 def test_cross_entropy_far_out_is_linear(outputs):
     far = 900.0 * outputs.shape[1]
-    np.testing.assert_allclose(each(losses.cross_entropy, outputs, [0, 0]), [far, 0] if outputs.shape[1] == 1 else [0, far])
+    np.testing.assert_allclose(
+        each(losses.cross_entropy, outputs, [0, 0]), [far, 0] if outputs.shape[1] == 1 else [0, far]
+    )
     assert np.all(np.isfinite(each(jax.grad(losses.cross_entropy), outputs, [0, 0])))
 
 
@@ -82,7 +84,12 @@ def test_targets(dtype):
 
 @pytest.mark.parametrize(
     ("loss", "outputs", "largest"),
-    [(losses.squared, F, 1), (losses.squared, OUTPUTS, 1), (losses.cross_entropy, F, 0.25), (losses.cross_entropy, OUTPUTS, 0.5)],
+    [
+        (losses.squared, F, 1),
+        (losses.squared, OUTPUTS, 1),
+        (losses.cross_entropy, F, 0.25),
+        (losses.cross_entropy, OUTPUTS, 0.5),
+    ],
 )
 def test_curvature_bounds_that_the_automatic_learning_rate_rests_on(loss, outputs, largest):
     """Reached between two equal outputs that outdo all others."""

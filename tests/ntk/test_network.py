@@ -13,7 +13,9 @@ RECIPE = architectures.fc(5, 3, depth=1, b_std=0.1)
 X = uniform(2, 2, 1)
 
 
-@pytest.mark.parametrize(("parameterization", "sds"), [("ntk", (1, 1, 1, 1)), ("standard", (1.5 / 2, 0.3, 1.5 / 50, 0.3))])
+@pytest.mark.parametrize(
+    ("parameterization", "sds"), [("ntk", (1, 1, 1, 1)), ("standard", (1.5 / 2, 0.3, 1.5 / 50, 0.3))]
+)
 def test_initial_weights(parameterization, sds):
     """Zero mean, and the variance that the parameterization says, in standard errors of 2500 draws and more."""
     recipe = architectures.fc(2500, 2500, depth=1, W_std=1.5, b_std=0.3, parameterization=parameterization)

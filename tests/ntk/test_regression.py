@@ -40,7 +40,6 @@ def test_eigenvalues_descend(fitted):
     np.testing.assert_allclose(V @ np.diag(values) @ V.T, o["k_train_train"], rtol=COINCIDENT)
 
 
-
 def test_infinite_time(fitted):
     o, _, predict = fitted
     np.testing.assert_allclose(predict(regression.flow()), o["reg0_zero_test_inf"], atol=ITERATIVE)
@@ -81,7 +80,9 @@ def test_flow_is_a_weighted_sum_of_features(fitted):
     _, spectrum, predict = fitted
     t = 0.3
     values = spectrum.eigenvalues
-    parts = [(1 - np.exp(-v * t)) * predict(regression.features(jnp.arange(values.size) == i)) for i, v in enumerate(values)]
+    parts = [
+        (1 - np.exp(-v * t)) * predict(regression.features(jnp.arange(values.size) == i)) for i, v in enumerate(values)
+    ]
     np.testing.assert_allclose(sum(parts), predict(regression.flow(t)), rtol=EXACT, atol=EXACT)
 
 

@@ -30,7 +30,9 @@ def stack(*predictors):
 
 def problem(rates, *, loss=losses.squared, optimizer=sgd, batch_size=10, labels=LABELS, keys=None):
     rates = jnp.asarray(rates, jnp.float64)
-    return training.Problem(loss, optimizer, batch_size, X, jnp.asarray(labels), rates, KEYS[: len(rates)] if keys is None else keys)
+    return training.Problem(
+        loss, optimizer, batch_size, X, jnp.asarray(labels), rates, KEYS[: len(rates)] if keys is None else keys
+    )
 
 
 def train(words, predictors, epochs, every=None):
@@ -57,7 +59,9 @@ def test_small_steps_on_the_linearized_network_are_kernel_regression_at_time_t(o
     linear = linearize.linearize(initial, centered=centered)
 
     words = problem([rate, rate / 2], labels=labels)
-    states = training.states(words, stack(linear, linear), training.start(words, stack(linear, linear), 2 * epochs), every=epochs)
+    states = training.states(
+        words, stack(linear, linear), training.start(words, stack(linear, linear), 2 * epochs), every=epochs
+    )
     f, tangents = [], jax.jit(lambda weights, x: jax.vmap(network.with_weights(linear, weights))(x))
     for who, state in enumerate(states):
         f.append(np.asarray(tangents(jax.tree.map(lambda leaf, who=who: leaf[who], state.weights), NEW)))
@@ -160,9 +164,12 @@ def test_the_predictors_survive():
     np.testing.assert_array_equal(slope.weights, np.ones((1, 2, 2, 1)))
 
 
-@pytest.mark.parametrize(("loss", "outputs", "curvature"), [(losses.squared, 3, 1), (losses.cross_entropy, 3, 0.5), (losses.cross_entropy, 1, 0.25)])
+@pytest.mark.parametrize(
+    ("loss", "outputs", "curvature"),
+    [(losses.squared, 3, 1), (losses.cross_entropy, 3, 0.5), (losses.cross_entropy, 1, 0.25)],
+)
 def test_learning_rate_from_the_largest_eigenvalue(loss, outputs, curvature):
-    """n / (curvature lambda_1) descends on the linearized network at every step; beyond twice that squared loss diverges."""
+    """n / (curvature lambda_1) descends at every step; beyond twice that squared loss diverges."""
     initial, labels = net(outputs), LABELS if outputs > 1 else LABELS % 2
     top = empirical.largest_eigenvalue(initial, X, key=KEYS[0], rtol=1e-6)
     rates = np.array([1.0, 1.9, 2.1]) * len(X) / (curvature * float(top))
