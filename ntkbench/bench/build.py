@@ -147,9 +147,12 @@ def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Arra
 def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> int:
     """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
+    # Gradients at all budgets of an iterated attack are taken together.
+    budgets = max((1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, spec.PGD)), default=1)
     if isinstance(kernel, spec.InfiniteKernel):
-        return 16 * n_train * cost.row_entries(cell, kernel) * jnp.dtype(cell.numerics.kernel).itemsize
-    return 16 * cost.activations(cost.network(cell)) * 8
+        itemsize = jnp.dtype(cell.numerics.kernel).itemsize
+        return 16 * budgets * n_train * cost.row_entries(cell, kernel) * itemsize
+    return 16 * budgets * cost.activations(cost.network(cell)) * 8
 
 
 def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:

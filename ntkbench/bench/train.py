@@ -52,21 +52,22 @@ def train(store: Store, cell: spec.Cell, seeds: tuple[int, ...], data: Dataset, 
     initial = build.networks(cell, seeds, data.train.images.shape[1:], build.outputs(data))
     if isinstance(words, spec.Untrained):
         return Group(seeds, initial, initial, "", False, {}, np.zeros((len(seeds), 0)))
-    start, stretch, losses = initial, words, np.zeros((len(seeds), 0))
+    anchor, stretch, losses = initial, words, np.zeros((len(seeds), 0))
+    start: Trainable = anchor
     if words.linearize_at is not None:
         if words.linearize_at > 0:
             before = words.model_copy(update={"epochs": words.linearize_at, "linearize_at": None, "centered": False})
             earlier = cell.model_copy(update={"training": before})
             reached = train(store, earlier, seeds, data, every=every, tick=tick)
-            start, losses = reached.trained, reached.losses
-        start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(start)
+            anchor, losses = reached.trained, reached.losses
+        start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(anchor)
         stretch = words.model_copy(update={"epochs": words.epochs - words.linearize_at})
     key = group_key(cell, seeds)
     with store.lock(f"training-{key}"):  # cells that are linearized at different epochs share their beginning
         stored = store.load("training", key)
         cached = stored is not None
         if stored is None:
-            _fit(store, key, cell, stretch, initial, start, seeds, data, every=every, tick=tick)
+            _fit(store, key, cell, stretch, anchor, start, seeds, data, every=every, tick=tick)
             stored = store.load("training", key)
             assert stored is not None
     weights = _unflatten(stored.arrays, "weights", start.weights)
@@ -74,10 +75,10 @@ def train(store: Store, cell: spec.Cell, seeds: tuple[int, ...], data: Dataset, 
     return Group(seeds, initial, with_weights(start, weights), key, cached, stored.facts, losses)
 
 
-def _fit(store, key, cell, words, initial, predictors, seeds, data, *, every, tick):
+def _fit(store, key, cell, words, anchor, predictors, seeds, data, *, every, tick):
     began = time.perf_counter()
     X, labels = jnp.asarray(data.train.unit(cell.numerics.network)), jnp.asarray(data.train.labels)
-    rates, eigenvalues = _learning_rates(words, initial, X, seeds, build.outputs(data))
+    rates, eigenvalues = _learning_rates(words, anchor, X, seeds, build.outputs(data))
     purpose = "order" if words.linearize_at is None else "order linearized"
     problem = training.Problem(
         build.training_loss(cell, words),
@@ -109,12 +110,12 @@ def _fit(store, key, cell, words, initial, predictors, seeds, data, *, every, ti
         store.discard("checkpoint", old)
 
 
-def _learning_rates(words, initial, X, seeds, outputs):
-    """auto: n / (curvature lambda_1), half of what descent on the frozen kernel would bear."""
+def _learning_rates(words, anchor, X, seeds, outputs):
+    """auto: n / (curvature lambda_1), half of what descent on the kernel of the weights at its start would bear."""
     if words.optimizer.learning_rate != "auto":
         return jnp.full((len(seeds),), words.optimizer.learning_rate, X.dtype), None
     keys = jnp.stack([build.stream(seed, "power iteration") for seed in seeds])
-    eigenvalues = _largest_eigenvalues(initial, keys, X)
+    eigenvalues = _largest_eigenvalues(anchor, keys, X)
     if not np.all((eigenvalues > 0) & (eigenvalues < np.inf)):
         raise NumericsError(
             f"no learning rate follows from {eigenvalues.tolist()}, the largest eigenvalues of the networks' kernels; "

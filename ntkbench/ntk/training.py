@@ -22,7 +22,7 @@ Optimizer = Callable[[Float[Array, ""]], optax.GradientTransformation]
 
 
 class State(NamedTuple):
-    """Where s predictors stand. `losses[:, e]` is the mean loss over epoch e, while it was trained."""
+    """Where s predictors stand. `losses[:, e]` is the mean loss of the batches of epoch e, as they were met."""
 
     epoch: Int[Array, ""]
     weights: Weights
