@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntkbench.errors import UsageError
@@ -166,9 +167,8 @@ class MaxPool(Layer):
         return (), y.shape
 
     def apply(self, weights, x):
-        return jax.lax.reduce_window(
-            x, jnp.array(-jnp.inf, x.dtype), jax.lax.max, (*self.window, 1), (*self.stride, 1), "VALID"
-        )
+        least = np.array(-np.inf, x.dtype)  # a traced one would hide that this is a maximum, which has a derivative
+        return jax.lax.reduce_window(x, least, jax.lax.max, (*self.window, 1), (*self.stride, 1), "VALID")
 
     def observe(self, cov) -> NoReturn:
         raise UsageError("max pooling has no infinite-width limit; use average pooling, or a finite network")

@@ -84,11 +84,21 @@ def test_networks_with_a_name_are_the_references(name: str, words: dict[str, Any
 
 
 @pytest.mark.parametrize("name", FINITE)
-def test_finite_networks_have_outputs(name: str):
+def test_finite_networks_have_gradients(name: str):
+    """Forward and backward, compiled, several at once: what training, linearizing and attacks ask for."""
     shape = (8, 8, 3)
-    outputs = drawn(built(FINITE[name]), shape, dtype=np.float32)(uniform(*shape, dtype=np.float32))
-    assert outputs.shape == (3,)
-    assert np.all(np.isfinite(outputs))
+    predictor = drawn(built(FINITE[name]), shape, dtype=np.float32)
+    X = uniform(2, *shape, dtype=np.float32)
+
+    @jax.jit
+    def slopes(X: jax.Array) -> tuple[jax.Array, jax.Array]:
+        along = jax.vmap(lambda x: jax.jvp(predictor, (x,), (jnp.ones_like(x),))[1])(X)
+        return along, jax.vmap(jax.jacrev(predictor))(X).sum((2, 3, 4))
+
+    forward, backward = map(np.asarray, slopes(X))
+    assert forward.shape == (2, 3)
+    np.testing.assert_allclose(forward, backward, rtol=1e-3, atol=1e-3 * np.max(np.abs(forward)))
+    assert np.all(forward != 0)
 
 
 def test_the_limit_of_max_pooling_is_refused():
