@@ -55,7 +55,7 @@ class Case:
         return self.size, self.size, 3
 
     def tiny(self) -> "Case":
-        """The same on so few images that only agreement can be looked at. Not smaller images: compilers err by shape."""
+        """The same on so few images that only agreement can be seen. Not smaller images: compilers err by shape."""
         few = 3 if "gap" in self.network else 20
         return dataclasses.replace(self, n=min(self.n, few), tests=min(self.tests, 2))
 

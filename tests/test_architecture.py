@@ -34,7 +34,18 @@ def never(folder: str, *forbidden: str) -> Fence:
 
 
 def science_knows_only_arrays(house: House) -> Iterator[str]:
-    allowed = ("abc", "collections", "dataclasses", "enum", "functools", "itertools", "math", "typing", "numpy", "jaxtyping")
+    allowed = (
+        "abc",
+        "collections",
+        "dataclasses",
+        "enum",
+        "functools",
+        "itertools",
+        "math",
+        "typing",
+        "numpy",
+        "jaxtyping",
+    )
     for name, module in house.items():
         if within(name, "ntkbench.ntk"):
             strange = (to for to in module.imports if not within(to, *allowed, *JAX, "ntkbench.ntk", "ntkbench.errors"))

@@ -1,7 +1,8 @@
 """The keys of what is computed once and kept. They chain: data -> training, data -> kernel -> craft.
 
 A key holds all that a stage's result depends on and nothing else, so that runs share what they can: the kernel of
-a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results change.
+a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
+change.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,13 @@ def craft_key(cell: Cell, attack_id: str) -> str:
         raise ValueError(f"{attack_id} follows no gradient")
     kernel = _infinite(cell, attack.source)
     fields = {name: getattr(attack, name) for name in type(attack).model_fields if name != "source"}
-    parts = {"data": data_key(cell), "kernel": kernel_key(cell, attack.source), "time": kernel.time, "ridge": kernel.ridge, "attack": fields}
+    parts = {
+        "data": data_key(cell),
+        "kernel": kernel_key(cell, attack.source),
+        "time": kernel.time,
+        "ridge": kernel.ridge,
+        "attack": fields,
+    }
     return _key("craft", parts)
 
 

@@ -1,7 +1,7 @@
 """Activations, each with its limit: for (u, v) ~ N(0, [[q, K], [K, q']]), E[f(u) f(v)] and E[f'(u) f'(v)].
 
-The second is the derivative of the first in K (Price's theorem). At u = v both have a closed form of their own, which is
-exact where the general one loses digits.
+The second is the derivative of the first in K (Price's theorem). At u = v both have a closed form of their own, which
+is exact where the general one loses digits.
 """
 
 import abc
@@ -123,13 +123,24 @@ def _settled(c: Entries) -> Entries:
     return jnp.where((1 - c) * (1 + c) > 8 * jnp.finfo(c.dtype).eps, c, jnp.sign(c))
 
 
-_ARCCOS = (1.5707963050, -0.2145988016, 0.0889789874, -0.0501743046, 0.0308918810, -0.0170881256, 0.0066700901, -0.0012624911)
+_ARCCOS = (
+    1.5707963050,
+    -0.2145988016,
+    0.0889789874,
+    -0.0501743046,
+    0.0308918810,
+    -0.0170881256,
+    0.0066700901,
+    -0.0012624911,
+)
 
 
 def _arccos(c: Entries) -> Entries:
-    """To 2e-8, an eighth of the time of the library's: sqrt(1 - |c|) times a polynomial (Abramowitz & Stegun 4.4.46)."""
+    """To 2e-8: sqrt(1 - |c|) times a polynomial (Abramowitz & Stegun 4.4.46). Cheaper than the library's by far."""
     size = jnp.abs(c)
-    angle = jnp.sqrt(1 - size) * functools.reduce(lambda value, a: value * size + a, reversed(_ARCCOS), jnp.zeros_like(c))
+    angle = jnp.sqrt(1 - size) * functools.reduce(
+        lambda value, a: value * size + a, reversed(_ARCCOS), jnp.zeros_like(c)
+    )
     return jnp.where(c < 0, math.pi - angle, angle)
 
 

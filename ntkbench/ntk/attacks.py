@@ -104,9 +104,7 @@ def gradients(
     objective: Objective, predictor: Predictor, X: Float[Array, "n ..."], labels: Int[Array, " n"], *, batch_size: int
 ) -> Float[Array, "n ..."]:
     """Of the objective at clean examples."""
-    return jax.lax.map(
-        lambda pair: objective.gradient(predictor, *pair)(pair[0]), (X, labels), batch_size=batch_size
-    )
+    return jax.lax.map(lambda pair: objective.gradient(predictor, *pair)(pair[0]), (X, labels), batch_size=batch_size)
 
 
 @eqx.filter_jit

@@ -52,7 +52,8 @@ def window_sum(x: Array, axes: tuple[int, ...], window: int, stride: int, paddin
 class Conv(LinearLayer):
     """`W_std w * x / sqrt(fan_in) + b_std b` with fan_in = kh kw channels; standard parameterization as in `Dense`.
 
-    Limit: K' = W_std^2 mean over offsets of K + b_std^2, where K is 0 outside (not renormalized); T' = K' + W_std^2 mean of T.
+    Limit: K' = W_std^2 mean over offsets of K + b_std^2, where K is 0 outside (not renormalized), and
+    T' = K' + W_std^2 mean over offsets of T.
     """
 
     channels: int
@@ -80,7 +81,9 @@ class Conv(LinearLayer):
     def apply(self, weights, x):
         weight, b = weights
         for axis in (0, 1):
-            x = padded(x, (axis,), pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding), self.padding)
+            x = padded(
+                x, (axis,), pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding), self.padding
+            )
         y = jax.lax.conv_general_dilated(
             x[None], weight, self.stride, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )[0]
@@ -113,6 +116,7 @@ class AvgPool(LinearLayer):
     window: Pair = (2, 2)
     stride: Pair = (2, 2)
     padding: Padding = "VALID"
+
     @property
     def positions(self):
         return Positions.ALL

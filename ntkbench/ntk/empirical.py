@@ -52,9 +52,7 @@ def displacement(predictor: Trainable, X: Float[Array, "n ..."], alpha: Float[Ar
     return pull(alpha)[0]
 
 
-def regression(
-    predictor: Trainable, X: Float[Array, "n ..."], alpha: Float[Array, "n c"]
-) -> Linearized[Trainable]:
+def regression(predictor: Trainable, X: Float[Array, "n ..."], alpha: Float[Array, "n c"]) -> Linearized[Trainable]:
     """f(x) + Theta(x, X) alpha: regression with the predictor's own kernel *is* its first-order model, moved."""
     return Linearized(predictor, displacement(predictor, X, alpha))
 

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.layers import Covariance, Layer, Note, Positions
 
-
 _ARRAYS = 8
 """of a tile's shape that live at the same time"""
 _CACHE_BYTES = 2**20

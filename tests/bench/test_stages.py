@@ -11,7 +11,10 @@ KEYS = {
     "data": (stages.data_key, DATA),
     "training": (
         stages.training_key,
-        TRAINING_DATA | ARCHITECTURE | {"width", "numerics.network"} | {path for path in OTHER if path.startswith("training.")},
+        TRAINING_DATA
+        | ARCHITECTURE
+        | {"width", "numerics.network"}
+        | {path for path in OTHER if path.startswith("training.")},
     ),
     "limit": (
         lambda cell: stages.kernel_key(cell, "limit"),
