@@ -212,7 +212,7 @@ def test_init_writes_a_spec_that_is_valid(call):
     ("what", "words"),
     [
         ("datasets", ["fashion_mnist_mini", "cifar10", "two_gaussians", "sphere_teacher"]),
-        ("architectures", ["fc", "depth, activation, W_std"]),
+        ("architectures", ["fc", "depth", "dense"]),
         ("kernels", ["infinite", "empirical"]),
         ("attacks", ["fgsm", "pgd", "random_sign"]),
         ("analyses", ["accuracy", "transfer"]),
