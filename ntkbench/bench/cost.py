@@ -205,11 +205,11 @@ def training(cell: Cell) -> Work:
 
 
 def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float) -> Work:
-    """Gram matrix of the training set, and its eigendecomposition, 9 n^3 in float64. Memory: the matrix, its
+    """Half a Gram matrix of the training set, and its eigendecomposition, 9 n^3 in float64. Memory: the matrix, its
     eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows and costs 2 P an entry."""
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
-        entries = _pairs(cell, kernel, n * n, tile)
+        entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
     else:
         rows = n * shapes.outputs(cell.data)
         walk = network(cell)
