@@ -42,6 +42,7 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "functools",
         "itertools",
         "math",
+        "operator",
         "typing",
         "numpy",
         "jaxtyping",

@@ -94,7 +94,7 @@ def training_loss(cell: spec.Cell, trained: spec.Trained) -> losses.Loss:
 
 def optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
     """learning rate -> optimizer."""
-    return _optimizer(words.model_copy(update={"learning_rate": 1.0}))
+    return _optimizer(words.model_copy(update={"learning_rate": 1.0}))  # pyright: ignore[reportArgumentType]
 
 
 @functools.cache

@@ -71,7 +71,7 @@ class Conv(LinearLayer):
         b = None if self.b_std is None else jax.random.normal(b_key, (self.channels,), dtype)
         if self.parameterization == "standard":
             weight = weight * (self.W_std / math.sqrt(math.prod(self.window) * channels))
-            b = None if b is None else b * self.b_std
+            b = None if b is None else b * (self.b_std or 0.0)
         return (weight, b), (*map(self._outputs, (h, w), (0, 1)), self.channels)
 
     def _outputs(self, size, axis):

@@ -1,5 +1,8 @@
 """The kernel of a predictor with given weights, by contraction of its Jacobian."""
 
+import functools
+import operator
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,7 +45,7 @@ def _contract(equation, one, two):
         flat = (m.reshape(*m.shape[:2], -1) for m in (a, b))
         return jnp.einsum(equation, *flat, precision="highest")
 
-    return sum(jax.tree.leaves(jax.tree.map(leaf, one, two)))
+    return functools.reduce(operator.add, jax.tree.leaves(jax.tree.map(leaf, one, two)))
 
 
 @eqx.filter_jit

@@ -15,8 +15,10 @@ closed form, which is exact: `observe` uses it, so the diagonal of a Gram matrix
 import abc
 import dataclasses
 import enum
+import functools
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import equinox as eqx
@@ -119,7 +121,7 @@ class Dense(LinearLayer):
         b = None if self.b_std is None else jax.random.normal(b_key, (self.width,), dtype)
         if self.parameterization == "standard":
             w = w * (self.W_std / math.sqrt(fan_in))
-            b = None if b is None else b * self.b_std
+            b = None if b is None else b * (self.b_std or 0.0)
         return (w, b), (self.width,)
 
     def apply(self, weights, x):
@@ -227,7 +229,7 @@ class Sum(Layer):
         return tuple(weights for weights, _ in parts), shapes.pop()
 
     def apply(self, weights, x):
-        return sum(b.apply(w, x) for b, w in zip(self.branches, weights, strict=True))
+        return _total(b.apply(w, x) for b, w in zip(self.branches, weights, strict=True))
 
     def observe(self, cov):
         parts = [branch.observe(cov) for branch in self.branches]
@@ -237,4 +239,8 @@ class Sum(Layer):
         return self._add([b.propagate(cov, *notes) for b, *notes in zip(self.branches, note1, note2, strict=True)])
 
     def _add(self, parts):
-        return Covariance(sum(part.nngp for part in parts), sum(part.ntk for part in parts), parts[0].channels)
+        return Covariance(_total(p.nngp for p in parts), _total(p.ntk for p in parts), parts[0].channels)
+
+
+def _total(terms: Iterable[Array]) -> Array:
+    return functools.reduce(operator.add, terms)
