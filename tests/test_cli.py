@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -285,12 +285,18 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["validate", "plan"])
 def test_answers_at_once(command: str, tmp_path: Path):
-    """Under half a second on two quiet cores, the start of Python included."""
+    """Under half a second, the start of Python included: of one processor, so that the neighbors do not count."""
     arguments = [sys.executable, "-m", "ntkbench.cli", command, str(QUICKSTART)]
     arguments += ["--store", str(tmp_path)] if command == "plan" else []
     seconds = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = _used()
         subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, cwd=QUICKSTART.parent.parent)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(_used() - before)
     assert min(seconds) < 0.5
+
+
+def _used() -> float:
+    """Processor seconds of the processes that this one has started."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
