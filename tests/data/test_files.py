@@ -52,7 +52,9 @@ def test_another_length(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(CONTENT)[:-9], b"no gzip at all", gzip.compress(CONTENT)[:12] + b"??"]
+    "content",
+    [gzip.compress(CONTENT)[:-9], b"no gzip at all", gzip.compress(CONTENT)[:12] + b"??"],
+    ids=["cut off", "not gzip", "damaged"],
 )
 def test_broken_gzip(tmp_path, content):
     path = tmp_path / "numbers.gz"
