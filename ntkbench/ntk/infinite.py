@@ -62,12 +62,9 @@ class InfiniteKernel(Kernel):
         return int((budget / pair_bytes) ** 0.5)
 
     def _input(self, x1, x2):
-        if self.recipe.positions is Positions.ALL:
-            product = jnp.einsum("hwc,klc->hwkl", x1, x2, precision="highest")
-        elif self.recipe.positions is Positions.MATCHED:
-            product = jnp.sum(x1 * x2, axis=-1)
-        else:
-            product = jnp.dot(x1, x2, precision="highest")
+        # As products of matrices: XLA on CPU gets a sum over channels wrong that is fused into window sums (float32).
+        equation = {Positions.NONE: "c,c->", Positions.MATCHED: "hwc,hwc->hw", Positions.ALL: "hwc,klc->hwkl"}
+        product = jnp.einsum(equation[self.recipe.positions], x1, x2, precision="highest")
         channels = x1.shape[-1]
         return Covariance(product / channels, jnp.zeros_like(product), channels)
 
