@@ -61,6 +61,7 @@ def test_two_gaussians_end_to_end(gaussians, ball):
     assert all(check.ok for check in found.checks)
 
 
+@pytest.mark.slow
 def test_more_steps_do_not_help_the_target(gaussians):
     weak = attacked("fgsm", gaussians, attacks.FGSM(balls.L2(), OBJECTIVE))
     strong = attacked("pgd", gaussians, attacks.PGD(balls.L2(), OBJECTIVE, 10))
