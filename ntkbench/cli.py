@@ -18,6 +18,7 @@ from ntkbench.errors import NtkbenchError, UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMS = ("plain", "md", "csv", "latex", "json")
+PICTURES = ("png", "pdf", "svg")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -225,6 +226,33 @@ def show(
         column=column, form=form, planned=planned.runs, digits=digits,
     )  # fmt: skip
     click.echo(table)
+
+
+@cli.command()
+@click.argument("specs", nargs=-1)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
+@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
+@_store
+@click.option("-o", "--output", type=FOLDER, default=Path("figures"), show_default=True, help="Folder of the pictures.")
+@click.option("--format", "form", type=click.Choice(PICTURES), default="png", show_default=True)
+@click.option("--analysis", "analyses", multiple=True, metavar="ID", help="Which analyses. Default: all with pictures.")
+@click.option("--eps", "budgets", multiple=True, help="Which budgets, e.g. --eps 8/255. Default: the largest.")
+def plot(
+    specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, output: Path, form: str,
+    analyses: Sequence[str], budgets: Sequence[str],
+) -> None:  # fmt: skip
+    """Draw the results of specs, or of everything in a store, for a paper. A caption lies beside each picture."""
+    from ntkbench.bench import plan
+    from ntkbench.bench.store import Store
+
+    if not specs and (overrides or smoke):
+        raise UsageError("--set and --smoke change a spec: name one")
+    planned, kept = [plan.read(spec, overrides, smoke) for spec in specs], Store(store)
+    from ntkbench.bench import plot  # matplotlib: mistakes in specs show without it
+
+    results = [plot.of_plan(each, kept) for each in planned] or plot.of_store(kept)
+    written = plot.plot(results, kept.records, output, form=form, analyses=analyses, budgets=budgets)
+    click.echo("\n".join(map(str, written)))
 
 
 @cli.group()

@@ -59,6 +59,16 @@ def read_series(folder: Path, record: Record, name: str) -> np.ndarray:
     return _load(folder / note.file, note.sha256, {name: f"series/{name}"})[name]
 
 
+def read_analysis(folder: Path, record: Record, analysis: str) -> dict[str, np.ndarray]:
+    """All series of one analysis of a record that lies in `folder`, without the name of the analysis before theirs."""
+    names = [name for name in record.series if name.startswith(f"{analysis}.")]
+    if not names:
+        return {}
+    note = record.series[names[0]]
+    members = {name.removeprefix(f"{analysis}."): f"series/{name}" for name in names}
+    return _load(folder / note.file, note.sha256, members)
+
+
 def _load(path: Path, expected: str, members: Mapping[str, str]) -> dict[str, np.ndarray]:
     content = jsonfile.read(path, LIMIT)
     if sha256(content).hexdigest() != expected:

@@ -1,0 +1,145 @@
+"""Pictures of results: which analyses, in which files, each with its caption beside it."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from types import MappingProxyType
+
+from ntkbench.bench import arrays, ledger, record
+from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.plots import consistency, eigenspace, look, time, transfer
+from ntkbench.bench.plots.study import Panel, Picture, Study
+from ntkbench.bench.record import Record
+from ntkbench.bench.store import Store
+from ntkbench.bench.suggest import did_you_mean
+from ntkbench.bench.tables import as_number, label_key
+from ntkbench.errors import UsageError
+
+DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = MappingProxyType(
+    {
+        "eigenspace": eigenspace.pictures,
+        "time": time.pictures,
+        "consistency": consistency.pictures,
+        "transfer": transfer.pictures,
+    }
+)
+"""the kinds of analyses that have pictures"""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The ok records of a spec with the coordinates of their cells in its matrix."""
+
+    spec: str
+    found: tuple[tuple[Record, Mapping[str, str]], ...]
+    planned: Sequence[Run] | None = None
+
+
+def of_plan(planned: Plan, store: Store) -> Results:
+    """The results of a spec; without any, a UsageError says what to do. What is missing is warned of."""
+    records = {each.run_id: each for each in ledger.records(store, planned.runs) if each.status == "ok"}
+    done = [run for run in planned.runs if run.id in records]
+    if not done:
+        raise UsageError(
+            f"{planned.file}: {store.root} has none of its results; `ntkbench run {planned.file}` makes them, "
+            "`ntkbench status` tells why one is not there"
+        )
+    if left := len(planned.runs) - len(done):
+        warnings.warn(f"{planned.file}: {left} of {len(planned.runs)} runs are not done, and not drawn", stacklevel=2)
+    found = tuple((records[run.id], run.coordinates) for run in done)
+    return Results(planned.header.name, found, planned.runs)
+
+
+def of_store(store: Store) -> list[Results]:
+    """All results of a store, by the names of their specs."""
+    records, damaged = record.read_all(store.records)
+    for error in damaged:
+        warnings.warn(f"{error}; it is left out", stacklevel=2)
+    done = sorted((each for each in records if each.status == "ok"), key=_order)
+    if not done:
+        raise UsageError(f"{store.root} has no results; `ntkbench run SPEC` makes some, or name another with --store")
+    return [
+        Results(spec, tuple((each, each.spec.cell) for each in members))
+        for spec, members in groupby(done, key=lambda each: each.spec.name)
+    ]
+
+
+def _order(each: Record) -> tuple:
+    return each.spec.name, [(axis, label_key(label)) for axis, label in sorted(each.spec.cell.items())], each.spec.seed
+
+
+def plot(
+    results: Iterable[Results],
+    folder: Path,
+    output: Path,
+    *,
+    form: str = "png",
+    analyses: Sequence[str] = (),
+    budgets: Sequence[str] = (),
+) -> list[Path]:
+    """Draw what has pictures; returns their files. Arrays lie in `folder`; `budgets`: by default the largest."""
+    studies = _studies(list(results), folder, analyses)
+    chosen = [study.chosen(budgets) for study in studies]  # all mistakes show before the first file
+    output.mkdir(parents=True, exist_ok=True)
+    written = []
+    with look.applied():
+        for study, eps in zip(studies, chosen, strict=True):
+            for picture in DRAWN[study.kind](study, eps):
+                path = output / f"{_slug(f'{study.spec}-{study.analysis}-{picture.name}')}.{form}"
+                look.save(picture.figure, path)
+                path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
+                written.append(path)
+    return written
+
+
+def _studies(results: Sequence[Results], folder: Path, analyses: Sequence[str]) -> list[Study]:
+    kinds = [(each, id, kind) for each in results for id, kind in _kinds(each).items()]
+    there = list(dict.fromkeys(id for _, id, _ in kinds))
+    for id in analyses:
+        if id not in there:
+            raise UsageError(f"no run has an analysis {id!r}{did_you_mean(id, there)}; there are {', '.join(there)}")
+    asked = [(each, id, kind) for each, id, kind in kinds if not analyses or id in analyses]
+    drawn = [(each, id, kind) for each, id, kind in asked if kind in DRAWN]
+    if not drawn:
+        raise UsageError(
+            f"there is nothing to draw: {', '.join(f'{id} ({kind})' for _, id, kind in asked)}; the analyses with "
+            f"pictures are of the kinds {', '.join(DRAWN)}"
+        )
+    return [
+        Study(each.spec, id, kind, tuple(_panels(each, id, kind, folder)), each.planned) for each, id, kind in drawn
+    ]
+
+
+def _kinds(results: Results) -> dict[str, str]:
+    """The analyses of all cells, in the order of the spec."""
+    return {
+        id: asked["kind"] for each, _ in results.found for id, asked in each.spec.resolved["analyses"].items()
+    }
+
+
+def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
+    found = [(each, cell) for each, cell in results.found if _kind(each, id) == kind]
+    labels = [_label(cell, [cell for _, cell in found]) for _, cell in found]
+    several = len({each.spec.seed for each, _ in found}) > 1
+    for (each, _), label in zip(found, labels, strict=True):
+        whole = ", ".join(filter(None, (label, f"seed {each.spec.seed}" if several else "")))
+        yield Panel(label, whole, id, each, arrays.read_analysis(folder, each, id))
+
+
+def _kind(each: Record, id: str) -> str | None:
+    return each.spec.resolved["analyses"].get(id, {}).get("kind")
+
+
+def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
+    """Where the cell differs from others: a word says itself, a number needs its axis."""
+    varying = {axis: label for axis, label in cell.items() if any(other.get(axis) != label for other in cells)}
+    return ", ".join(
+        label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}" for axis, label in varying.items()
+    )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")

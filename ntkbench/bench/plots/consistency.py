@@ -1,0 +1,97 @@
+"""How far kernels agree: their eigenspaces as heat maps, the gradients of matched features by index."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ntkbench.bench.plots import look, scales
+from ntkbench.bench.plots.study import Panel, Picture, Study, count, sheets
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """One of the heat maps."""
+
+    name: str
+    label: str
+    highest: float
+    colors: str
+    form: str
+
+
+_OVERLAP = _Measure("overlap", "overlap of top eigenspaces (mean squared cosine)", 1.0, look.MAP, ".2f")
+# The colors run the same way: bright is agreement.
+_ANGLE = _Measure("angle", "largest principal angle (degrees)", 90.0, f"{look.MAP}_r", ".0f")
+
+
+def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+    """The heat maps of all cells together, the cosines in panels."""
+    first = {panel.cell: panel for panel in reversed(study.panels)}
+    cells = list(reversed(first.values()))  # infinite kernels are the same for every seed
+    for measure in (_OVERLAP, _ANGLE):
+        yield Picture(
+            measure.name,
+            _maps(cells, measure),
+            f"{measure.label.capitalize()} of the top eigenspaces of the kernel {cells[0].asked['target']} of each row "
+            f"and those of the columns, on the same training set. {study.said(cells)}",
+        )
+    for sheet, panels in sheets(cells):
+        yield Picture(
+            f"gradients-{sheet}",
+            _cosines(panels),
+            "Mean absolute cosine between the input gradients of features of the same index, of the kernel "
+            f"{panels[0].asked['target']} and others, over {count(panels)} test points. {study.said(panels)}",
+        )
+
+
+def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
+    top, against = panels[0]["top"], list(panels[0].asked["against"])
+    height = 0.17 * len(panels) + 0.3
+    figure, axes = look.panels(len(top), columns=2, height=height, spare=0.9)
+    colors = ScalarMappable(Normalize(0, measure.highest), measure.colors)
+    for place, (at, k) in enumerate(zip(axes, top, strict=True)):
+        values = np.stack([panel[measure.name][:, place] for panel in panels])
+        at.imshow(values, cmap=colors.cmap, norm=colors.norm, aspect="auto", interpolation="nearest")
+        _write(at, values, measure)
+        at.set_title(f"top {k}")
+        at.set_xticks(range(len(against)), against, rotation=45, ha="right", rotation_mode="anchor")
+        at.set_yticks(range(len(panels)), [panel.label or panel.asked["target"] for panel in panels])
+        at.tick_params(length=0)
+        at.spines[:].set_visible(False)
+    bar = figure.colorbar(colors, ax=axes, location="top", fraction=0.08, aspect=40, pad=0.02)
+    bar.set_label(measure.label)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def _write(axes: Axes, values: np.ndarray, measure: _Measure) -> None:
+    """The numbers, where there is room for them."""
+    if values.shape[1] > 5:
+        return
+    dark = measure.highest / 2
+    for (row, column), value in np.ndenumerate(values):
+        bright = value > dark if measure is _OVERLAP else value < dark
+        text = format(value, measure.form)
+        axes.text(column, row, text, ha="center", va="center", color=look.BLACK if bright else "white")
+
+
+def _cosines(panels: Sequence[Panel]) -> Figure:
+    few, one = len(panels) <= 3, len(panels) == 1
+    figure, axes = look.panels(len(panels), columns=1 if few else 2, height=2.0 if one else 1.35, spare=0.6)
+    for at, panel in zip(axes, panels, strict=True):
+        for place, (name, cosine) in enumerate(zip(panel.asked["against"], panel["gradient_cosine"], strict=True)):
+            style = {"color": look.COLORS[place % 6], "marker": look.MARKERS[place % 6], "label": name}
+            at.plot(panel["feature"], cosine, **style)
+        at.set_title(panel.label)
+        scales.index_axis(at, int(panel["feature"].max()))
+        scales.share_axis(at)
+    figure.supxlabel(scales.INDEX)
+    figure.supylabel("mean |cosine| of input gradients")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, title=f"against, {count(panels)}")
+    return figure

@@ -1,0 +1,184 @@
+"""Usefulness and robustness of features and of eigenspaces, and the spectrum."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ntkbench.bench.plots import look, scales
+from ntkbench.bench.plots.features import grid
+from ntkbench.bench.plots.shares import band, bars, points, shares
+from ntkbench.bench.plots.study import Panel, Picture, Study, ball, count, sheets
+
+_KINDS = (("useful, robust", "o"), ("useful, not robust", "^"), ("not useful", "x"))
+
+
+def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+    """All of them; those under attack once for each budget."""
+    for sheet, panels in sheets(study.panels):
+        who, n = study.said(panels), count(panels)
+        for eps in budgets:
+            on = f"eps-{eps}-{sheet}"
+            attack = f"{panels[0].attack['kind']} on the predictor itself, {ball(panels[0], eps)}"
+            wilson = f"{n} test points, Wilson 95 % intervals. {who}"
+            yield Picture(
+                f"scatter-{on}",
+                _scatter(panels, eps),
+                f"Usefulness (clean accuracy) and robustness (accuracy under {attack}) of single features, colored by "
+                f"index. Dashed: the share of the largest class; dotted: chance, where it differs. Cross: the widest "
+                f"interval. {wilson}",
+            )
+            yield Picture(
+                f"index-{on}",
+                _by_index(panels, eps),
+                f"Usefulness (clean accuracy) and robustness ({attack}) of single features by index. {wilson}",
+            )
+            yield Picture(
+                f"cumulative-{on}",
+                _cumulative(panels, eps),
+                f"Accuracy of the predictor of the first k features and of the rest, clean and under {attack}; k90 is "
+                f"the smallest k with 90 % of the whole predictor's clean accuracy. {wilson}",
+            )
+        yield Picture(f"spectrum-{sheet}", _spectrum(panels), f"Eigenvalues of the kernel on the training set. {who}")
+        if all("picture_gradient" in panel.series for panel in panels):
+            yield Picture(
+                f"features-{sheet}",
+                grid(panels),
+                "Test images and the gradients of features with respect to them, each scaled to its own minimum and "
+                f"maximum. {who}",
+            )
+
+
+def _scatter(panels: Sequence[Panel], eps: str) -> Figure:
+    one = len(panels) == 1
+    figure, axes = look.panels(len(panels), columns=2, height=2.5 if one else 1.5, spare=0.6)
+    last = max(int(panel["feature"].max()) for panel in panels)
+    colors = ScalarMappable(scales.index_norm(last), look.MAP)
+    for at, panel in zip(axes, panels, strict=True):
+        _scattered(at, panel, eps, colors)
+        at.set_title(panel.label)
+        at.set_aspect("equal")
+    bar = figure.colorbar(colors, ax=axes, ticks=scales.index_ticks(last), format="%d", fraction=0.05, pad=0.02)
+    bar.set_label("feature index")
+    bar.minorticks_off()
+    figure.supxlabel("usefulness (clean accuracy)")
+    figure.supylabel(f"robustness (accuracy at ε = {eps})")
+    handles = [Line2D([], [], linestyle="none", marker=mark, color=look.GRAY, label=name) for name, mark in _KINDS]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.1, columnspacing=0.8)
+    return figure
+
+
+def _scattered(axes: Axes, panel: Panel, eps: str, colors: ScalarMappable) -> None:
+    useful, tested = panel["feature_useful"], panel["feature_tested_robust"][panel.at(eps)]
+    rho, gamma = panel["feature_clean"] / panel.n_test, panel["feature_robust"][panel.at(eps)] / panel.n_test
+    _levels(axes, panel, both=True)
+    for chosen, (_, mark) in zip((tested, useful & ~tested, ~useful), _KINDS, strict=True):
+        style = {"c": panel["feature"][chosen], "cmap": colors.cmap, "norm": colors.norm, "clip_on": False, "zorder": 3}
+        axes.scatter(rho[chosen], gamma[chosen], s=7, marker=mark, linewidths=0.6, **style)
+    widest = shares(np.array([panel.n_test // 2]), panel.n_test)
+    half = widest.bars[:, 0].max()
+    axes.errorbar(0.97 - half, 0.97 - half, xerr=half, yerr=half, color=look.BLACK, elinewidth=0.6, marker="none")
+    axes.text(0.97 - 2.4 * half, 0.97 - half, f"95 %, n = {panel.n_test}", ha="right", va="center")
+    scales.share_axis(axes)
+    axes.set_xlim(axes.get_ylim())
+    axes.set_xticks(axes.get_yticks(), [f"{tick:g}" for tick in axes.get_yticks()])
+
+
+def _levels(axes: Axes, panel: Panel, both: bool = False) -> None:
+    """What naming the largest class, and guessing, would give."""
+    for level, style in {panel.chance: "dotted", panel.majority: "dashed"}.items():
+        for line in (axes.axhline, axes.axvline)[: 2 if both else 1]:
+            line(level, color=look.GRAY, linewidth=0.6, linestyle=style, zorder=0)
+
+
+def _by_index(panels: Sequence[Panel], eps: str) -> Figure:
+    figure, axes = _curves(panels)
+    for at, panel in zip(axes, panels, strict=True):
+        robust = panel["feature_robust"][panel.at(eps)]
+        _levels(at, panel)
+        points(at, panel["feature"], shares(panel["feature_clean"], panel.n_test), color=look.CLEAN, marker="o")
+        points(at, panel["feature"], shares(robust, panel.n_test), color=look.ROBUST, marker="s")
+        at.set_title(panel.label)
+        scales.index_axis(at, int(panel["feature"].max()))
+        scales.share_axis(at)
+    figure.supxlabel(scales.INDEX)
+    figure.supylabel("accuracy of the feature")
+    _legend(
+        figure,
+        (("usefulness (clean)", look.CLEAN, "none", "o"), (f"robustness (ε = {eps})", look.ROBUST, "none", "s")),
+        f"95 % intervals, {count(panels)}",
+    )
+    return figure
+
+
+def _cumulative(panels: Sequence[Panel], eps: str) -> Figure:
+    figure, axes = _curves(panels, spare=0.75)
+    for at, panel in zip(axes, panels, strict=True):
+        _accumulated(at, panel, eps)
+        at.set_title(panel.label)
+        scales.share_axis(at)
+    figure.supxlabel("number of features k")
+    figure.supylabel("accuracy")
+    _legend(
+        figure,
+        (
+            ("first k, clean", look.CLEAN, "-", ""),
+            ("rest, clean", look.SKY, "--", "o"),
+            (f"first k, ε = {eps}", look.ROBUST, "-", "s"),
+            (f"rest, ε = {eps}", look.ORANGE, "--", "D"),
+        ),
+        f"95 % intervals, {count(panels)}",
+    )
+    return figure
+
+
+def _accumulated(axes: Axes, panel: Panel, eps: str) -> None:
+    n, e, k = panel.n_test, panel.at(eps), panel["truncation"]
+    every = panel["cumulative_clean"]
+    rest = k < len(every)  # of all features none is left
+    _levels(axes, panel)
+    band(axes, np.arange(1, len(every) + 1), shares(every, n), color=look.CLEAN)
+    bars(axes, k, shares(panel["truncation_robust"][e], n), color=look.ROBUST, marker="s", linestyle="-")
+    for name, color, mark in (("tail_clean", look.SKY, "o"), ("tail_robust", look.ORANGE, "D")):
+        counts = panel[name] if name == "tail_clean" else panel[name][e]
+        style = {"linestyle": "--", "marker": mark, "markersize": 2, "zorder": 1.5}
+        bars(axes, k[rest], shares(counts[rest], n), color=color, **style)
+    k90 = panel.number("k90")
+    if k90 is not None:
+        axes.axvline(k90, color=look.BLACK, linewidth=0.6, linestyle=(0, (4, 2)))
+        axes.annotate(
+            f"k90 = {k90:.0f}", (k90, 0.03), xytext=(2, 0), textcoords="offset points", ha="left", va="bottom"
+        )
+    axes.set_xscale("log")
+
+
+def _spectrum(panels: Sequence[Panel]) -> Figure:
+    figure, (axes,) = look.panels(1, columns=1, height=2.2)
+    last = max(len(panel["eigenvalue"]) for panel in panels) - 1
+    for place, panel in enumerate(panels):
+        color, values, close = look.COLORS[place], panel["eigenvalue"], np.flatnonzero(panel["small_gap"])
+        told = f"{panel.label}: {len(close)} of {len(values) - 1}".removeprefix(": ")
+        axes.plot(np.arange(len(values)), values, color=color, marker=look.MARKERS[place], markersize=1.5, label=told)
+        rug = {"marker": "|", "markersize": 4, "markeredgewidth": 0.3, "linestyle": "none"}
+        axes.plot(close, np.full(len(close), 0.03 + 0.04 * place), color=color, transform=axes.get_xaxis_transform(), **rug)
+    axes.set_yscale("log", nonpositive="mask")
+    low, high = np.log10(axes.get_ylim())
+    axes.set_ylim(10 ** (low - (0.06 + 0.04 * len(panels)) * (high - low)), 10**high)
+    scales.index_axis(axes, last)
+    axes.set_xlabel(scales.INDEX)
+    axes.set_ylabel("eigenvalue")
+    axes.legend(title="ticks: relative gap to the next < 0.001")
+    return figure
+
+
+def _curves(panels: Sequence[Panel], spare: float = 0.6) -> tuple[Figure, list[Axes]]:
+    few = len(panels) <= 3
+    return look.panels(len(panels), columns=1 if few else 2, height=2.0 if len(panels) == 1 else 1.35, spare=spare)
+
+
+def _legend(figure: Figure, lines: Sequence[tuple[str, str, str, str]], title: str) -> None:
+    handles = [Line2D([], [], label=name, color=c, linestyle=s, marker=mark) for name, c, s, mark in lines]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, title=title)

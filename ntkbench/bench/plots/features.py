@@ -1,0 +1,62 @@
+"""Test images and, beside them, the gradients of features, in the order of their indices."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntkbench.bench.plots import look
+from ntkbench.bench.plots.study import Panel
+
+_MOST = 7
+"""pictures in a row beside the test image"""
+_TITLE = 0.16
+"""inches"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What stands in one row; where the features of an image take several rows, only the first shows the image."""
+
+    label: str
+    image: np.ndarray | None
+    indices: np.ndarray
+    gradients: np.ndarray
+
+
+def grid(panels: Sequence[Panel]) -> Figure:
+    """Rows are runs and test images, columns features."""
+    rows = [row for panel in panels for row in _rows(panel)]
+    columns = 1 + max(len(row.indices) for row in rows)
+    side = min((look.WIDTH - 0.2) / columns, 1.0)
+    figure = Figure(figsize=(look.WIDTH, len(rows) * (side + _TITLE)), layout="constrained")
+    cells = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in cells.ravel():
+        axes.set_axis_off()
+    for line, row in zip(cells, rows, strict=True):
+        if row.image is not None:
+            _show(line[0], row.image, row.label, "gray", scale=False)
+        for axes, index, gradient in zip(line[1:], row.indices, row.gradients, strict=False):
+            _show(axes, gradient, f"i = {index}", look.MAP, scale=True)
+    return figure
+
+
+def _rows(panel: Panel) -> Iterator[_Row]:
+    indices = panel["picture_feature"]
+    for place, (test, image) in enumerate(zip(panel["picture_test"], panel["picture_image"], strict=True)):
+        for start in range(0, len(indices), _MOST):
+            part = slice(start, start + _MOST)
+            label = f"{panel.label}\ntest {test}".strip()
+            yield _Row(label, None if start else image, indices[part], panel["picture_gradient"][part, place])
+
+
+def _show(axes: Axes, picture: np.ndarray, title: str, colors: str, *, scale: bool) -> None:
+    """One channel by a color map, three as red, green and blue; `scale`: from the smallest value to the largest."""
+    if scale:
+        low, high = picture.min(), picture.max()
+        picture = (picture - low) / (high - low) if high > low else np.full_like(picture, 0.5)
+    picture = picture[..., 0] if picture.shape[-1] == 1 else picture
+    axes.imshow(picture, cmap=colors, vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, pad=2)

@@ -1,0 +1,59 @@
+"""Axes on which index 0, time infinity and ridge 0 have their place beside powers of ten."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import FuncNorm
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, StrMethodFormatter
+
+INDEX = "feature index (0: largest eigenvalue)"
+
+
+def index_axis(axes: Axes, last: int) -> None:
+    """Logarithmic in index + 1, so that 0 is there."""
+    axes.set_xscale("function", functions=(np.log1p, np.expm1))
+    axes.set_xlim(-0.15, (last + 1) * 1.08)
+    axes.xaxis.set_major_locator(FixedLocator(index_ticks(last)))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def index_norm(last: int) -> FuncNorm:
+    """The same for colors."""
+    return FuncNorm((np.log1p, np.expm1), vmin=0, vmax=max(last, 1))
+
+
+def index_ticks(last: int) -> list[int]:
+    """0, 1, 10, 100 up to `last`."""
+    return [0, *(10**power for power in range(0, len(str(max(last, 1)))))]
+
+
+def share_axis(axes: Axes) -> None:
+    """0 to 1, with room for what lies on the ends."""
+    axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def places(values: np.ndarray) -> np.ndarray:
+    """Where values stand on a logarithmic axis: 0 half a decade before the others, infinity half a decade after."""
+    inside = values[np.isfinite(values) & (values > 0)]
+    low, high = (inside.min(), inside.max()) if len(inside) else (1.0, 1.0)
+    return np.where(values == 0, low / 10**0.5, np.where(np.isinf(values), high * 10**0.5, values))
+
+
+def log_axis(axes: Axes, values: Sequence[float] | np.ndarray) -> None:
+    """Powers of ten, few enough to read, and the ends by their names."""
+    values = np.asarray(values, float)
+    at = places(values)
+    low, high = at.min(), at.max()
+    axes.set_xscale("log")
+    axes.set_xlim(low / 10**0.2, high * 10**0.2)
+    inside = LogLocator(numticks=6).tick_values(low, high)
+    ends = {float(at[values == end][0]): text for end, text in ((0, "0"), (np.inf, "∞")) if (values == end).any()}
+    free = [tick for tick in inside if low <= tick <= high and all(abs(np.log10(tick / end)) > 0.9 for end in ends)]
+    axes.xaxis.set_major_locator(FixedLocator([*free, *ends]))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda tick, _: ends.get(float(tick), f"$10^{{{round(np.log10(tick))}}}$"))
+    )
+    axes.xaxis.set_minor_locator(NullLocator())

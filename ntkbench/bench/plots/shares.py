@@ -1,0 +1,53 @@
+"""Counts of test points as shares with their intervals, and the marks that show them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ntkbench.bench.statistics import wilson
+
+DENSE = 128
+"""from so many points on, a band is clearer than bars"""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """k/n with Wilson's 95 % interval, arrays of one shape."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def bars(self) -> np.ndarray:
+        """Lengths below and above, (2, ...)."""
+        return np.maximum(np.stack([self.value - self.low, self.high - self.value]), 0.0)
+
+
+def shares(counts: np.ndarray, n: int) -> Shares:
+    """Of `n` test points each."""
+    kinds, back = np.unique(counts, return_inverse=True)
+    ends = np.array([wilson(int(k), n) for k in kinds]).reshape(-1, 2)[back]
+    return Shares(counts / n, ends[..., 0], ends[..., 1])
+
+
+def bars(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:
+    """Points with bars."""
+    style = {"linestyle": "none", "marker": "o", "elinewidth": 0.6} | style
+    axes.errorbar(x, of.value, yerr=of.bars, **style)
+
+
+def band(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:
+    """A line in its band."""
+    (line,) = axes.plot(x, of.value, **style)
+    axes.fill_between(x, of.low, of.high, color=line.get_color(), alpha=0.2, linewidth=0)
+
+
+def points(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:
+    """Bars where there is room for them, a band where there is not."""
+    if len(x) < DENSE:
+        bars(axes, x, of, **style)
+    else:
+        band(axes, x, of, **style | {"linestyle": "none", "marker": ".", "markersize": 1})

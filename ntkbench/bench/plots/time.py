@@ -1,0 +1,64 @@
+"""Accuracy of kernel regression against the time of the flow, and against the ridge."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ntkbench.bench.plots import look, scales
+from ntkbench.bench.plots.shares import band, shares
+from ntkbench.bench.plots.study import Panel, Picture, Study, ball, count, sheets
+
+
+def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+    """One against time and one against the ridge, for each budget."""
+    for sheet, panels in sheets(study.panels):
+        for eps in budgets:
+            attack = f"{panels[0].attack['kind']} on the predictor itself, {ball(panels[0], eps)}"
+            end = f"{count(panels)} test points, Wilson 95 % intervals. {study.said(panels)}"
+            yield Picture(
+                f"flow-eps-{eps}-{sheet}",
+                _figure(panels, eps, "time", "time t of the flow (1 / eigenvalue)"),
+                f"Accuracy of f_t, clean and under {attack}, against the time t of gradient flow; the ticks below are "
+                f"1 / eigenvalue, when each feature is learned. {end}",
+            )
+            yield Picture(
+                f"ridge-eps-{eps}-{sheet}",
+                _figure(panels, eps, "ridge", "ridge r (unit of the eigenvalues)"),
+                f"Accuracy of kernel regression, clean and under {attack}, against the ridge r; the ticks below are the "
+                f"eigenvalues. {end}",
+            )
+
+
+def _figure(panels: Sequence[Panel], eps: str, along: str, label: str) -> Figure:
+    few, one = len(panels) <= 3, len(panels) == 1
+    figure, axes = look.panels(len(panels), columns=1 if few else 2, height=2.0 if one else 1.35, spare=0.6)
+    for at, panel in zip(axes, panels, strict=True):
+        _curves(at, panel, eps, along)
+        at.set_title(panel.label)
+    scales.log_axis(axes[0], np.concatenate([panel[along] for panel in panels]))
+    figure.supxlabel(label)
+    figure.supylabel("accuracy")
+    handles = [
+        Line2D([], [], label=name, color=color, marker=mark)
+        for name, color, mark in (("clean", look.CLEAN, "o"), (f"ε = {eps}", look.ROBUST, "s"))
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, title=f"95 % intervals, {count(panels)}")
+    return figure
+
+
+def _curves(axes: Axes, panel: Panel, eps: str, along: str) -> None:
+    x, n = scales.places(panel[along]), panel.n_test
+    order = np.argsort(x)
+    for counts, color, mark in (
+        (panel[f"{along}_clean"], look.CLEAN, "o"),
+        (panel[f"{along}_robust"][panel.at(eps)], look.ROBUST, "s"),
+    ):
+        band(axes, x[order], shares(counts[order], n), color=color, marker=mark, markersize=2)
+    eigenvalues = panel["eigenvalue"][panel["eigenvalue"] > 0]
+    scale = 1 / eigenvalues if along == "time" else eigenvalues
+    rug = {"marker": "|", "markersize": 4, "markeredgewidth": 0.3, "linestyle": "none", "color": look.GRAY}
+    axes.plot(scale, np.full(len(scale), 0.02), transform=axes.get_xaxis_transform(), **rug)
+    scales.share_axis(axes)

@@ -1,0 +1,152 @@
+"""Transfer of an attack along an axis of the matrix, width above all: between floor and ceiling, over seeds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from ntkbench.bench.plots import look
+from ntkbench.bench.plots.study import MOST, Picture, Study, ball
+from ntkbench.bench.show import select
+from ntkbench.bench.tables import FIXED, aggregate, as_number, groups, label_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROLES = (("attack", look.BLUE, "o", "-"), ("ceiling", look.VERMILLION, "^", "--"), ("floor", look.GRAY, "s", ":"))
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Summaries over seeds: one row for each label along `axis`, panel and attack."""
+
+    axis: str
+    labels: tuple[str, ...]
+    panels: Mapping[str, "pd.DataFrame"]
+
+    @property
+    def numeric(self) -> bool:
+        return all((as_number(label) or 0.0) > 0 for label in self.labels)
+
+    def place(self, label: str) -> float:
+        """On the axis."""
+        return as_number(label) or 0.0 if self.numeric else float(self.labels.index(label))
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds stand behind a point: `n = 3 seeds`."""
+        counts = sorted({int(n) for frame in self.panels.values() for n in frame["n"]})
+        return f"n = {', '.join(map(str, counts))} seed{'s' if counts != [1] else ''}"
+
+
+def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+    """The transfer rate in panels and, where there is a ceiling and a floor, the normalized one in one axes."""
+    panel = study.panels[0]
+    asked = {role: panel.asked[role] for role, *_ in _ROLES if panel.asked.get(role)}
+    for eps in budgets:
+        at = f"at {ball(panel, eps)}; points are means over seeds, bars 95 % t intervals, none where there is one seed"
+        rates = _results(study, "transfer_rate", eps)
+        for sheet, part in _sheets(rates):
+            yield Picture(
+                f"rate-eps-{eps}-{sheet}",
+                _rates(part, asked, eps),
+                f"Transfer rate (share of the test points that the target had right and that the attack turns wrong) of "
+                f"{', '.join(f'{name} ({role})' for role, name in asked.items())} {at}; {part.seeds}. "
+                f"Spec {study.spec}, analysis {study.analysis}.",
+            )
+        if "ceiling" in asked and "floor" in asked:
+            for sheet, part in _sheets(_results(study, "normalized_transfer", eps)):
+                yield Picture(
+                    f"normalized-eps-{eps}-{sheet}",
+                    _normalized(part, eps),
+                    f"Transfer of {asked['attack']} on the scale where {asked['floor']} is 0 and {asked['ceiling']} is 1, "
+                    f"{at}; {part.seeds}. Spec {study.spec}, analysis {study.analysis}.",
+                )
+
+
+def _results(study: Study, metric: str, eps: str) -> _Results:
+    records = [panel.record for panel in study.panels]
+    chosen = select(records, [metric], {"analysis": study.analysis, "eps": eps}, (), study.planned)
+    matrix = [name for name in chosen.runs if name not in FIXED]
+    axis = _along({name: chosen.labels(name) for name in matrix})
+    summary = aggregate(chosen.numbers, chosen.runs, [*matrix, "attack"]).dropna(subset=["mean"])
+    others = [name for name in matrix if name != axis and len(chosen.labels(name)) > 1]
+    panels = {_said(others, key): frame for key, frame in groups(summary, others).items()}
+    return _Results(axis, tuple(chosen.labels(axis)) if axis else ("",), panels)
+
+
+def _along(axes: Mapping[str, Sequence[str]]) -> str:
+    """Width, or the numeric axis with most labels, or any; empty where the matrix has none."""
+    numeric = {name for name, labels in axes.items() if all(as_number(label) is not None for label in labels)}
+    order = sorted(axes, key=lambda name: (name == "width", name in numeric, len(axes[name])), reverse=True)
+    return next((name for name in order if len(axes[name]) > 1), "")
+
+
+def _said(axes: Sequence[str], labels: Sequence[str]) -> str:
+    return ", ".join(
+        label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}"
+        for axis, label in zip(axes, labels, strict=True)
+    )
+
+
+def _sheets(results: _Results) -> Iterator[tuple[str, _Results]]:
+    if len(results.panels) <= MOST:
+        yield "", results
+    else:
+        yield from ((name, _Results(results.axis, results.labels, {name: f})) for name, f in results.panels.items())
+
+
+def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:
+    few, one = len(results.panels) <= 3, len(results.panels) == 1
+    figure, axes = look.panels(len(results.panels), columns=1 if few else 2, height=2.0 if one else 1.3, spare=0.5)
+    for at, (name, frame) in zip(axes, results.panels.items(), strict=True):
+        for place, (role, color, mark, line) in enumerate(_ROLES):
+            if role in asked:
+                own = frame.loc[frame["attack"] == asked[role]]
+                told = f"{asked[role]} ({role})" if role != "attack" else asked[role]
+                _line(at, results, own, place - 1, color=color, marker=mark, linestyle=line, label=told)
+        at.set_title(name)
+        at.set_ylim(-0.03, 1.03)
+    _axis(axes[0], results)
+    figure.supxlabel(results.axis.rpartition(".")[2])
+    figure.supylabel(f"transfer rate at ε = {eps}")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, title=f"95 % intervals, {results.seeds}")
+    return figure
+
+
+def _normalized(results: _Results, eps: str) -> Figure:
+    figure, (axes,) = look.panels(1, columns=1, height=2.2, spare=0.3)
+    for level in (0, 1):
+        axes.axhline(level, color=look.GRAY, linewidth=0.6, linestyle="dotted", zorder=0)
+    middle = (len(results.panels) - 1) / 2
+    for place, (name, frame) in enumerate(results.panels.items()):
+        style = {"color": look.COLORS[place], "marker": look.MARKERS[place], "label": name}
+        _line(axes, results, frame, place - middle, **style)
+    _axis(axes, results)
+    axes.set_xlabel(results.axis.rpartition(".")[2])
+    axes.set_ylabel(f"normalized transfer at ε = {eps}")
+    figure.legend(loc="outside upper center", ncols=3, title=f"0: floor, 1: ceiling; 95 % intervals, {results.seeds}")
+    return figure
+
+
+def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **style: str) -> None:
+    """Means with their intervals, moved a little aside so that no bar hides another."""
+    frame = frame.sort_values(results.axis, key=lambda labels: labels.map(label_key)) if results.axis else frame
+    labels = frame[results.axis] if results.axis else [""] * len(frame)
+    x = np.array([results.place(str(label)) for label in labels])
+    x = x * 1.04**shift if results.numeric else x + 0.05 * shift
+    mean = frame["mean"].to_numpy(float)
+    ends = np.stack([mean - frame["ci_low"].to_numpy(float), frame["ci_high"].to_numpy(float) - mean])
+    axes.errorbar(x, mean, yerr=ends if np.isfinite(ends).all() else None, elinewidth=0.6, capsize=1.5, **style)
+
+
+def _axis(axes: Axes, results: _Results) -> None:
+    if results.numeric:
+        axes.set_xscale("log")
+    axes.set_xticks([results.place(label) for label in results.labels], results.labels)
+    axes.xaxis.set_minor_locator(NullLocator())
