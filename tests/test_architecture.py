@@ -18,7 +18,15 @@ _COMPUTES = ("build", "doctor", "environment", "experiment", "laboratory", "reci
 COMPUTES = {f"ntkbench.bench.{name}" for name in _COMPUTES}
 """modules of `bench` that may know JAX; no other does, at any hand"""
 AT_ONCE = ("cli", "bench.plan", "bench.leaderboard", "bench.show", "bench.record", "bench.statistics")
-AT_ONCE += ("bench.store", "bench.ledger", "bench.outlook", "bench.submit", "bench.listing", "bench.schema")
+AT_ONCE += (
+    "bench.store",
+    "bench.ledger",
+    "bench.outlook",
+    "bench.submit",
+    "bench.listing",
+    "bench.schema",
+    "bench.plot",
+)
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")
 

@@ -85,6 +85,23 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path):
     assert json.loads(out)
 
 
+def test_from_records_to_pictures(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    code, _, told = call("plot", spec)
+    assert code == 2
+    assert f"`ntkbench run {spec}` makes them" in told
+    assert call("run", spec)[0] == 0
+    code, out, told = call("plot", spec, "-o", "here", "--format", "pdf")
+    assert (code, told) == (0, "")
+    assert [path.split("-", 1)[1] for path in out.split()] == [
+        "transfer-rate-eps-8-255.pdf",
+        "transfer-normalized-eps-8-255.pdf",
+    ]
+    assert all((tmp_path / path).read_bytes().startswith(b"%PDF") for path in out.split())
+    assert call("plot", "-o", "here", "--format", "pdf") == (0, out, ""), "all of the store is this spec"
+    assert call("plot", "--smoke") == (2, "", "--set and --smoke change a spec: name one\n")
+
+
 def test_a_plan_before_and_after(call, tmp_path: Path):
     (tmp_path / "untrained.yaml").write_text(UNTRAINED)
     code, out, _ = call("plan", "untrained.yaml", "--store", "kept")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from ntkbench.bench import arrays, ledger, record
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.plots import consistency, eigenspace, look, time, transfer
-from ntkbench.bench.plots.study import Panel, Picture, Study
+from ntkbench.bench.plots.study import Panel, Picture, Study, asked
 from ntkbench.bench.record import Record
 from ntkbench.bench.store import Store
 from ntkbench.bench.suggest import did_you_mean
@@ -81,31 +81,34 @@ def plot(
     budgets: Sequence[str] = (),
 ) -> list[Path]:
     """Draw what has pictures; returns their files. Arrays lie in `folder`; `budgets`: by default the largest."""
-    studies = _studies(list(results), folder, analyses)
-    chosen = [study.chosen(budgets) for study in studies]  # all mistakes show before the first file
+    found = studies(list(results), folder, analyses)
+    chosen = [study.chosen(budgets) for study in found]  # all mistakes show before the first file
     output.mkdir(parents=True, exist_ok=True)
     written = []
     with look.applied():
-        for study, eps in zip(studies, chosen, strict=True):
+        for study, eps in zip(found, chosen, strict=True):
             for picture in DRAWN[study.kind](study, eps):
-                path = output / f"{_slug(f'{study.spec}-{study.analysis}-{picture.name}')}.{form}"
+                path = output / f"{_slug(study.spec, study.analysis, picture.name)}.{form}"
+                if path in written:  # other signs between the same letters
+                    path = path.with_stem(f"{path.stem}-{len(written)}")
                 look.save(picture.figure, path)
                 path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
                 written.append(path)
     return written
 
 
-def _studies(results: Sequence[Results], folder: Path, analyses: Sequence[str]) -> list[Study]:
+def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[Study]:
+    """The analyses that have pictures, of each spec; a UsageError where there is none of those asked for."""
     kinds = [(each, id, kind) for each in results for id, kind in _kinds(each).items()]
     there = list(dict.fromkeys(id for _, id, _ in kinds))
     for id in analyses:
         if id not in there:
             raise UsageError(f"no run has an analysis {id!r}{did_you_mean(id, there)}; there are {', '.join(there)}")
-    asked = [(each, id, kind) for each, id, kind in kinds if not analyses or id in analyses]
-    drawn = [(each, id, kind) for each, id, kind in asked if kind in DRAWN]
+    wanted = [(each, id, kind) for each, id, kind in kinds if not analyses or id in analyses]
+    drawn = [(each, id, kind) for each, id, kind in wanted if kind in DRAWN]
     if not drawn:
         raise UsageError(
-            f"there is nothing to draw: {', '.join(f'{id} ({kind})' for _, id, kind in asked)}; the analyses with "
+            f"there is nothing to draw: {', '.join(f'{id} ({kind})' for _, id, kind in wanted)}; the analyses with "
             f"pictures are of the kinds {', '.join(DRAWN)}"
         )
     return [
@@ -115,9 +118,7 @@ def _studies(results: Sequence[Results], folder: Path, analyses: Sequence[str]) 
 
 def _kinds(results: Results) -> dict[str, str]:
     """The analyses of all cells, in the order of the spec."""
-    return {
-        id: asked["kind"] for each, _ in results.found for id, asked in each.spec.resolved["analyses"].items()
-    }
+    return {id: analysis["kind"] for each, _ in results.found for id, analysis in asked(each)["analyses"].items()}
 
 
 def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
@@ -130,7 +131,7 @@ def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Pane
 
 
 def _kind(each: Record, id: str) -> str | None:
-    return each.spec.resolved["analyses"].get(id, {}).get("kind")
+    return asked(each)["analyses"].get(id, {}).get("kind")
 
 
 def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
@@ -141,5 +142,5 @@ def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
     )
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+def _slug(*names: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-")

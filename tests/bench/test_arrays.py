@@ -41,6 +41,16 @@ def test_arrays_read_back_as_they_were_written(tmp_path):
     assert of.series["drift.distance"].shape == (3, 3)
 
 
+def test_the_series_of_one_analysis_are_read_together(tmp_path):
+    series = SERIES | {"drift.epoch": np.arange(3), "drifting.x": np.zeros(1)}
+    _, notes = arrays.write(tmp_path / FILE, SAMPLES, series)
+    of = record.validate(a_record(RUN, series=notes))
+    found = arrays.read_analysis(tmp_path, of, "drift")
+    assert list(found) == ["distance", "epoch"]
+    np.testing.assert_array_equal(found["distance"], np.eye(3))
+    assert arrays.read_analysis(tmp_path, of, "transfer") == {}
+
+
 def test_the_same_arrays_are_the_same_bytes(tmp_path):
     written(tmp_path)
     first = (tmp_path / FILE).read_bytes()

@@ -18,35 +18,51 @@ class _Measure:
     """One of the heat maps."""
 
     name: str
+    title: str
     label: str
     highest: float
     colors: str
     form: str
 
 
-_OVERLAP = _Measure("overlap", "overlap of top eigenspaces (mean squared cosine)", 1.0, look.MAP, ".2f")
+_OVERLAP = _Measure(
+    "overlap", "Overlap (mean squared cosine) of the top eigenspaces", "mean squared cosine", 1.0, look.MAP, ".2f"
+)
 # The colors run the same way: bright is agreement.
-_ANGLE = _Measure("angle", "largest principal angle (degrees)", 90.0, f"{look.MAP}_r", ".0f")
+_ANGLE = _Measure(
+    "angle", "Largest principal angle between the top eigenspaces", "degrees", 90.0, f"{look.MAP}_r", ".0f"
+)
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
     """The heat maps of all cells together, the cosines in panels."""
     first = {panel.cell: panel for panel in reversed(study.panels)}
     cells = list(reversed(first.values()))  # infinite kernels are the same for every seed
-    for measure in (_OVERLAP, _ANGLE):
-        yield Picture(
-            measure.name,
-            _maps(cells, measure),
-            f"{measure.label.capitalize()} of the top eigenspaces of the kernel {cells[0].asked['target']} of each row "
-            f"and those of the columns, on the same training set. {study.said(cells)}",
-        )
-    for sheet, panels in sheets(cells):
-        yield Picture(
-            f"gradients-{sheet}",
-            _cosines(panels),
-            "Mean absolute cosine between the input gradients of features of the same index, of the kernel "
-            f"{panels[0].asked['target']} and others, over {count(panels)} test points. {study.said(panels)}",
-        )
+    alike = list(_alike(cells))
+    for rows in alike:
+        apart = rows[0].cell if len(alike) > 1 else ""
+        for measure in (_OVERLAP, _ANGLE):
+            yield Picture(
+                f"{measure.name}-{apart}",
+                _maps(rows, measure),
+                f"{measure.title} of the kernel {rows[0].asked['target']} of each row and those of the columns, on the "
+                f"same training set. {study.said(rows)}",
+            )
+        for sheet, panels in sheets(rows):
+            yield Picture(
+                f"gradients-{sheet or apart}",
+                _cosines(panels),
+                "Mean absolute cosine between the input gradients of features of the same index, of the kernel "
+                f"{panels[0].asked['target']} and others, over {count(panels)} test points. {study.said(panels)}",
+            )
+
+
+def _alike(cells: Sequence[Panel]) -> Iterator[list[Panel]]:
+    """Cells that compare with the same kernels, at the same sizes: they can share a map."""
+    groups: dict[tuple, list[Panel]] = {}
+    for panel in cells:
+        groups.setdefault((*panel.asked["against"], *panel["top"]), []).append(panel)
+    yield from groups.values()
 
 
 def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
@@ -56,7 +72,7 @@ def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
     colors = ScalarMappable(Normalize(0, measure.highest), measure.colors)
     for place, (at, k) in enumerate(zip(axes, top, strict=True)):
         values = np.stack([panel[measure.name][:, place] for panel in panels])
-        at.imshow(values, cmap=colors.cmap, norm=colors.norm, aspect="auto", interpolation="nearest")
+        at.imshow(values, cmap=measure.colors, vmin=0, vmax=measure.highest, aspect="auto", interpolation="nearest")
         _write(at, values, measure)
         at.set_title(f"top {k}")
         at.set_xticks(range(len(against)), against, rotation=45, ha="right", rotation_mode="anchor")
@@ -64,7 +80,7 @@ def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
         at.tick_params(length=0)
         at.spines[:].set_visible(False)
     bar = figure.colorbar(colors, ax=axes, location="top", fraction=0.08, aspect=40, pad=0.02)
-    bar.set_label(measure.label)
+    bar.set_label(f"{measure.name} of top eigenspaces ({measure.label})")
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 

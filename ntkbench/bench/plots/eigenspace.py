@@ -1,12 +1,16 @@
 """Usefulness and robustness of features and of eigenspaces, and the spectrum."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from ntkbench.bench.plots import look, scales
 from ntkbench.bench.plots.features import grid
@@ -28,8 +32,8 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
                 f"scatter-{on}",
                 _scatter(panels, eps),
                 f"Usefulness (clean accuracy) and robustness (accuracy under {attack}) of single features, colored by "
-                f"index. Dashed: the share of the largest class; dotted: chance, where it differs. Cross: the widest "
-                f"interval. {wilson}",
+                f"index; useful and robust are what beats the largest class in a corrected test. Dashed: the share of "
+                f"the largest class; dotted: chance, where it differs. Cross: the widest interval. {wilson}",
             )
             yield Picture(
                 f"index-{on}",
@@ -53,21 +57,22 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 
 
 def _scatter(panels: Sequence[Panel], eps: str) -> Figure:
-    one = len(panels) == 1
-    figure, axes = look.panels(len(panels), columns=2, height=2.5 if one else 1.5, spare=0.6)
+    figure, axes = look.panels(len(panels), columns=2, height=2.3 if len(panels) == 1 else 1.35, spare=0.7)
     last = max(int(panel["feature"].max()) for panel in panels)
-    colors = ScalarMappable(scales.index_norm(last), look.MAP)
+    # The brightest colors of the map would be lost on white.
+    colors = ScalarMappable(scales.index_norm(last), ListedColormap(colormaps[look.MAP](np.linspace(0, 0.93, 256))))
     for at, panel in zip(axes, panels, strict=True):
         _scattered(at, panel, eps, colors)
         at.set_title(panel.label)
-        at.set_aspect("equal")
-    bar = figure.colorbar(colors, ax=axes, ticks=scales.index_ticks(last), format="%d", fraction=0.05, pad=0.02)
-    bar.set_label("feature index")
-    bar.minorticks_off()
-    figure.supxlabel("usefulness (clean accuracy)")
+    scales.share_axis(axes[0])
+    figure.colorbar(
+        colors, ax=axes, ticks=scales.index_ticks(last), format="%d", fraction=0.05, pad=0.02
+    ).minorticks_off()
+    figure.supxlabel("usefulness (clean accuracy); color: feature index")
     figure.supylabel(f"robustness (accuracy at ε = {eps})")
     handles = [Line2D([], [], linestyle="none", marker=mark, color=look.GRAY, label=name) for name, mark in _KINDS]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.1, columnspacing=0.8)
+    title = f"cross: widest 95 % interval, {count(panels)}"
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.1, title=title)
     return figure
 
 
@@ -75,16 +80,12 @@ def _scattered(axes: Axes, panel: Panel, eps: str, colors: ScalarMappable) -> No
     useful, tested = panel["feature_useful"], panel["feature_tested_robust"][panel.at(eps)]
     rho, gamma = panel["feature_clean"] / panel.n_test, panel["feature_robust"][panel.at(eps)] / panel.n_test
     _levels(axes, panel, both=True)
-    for chosen, (_, mark) in zip((tested, useful & ~tested, ~useful), _KINDS, strict=True):
-        style = {"c": panel["feature"][chosen], "cmap": colors.cmap, "norm": colors.norm, "clip_on": False, "zorder": 3}
-        axes.scatter(rho[chosen], gamma[chosen], s=7, marker=mark, linewidths=0.6, **style)
-    widest = shares(np.array([panel.n_test // 2]), panel.n_test)
-    half = widest.bars[:, 0].max()
-    axes.errorbar(0.97 - half, 0.97 - half, xerr=half, yerr=half, color=look.BLACK, elinewidth=0.6, marker="none")
-    axes.text(0.97 - 2.4 * half, 0.97 - half, f"95 %, n = {panel.n_test}", ha="right", va="center")
-    scales.share_axis(axes)
-    axes.set_xlim(axes.get_ylim())
-    axes.set_xticks(axes.get_yticks(), [f"{tick:g}" for tick in axes.get_yticks()])
+    for place, (chosen, (_, mark)) in enumerate(zip((tested, useful & ~tested, ~useful), _KINDS, strict=True)):
+        back = np.flatnonzero(chosen)[::-1]  # the first features lie on top
+        style = {"c": panel["feature"][back], "cmap": colors.cmap, "norm": colors.norm, "clip_on": False}
+        axes.scatter(rho[back], gamma[back], s=7, marker=mark, linewidths=0.6, zorder=5 - place, **style)
+    half = shares(np.array([panel.n_test // 2]), panel.n_test).bars.max()
+    axes.errorbar(rho.max(), 0.98 - half, xerr=half, yerr=half, color=look.BLACK, elinewidth=0.6, marker="none")
 
 
 def _levels(axes: Axes, panel: Panel, both: bool = False) -> None:
@@ -118,7 +119,8 @@ def _cumulative(panels: Sequence[Panel], eps: str) -> Figure:
     figure, axes = _curves(panels, spare=0.75)
     for at, panel in zip(axes, panels, strict=True):
         _accumulated(at, panel, eps)
-        at.set_title(panel.label)
+        k90 = panel.number("k90")
+        at.set_title(", ".join(filter(None, (panel.label, "" if k90 is None else f"k90 = {k90:.0f}"))))
         scales.share_axis(at)
     figure.supxlabel("number of features k")
     figure.supylabel("accuracy")
@@ -144,15 +146,12 @@ def _accumulated(axes: Axes, panel: Panel, eps: str) -> None:
     bars(axes, k, shares(panel["truncation_robust"][e], n), color=look.ROBUST, marker="s", linestyle="-")
     for name, color, mark in (("tail_clean", look.SKY, "o"), ("tail_robust", look.ORANGE, "D")):
         counts = panel[name] if name == "tail_clean" else panel[name][e]
-        style = {"linestyle": "--", "marker": mark, "markersize": 2, "zorder": 1.5}
+        style = {"linestyle": "--", "marker": mark, "zorder": 1.5}
         bars(axes, k[rest], shares(counts[rest], n), color=color, **style)
-    k90 = panel.number("k90")
-    if k90 is not None:
-        axes.axvline(k90, color=look.BLACK, linewidth=0.6, linestyle=(0, (4, 2)))
-        axes.annotate(
-            f"k90 = {k90:.0f}", (k90, 0.03), xytext=(2, 0), textcoords="offset points", ha="left", va="bottom"
-        )
+    if (k90 := panel.number("k90")) is not None:
+        axes.axvline(k90, color=look.BLACK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _spectrum(panels: Sequence[Panel]) -> Figure:
@@ -161,12 +160,17 @@ def _spectrum(panels: Sequence[Panel]) -> Figure:
     for place, panel in enumerate(panels):
         color, values, close = look.COLORS[place], panel["eigenvalue"], np.flatnonzero(panel["small_gap"])
         told = f"{panel.label}: {len(close)} of {len(values) - 1}".removeprefix(": ")
-        axes.plot(np.arange(len(values)), values, color=color, marker=look.MARKERS[place], markersize=1.5, label=told)
-        rug = {"marker": "|", "markersize": 4, "markeredgewidth": 0.3, "linestyle": "none"}
-        axes.plot(close, np.full(len(close), 0.03 + 0.04 * place), color=color, transform=axes.get_xaxis_transform(), **rug)
+        some = {
+            "marker": look.MARKERS[place],
+            "markevery": list(np.unique(np.geomspace(1, len(values), 12).astype(int)) - 1),
+        }
+        axes.plot(np.arange(len(values)), values, color=color, label=told, **some)
+        height = np.full(len(close), 0.03 + 0.05 * place)
+        axes.plot(close, height, color=color, transform=axes.get_xaxis_transform(), **look.RUG)
     axes.set_yscale("log", nonpositive="mask")
     low, high = np.log10(axes.get_ylim())
-    axes.set_ylim(10 ** (low - (0.06 + 0.04 * len(panels)) * (high - low)), 10**high)
+    axes.set_ylim(10 ** (low - (0.06 + 0.06 * len(panels)) * (high - low)), 10**high)
+    axes.yaxis.set_minor_locator(NullLocator())
     scales.index_axis(axes, last)
     axes.set_xlabel(scales.INDEX)
     axes.set_ylabel("eigenvalue")
@@ -179,6 +183,6 @@ def _curves(panels: Sequence[Panel], spare: float = 0.6) -> tuple[Figure, list[A
     return look.panels(len(panels), columns=1 if few else 2, height=2.0 if len(panels) == 1 else 1.35, spare=spare)
 
 
-def _legend(figure: Figure, lines: Sequence[tuple[str, str, str, str]], title: str) -> None:
+def _legend(figure: Figure, lines: Sequence[tuple[str, str, Any, str]], title: str) -> None:
     handles = [Line2D([], [], label=name, color=c, linestyle=s, marker=mark) for name, c, s, mark in lines]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, title=title)

@@ -12,8 +12,8 @@ from ntkbench.bench.plots.study import Panel
 
 _MOST = 7
 """pictures in a row beside the test image"""
-_TITLE = 0.16
-"""inches"""
+_LINE, _PAGE = 0.13, 8.5
+"""inches: of a line of text, and of the highest picture"""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ def grid(panels: Sequence[Panel]) -> Figure:
     """Rows are runs and test images, columns features."""
     rows = [row for panel in panels for row in _rows(panel)]
     columns = 1 + max(len(row.indices) for row in rows)
-    side = min((look.WIDTH - 0.2) / columns, 1.0)
-    figure = Figure(figsize=(look.WIDTH, len(rows) * (side + _TITLE)), layout="constrained")
+    title = _LINE * (0.4 + max(row.label.count("\n") + 1 for row in rows))
+    side = min(look.WIDTH / columns, 1.0, max(_PAGE / len(rows) - title, 0.3))
+    figure = Figure(figsize=(look.WIDTH, len(rows) * (side + title)), layout="constrained")
     cells = figure.subplots(len(rows), columns, squeeze=False)
     for axes in cells.ravel():
         axes.set_axis_off()

@@ -22,6 +22,8 @@ COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CLEAN, ROBUST = BLUE, VERMILLION
 MAP = "viridis"
+RUG: Mapping[str, Any] = MappingProxyType({"marker": "|", "markersize": 4, "markeredgewidth": 0.3, "linestyle": "none"})
+"""small ticks along an axis"""
 
 _RULES: Mapping[str, Any] = MappingProxyType(
     {
@@ -50,7 +52,7 @@ _RULES: Mapping[str, Any] = MappingProxyType(
         "xtick.major.pad": 2,
         "ytick.major.pad": 2,
         "lines.linewidth": 1,
-        "lines.markersize": 3,
+        "lines.markersize": 2.5,
         "legend.frameon": False,
         "legend.handlelength": 1.6,
         "legend.borderaxespad": 0.2,

@@ -25,7 +25,7 @@ def index_norm(last: int) -> FuncNorm:
 
 def index_ticks(last: int) -> list[int]:
     """0, 1, 10, 100 up to `last`."""
-    return [0, *(10**power for power in range(0, len(str(max(last, 1)))))]
+    return [0, *(10**power for power in range(len(str(max(last, 1)))))]
 
 
 def share_axis(axes: Axes) -> None:

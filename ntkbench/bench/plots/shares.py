@@ -35,7 +35,7 @@ def shares(counts: np.ndarray, n: int) -> Shares:
 
 def bars(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:
     """Points with bars."""
-    style = {"linestyle": "none", "marker": "o", "elinewidth": 0.6} | style
+    style = {"linestyle": "none", "marker": "o", "markersize": 2, "elinewidth": 0.6} | style
     axes.errorbar(x, of.value, yerr=of.bars, **style)
 
 

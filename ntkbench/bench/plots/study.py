@@ -17,6 +17,11 @@ MOST = 6
 """panels of one picture"""
 
 
+def asked(record: Record) -> Mapping[str, Any]:
+    """The whole cell of a run, as plain values."""
+    return record.spec.resolved
+
+
 @dataclass(frozen=True)
 class Panel:
     """One run: its label, what was asked of it, and the series of the analysis."""
@@ -39,12 +44,12 @@ class Panel:
     @property
     def asked(self) -> Mapping[str, Any]:
         """The analysis, as the record keeps it."""
-        return self.record.spec.resolved["analyses"][self.analysis]
+        return asked(self.record)["analyses"][self.analysis]
 
     @property
     def attack(self) -> Mapping[str, Any]:
         """The attack of the analysis; empty where it has none."""
-        return self.record.spec.resolved["attacks"].get(self.asked.get("attack"), {})
+        return asked(self.record)["attacks"].get(self.asked.get("attack"), {})
 
     @property
     def budgets(self) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ class Panel:
 
     def at(self, eps: str) -> int:
         """The place of a budget along the axis of budgets."""
-        return [as_number(each) for each in self.budgets].index(as_number(eps))
+        return int(np.argmin(np.abs(self["eps"] - (as_number(eps) or 0.0))))
 
     def number(self, metric: str) -> float | None:
         """A metric of which the analysis has one."""
@@ -67,7 +72,7 @@ class Panel:
     @property
     def chance(self) -> float:
         """Of guessing: 1 / number of classes. Synthetic sets have two."""
-        return 1 / len(self.record.spec.resolved["data"]["classes"] or (0, 1))
+        return 1 / len(asked(self.record)["data"]["classes"] or (0, 1))
 
     @property
     def majority(self) -> float:
@@ -104,7 +109,9 @@ class Study:
 
     def said(self, panels: Sequence[Panel]) -> str:
         """The end of a caption: whose results these are."""
-        runs = ", ".join(f"{panel.label}: {panel.record.run_id}" if panel.label else panel.record.run_id for panel in panels)
+        runs = ", ".join(
+            f"{panel.label}: {panel.record.run_id}" if panel.label else panel.record.run_id for panel in panels
+        )
         return f"Spec {self.spec}, analysis {self.analysis}; {runs}."
 
 

@@ -27,8 +27,8 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
             yield Picture(
                 f"ridge-eps-{eps}-{sheet}",
                 _figure(panels, eps, "ridge", "ridge r (unit of the eigenvalues)"),
-                f"Accuracy of kernel regression, clean and under {attack}, against the ridge r; the ticks below are the "
-                f"eigenvalues. {end}",
+                f"Accuracy of kernel regression, clean and under {attack}, against the ridge r; the ticks below are "
+                f"the eigenvalues. {end}",
             )
 
 
@@ -56,9 +56,9 @@ def _curves(axes: Axes, panel: Panel, eps: str, along: str) -> None:
         (panel[f"{along}_clean"], look.CLEAN, "o"),
         (panel[f"{along}_robust"][panel.at(eps)], look.ROBUST, "s"),
     ):
-        band(axes, x[order], shares(counts[order], n), color=color, marker=mark, markersize=2)
+        band(axes, x[order], shares(counts[order], n), color=color, marker=mark)
     eigenvalues = panel["eigenvalue"][panel["eigenvalue"] > 0]
     scale = 1 / eigenvalues if along == "time" else eigenvalues
-    rug = {"marker": "|", "markersize": 4, "markeredgewidth": 0.3, "linestyle": "none", "color": look.GRAY}
-    axes.plot(scale, np.full(len(scale), 0.02), transform=axes.get_xaxis_transform(), **rug)
+    height = np.full(len(scale), 0.03)
+    axes.plot(scale, height, color=look.GRAY, transform=axes.get_xaxis_transform(), **look.RUG)
     scales.share_axis(axes)

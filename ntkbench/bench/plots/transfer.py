@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,17 +54,17 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
             yield Picture(
                 f"rate-eps-{eps}-{sheet}",
                 _rates(part, asked, eps),
-                f"Transfer rate (share of the test points that the target had right and that the attack turns wrong) of "
-                f"{', '.join(f'{name} ({role})' for role, name in asked.items())} {at}; {part.seeds}. "
+                "Transfer rate (share of the test points that the target had right and that the attack turns wrong) "
+                f"of {', '.join(f'{name} ({role})' for role, name in asked.items())} {at}; {part.seeds}. "
                 f"Spec {study.spec}, analysis {study.analysis}.",
             )
         if "ceiling" in asked and "floor" in asked:
             for sheet, part in _sheets(_results(study, "normalized_transfer", eps)):
                 yield Picture(
                     f"normalized-eps-{eps}-{sheet}",
-                    _normalized(part, eps),
-                    f"Transfer of {asked['attack']} on the scale where {asked['floor']} is 0 and {asked['ceiling']} is 1, "
-                    f"{at}; {part.seeds}. Spec {study.spec}, analysis {study.analysis}.",
+                    _normalized(part, asked["attack"], eps),
+                    f"Transfer of {asked['attack']} on the scale where {asked['floor']} is 0 and {asked['ceiling']} is "
+                    f"1, {at}; {part.seeds}. Spec {study.spec}, analysis {study.analysis}.",
                 )
 
 
@@ -76,7 +76,10 @@ def _results(study: Study, metric: str, eps: str) -> _Results:
     summary = aggregate(chosen.numbers, chosen.runs, [*matrix, "attack"]).dropna(subset=["mean"])
     others = [name for name in matrix if name != axis and len(chosen.labels(name)) > 1]
     panels = {_said(others, key): frame for key, frame in groups(summary, others).items()}
-    return _Results(axis, tuple(chosen.labels(axis)) if axis else ("",), panels)
+    labels = [str(label) for label in chosen.runs[axis].unique()] if axis else [""]
+    if all(as_number(label) is not None for label in labels):
+        labels.sort(key=label_key)
+    return _Results(axis, tuple(labels), panels)
 
 
 def _along(axes: Mapping[str, Sequence[str]]) -> str:
@@ -108,7 +111,7 @@ def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:
             if role in asked:
                 own = frame.loc[frame["attack"] == asked[role]]
                 told = f"{asked[role]} ({role})" if role != "attack" else asked[role]
-                _line(at, results, own, place - 1, color=color, marker=mark, linestyle=line, label=told)
+                _line(at, results, own, place - 1.0, color=color, marker=mark, linestyle=line, label=told)
         at.set_title(name)
         at.set_ylim(-0.03, 1.03)
     _axis(axes[0], results)
@@ -119,13 +122,13 @@ def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:
     return figure
 
 
-def _normalized(results: _Results, eps: str) -> Figure:
+def _normalized(results: _Results, attack: str, eps: str) -> Figure:
     figure, (axes,) = look.panels(1, columns=1, height=2.2, spare=0.3)
     for level in (0, 1):
         axes.axhline(level, color=look.GRAY, linewidth=0.6, linestyle="dotted", zorder=0)
     middle = (len(results.panels) - 1) / 2
     for place, (name, frame) in enumerate(results.panels.items()):
-        style = {"color": look.COLORS[place], "marker": look.MARKERS[place], "label": name}
+        style = {"color": look.COLORS[place], "marker": look.MARKERS[place], "label": name or attack}
         _line(axes, results, frame, place - middle, **style)
     _axis(axes, results)
     axes.set_xlabel(results.axis.rpartition(".")[2])
@@ -134,11 +137,11 @@ def _normalized(results: _Results, eps: str) -> Figure:
     return figure
 
 
-def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **style: str) -> None:
+def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **style: Any) -> None:
     """Means with their intervals, moved a little aside so that no bar hides another."""
-    frame = frame.sort_values(results.axis, key=lambda labels: labels.map(label_key)) if results.axis else frame
-    labels = frame[results.axis] if results.axis else [""] * len(frame)
-    x = np.array([results.place(str(label)) for label in labels])
+    x = np.array([results.place(str(label)) for label in (frame[results.axis] if results.axis else ("",))])
+    order = np.argsort(x)
+    x, frame = x[order], frame.iloc[order]
     x = x * 1.04**shift if results.numeric else x + 0.05 * shift
     mean = frame["mean"].to_numpy(float)
     ends = np.stack([mean - frame["ci_low"].to_numpy(float), frame["ci_high"].to_numpy(float) - mean])

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from ntkbench.analyses.measurement import Scalar
-from ntkbench.bench import arrays, record
+from ntkbench.bench import arrays, plot, record
 from ntkbench.bench.plan import Run
+from ntkbench.bench.plots.study import Study
+from ntkbench.bench.store import Store
 from tests.bench.factory import EPS, a_record, cell, planned
 
 AGAINST = ("depth1", "depth2", "depth3")
@@ -92,7 +94,7 @@ def consistency(rng: np.random.Generator, m: int = 12, top: Sequence[int] = (1, 
     return {
         "top": np.array(top),
         "overlap": overlap,
-        "angle": np.degrees(np.arccos(overlap)) * 2,
+        "angle": np.degrees(np.arccos(np.sqrt(overlap))),
         "gradient_cosine": np.clip(1 - 0.05 * np.arange(m) - 0.1 * rng.random((len(AGAINST), m)), 0, 1),
         "feature": np.arange(m),
         "usefulness": rng.integers(80, 150, (1 + len(AGAINST), m)),
@@ -129,3 +131,10 @@ def depths(*depths: int, seeds: Sequence[int] = (0,)) -> list[Run]:
             cell(architecture={"kind": "fc", "depth": depth}), seeds, **{"architecture.depth": str(depth)}
         )
     ]
+
+
+def studies(folder: Path, runs: Sequence[Run], **series: Mapping[str, np.ndarray]) -> dict[str, Study]:
+    """The analyses of everything in a store after these runs were added to it."""
+    store(folder / "records", runs, **series)
+    (results,) = plot.of_store(Store(folder))
+    return {study.analysis: study for study in plot.studies([results], folder / "records")}

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntkbench.bench.plots.features import grid
+from tests.bench.plots.findings import depths, eigenspace, studies
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_and_the_gradients_of_features_between_their_ends(channels: int, tmp_path: Path):
+    series = eigenspace(np.random.default_rng(0), shape=(4, 5, channels))
+    panels = studies(tmp_path, depths(1), eigen=series)["eigen"].panels
+    axes = [at for at in grid(panels).axes if at.images]
+    assert [at.get_title().strip() for at in axes] == [
+        "test 0",
+        "i = 0",
+        "i = 1",
+        "i = 2",
+        "test 1",
+        "i = 0",
+        "i = 1",
+        "i = 2",
+    ]
+    shown = [np.asarray(at.images[0].get_array()).reshape(4, 5, channels) for at in axes]
+    for test in (0, 1):
+        np.testing.assert_array_equal(shown[4 * test], series["picture_image"][test])
+        for feature in range(3):
+            gradient = series["picture_gradient"][feature, test]
+            scaled = (gradient - gradient.min()) / (gradient.max() - gradient.min())
+            np.testing.assert_allclose(shown[4 * test + 1 + feature], scaled, rtol=1e-6)
+
+
+def test_a_constant_gradient_is_gray(tmp_path: Path):
+    series = eigenspace(np.random.default_rng(0)) | {"picture_gradient": np.ones((3, 2, 4, 4, 1), np.float32)}
+    axes = grid(studies(tmp_path, depths(1), eigen=series)["eigen"].panels).axes
+    np.testing.assert_array_equal(np.asarray(axes[1].images[0].get_array()), 0.5)
+
+
+def test_many_features_take_several_rows_and_the_image_stands_once(tmp_path: Path):
+    gradients = np.random.default_rng(0).normal(size=(9, 1, 4, 4, 1)).astype(np.float32)
+    series = eigenspace(np.random.default_rng(0)) | {
+        "picture_feature": np.arange(9),
+        "picture_test": np.array([5]),
+        "picture_image": np.zeros((1, 4, 4, 1), np.float32),
+        "picture_gradient": gradients,
+    }
+    titles = [
+        at.get_title() for at in grid(studies(tmp_path, depths(1), eigen=series)["eigen"].panels).axes if at.images
+    ]
+    assert titles == ["test 5", *(f"i = {index}" for index in range(9))]

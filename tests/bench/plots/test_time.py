@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from ntkbench.bench.plots import look, scales, time
+from tests.bench.plots.findings import depths, studies
+
+
+@pytest.mark.parametrize(("place", "along"), [(0, "time"), (1, "ridge")])
+def test_clean_and_robust_curves(place: int, along: str, tmp_path: Path):
+    study = studies(tmp_path, depths(1, 2))["time"]
+    picture = list(time.pictures(study, ["2/255"]))[place]
+    for panel, axes in zip(study.panels, picture.figure.axes, strict=True):
+        x = scales.places(panel[along])
+        for color, counts in ((look.CLEAN, panel[f"{along}_clean"]), (look.ROBUST, panel[f"{along}_robust"][0])):
+            (line,) = [line for line in axes.lines if to_hex(line.get_color()) == color.lower()]
+            np.testing.assert_array_equal(line.get_xydata(), np.stack([x, counts / 200], axis=1))
+        ticks = axes.lines[-1].get_xdata()
+        np.testing.assert_array_equal(ticks, 1 / panel["eigenvalue"] if along == "time" else panel["eigenvalue"])
+        assert np.isfinite(axes.get_xlim()).all()
+    assert "n = 200 test points" in picture.caption
