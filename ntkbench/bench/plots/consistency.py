@@ -19,19 +19,15 @@ class _Measure:
 
     name: str
     title: str
-    label: str
+    unit: str
     highest: float
     colors: str
     form: str
 
 
-_OVERLAP = _Measure(
-    "overlap", "Overlap (mean squared cosine) of the top eigenspaces", "mean squared cosine", 1.0, look.MAP, ".2f"
-)
+_OVERLAP = _Measure("overlap", "overlap", "mean squared cosine", 1.0, look.MAP, ".2f")
 # The colors run the same way: bright is agreement.
-_ANGLE = _Measure(
-    "angle", "Largest principal angle between the top eigenspaces", "degrees", 90.0, f"{look.MAP}_r", ".0f"
-)
+_ANGLE = _Measure("angle", "largest principal angle", "degrees", 90.0, f"{look.MAP}_r", ".0f")
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
@@ -45,8 +41,9 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
             yield Picture(
                 f"{measure.name}-{apart}",
                 _maps(rows, measure),
-                f"{measure.title} of the kernel {rows[0].asked['target']} of each row and those of the columns, on the "
-                f"same training set. {study.said(rows)}",
+                f"{measure.title.capitalize()} ({measure.unit}) between the top eigenspaces of the kernel "
+                f"{rows[0].asked['target']} of each row and of those of the columns, on the same training set. "
+                f"{study.said(rows)}",
             )
         for sheet, panels in sheets(rows):
             yield Picture(
@@ -80,7 +77,7 @@ def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
         at.tick_params(length=0)
         at.spines[:].set_visible(False)
     bar = figure.colorbar(colors, ax=axes, location="top", fraction=0.08, aspect=40, pad=0.02)
-    bar.set_label(f"{measure.name} of top eigenspaces ({measure.label})")
+    bar.set_label(f"{measure.title} of top eigenspaces ({measure.unit})")
     bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 
@@ -109,5 +106,7 @@ def _cosines(panels: Sequence[Panel]) -> Figure:
     figure.supxlabel(scales.INDEX)
     figure.supylabel("mean |cosine| of input gradients")
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3, title=f"against, {count(panels)}")
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=2 if len(names) == 4 else 3, title=f"against, {count(panels)}"
+    )
     return figure

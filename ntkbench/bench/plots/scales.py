@@ -1,7 +1,5 @@
 """Axes on which index 0, time infinity and ridge 0 have their place beside powers of ten."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import FuncNorm
@@ -35,17 +33,16 @@ def share_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
-def places(values: np.ndarray) -> np.ndarray:
-    """Where values stand on a logarithmic axis: 0 half a decade before the others, infinity half a decade after."""
-    inside = values[np.isfinite(values) & (values > 0)]
+def places(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Where values stand on a logarithmic axis: 0 half a decade before all others, infinity half a decade after."""
+    inside = among[np.isfinite(among) & (among > 0)]
     low, high = (inside.min(), inside.max()) if len(inside) else (1.0, 1.0)
     return np.where(values == 0, low / 10**0.5, np.where(np.isinf(values), high * 10**0.5, values))
 
 
-def log_axis(axes: Axes, values: Sequence[float] | np.ndarray) -> None:
+def log_axis(axes: Axes, values: np.ndarray) -> None:
     """Powers of ten, few enough to read, and the ends by their names."""
-    values = np.asarray(values, float)
-    at = places(values)
+    at = places(values, values)
     low, high = at.min(), at.max()
     axes.set_xscale("log")
     axes.set_xlim(low / 10**0.2, high * 10**0.2)

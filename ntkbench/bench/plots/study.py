@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.tables import as_number
+from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import NtkbenchError, UsageError
 
 MOST = 6
 """panels of one picture"""
+_SYNTHETIC = (-1, 1)
+"""classes of a set that is not in the catalog"""
 
 
 def asked(record: Record) -> Mapping[str, Any]:
@@ -71,8 +74,10 @@ class Panel:
 
     @property
     def chance(self) -> float:
-        """Of guessing: 1 / number of classes. Synthetic sets have two."""
-        return 1 / len(asked(self.record)["data"]["classes"] or (0, 1))
+        """Of guessing: 1 / number of classes."""
+        data = asked(self.record)["data"]
+        every = CATALOG.get(data["dataset"].get("name"))
+        return 1 / len(data["classes"] or (every.classes if every else _SYNTHETIC))
 
     @property
     def majority(self) -> float:

@@ -35,10 +35,11 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 def _figure(panels: Sequence[Panel], eps: str, along: str, label: str) -> Figure:
     few, one = len(panels) <= 3, len(panels) == 1
     figure, axes = look.panels(len(panels), columns=1 if few else 2, height=2.0 if one else 1.35, spare=0.6)
+    every = np.concatenate([panel[along] for panel in panels])
     for at, panel in zip(axes, panels, strict=True):
-        _curves(at, panel, eps, along)
+        _curves(at, panel, eps, along, scales.places(panel[along], every))
         at.set_title(panel.label)
-    scales.log_axis(axes[0], np.concatenate([panel[along] for panel in panels]))
+    scales.log_axis(axes[0], every)
     figure.supxlabel(label)
     figure.supylabel("accuracy")
     handles = [
@@ -49,8 +50,8 @@ def _figure(panels: Sequence[Panel], eps: str, along: str, label: str) -> Figure
     return figure
 
 
-def _curves(axes: Axes, panel: Panel, eps: str, along: str) -> None:
-    x, n = scales.places(panel[along]), panel.n_test
+def _curves(axes: Axes, panel: Panel, eps: str, along: str, x: np.ndarray) -> None:
+    n = panel.n_test
     order = np.argsort(x)
     for counts, color, mark in (
         (panel[f"{along}_clean"], look.CLEAN, "o"),

@@ -33,11 +33,12 @@ def test_ticks_of_colors(last: int, ticks: list[int]):
 
 def test_zero_and_infinity_stand_beside_the_others():
     values = np.array([0, 1e-3, 1, 1e2, np.inf])
-    at = scales.places(values)
+    at = scales.places(values, values)
     assert at[1:4].tolist() == [1e-3, 1, 1e2]
     assert at[0] == pytest.approx(1e-3 / 10**0.5)
     assert at[4] == pytest.approx(1e2 * 10**0.5)
-    assert scales.places(np.array([0, np.inf])) == pytest.approx([10**-0.5, 10**0.5])
+    assert scales.places(np.array([np.inf]), values)[0] == at[4], "the same with others on the axis"
+    assert scales.places(np.array([0, np.inf]), np.array([0, np.inf])) == pytest.approx([10**-0.5, 10**0.5])
 
 
 def test_the_ends_are_called_by_their_names():
@@ -45,7 +46,7 @@ def test_the_ends_are_called_by_their_names():
     values = np.array([0, 1e-4, 1, 1e4, np.inf])
     scales.log_axis(axes, values)
     found = labels(figure)
-    at = scales.places(values)
+    at = scales.places(values, values)
     assert (found[at[0]], found[at[-1]]) == ("0", "∞")
     assert all(text in ("0", "∞", f"$10^{{{round(np.log10(tick))}}}$") for tick, text in found.items())
     assert 4 <= len(found) <= 9
