@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntkbench.ntk.layers import Covariance, Layer, diagonal
-from ntkbench.ntk.materialize import materialize
+from ntkbench.ntk.layers import Covariance, Layer, Positions
+from ntkbench.ntk.materialize import materialize, materialize_gradient
 
 Entries = Float[Array, "*p"]
 
@@ -29,17 +29,17 @@ class Deviation(NamedTuple):
     inverse: Entries
 
     @classmethod
-    def of(cls, nngp: Entries) -> "Deviation":
+    def of(cls, cov: Covariance) -> "Deviation":
         """Of the covariance of an example with itself. A unit that is always 0 has inverse 0."""
-        variance = diagonal(nngp)
+        variance = cov.at_equal_positions(cov.nngp)
         positive = variance > 0
         sd = jnp.sqrt(jnp.where(positive, variance, 1))  # the derivative of sqrt at 0 must not spread NaN
         return cls(jnp.where(positive, sd, 0), jnp.where(positive, 1 / sd, 0))
 
 
-def aligned(one: Deviation, two: Deviation, ndim: int) -> tuple[Deviation, Deviation]:
+def aligned(one: Deviation, two: Deviation, positions: Positions) -> tuple[Deviation, Deviation]:
     """Shaped to broadcast against a covariance: positions of the first example first."""
-    if one.sd.ndim == ndim:
+    if positions is not Positions.ALL:
         return one, two
     return Deviation(*(v[:, :, None, None] for v in one)), Deviation(*(v[None, None] for v in two))
 
@@ -65,21 +65,23 @@ class Activation(Layer):
         return self.function(x)
 
     def observe(self, cov):
-        note = Deviation.of(cov.nngp)
-        moments = self.moments(diagonal(cov.nngp))
-        if cov.nngp.ndim == 4:
+        note = Deviation.of(cov)
+        moments = self.moments(cov.at_equal_positions(cov.nngp))
+        if cov.positions is Positions.ALL:
             h, w = note.sd.shape
             same = jnp.eye(h * w, dtype=bool).reshape(h, w, h, w)
-            pairs = self.dual(cov.nngp, *aligned(note, note, 4))
+            pairs = self.dual(cov.nngp, *aligned(note, note, cov.positions))
             moments = (jnp.where(same, m[:, :, None, None], p) for m, p in zip(moments, pairs, strict=True))
         nngp, slope = moments
-        return Covariance(nngp, cov.ntk * slope, cov.channels), note
+        return dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope), note
 
     def propagate(self, cov, note1, note2):
-        nngp, slope = self.dual(cov.nngp, *aligned(note1, note2, cov.nngp.ndim))
-        limit = Covariance(nngp, cov.ntk * slope, cov.channels)
-        # A layer that mixes positions reads each entry many times, and would compute it as often.
-        return limit.map(materialize, cov.channels) if nngp.ndim else limit
+        # A layer that mixes positions reads each entry many times, and would compute it as often; and back.
+        mixed = cov.positions is not Positions.NONE
+        cov = cov.map(materialize_gradient) if mixed else cov
+        nngp, slope = self.dual(cov.nngp, *aligned(note1, note2, cov.positions))
+        limit = dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope)
+        return limit.map(materialize) if mixed else limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,9 +261,9 @@ class LayerNorm(Layer):
         return jax.nn.standardize(x, axis=-1, epsilon=jnp.finfo(x.dtype).eps)
 
     def observe(self, cov):
-        note = Deviation.of(cov.nngp)
+        note = Deviation.of(cov)
         return self.propagate(cov, note, note), note
 
     def propagate(self, cov, note1, note2):
-        one, two = aligned(note1, note2, cov.nngp.ndim)
-        return cov.map(lambda k: k * one.inverse * two.inverse, cov.channels)
+        one, two = aligned(note1, note2, cov.positions)
+        return cov.map(lambda k: k * one.inverse * two.inverse)

@@ -1,11 +1,12 @@
 """Layers that know positions: convolutions and pooling.
 
-An image is `h w channels`. A covariance has axes `h w` (the same position in both images) or `h w h w` (all pairs). A
+An image is `h w channels`. A covariance begins with axes `h w` (the same position in both images) or `h w h w` (all pairs). A
 convolution moves both positions together, so its sum over k x k offsets is one sum along the two vertical axes and one
 along the two horizontal ones. Pooling averages each position on its own, so it needs all pairs.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Literal, NoReturn
 
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkbench.errors import UsageError
-from ntkbench.ntk.layers import Covariance, Layer, LinearLayer, Parameterization, Positions
+from ntkbench.ntk.layers import Layer, LinearLayer, Parameterization, Positions
 
 Padding = Literal["SAME", "VALID", "CIRCULAR"]
 Pair = tuple[int, int]
@@ -94,17 +95,17 @@ class Conv(LinearLayer):
         return y if b is None else y + scale * b[None, None]
 
     def covariance(self, cov):
-        mean = cov.map(self._mean, self.channels)
+        mean = cov.map(lambda k: self._mean(k, cov.positions))
         nngp = self.W_std**2 * mean.nngp + (self.b_std or 0.0) ** 2
         if self.parameterization == "standard":
             own = math.prod(self.window) * cov.channels * mean.nngp + (0.0 if self.b_std is None else 1.0)
         else:
             own = nngp
-        return Covariance(nngp, own + self.W_std**2 * mean.ntk, self.channels)
+        return dataclasses.replace(cov, nngp=nngp, ntk=own + self.W_std**2 * mean.ntk, channels=self.channels)
 
-    def _mean(self, k: Float[Array, "*positions"]) -> Float[Array, "*moved"]:
+    def _mean(self, k: Float[Array, "*positions_pairs"], positions: Positions) -> Float[Array, "*moved_pairs"]:
         for axis in (0, 1):
-            together = (axis,) if k.ndim == 2 else (axis, axis + 2)
+            together = (axis,) if positions is Positions.MATCHED else (axis, axis + 2)
             k = window_sum(k, together, self.window[axis], self.stride[axis], self.padding)
         return k / math.prod(self.window)
 
@@ -129,7 +130,7 @@ class AvgPool(LinearLayer):
         return self._mean(x, 2)
 
     def covariance(self, cov):
-        return cov.map(lambda k: self._mean(k, 4), cov.channels)
+        return cov.map(lambda k: self._mean(k, 4))
 
     def _mean(self, x, axes):
         for axis in range(axes):
@@ -156,7 +157,7 @@ class GlobalAvgPool(LinearLayer):
         return jnp.mean(x, axis=(0, 1))
 
     def covariance(self, cov):
-        return cov.map(jnp.mean, cov.channels)
+        return cov.map(functools.partial(jnp.mean, axis=(0, 1, 2, 3)), positions=Positions.NONE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,11 +33,11 @@ class EmpiricalKernel(Kernel):
         # One at a time: the Jacobians of a whole batch need not fit where a tile's do.
         return jax.lax.map(lambda x: self.tile(x[None], x[None])[0, :, 0, :], one)
 
-    def rows(self, shape, dtype, tile_bytes):
+    def pairs(self, shape, dtype, tile_bytes):
         """A tile holds the Jacobians of two batches, and one of them again while it is made."""
         outputs = jax.eval_shape(self.predictor, jax.ShapeDtypeStruct(shape, dtype)).size
         parameters = sum(leaf.size for leaf in jax.tree.leaves(self.predictor.weights))
-        return int(tile_bytes / (3 * outputs * parameters * jnp.dtype(dtype).itemsize))
+        return max(1, int(tile_bytes / (3 * outputs * parameters * jnp.dtype(dtype).itemsize))) ** 2
 
 
 def _contract(equation, one, two):

@@ -1,16 +1,20 @@
-"""Gram matrices by tiles: symmetry, memory and the order of the work are decided here and nowhere else.
+"""Gram matrices by tiles: symmetry, memory, devices and the order of the work are decided here and nowhere else.
 
 A kernel says what it keeps of one example (`example`), what two batches of those give (`tile`), and what
 one gives with itself, exactly (`diagonal`).
 """
 
 import abc
-from typing import Any
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
 Example = PyTree[Array]
@@ -18,6 +22,11 @@ Example = PyTree[Array]
 
 class Kernel(eqx.Module):
     """Theta(x, x'), an o x o matrix: o is 1 where the kernel is a multiple of the identity of the outputs."""
+
+    @property
+    def axis(self) -> Literal[0, -1]:
+        """Of the examples of a batch, in all leaves of what is kept of them."""
+        return 0
 
     @abc.abstractmethod
     def example(self, x: Float[Array, "..."]) -> Example:
@@ -32,69 +41,170 @@ class Kernel(eqx.Module):
         """Theta of each example of a batch with itself."""
 
     @abc.abstractmethod
-    def rows(self, shape: tuple[int, ...], dtype: Any, tile_bytes: float) -> int:
-        """The side of the largest square tile that is worth having in that memory, for inputs of `shape`."""
+    def pairs(self, shape: tuple[int, ...], dtype: Any, tile_bytes: float) -> int:
+        """How many pairs of examples are worth having at once in that memory, for inputs of `shape`; 1 at least."""
 
 
 @eqx.filter_jit
 def gram(
-    kernel: Kernel, X1: Float[Array, "n1 ..."], X2: Float[Array, "n2 ..."] | None = None, *, tile_bytes: float = 5e8
+    kernel: Kernel,
+    X1: Float[Array, "n1 ..."],
+    X2: Float[Array, "n2 ..."] | None = None,
+    *,
+    tile_bytes: float = 5e8,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Float[Array, "n1 o n2 o"]:
-    """Theta(X1, X2); without X2, Theta(X1, X1), of which only half is computed."""
-    rows = max(1, kernel.rows(X1.shape[1:], X1.dtype, tile_bytes))
-    return _symmetric(kernel, X1, rows) if X2 is None else _rectangular(kernel, X1, X2, rows)
+    """Theta(X1, X2); without X2, Theta(X1, X1), of which only half is computed.
+
+    Tiles are spread over `devices`, all of this process unless named. Each device fills its own tiles of a matrix of
+    zeros, and the matrices are added up.
+    """
+    devices = devices or jax.local_devices()
+    pairs = kernel.pairs(X1.shape[1:], X1.dtype, tile_bytes)
+    one = examples(kernel, X1, pairs)
+    if X2 is None:
+        n, rows = len(X1), _even(len(X1), math.isqrt(pairs))
+        blocks = [(i, j) for i in range(-(-n // rows)) for j in range(i, -(-n // rows))]
+        fill = functools.partial(_fill_both, kernel, one, rows)
+        K = _zeros(kernel, one, one, n, n)
+    else:
+        two = examples(kernel, X2, pairs)
+        n1, n2 = len(X1), len(X2)
+        rows1 = _even(n1, max(math.isqrt(pairs), pairs // n2))
+        rows2 = _even(n2, pairs // rows1)
+        blocks = [(i, j) for i in range(-(-n1 // rows1)) for j in range(-(-n2 // rows2))]
+        fill = functools.partial(_fill, kernel, one, two, rows1, rows2)
+        K = _zeros(kernel, one, two, n1, n2)
+    return _spread(fill, K, blocks, devices)
 
 
-def _symmetric(kernel, X, rows):
-    n = X.shape[0]
-    rows = -(-n // -(-n // rows))  # equal tiles
-    blocks = -(-n // rows)
-    examples = jax.lax.map(kernel.example, _pad(X, blocks * rows), batch_size=rows)
-    first = int(rows == 1)  # tiles of one entry: those on the diagonal are known
-    upper = jnp.array([(i, j) for i in range(blocks) for j in range(i + first, blocks)]).reshape(-1, 2) * rows
+def examples(kernel: Kernel, X: Float[Array, "n ..."], batch_size: int) -> Example:
+    """What the kernel keeps of each example."""
+    n, rows, axis = len(X), _even(len(X), batch_size), kernel.axis
+    batch = jax.vmap(kernel.example, out_axes=axis)
+    if rows == n:
+        return batch(X)
 
-    def fill(K, corner):
-        i, j = corner
-        tile = kernel.tile(_rows(examples, i, rows), _rows(examples, j, rows))
-        mirrored = tile.transpose(2, 3, 0, 1)
-        tile = jnp.where(i == j, (tile + mirrored) / 2, tile)  # symmetric to the last bit
-        K = jax.lax.dynamic_update_slice(K, mirrored, (j, 0, i, 0))
-        return jax.lax.dynamic_update_slice(K, tile, (i, 0, j, 0)), None
+    def fill(kept, block):
+        start = _start(block, rows, n)
+        new = batch(jax.lax.dynamic_slice_in_dim(X, start, rows))
+        return jax.tree.map(lambda k, v: jax.lax.dynamic_update_slice_in_dim(k, v, start, axis), kept, new), None
 
-    K, _ = jax.lax.scan(fill, _zeros(kernel, examples, blocks * rows, blocks * rows), upper)
-    each = jnp.arange(n)
-    return K[:n, :, :n, :].at[each, :, each, :].set(kernel.diagonal(_rows(examples, 0, n)))
+    kept = jax.eval_shape(batch, X)
+    kept = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
+    return jax.lax.scan(fill, kept, jnp.arange(-(-n // rows)))[0]
 
 
-def _rectangular(kernel, X1, X2, rows):
-    n1, n2 = X1.shape[0], X2.shape[0]
-    rows1, rows2 = min(rows, n1), min(rows, n2)
-    blocks1, blocks2 = -(-n1 // rows1), -(-n2 // rows2)
-    one = jax.lax.map(kernel.example, _pad(X1, blocks1 * rows1), batch_size=rows1)
-    two = jax.lax.map(kernel.example, _pad(X2, blocks2 * rows2), batch_size=rows2)
-    corners = jnp.array([(i * rows1, j * rows2) for i in range(blocks1) for j in range(blocks2)])
-
-    def fill(K, corner):
-        i, j = corner
-        tile = kernel.tile(_rows(one, i, rows1), _rows(two, j, rows2))
-        return jax.lax.dynamic_update_slice(K, tile, (i, 0, j, 0)), None
-
-    K, _ = jax.lax.scan(fill, _zeros(kernel, one, blocks1 * rows1, blocks2 * rows2), corners)
-    return K[:n1, :, :n2, :]
+def _even(n: int, rows: int) -> int:
+    """Rows of equal blocks, as few as there can be of at most `rows`."""
+    return -(-n // -(-n // min(max(rows, 1), n)))
 
 
-def _pad(X, n):
-    """Repeats the last example: padding must not divide by zero."""
-    return jnp.concatenate([X, jnp.repeat(X[-1:], n - X.shape[0], axis=0)])
+def _start(block, rows, n):
+    """The last block ends where the matrix does, and so overlaps the one before: nothing is padded."""
+    return jnp.minimum(block * rows, n - rows)
 
 
-def _rows(examples, start, count):
-    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, count), examples)
+def _own(block, rows, n):
+    """Which rows of a block no other block has. A block past the end has none."""
+    return _start(block, rows, n) + jnp.arange(rows) >= block * rows
 
 
-def _zeros(kernel, examples, n1, n2):
-    tile = jax.eval_shape(lambda e: kernel.tile(_rows(e, 0, 1), _rows(e, 0, 1)), examples)
+def _fill(kernel, one, two, rows1, rows2, K, block):
+    (i, j), n1, n2 = block, K.shape[0], K.shape[2]
+    corner = _start(i, rows1, n1), _start(j, rows2, n2)
+    tile = kernel.tile(_rows(kernel, one, corner[0], rows1), _rows(kernel, two, corner[1], rows2))
+    return _write(K, tile, corner, _own(i, rows1, n1), _own(j, rows2, n2))
+
+
+def _fill_both(kernel, one, rows, K, block):
+    """A tile and its mirror image; symmetric to the last bit."""
+    (i, j), n = block, K.shape[0]
+    a, b = _start(i, rows, n), _start(j, rows, n)
+    first, second = _rows(kernel, one, a, rows), _rows(kernel, one, b, rows)
+    if rows == 1:
+        tile = jax.lax.cond(
+            i == j, lambda: kernel.diagonal(first)[:, :, None, :], lambda: kernel.tile(first, second)
+        )
+    else:
+        # The branch is also what keeps XLA from computing the tile twice, once as it is and once mirrored.
+        tile = kernel.tile(first, second)
+        tile = jax.lax.cond(i == j, lambda: _symmetric(tile, kernel.diagonal(first)), lambda: tile)
+    own = _own(i, rows, n), _own(j, rows, n)
+    K = _write(K, _mirrored(tile), (b, a), *reversed(own))
+    return _write(K, tile, (a, b), *own)
+
+
+def _mirrored(tile):
+    return tile.transpose(2, 3, 0, 1)
+
+
+def _symmetric(tile, diagonal):
+    each = jnp.arange(tile.shape[0])
+    return ((tile + _mirrored(tile)) / 2).at[each, :, each, :].set(diagonal)
+
+
+def _write(K, tile, corner, own1, own2):
+    start = corner[0], 0, corner[1], 0
+    before = jax.lax.dynamic_slice(K, start, tile.shape)
+    own = own1[:, None, None, None] & own2[None, None, :, None]
+    return jax.lax.dynamic_update_slice(K, jnp.where(own, tile, before), start)
+
+
+def _rows(kernel, examples, start, count):
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, count, kernel.axis), examples)
+
+
+def _zeros(kernel, one, two, n1, n2):
+    tile = jax.eval_shape(lambda a, b: kernel.tile(_rows(kernel, a, 0, 1), _rows(kernel, b, 0, 1)), one, two)
     return jnp.zeros((n1, tile.shape[1], n2, tile.shape[3]), tile.dtype)
+
+
+def _spread(
+    fill: Callable[[Array, Array], Array], K: Array, blocks: list[tuple[int, int]], devices: Sequence[jax.Device]
+) -> Array:
+    """All blocks, in turns; several devices take as many each, the last perhaps one that is past the end."""
+    if len(devices) == 1:
+        return _scan(fill, K, jnp.array(blocks))
+    missing = -len(blocks) % len(devices)
+    past = max(map(max, blocks)) + 1
+    blocks = jnp.array(blocks + [(past, past)] * missing)
+
+    def part(blocks):
+        return jax.lax.psum(_scan(fill, K, blocks), "tiles")
+
+    mesh = Mesh(np.array(devices), ("tiles",))
+    spread = jax.shard_map(
+        part, mesh=mesh, in_specs=PartitionSpec("tiles"), out_specs=PartitionSpec(), check_vma=False
+    )
+    return spread(blocks)
+
+
+def _scan(fill, K, blocks):
+    return jax.lax.scan(lambda K, block: (fill(K, block), None), K, blocks)[0]
+
+
+def product(
+    kernel: Kernel, one: Example, support: Example, alpha: Float[Array, "n o m"], rows: int
+) -> Float[Array, "n1 o m"]:
+    """Theta(x, X) alpha for few x and many X, `rows` of them at a time; its gradient computes each part anew."""
+    n, rows = len(alpha), _even(len(alpha), rows)
+
+    def part(support, alpha):
+        return jnp.einsum("ionq,nqm->iom", kernel.tile(one, support), alpha, precision="highest")
+
+    if rows == n:
+        return part(support, alpha)
+
+    @jax.checkpoint
+    def term(block):
+        start = _start(block, rows, n)
+        own = jnp.where(_own(block, rows, n)[:, None, None], jax.lax.dynamic_slice_in_dim(alpha, start, rows), 0)
+        return part(_rows(kernel, support, start, rows), own)
+
+    shape = jax.eval_shape(term, 0)
+    zero = jnp.zeros(shape.shape, shape.dtype)
+    return jax.lax.scan(lambda total, block: (total + term(block), None), zero, jnp.arange(-(-n // rows)))[0]
 
 
 def matrix(K: Float[np.ndarray, "n1 o n2 o"]) -> Float[np.ndarray, "n1*o n2*o"]:

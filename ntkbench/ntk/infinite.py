@@ -16,6 +16,11 @@ _ARRAYS = 8
 _CACHE_BYTES = 2**20
 """of one such array, small enough to stay in a processor's cache from one layer to the next"""
 
+_PRODUCT = {Positions.NONE: "c,c->", Positions.MATCHED: "hwc,hwc->hw", Positions.ALL: "hwc,klc->hwkl"}
+"""Of two images."""
+_PRODUCTS = {Positions.NONE: "ac,bc->ab", Positions.MATCHED: "hwca,hwcb->hwab"}
+"""Of two batches."""
+
 
 class _Example(NamedTuple):
     x: Float[Array, "..."]
@@ -34,39 +39,41 @@ class InfiniteKernel(Kernel):
 
     def example(self, x):
         x = x.ravel() if self.recipe.positions is Positions.NONE else x
-        cov, note = self.recipe.observe(self._input(x, x))
+        cov, note = self.recipe.observe(self._inputs(_PRODUCT, x, x, x.shape[-1]))
         return _Example(x, cov, note)
 
-    def pair(self, one: _Example, two: _Example) -> Float[Array, ""]:
-        """Of two examples; `vmap` it twice for a tile."""
-        return self._read(self.recipe.propagate(self._input(one.x, two.x), one.note, two.note))
+    @property
+    def axis(self):
+        # Of one position: pairs last in memory, so that whatever a layer does to positions moves whole rows of pairs.
+        return -1 if self.recipe.positions is Positions.MATCHED else 0
 
     def tile(self, one, two):
-        match self.recipe.positions:
-            case Positions.NONE:
-                return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
-            case Positions.MATCHED:
-                # Pairs last in memory: whatever a layer does to positions moves whole rows of pairs.
-                one, two = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), (one, two))
-                return jax.vmap(jax.vmap(self.pair, (-1, None), -1), (None, -1), -1)(one, two)[:, None, :, None]
-        # A covariance of all pairs of positions fills the cache by itself: one at a time, and again for its gradient.
-        pair = jax.checkpoint(self.pair)
-        return jax.lax.map(lambda a: jax.lax.map(lambda b: pair(a, b), two), one)[:, None, :, None]
+        if self.recipe.positions is Positions.ALL:  # whose rows are rows of positions
+            return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
+        channels = one.x.shape[-1 if self.axis == 0 else -2]
+        cov = self._inputs(_PRODUCTS, one.x, two.x, channels)
+        first = jax.tree.map(lambda leaf: leaf[..., :, None], one.note)
+        second = jax.tree.map(lambda leaf: leaf[..., None, :], two.note)
+        return self._read(self.recipe.propagate(cov, first, second))[:, None, :, None]
+
+    def pair(self, one: _Example, two: _Example) -> Float[Array, ""]:
+        """Of two examples."""
+        cov = self._inputs(_PRODUCT, one.x, two.x, one.x.shape[-1])
+        return self._read(self.recipe.propagate(cov, one.note, two.note))
 
     def diagonal(self, one):
         return self._read(one.itself)[:, None, None]
 
-    def rows(self, shape, dtype, tile_bytes):
+    def pairs(self, shape, dtype, tile_bytes):
         pair_bytes = math.prod(shape[:2]) ** self.recipe.positions * jnp.dtype(dtype).itemsize
         budget = min(tile_bytes / _ARRAYS, _CACHE_BYTES if jax.default_backend() == "cpu" else math.inf)
-        return int((budget / pair_bytes) ** 0.5)
+        return max(1, int(budget / pair_bytes))
 
-    def _input(self, x1, x2):
+    def _inputs(self, equations, x1, x2, channels):
+        positions = self.recipe.positions
         # As products of matrices: XLA on CPU gets a sum over channels wrong that is fused into window sums (float32).
-        equation = {Positions.NONE: "c,c->", Positions.MATCHED: "hwc,hwc->hw", Positions.ALL: "hwc,klc->hwkl"}
-        product = jnp.einsum(equation[self.recipe.positions], x1, x2, precision="highest")
-        channels = x1.shape[-1]
-        return Covariance(product / channels, jnp.zeros_like(product), channels)
+        product = jnp.einsum(equations[positions], x1, x2, precision="highest")
+        return Covariance(product / channels, jnp.zeros_like(product), channels, positions)
 
     def _read(self, cov):
         return getattr(cov, self.type)

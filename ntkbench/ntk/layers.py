@@ -7,9 +7,10 @@ A layer is a recipe: hashable, without weights. It is read in three ways, side b
   does is to map one covariance to the next. What it needs to know of each example alone (the standard
   deviations before an activation) is `observe`d once per example, and handed as two notes to the pair.
 
-A covariance has the shape of the positions that the network still tells apart: none (`()`), the same
-position in both images (`h w`), or all pairs of them (`h w h w`). A pair of equal examples has its own
-closed form, which is exact: `observe` uses it, so the diagonal of a Gram matrix comes from there.
+A covariance begins with the axes of the positions that the network still tells apart: none, the same position in
+both images (`h w`), or all pairs of them (`h w h w`). Axes behind those are of pairs of examples, and
+no layer looks at them. A pair of equal examples has its own closed form, which is exact: `observe` uses it, so
+the diagonal of a Gram matrix comes from there.
 """
 
 import abc
@@ -32,29 +33,29 @@ Note = PyTree[Array]
 """What a layer has to know of one example to propagate a pair; empty for linear layers."""
 
 
-class Covariance(eqx.Module):
-    """Of the same units on two examples: of their values (`nngp`), and of their gradients (`ntk`)."""
-
-    nngp: Float[Array, "*positions"]
-    ntk: Float[Array, "*positions"]
-    channels: int = eqx.field(static=True)
-
-    def map(self, function: Callable[[Array], Array], channels: int) -> "Covariance":
-        """The same linear map of both."""
-        return Covariance(function(self.nngp), function(self.ntk), channels)
-
-
-def diagonal(k: Float[Array, "*positions"]) -> Float[Array, "..."]:
-    """The entries of equal positions."""
-    return jnp.einsum("hwhw->hw", k) if k.ndim == 4 else k
-
-
 class Positions(enum.IntEnum):
     """Which pairs of positions of two images a limit has to tell apart."""
 
     NONE = 0
     MATCHED = 1
     ALL = 2
+
+
+class Covariance(eqx.Module):
+    """Of the same units on two examples: of their values (`nngp`), and of their gradients (`ntk`)."""
+
+    nngp: Float[Array, "*positions_pairs"]
+    ntk: Float[Array, "*positions_pairs"]
+    channels: int = eqx.field(static=True)
+    positions: Positions = eqx.field(static=True)
+
+    def map(self, function: Callable[[Array], Array], **fields: Any) -> "Covariance":
+        """The same linear map of both."""
+        return dataclasses.replace(self, nngp=function(self.nngp), ntk=function(self.ntk), **fields)
+
+    def at_equal_positions(self, k: Float[Array, "*positions_pairs"]) -> Float[Array, "..."]:
+        """Those entries alone."""
+        return jnp.einsum("hwhw...->hw...", k) if self.positions is Positions.ALL else k
 
 
 class Layer(abc.ABC):
@@ -137,7 +138,7 @@ class Dense(LinearLayer):
             own = cov.channels * cov.nngp + (0.0 if self.b_std is None else 1.0)
         else:
             own = nngp
-        return Covariance(nngp, own + self.W_std**2 * cov.ntk, self.width)
+        return dataclasses.replace(cov, nngp=nngp, ntk=own + self.W_std**2 * cov.ntk, channels=self.width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +160,11 @@ class Flatten(LinearLayer):
         return x.ravel()
 
     def covariance(self, cov):
-        return cov.map(lambda k: jnp.mean(diagonal(k)), cov.channels * math.prod(cov.nngp.shape[:2]))
+        if cov.positions is Positions.NONE:
+            return cov
+        channels = cov.channels * math.prod(cov.nngp.shape[:2])
+        mean = functools.partial(jnp.mean, axis=(0, 1))
+        return cov.map(lambda k: mean(cov.at_equal_positions(k)), channels=channels, positions=Positions.NONE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +244,7 @@ class Sum(Layer):
         return self._add([b.propagate(cov, *notes) for b, *notes in zip(self.branches, note1, note2, strict=True)])
 
     def _add(self, parts):
-        return Covariance(_total(p.nngp for p in parts), _total(p.ntk for p in parts), parts[0].channels)
+        return dataclasses.replace(parts[0], nngp=_total(p.nngp for p in parts), ntk=_total(p.ntk for p in parts))
 
 
 def _total(terms: Iterable[Array]) -> Array:

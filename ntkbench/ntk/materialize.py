@@ -9,15 +9,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-@jax.custom_jvp
+@jax.custom_vjp
 def materialize(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x, in memory."""
+    """x, in memory; so is its gradient."""
     return _branch(x)
 
 
-@materialize.defjvp
-def _(primals, tangents):
-    return materialize(*primals), tangents[0]
+materialize.defvjp(lambda x: (_branch(x), None), lambda _, gradient: (_branch(gradient),))
+
+
+@jax.custom_vjp
+def materialize_gradient(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x, whose gradient is in memory."""
+    return x
+
+
+materialize_gradient.defvjp(lambda x: (x, None), lambda _, gradient: (_branch(gradient),))
 
 
 @jax.custom_batching.custom_vmap

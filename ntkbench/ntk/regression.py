@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ntkbench.errors import NumericsError
+from ntkbench.ntk import gram
 from ntkbench.ntk.gram import Example, Kernel
 
 Filter = Callable[[Float[Array, " n"]], Float[Array, " n"]]
@@ -81,13 +82,18 @@ class KernelPredictor(eqx.Module):
     kernel: Kernel
     support: Example
     alpha: Float[Array, "n o m"]
+    rows: int = eqx.field(static=True)
+    """of the support, that are taken at once"""
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
-        one = jax.tree.map(lambda leaf: leaf[None], self.kernel.example(x))
-        row = self.kernel.tile(one, self.support)[0]
-        return jnp.einsum("onq,nqm->om", row, self.alpha, precision="highest").ravel()
+        one = jax.tree.map(lambda leaf: jnp.expand_dims(leaf, self.kernel.axis), self.kernel.example(x))
+        return gram.product(self.kernel, one, self.support, self.alpha, self.rows).ravel()
 
 
-def predictor(kernel: Kernel, X: Float[Array, "n ..."], alpha: Float[Array, "n c"]) -> KernelPredictor:
+@eqx.filter_jit
+def predictor(
+    kernel: Kernel, X: Float[Array, "n ..."], alpha: Float[Array, "n c"], *, tile_bytes: float = 5e8
+) -> KernelPredictor:
     """The predictor with coefficients `alpha`, for a kernel that is a multiple of the identity of the outputs."""
-    return KernelPredictor(kernel, jax.vmap(kernel.example)(X), alpha[:, None, :])
+    pairs = kernel.pairs(X.shape[1:], X.dtype, tile_bytes)
+    return KernelPredictor(kernel, gram.examples(kernel, X, pairs), alpha[:, None, :], pairs)
