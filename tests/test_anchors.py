@@ -1,9 +1,10 @@
 """The anchors: numbers that others computed, from the command line."""
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ntkbench.bench import ledger, plan
+from ntkbench.bench import arrays, ledger, plan
 from ntkbench.bench.store import Store
 from ntkbench.cli import cli
 
@@ -30,3 +31,37 @@ def test_clean_and_robust_accuracy(tmp_path, full_data):
         clean, robust, tolerance = KNOWN[run.coordinates["experiment"]]
         assert found["accuracy", None] == pytest.approx(clean, abs=tolerance)
         assert found["robust_accuracy", "fgsm"] == pytest.approx(robust, abs=tolerance)
+
+
+FEATURES = "specs/anchors/notebook-features.yaml"
+"""an independent float64 computation, of 2000 test points; given to three digits"""
+SINGLE = {  # index: clean, FGSM 8/255
+    0: (0.500, 0.500),
+    1: (0.590, 0.442),
+    3: (0.709, 0.480),
+    10: (0.580, 0.289),
+    25: (0.493, 0.096),
+    1500: (0.493, 0.000),
+}
+TRUNCATED = {20: (0.818, 0.615), 100: (0.851, 0.430), 2000: (0.866, 0.012)}
+
+
+@pytest.mark.data
+def test_features_and_truncations(tmp_path, full_data):
+    ran = CliRunner().invoke(
+        cli, ["run", FEATURES, "--store", str(tmp_path), "--data-dir", str(full_data)], catch_exceptions=False
+    )
+    assert ran.exit_code == 0, ran.output
+    store, (run,) = Store(tmp_path), plan.read(FEATURES).runs
+    record = ledger.find(store, run)
+    assert record is not None
+    assert all(check.ok for check in record.checks if check.code != "eigenvalues_apart")
+
+    def series(name):
+        return arrays.read_series(store.records, record, f"eigen.{name}")
+
+    assert series("majority") == 1000
+    for name, known in (("feature", SINGLE), ("truncation", TRUNCATED)):
+        places = [series(name).tolist().index(key) for key in known]
+        found = np.stack([series(f"{name}_clean")[places], series(f"{name}_robust")[0, places]], axis=1) / 2000
+        np.testing.assert_allclose(found, list(known.values()), rtol=0, atol=0.001)

@@ -21,6 +21,7 @@ from ntkbench.bench import cost, spec
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
+from ntkbench.errors import NumericsError
 from ntkbench.ntk import attacks, balls, infinite, losses, network, regression, training
 
 NO_SOURCE = "none"
@@ -51,6 +52,17 @@ def outputs(examples: dataset.Dataset) -> int:
     """Two classes have one output."""
     c = len(examples.classes)
     return 1 if c == 2 else c
+
+
+def require_classes(examples: dataset.Dataset) -> None:
+    """Usefulness is measured against guessing, and fitted to a difference: both need two classes."""
+    for name, split in (("training", examples.train), ("test", examples.test)):
+        found = np.unique(split.labels)
+        if len(found) < 2:
+            raise NumericsError(
+                f"all {len(split)} {name} examples are of one class, {examples.classes[found[0]]}: no feature tells "
+                "classes apart there; take more examples, or subset: balanced"
+            )
 
 
 def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
@@ -144,11 +156,12 @@ def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Arra
     return spectrum.coefficients(regression.flow(kernel.time, kernel.ridge), Y)
 
 
-def example_bytes(cell: spec.Cell, subject: str, n_train: int) -> int:
+def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | None = None) -> int:
     """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
     # Gradients at all budgets of an iterated attack are taken together.
-    budgets = max((1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, spec.PGD)), default=1)
+    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, spec.PGD))
+    budgets = budgets or max(iterated, default=1)
     if isinstance(kernel, spec.InfiniteKernel):
         itemsize = jnp.dtype(cell.numerics.kernel).itemsize
         return 16 * budgets * n_train * cost.row_entries(cell, kernel) * itemsize

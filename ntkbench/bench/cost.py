@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 
-from ntkbench.bench import blueprint, limit, shapes
+from ntkbench.bench import blueprint, choice, limit, shapes
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual, Weighted
 from ntkbench.bench.plan import Plan, Run
@@ -17,15 +17,18 @@ from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
     PGD,
     SELF,
-    Accuracy,
     Adam,
     Cell,
+    Consistency,
+    Eigenspace,
     EmpiricalKernel,
     GradientAttack,
     InfiniteKernel,
+    Spectral,
+    TimeCourse,
     Trained,
 )
-from ntkbench.bench.stages import craft_key, kernel_key, training_key
+from ntkbench.bench.stages import craft_key, crafted, judged, kernel_key, training_key
 
 SINGLE_RATE = 5e10
 """float32 operations per second of two ordinary CPU cores on matrices; an accelerator has 1e13 and more"""
@@ -112,9 +115,8 @@ def _shared(cell: Cell, tile: int | float) -> Iterator[tuple[str, Work]]:
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
             yield kernel_key(cell, name), gram(cell, kernel, tile)
-    for name, attack in cell.attacks.items():
-        if isinstance(attack, GradientAttack) and isinstance(cell.kernels.get(attack.source), InfiniteKernel):
-            yield craft_key(cell, name), crafting(cell, name, tile)
+    for name in crafted(cell):
+        yield craft_key(cell, name), crafting(cell, name, tile)
 
 
 def _own(cell: Cell, tile: int | float) -> Work:
@@ -123,15 +125,15 @@ def _own(cell: Cell, tile: int | float) -> Work:
     for kernel in cell.kernels.values():
         if isinstance(kernel, EmpiricalKernel):
             work += gram(cell, kernel, tile)
-    for name, attack in cell.attacks.items():
-        if isinstance(attack, GradientAttack) and not isinstance(cell.kernels.get(attack.source), InfiniteKernel):
-            work += crafting(cell, name, tile)
+    needed = dict.fromkeys(name for analysis in cell.analyses.values() for name in judged(analysis))
+    for name in needed.keys() - crafted(cell):
+        work += crafting(cell, name, tile)
     for analysis in cell.analyses.values():
-        attacks = (
-            analysis.attacks if isinstance(analysis, Accuracy) else (analysis.attack, analysis.ceiling, analysis.floor)
-        )
-        budgets = sum(len(cell.attacks[attack].eps) for attack in attacks if attack is not None)
-        work += _forward(cell, analysis.target, cell.data.n_test * (1 + budgets))
+        if isinstance(analysis, Spectral):
+            work += dissecting(cell, analysis, tile)
+        else:
+            budgets = sum(len(cell.attacks[name].eps) for name in judged(analysis))
+            work += _forward(cell, analysis.target, cell.data.n_test * (1 + budgets))
     return work
 
 
@@ -271,6 +273,33 @@ def crafting(cell: Cell, attack_id: str, tile: int | float) -> Work:
     backward = forward.together(2)
     images = 8 * cell.data.n_test * _inputs(cell) * (1 + len(attack.eps))
     return Work(forward.single + backward.single, forward.double + backward.double, images + max(tile, forward.bytes))
+
+
+def dissecting(cell: Cell, analysis: Spectral, tile: int | float) -> Work:
+    """Parts of a kernel at the test points: for each of them a product of matrices with the training set.
+
+    All truncations are two more, with the eigenvectors.
+    """
+    attack, size = cell.attacks.get(analysis.attack or ""), choice.size(cell, analysis.target)
+    steps = 2 * attack.steps * len(attack.eps) if isinstance(attack, PGD) else 1
+    passes = 1 if attack is None else 1 + steps + len(attack.eps)
+    predictors = cell.data.n_test * passes * _members(analysis, size)
+    work = _forward(cell, analysis.target, predictors) + Work(bytes=tile)
+    if isinstance(analysis, Eigenspace):
+        work += Work(double=2 * cell.data.n_test * size**2)
+    return work
+
+
+def _members(analysis: Spectral, size: int) -> int:
+    """Predictors that an analysis is made of."""
+    match analysis:
+        case Eigenspace(features=single, truncations=sums, groups=groups):
+            every = choice.features(single, size), choice.truncations(sums, size), choice.groups(groups, size)
+            return len(every[0]) + 2 * len(every[1]) + len(every[2])
+        case TimeCourse(times=times, ridges=ridges):
+            return sum(n if isinstance(n, int) else len(n) for n in (times, ridges))
+        case Consistency(features=single, against=against):
+            return len(choice.features(single, size)) * (1 + len(against))
 
 
 def _forward(cell: Cell, who: str, examples: int) -> Work:

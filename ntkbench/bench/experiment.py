@@ -11,17 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.accuracy import accuracy
+from ntkbench.analyses.consistency import consistency
 from ntkbench.analyses.craft import Crafted, Threat
+from ntkbench.analyses.eigenspace import eigenspace
 from ntkbench.analyses.measurement import Measurement
+from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
+from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, spec
+from ntkbench.bench import build, choice, spec
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
 from ntkbench.bench.train import Group
 from ntkbench.errors import DivergedError
-from ntkbench.ntk import empirical, gram, network, regression
+from ntkbench.ntk import empirical, features, gram, network, regression
 
 
 @dataclass
@@ -34,11 +38,16 @@ class Experiment:
     tick: Tick
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
+    _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
     _attacked: dict[tuple[str, str], tuple[Threat, Crafted]] = field(default_factory=dict)
 
     def measure(self, analysis_id: str) -> Measurement:
         """One analysis of the cell."""
         words = self.cell.analyses[analysis_id]
+        if isinstance(words, spec.Spectral):
+            study = self.study(words.target, words.attack)
+            with self._stage(f"analysis.{analysis_id}"):
+                return self._spectral(study, words)
         target = self.subject(words.target)
         match words:
             case spec.Accuracy():
@@ -51,6 +60,47 @@ class Experiment:
                 ceiling, floor = (self.attacked(name, target) if name else None for name in beside)
                 with self._stage(f"analysis.{analysis_id}"):
                     return transfer(target, attack, ceiling=ceiling, floor=floor)
+
+    def _spectral(self, study: Study, words: spec.Spectral) -> Measurement:
+        size = choice.size(self.cell, words.target)
+        match words:
+            case spec.Eigenspace():
+                return eigenspace(
+                    study,
+                    choice.features(words.features, size),
+                    choice.truncations(words.truncations, size),
+                    choice.groups(words.groups, size),
+                    words.pictures and (words.pictures.features, words.pictures.tests),
+                )
+            case spec.TimeCourse():
+                return course(study, words.times, words.ridges)
+            case spec.Consistency():
+                others = {name: self.study(name, words.attack) for name in words.against}
+                top = tuple(k for k in words.top if k <= size)
+                return consistency(study, others, top, choice.features(words.features, size))
+
+    def study(self, kernel_id: str, attack_id: str | None) -> Study:
+        """A kernel of the cell taken apart, with the test set in its precision."""
+        data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
+        build.require_classes(data)
+        threat = build.threat(self.cell, attack_id) if attack_id else None
+        key = build.attack_key(self.cell, attack_id) if attack_id else build.stream(0, "attack")
+        each = build.example_bytes(self.cell, kernel_id, len(data.train), 1 + len(threat.eps) if threat else 1)
+        together, tile_bytes = max(1, int(self.laboratory.tile_bytes / each)), self.laboratory.tile_bytes
+        X, labels = jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels)
+        return Study(kernel_id, self.eigensystem(kernel_id), X, labels, threat, key, together, tile_bytes, self.tick)
+
+    def eigensystem(self, name: str) -> features.Eigensystem:
+        """Of a kernel of the cell, kept as long as the run."""
+        if name not in self._systems:
+            self.tick(f"kernel {name}")
+            with self._stage(f"spectrum.{name}") as note:
+                words = self.cell.kernels[name]
+                if isinstance(words, spec.InfiniteKernel):
+                    self._systems[name] = note(self.laboratory.eigensystem(self.cell, name))
+                else:
+                    self._systems[name] = self._empirical_eigensystem(words)
+        return self._systems[name]
 
     def attacked(self, attack_id: str, target: Subject) -> tuple[Threat, Crafted]:
         """An attack, and what it made of the test set; without a source, in the target's precision."""
@@ -95,15 +145,26 @@ class Experiment:
 
     def _empirical_regression(self, words: spec.EmpiricalKernel):
         """f_0(x) + Theta(x, X) V g(lambda) V^T (Y - f_0(X)), with the network at the weights of the kernel."""
+        kernel, X, spectrum, Y = self._empirical(words)
+        residual = Y - jax.vmap(kernel.predictor)(X)
+        alpha = build.coefficients(spectrum, words, residual.reshape(-1, 1)).reshape(residual.shape)
+        return empirical.regression(kernel.predictor, X, alpha.astype(X.dtype))
+
+    def _empirical_eigensystem(self, words: spec.EmpiricalKernel) -> features.Eigensystem:
+        """Theta(x, X) V g(lambda) V^T Y: features are the kernel's, and the network's own value is none of them."""
+        kernel, X, spectrum, Y = self._empirical(words)
+        regression.require_regular(spectrum)
+        return features.EmpiricalEigensystem.of(kernel, X, spectrum, Y)
+
+    def _empirical(self, words: spec.EmpiricalKernel):
+        """The kernel, the training examples, its spectrum on them, and their targets."""
         assert self.group is not None
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
         net = network.cast(self.group.initial if words.at == "init" else self._trained(), dtype)
-        X = jnp.asarray(data.train.unit(dtype))
-        K = gram.gram(empirical.EmpiricalKernel(net), X, tile_bytes=self.laboratory.tile_bytes)
+        kernel, X = empirical.EmpiricalKernel(net), jnp.asarray(data.train.unit(dtype))
+        K = gram.gram(kernel, X, tile_bytes=self.laboratory.tile_bytes)
         spectrum = regression.Spectrum.of(gram.matrix(np.asarray(K)))
-        residual = build.targets(self.cell.data, data.train.labels, build.outputs(data)) - jax.vmap(net)(X)
-        alpha = build.coefficients(spectrum, words, residual.reshape(-1, 1)).reshape(residual.shape)
-        return empirical.regression(net, X, alpha.astype(dtype))
+        return kernel, X, spectrum, build.targets(self.cell.data, data.train.labels, build.outputs(data))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Any]:

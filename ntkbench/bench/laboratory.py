@@ -16,7 +16,7 @@ from ntkbench.analyses.subject import Subject
 from ntkbench.bench import build, spec, stages
 from ntkbench.bench.store import Store
 from ntkbench.data.dataset import Dataset
-from ntkbench.ntk import gram, regression
+from ntkbench.ntk import features, gram, regression
 from ntkbench.ntk.network import Predictor
 
 T = TypeVar("T")
@@ -50,6 +50,27 @@ class Laboratory:
     def regression(self, cell: spec.Cell, kernel_id: str) -> Made:
         """The predictor of an infinite kernel."""
         words = cell.kernels[kernel_id]
+
+        def predictor() -> Made:
+            made = self._decomposed(cell, kernel_id)
+            kernel, X, spectrum, Y = made.value
+            alpha = build.coefficients(spectrum, words, Y)
+            return replace(made, value=regression.predictor(kernel, X, alpha.astype(X.dtype)))
+
+        name = f"{stages.kernel_key(cell, kernel_id)} {words.time} {words.ridge}"
+        known = name in self._memory
+        made = self._remember(name, predictor)
+        return replace(made, cached=known or made.cached)
+
+    def eigensystem(self, cell: spec.Cell, kernel_id: str) -> Made:
+        """Of an infinite kernel. Eigenvectors are large, and not remembered."""
+        made = self._decomposed(cell, kernel_id)
+        regression.require_regular(made.value[2])
+        return replace(made, value=features.InfiniteEigensystem.of(*made.value))
+
+    def _decomposed(self, cell: spec.Cell, kernel_id: str) -> Made:
+        """An infinite kernel, the training examples, its spectrum on them, and their targets."""
+        words = cell.kernels[kernel_id]
         assert isinstance(words, spec.InfiniteKernel)
         data, key = self.data(cell), stages.kernel_key(cell, kernel_id)
         kernel = build.infinite_kernel(cell, words, build.outputs(data))
@@ -60,17 +81,10 @@ class Laboratory:
             found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
             return {name: np.asarray(array) for name, array in vars(found).items()}
 
-        def predictor() -> Made:
-            arrays, cached = self._stored("kernel", key, decomposed)
-            Y = build.targets(cell.data, data.train.labels, build.outputs(data))
-            spectrum = regression.Spectrum(**{name: jnp.asarray(array) for name, array in arrays.items()})
-            alpha = build.coefficients(spectrum, words, Y)
-            return Made(regression.predictor(kernel, X, alpha.astype(X.dtype)), key, cached)
-
-        name = f"{key} {words.time} {words.ridge}"
-        known = name in self._memory
-        made = self._remember(name, predictor)
-        return replace(made, cached=known or made.cached)
+        arrays, cached = self._stored("kernel", key, decomposed)
+        spectrum = regression.Spectrum(**{name: jnp.asarray(array) for name, array in arrays.items()})
+        Y = build.targets(cell.data, data.train.labels, build.outputs(data))
+        return Made((kernel, X, spectrum, Y), key, cached)
 
     def subject(self, cell: spec.Cell, name: str, predictor: Predictor, dtype: str) -> Subject:
         """A predictor with the test set in its precision."""

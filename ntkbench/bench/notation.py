@@ -84,7 +84,7 @@ def repeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _ascending(values: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(sorted(repeated(values)))
 
 
@@ -223,4 +223,28 @@ Seconds = Annotated[
     Field(gt=0, allow_inf_nan=False),
     _quantity(_TIMES),
     Says("a duration such as 30m, or a number of seconds", (_UNIT,)),
+]
+Indices = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=10**9), Says("an index, 0 or more")], ...],
+    Field(min_length=1),
+    BeforeValidator(listed),
+    AfterValidator(_ascending),
+    Says("a list of indices; 0 is the first"),
+]
+Counts = Annotated[
+    tuple[Count, ...],
+    Field(min_length=1),
+    BeforeValidator(listed),
+    AfterValidator(_ascending),
+    Says("a list of whole numbers, 1 or more"),
+]
+Times = Annotated[tuple[Time, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
+Ridges = Annotated[tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
+Several = Annotated[int, Field(gt=0, le=10**6), Says("a whole number from 1 to 10^6")]
+_End = Annotated[int, Field(ge=0, le=10**9), Says("an index, 0 or more")]
+Ranges = Annotated[
+    tuple[Annotated[tuple[_End, _End], BeforeValidator(listed), Says("a pair such as [0, 20]")], ...],
+    Field(min_length=1),
+    BeforeValidator(listed),
+    AfterValidator(repeated),
 ]

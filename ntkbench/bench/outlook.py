@@ -8,7 +8,7 @@ from ntkbench.bench.groups import is_trained
 from ntkbench.bench.ledger import is_pending
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.render import table
-from ntkbench.bench.spec import GradientAttack, InfiniteKernel, Trained
+from ntkbench.bench.spec import InfiniteKernel, Trained
 from ntkbench.bench.store import Store
 
 
@@ -60,10 +60,9 @@ def _stages(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
         if isinstance(kernel, InfiniteKernel):
             key = stages.kernel_key(cell, name)
             yield "kernel", key, store.has("kernel", key)
-    for name, attack in cell.attacks.items():
-        if isinstance(attack, GradientAttack) and isinstance(cell.kernels.get(attack.source), InfiniteKernel):
-            key = stages.craft_key(cell, name)
-            yield "craft", key, store.has("craft", key)
+    for name in stages.crafted(cell):
+        key = stages.craft_key(cell, name)
+        yield "craft", key, store.has("craft", key)
 
 
 def _is_cached(store: Store, key: str) -> bool:

@@ -7,12 +7,13 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.bench import wiring
+from ntkbench.bench import spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import (
     SELF,
     Accuracy,
+    Analysis,
     EmpiricalKernel,
     GradientAttack,
     InfiniteKernel,
@@ -27,13 +28,6 @@ from ntkbench.errors import Problem
 
 Rule = Callable[[Draft], Iterator[Problem]]
 _RESERVED = (SELF, "none")
-
-
-def _at(draft: Draft, path: Path, message: str) -> Problem:
-    """At the value; if the field is not written out, at the section that lacks it."""
-    node = draft.root.at(path)
-    parent = draft.root.at(path[:-1])
-    return (node.place if node is not parent else parent.key).problem(path, message)
 
 
 def _ids(draft: Draft, section: str) -> set[str] | None:
@@ -68,9 +62,9 @@ def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
     if who == SELF:
         if draft.cell.width is None and draft.whole("width"):
             message = "self is the network of the run, and this cell has none; give it a `width`, or name a kernel"
-            yield _at(draft, path, message + (f" ({', '.join(sorted(kernels))})" if kernels else ""))
+            yield draft.problem(path, message + (f" ({', '.join(sorted(kernels))})" if kernels else ""))
     elif kernels is not None and who not in kernels:
-        yield _at(draft, path, f"no kernel {who}{did_you_mean(who, kernels | {SELF})}")
+        yield draft.problem(path, f"no kernel {who}{did_you_mean(who, kernels | {SELF})}")
 
 
 def analysis_attacks(draft: Draft) -> Iterator[Problem]:
@@ -81,13 +75,13 @@ def analysis_attacks(draft: Draft) -> Iterator[Problem]:
         for path, attack in _attacks_of(draft, name, analysis):
             if attack not in known:
                 near = did_you_mean(attack, known) or "; the spec defines no `attacks`"
-                yield _at(draft, path, f"no attack {attack}{near}")
+                yield draft.problem(path, f"no attack {attack}{near}")
 
 
-def _attacks_of(draft: Draft, name: str, analysis: Accuracy | Transfer) -> Iterator[tuple[Path, str]]:
+def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
     path = ("analyses", name)
-    if isinstance(analysis, Transfer):
-        roles = {"attack": analysis.attack, "ceiling": analysis.ceiling, "floor": analysis.floor}
+    if not isinstance(analysis, Accuracy):
+        roles = {role: getattr(analysis, role, None) for role in ("attack", "ceiling", "floor")}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:
         several = draft.root.at((*path, "attacks")).items
@@ -99,7 +93,7 @@ def transfers(draft: Draft) -> Iterator[Problem]:
     for name, analysis in draft.cell.analyses.items():
         if isinstance(analysis, Transfer):
             for role, message in (*_roles(draft, analysis), *_budgets(draft, analysis)):
-                yield _at(draft, ("analyses", name, role), message)
+                yield draft.problem(("analyses", name, role), message)
 
 
 def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
@@ -165,7 +159,7 @@ def kernels(draft: Draft) -> Iterator[Problem]:
         if isinstance(kernel, InfiniteKernel):
             yield from _reference_width(draft, path, kernel) if draft.whole("architecture", "width") else ()
         elif kernel.at == "final" and isinstance(draft.cell.training, Untrained) and draft.whole("training"):
-            yield _at(draft, (*path, "at"), "nothing is trained (training mode none); write at: init")
+            yield draft.problem((*path, "at"), "nothing is trained (training mode none); write at: init")
 
 
 def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:
@@ -175,7 +169,7 @@ def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterat
         yield draft.root.at(path).key.problem(path, f"{why}; give the kernel or the cell a `width`")
     if not standard and kernel.width is not None:
         message = "only the kernel of parameterization standard depends on a width; delete this"
-        yield _at(draft, (*path, "width"), message)
+        yield draft.problem((*path, "width"), message)
 
 
 def schedules(draft: Draft) -> Iterator[Problem]:
@@ -184,14 +178,14 @@ def schedules(draft: Draft) -> Iterator[Problem]:
         return
     if draft.whole("data") and training.batch_size is not None and training.batch_size > data.n_train:
         message = f"{training.batch_size} is more than the {data.n_train} training examples; null takes them all"
-        yield _at(draft, ("training", "batch_size"), message)
+        yield draft.problem(("training", "batch_size"), message)
     if training.linearize_at is not None and training.linearize_at >= training.epochs:
         why = f"epoch {training.linearize_at} never comes: there are {training.epochs}, counted from 0"
         message = f"{why}; write null if that is meant"
-        yield _at(draft, ("training", "linearize_at"), message)
+        yield draft.problem(("training", "linearize_at"), message)
     if training.centered and training.linearize_at is None:
         message = "centered is a property of the linearized model; write the epoch of linearize_at, or centered: false"
-        yield _at(draft, ("training", "centered"), message)
+        yield draft.problem(("training", "centered"), message)
 
 
 RULES: tuple[Rule, ...] = (
@@ -205,6 +199,7 @@ RULES: tuple[Rule, ...] = (
     kernels,
     schedules,
     wiring.problems,
+    spectra.problems,
 )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
+_HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap")
+"""metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
 """axes that a caption leaves out where they do not vary"""
 _REDUNDANT = ("source", "analysis", "target")
@@ -57,7 +59,8 @@ def show(
 ) -> str:
     """The table as text. Axes that vary and are not named become rows: only seeds are averaged.
 
-    `metrics`: by default transfer_rate, or all there are. `where`: `{"eps": "8/255", "width": "512"}`.
+    `metrics`: by default the headlines (transfer_rate, ...), or all there are.
+    `where`: `{"eps": "8/255", "width": "512"}`.
     `planned`: the runs to expect; without it, the records are taken for all there should be.
     """
     records = list(records)
@@ -131,7 +134,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
-    wanted = metrics or ([name for name in there if name == "transfer_rate"] or there)
+    wanted = metrics or ([name for name in there if name in _HEADLINES] or there)
     return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
 
 

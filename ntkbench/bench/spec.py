@@ -21,18 +21,24 @@ from ntkbench.bench.notation import (
     Bytes,
     Classes,
     Count,
+    Counts,
     Id,
+    Indices,
     Name,
     Names,
     NonNegative,
     Positive,
+    Ranges,
+    Ridges,
     Says,
     Seconds,
     Seed,
     Seeds,
+    Several,
     Step,
     Texts,
     Time,
+    Times,
 )
 from ntkbench.bench.section import Section
 
@@ -252,7 +258,76 @@ class Transfer(Section):
     """a random attack with the same budgets"""
 
 
-Analysis = Annotated[Accuracy | Transfer, Field(discriminator="kind")]
+Features = Annotated[
+    Several | Literal["all"] | Indices, Says("a number of features, all, or a list of their indices from 0 on")
+]
+
+
+class Pictures(Section):
+    """What a feature sees in an image: its gradient there."""
+
+    features: Indices = (0, 1, 2)
+    """indices; 0 has the largest eigenvalue"""
+    tests: Indices = (0, 1)
+    """test images, by their place"""
+
+
+class Eigenspace(Section):
+    """Which features of a kernel are useful, which are robust, and how much robustness its top eigenspace keeps."""
+
+    kind: Literal["eigenspace"]
+    target: str
+    """the id of a kernel"""
+    attack: str
+    """a gradient attack with the target as its source; each feature is attacked through its own gradient"""
+    features: Features = 64
+    """single ones: all, indices (0 has the largest eigenvalue), or how many, spaced evenly in the logarithm"""
+    truncations: Annotated[
+        Several | Literal["all"] | Counts, Says("a number of truncations, all, or a list of numbers of features")
+    ] = 20
+    """numbers k of features: the sum of the first k and that of the rest; also k90 and all are looked at"""
+    groups: Annotated[
+        Several | Ranges, Says("a number of groups, or a list of [first index, index after the last]")
+    ] = 3
+    """sums of consecutive features: so many of equal size, or these"""
+    pictures: Pictures | None = None
+    """which gradients to keep; null: none"""
+
+
+class TimeCourse(Section):
+    """Clean and robust accuracy of kernel regression along training time, and along the ridge."""
+
+    kind: Literal["time"]
+    target: str
+    """the id of a kernel"""
+    attack: str
+    """a gradient attack with the target as its source; each time is attacked through its own gradient"""
+    times: Annotated[Several | Times, Says("a number of times, or a list of numbers above 0")] = 25
+    """of gradient flow; a number: spaced evenly in the logarithm. Infinity is always added"""
+    ridges: Annotated[Several | Ridges, Says("a number of ridges, or a list of numbers, 0 or more")] = 25
+    """at infinite time"""
+
+
+class Consistency(Section):
+    """Whether two kernels have the same features: eigenspaces, gradients, usefulness and robustness."""
+
+    kind: Literal["consistency"]
+    target: str
+    """the id of an infinite kernel"""
+    against: Annotated[Names, Field(min_length=1)]
+    """ids of the infinite kernels that it is compared with"""
+    top: Counts = (1, 5, 10, 20, 50, 100)
+    """dimensions of the eigenspaces that are compared; more than there are examples are left out"""
+    features: Features = 20
+    """matched by their index: all, indices, or how many, spaced evenly in the logarithm"""
+    attack: str | None = None
+    """a gradient attack with the target as its source, used on the features of all; null: no robustness"""
+
+
+Spectral = Eigenspace | TimeCourse | Consistency
+"""Analyses that take a kernel apart."""
+
+Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency, Field(discriminator="kind")]
 
 
 class Numerics(Section):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ntkbench.bench.identity import canonical, digest, normalized
-from ntkbench.bench.spec import Cell, GradientAttack, InfiniteKernel
+from ntkbench.bench.spec import Accuracy, Analysis, Cell, GradientAttack, InfiniteKernel, Transfer
 
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
 
@@ -40,6 +40,22 @@ def kernel_key(cell: Cell, kernel_id: str) -> str:
     kernel = _infinite(cell, kernel_id)
     parts = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
     return _key("kernel", {"data": _seen(cell), **parts, "dtype": cell.numerics.kernel})
+
+
+def judged(analysis: Analysis) -> tuple[str, ...]:
+    """The attacks whose examples an analysis shows to its target; those on a kernel's parts make their own."""
+    if isinstance(analysis, Accuracy):
+        return analysis.attacks
+    if isinstance(analysis, Transfer):
+        return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
+    return ()
+
+
+def crafted(cell: Cell) -> tuple[str, ...]:
+    """The attacks, of those that are needed, on infinite kernels: what they make is kept."""
+    needed = {name for analysis in cell.analyses.values() for name in judged(analysis)}
+    sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
+    return tuple(name for name, source in sources.items() if isinstance(cell.kernels.get(source), InfiniteKernel))
 
 
 def craft_key(cell: Cell, attack_id: str) -> str:

@@ -123,13 +123,14 @@ def _entry(
 
 def packed(row: MetricRow, samples: Mapping[str, np.ndarray]) -> str:
     """The outcomes that the row counts, a character a test point."""
-    clean = _outcome(samples, row, "clean")
+    part = f"{row.where['part']}." if "part" in row.where else ""
+    clean = _outcome(samples, row, f"{part}clean")
     counted = np.ones_like(clean)
     if row.metric == "accuracy":
         outcome = clean
     else:
-        right = _outcome(samples, row, f"{row.where['attack']}@{row.where['eps']}")
-        outcome = right if row.metric == "robust_accuracy" else clean & ~right
+        right = _outcome(samples, row, f"{part}{row.where['attack']}@{row.where['eps']}")
+        outcome = clean & ~right if row.metric == "transfer_rate" else right
         counted = clean if row.where.get("denominator") == "target_correct" else counted
     return "".join(NOT_COUNTED if not c else "1" if o else "0" for c, o in zip(counted, outcome, strict=True))
 

@@ -56,7 +56,8 @@ class Rank(Column):
 
     @model_validator(mode="after")
     def _by_point(self) -> "Rank":
-        denominators = {"transfer_rate": ("target_correct", "all"), "robust_accuracy": (None,), "accuracy": (None,)}
+        shares = ("accuracy", "robust_accuracy", "eigenspace_robustness")
+        denominators = {"transfer_rate": ("target_correct", "all")} | dict.fromkeys(shares, (None,))
         if self.where.get("denominator") not in denominators.get(self.metric, ()):
             raise ValueError(f"{self}: entries cannot be compared by it point by point")
         return self

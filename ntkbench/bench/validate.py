@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ntkbench.bench import explain
-from ntkbench.bench.document import Node, mapping, plain
+from ntkbench.bench.document import Node, Path, mapping, plain
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header
 from ntkbench.errors import Problem
@@ -29,6 +29,12 @@ class Draft:
     @property
     def cell(self) -> Cell:
         return Cell.model_construct(**self.sections)
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """At the value; if the field is not written out, at the section that lacks it."""
+        node = self.root.at(path)
+        parent = self.root.at(path[:-1])
+        return (node.place if node is not parent else parent.key).problem(path, message)
 
 
 @dataclass

@@ -20,6 +20,8 @@ class Metric:
     meaning: str
 
 
+_COUNT = (0.0, float("inf"))
+
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
@@ -67,6 +69,103 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "mean share of pixels where the loss gradients of source and target have one sign",
             ),
+            Metric(
+                "eigenspace_robustness",
+                "fraction",
+                True,
+                (0.0, 1.0),
+                1,
+                "share of test points still correct under an attack on the sum of the first k90 eigen-features",
+            ),
+            Metric(
+                "k90",
+                "features",
+                False,
+                _COUNT,
+                1,
+                "least number of top eigen-features whose sum has 90 % of the whole predictor's clean accuracy",
+            ),
+            Metric(
+                "best_truncation_robustness",
+                "fraction",
+                True,
+                (0.0, 1.0),
+                1,
+                "largest robust accuracy of a sum of top eigen-features, of those that were attacked",
+            ),
+            Metric("best_truncation", "features", False, _COUNT, 1, "how many top eigen-features that sum has"),
+            Metric(
+                "useful_robust",
+                "features",
+                True,
+                _COUNT,
+                1,
+                "eigen-features, of those tested, that beat chance clean and under an attack on themselves",
+            ),
+            Metric(
+                "useful_non_robust",
+                "features",
+                False,
+                _COUNT,
+                1,
+                "eigen-features, of those tested, that beat chance clean and not under an attack on themselves",
+            ),
+            Metric(
+                "spearman_eigenvalue_robustness",
+                "correlation",
+                True,
+                (-1.0, 1.0),
+                1,
+                "rank correlation of eigenvalue and robust accuracy over useful eigen-features",
+            ),
+            Metric(
+                "spearman_usefulness_robustness",
+                "correlation",
+                True,
+                (-1.0, 1.0),
+                1,
+                "rank correlation of clean and robust accuracy over useful eigen-features",
+            ),
+            Metric(
+                "eigenspace_overlap",
+                "fraction",
+                True,
+                (0.0, 1.0),
+                1,
+                "mean squared cosine of the principal angles between the top eigenspaces of two kernels",
+            ),
+            Metric(
+                "principal_angle",
+                "degree",
+                False,
+                (0.0, 90.0),
+                1,
+                "largest angle between the top eigenspaces of two kernels",
+            ),
+            Metric(
+                "feature_gradient_cosine",
+                "cosine",
+                True,
+                (0.0, 1.0),
+                1,
+                "mean |cosine| between the input gradients of the eigen-features of two kernels with the same index",
+            ),
+            Metric(
+                "spearman_usefulness_across",
+                "correlation",
+                True,
+                (-1.0, 1.0),
+                1,
+                "rank correlation of the clean accuracies of the eigen-features of two kernels",
+            ),
+            Metric(
+                "spearman_robustness_across",
+                "correlation",
+                True,
+                (-1.0, 1.0),
+                1,
+                "rank correlation of the robust accuracies of the eigen-features of two kernels",
+            ),
         )
     }
 )
@@ -76,4 +175,5 @@ def metric(name: str) -> Metric:
     """The metric of that name; an unknown name is a UsageError with a suggestion."""
     if name in METRICS:
         return METRICS[name]
-    raise UsageError(f"there is no metric {name!r}{did_you_mean(name, METRICS)}")
+    near = did_you_mean(name, METRICS) or "; `ntkbench list metrics` shows those there are"
+    raise UsageError(f"there is no metric {name!r}{near}")

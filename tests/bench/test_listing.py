@@ -17,7 +17,7 @@ def first_words(text: str) -> list[str]:
     [
         ("kernels", ["infinite", "empirical"]),
         ("attacks", ["fgsm", "pgd", "random_sign"]),
-        ("analyses", ["accuracy", "transfer"]),
+        ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency"]),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher"]),
         ("metrics", [*METRICS]),
     ],

@@ -13,6 +13,19 @@ def test_each_metric_is_found_under_its_name():
         "normalized_transfer",
         "gradient_cosine",
         "sign_agreement",
+        "eigenspace_robustness",
+        "k90",
+        "best_truncation_robustness",
+        "best_truncation",
+        "useful_robust",
+        "useful_non_robust",
+        "spearman_eigenvalue_robustness",
+        "spearman_usefulness_robustness",
+        "eigenspace_overlap",
+        "principal_angle",
+        "feature_gradient_cosine",
+        "spearman_usefulness_across",
+        "spearman_robustness_across",
     }
 
 
@@ -27,5 +40,5 @@ def test_ranges_are_intervals_and_fractions_lie_in_the_unit_interval():
 def test_an_unknown_metric_is_refused_with_a_suggestion():
     with pytest.raises(UsageError, match="'transferrate'; did you mean transfer_rate"):
         metric("transferrate")
-    with pytest.raises(UsageError, match="known: accuracy, gradient_cosine"):
+    with pytest.raises(UsageError, match="no metric 'zzz'; `ntkbench list metrics` shows"):
         metric("zzz")

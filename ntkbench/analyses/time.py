@@ -1,0 +1,47 @@
+"""Clean and robust accuracy of kernel regression along training time and along the ridge, from one decomposition.
+
+f_t = sum_i (1 - exp(-lambda_i t)) f^(i): feature i is learned on the time scale 1/lambda_i. A ridge r leaves
+lambda_i / (lambda_i + r) of it.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.analyses.accuracy import share
+from ntkbench.analyses.measurement import Measurement
+from ntkbench.analyses.study import Study
+from ntkbench.ntk.regression import flow
+
+BEYOND = 10.0
+"""how far a range goes past the scales of the spectrum, on both sides"""
+
+
+def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[float]) -> Measurement:
+    """At given times and ridges, or at so many of them that span the spectrum. Infinite time is always among them."""
+    values = study.eigenvalues
+    smallest = max(values[-1], values.size * np.finfo(values.dtype).eps * values[0])  # below is round-off
+    time = np.union1d(_along(times, 1 / (BEYOND * values[0]), BEYOND / smallest), [np.inf])
+    ridge = _along(ridges, smallest / BEYOND, BEYOND * values[0])
+    spectrum = study.system.spectrum.eigenvalues
+    filters = jnp.stack([*(flow(time=t)(spectrum) for t in time), *(flow(ridge=r)(spectrum) for r in ridge)])
+    every = study.outcomes(np.arange(len(filters)), lambda chosen: filters[chosen])
+    of_time, of_ridge = every.split([len(time), len(ridge)])
+    series = {
+        "eps": np.array(study.attack.radii),
+        "n_test": np.array(len(study.X)),
+        "eigenvalue": values,
+        "time": time,
+        **of_time.counts("time"),
+        "ridge": ridge,
+        **of_ridge.counts("ridge"),
+    }
+    scalars = [share("accuracy", of_time.clean[-1], study.place(part="all"))]
+    for robust, where in zip(of_time.robust[-1], study.places(part="all"), strict=True):
+        scalars.append(share("robust_accuracy", robust, where))
+    return Measurement(tuple(scalars), series, checks=every.checks(study.attack.id))
+
+
+def _along(given: int | Sequence[float], low: float, high: float) -> np.ndarray:
+    return np.geomspace(low, high, given) if isinstance(given, int) else np.array(given)
