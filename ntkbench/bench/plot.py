@@ -94,6 +94,8 @@ def plot(
                 look.save(picture.figure, path)
                 path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
                 written.append(path)
+    if not written:
+        raise UsageError("no cell of the matrix has all its runs; `ntkbench status` shows which are missing")
     return written
 
 

@@ -96,6 +96,14 @@ def test_no_results_say_what_to_do(store: Store):
         plot.of_store(store)
 
 
+def test_nothing_complete_is_told(store: Store):
+    runs = planned(cell(), [0, 1])
+    factory.store(store.records, runs[:1])
+    results = plot.Results("synthetic", plot.of_store(store)[0].found, runs)
+    with pytest.raises(UsageError, match="no cell of the matrix has all its runs"):
+        plot.plot([results], store.records, store.root / "figures")
+
+
 def test_a_damaged_record_is_told_and_left_out(store: Store):
     findings.store(store.records, depths(1))
     (store.records / "r000000000000.json").write_text("{")

@@ -75,7 +75,7 @@ def _results(study: Study, metric: str, eps: str) -> _Results:
     axis = _along({name: chosen.labels(name) for name in matrix})
     summary = aggregate(chosen.numbers, chosen.runs, [*matrix, "attack"]).dropna(subset=["mean"])
     others = [name for name in matrix if name != axis and len(chosen.labels(name)) > 1]
-    panels = {_said(others, key): frame for key, frame in groups(summary, others).items()}
+    panels = {_said(others, key): frame for key, frame in groups(summary, others).items() if len(frame)}
     labels = [str(label) for label in chosen.runs[axis].unique()] if axis else [""]
     if all(as_number(label) is not None for label in labels):
         labels.sort(key=label_key)
@@ -97,6 +97,9 @@ def _said(axes: Sequence[str], labels: Sequence[str]) -> str:
 
 
 def _sheets(results: _Results) -> Iterator[tuple[str, _Results]]:
+    """Nothing where no cell is complete and defined."""
+    if not results.panels:
+        return
     if len(results.panels) <= MOST:
         yield "", results
     else:
@@ -139,7 +142,7 @@ def _normalized(results: _Results, attack: str, eps: str) -> Figure:
 
 def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **style: Any) -> None:
     """Means with their intervals, moved a little aside so that no bar hides another."""
-    x = np.array([results.place(str(label)) for label in (frame[results.axis] if results.axis else ("",))])
+    x = np.array([results.place(str(label)) for label in (frame[results.axis] if results.axis else [""] * len(frame))])
     order = np.argsort(x)
     x, frame = x[order], frame.iloc[order]
     x = x * 1.04**shift if results.numeric else x + 0.05 * shift

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.container import ErrorbarContainer
 from ntkbench.bench import plot
 from ntkbench.bench.plan import Run
 from ntkbench.bench.plots import look, transfer
-from ntkbench.bench.plots.study import Study
+from ntkbench.bench.plots.study import Panel, Study
 from ntkbench.bench.statistics import t_interval
 from tests.bench import factory
 from tests.bench.factory import cell, planned
@@ -80,6 +81,34 @@ def test_an_incomplete_cell_is_not_drawn_and_one_seed_has_no_bar(tmp_path: Path)
     picture = next(transfer.pictures(study(tmp_path / "alone", alone, alone), ["8/255"]))
     assert not line(picture.figure.axes[0], look.BLUE).has_yerr
     assert "n = 1 seed." in picture.caption
+
+
+def test_where_no_cell_is_complete_nothing_is_drawn(tmp_path: Path):
+    plain = [*runs(32), *runs(128)]
+    regimes = [*runs(32, regime="lazy"), *runs(32, regime="rich one"), *runs(128, regime="lazy")]
+    for every in (plain, regimes):
+        assert not list(transfer.pictures(study(tmp_path, every, every[::3]), ["8/255"]))
+
+
+def test_what_is_undefined_has_no_picture_and_one_cell_has_one(tmp_path: Path):
+    every = planned(cell(), [0, 1])
+    of = study(tmp_path, every, every)
+    assert [picture.name for picture in transfer.pictures(of, ["8/255"])] == [
+        "rate-eps-8/255-",
+        "normalized-eps-8/255-",
+    ]
+    undefined = Study(of.spec, of.analysis, of.kind, tuple(map(without_ratio, of.panels)), every)
+    assert [picture.name for picture in transfer.pictures(undefined, ["8/255"])] == ["rate-eps-8/255-"]
+
+
+def without_ratio(panel: Panel) -> Panel:
+    rows = [
+        row.model_copy(update={"value": None, "reason": "the ceiling is not above the floor"})
+        if row.metric == "normalized_transfer"
+        else row
+        for row in panel.record.metrics
+    ]
+    return replace(panel, record=panel.record.model_copy(update={"metrics": tuple(rows)}))
 
 
 def test_more_panels_than_a_page_holds_have_their_own_pictures(tmp_path: Path):
