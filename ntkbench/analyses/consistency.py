@@ -31,8 +31,9 @@ def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], 
     """
     index, studies = np.array(indices), [target, *others.values()]
     agreements = {name: _agreement(target, other, top, index) for name, other in others.items()}
-    useful = np.stack([study.right(index).sum(axis=1) for study in studies])
     attacked = [study.outcomes(singles(index)) for study in studies] if target.threat else []
+    right = [outcomes.clean for outcomes in attacked] or [study.right(index) for study in studies]
+    useful = np.stack([each.sum(axis=1) for each in right])
     robust = np.stack([outcomes.robust.sum(axis=2).T for outcomes in attacked]) if attacked else None
     scalars: list[Scalar] = []
     for row, (name, agreement) in enumerate(agreements.items(), 1):

@@ -2,7 +2,7 @@ import pytest
 
 from ntkbench.bench import blueprint, cost, plan, shapes
 from ntkbench.bench.architecture import FC, Architecture
-from ntkbench.bench.spec import Cell, InfiniteKernel
+from ntkbench.bench.spec import Cell, Eigenspace, InfiniteKernel
 from ntkbench.bench.stages import training_key
 from tests.bench.cells import EXAMPLE, cell, changed
 
@@ -141,3 +141,23 @@ def test_a_limit_costs_by_the_pairs_of_positions_that_it_tells_apart(head: str, 
 def test_quadrature_is_dearer_than_a_closed_form():
     relu, tanh = (convolutional(activation=name) for name in ("relu", "tanh"))
     assert cost.gram(tanh, tanh.kernels["limit"], 0).double > 100 * cost.gram(relu, relu.kernels["limit"], 0).double
+
+
+def test_parts_of_a_kernel_cost_a_predictor_each():
+    """64 of 60 features: all; 20 truncations and tails, 3 groups. One gradient, one budget and the clean point each."""
+    analysis = cell().analyses["eigen"]
+    assert isinstance(analysis, Eigenspace)
+    pair = 2 * 784 + 2 * cost.ARC_COSINE + 3 * cost.LINEAR
+    work = cost.dissecting(cell(), analysis, 0)
+    assert work.double == 30 * 3 * (60 + 40 + 3) * 60 * pair + 2 * 30 * 60**2
+    twice = cost.dissecting(of("data.n_test", 60), analysis, 0)
+    assert twice.double == 2 * work.double
+    steps = cost.dissecting(cell(), analysis.model_copy(update={"attack": "own"}), 0)
+    assert steps.double == 30 * (1 + 2 * 10 + 1) * 103 * 60 * pair + 2 * 30 * 60**2
+
+
+def test_an_attack_on_parts_is_not_crafted(tmp_path):
+    eigen = "analyses: {eigen: {kind: eigenspace, target: limit, attack: ntk}}\n"
+    text = EXAMPLE.partition("analyses:")[0] + eigen
+    keys = cost.estimate(read(tmp_path, text)).stages
+    assert sorted(key[0] for key in keys) == ["k", "t"]

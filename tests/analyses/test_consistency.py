@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from ntkbench.analyses.consistency import consistency
+from ntkbench.analyses.significance import rank_correlation
+from ntkbench.ntk import features
+from tests.analyses.studies import EPS, TESTS, N, accuracies, span, study
+
+TOP, INDEX = (1, 3, N), (0, 1, 4, 9)
+
+
+@pytest.fixture(scope="module")
+def done():
+    return consistency(study(), {"same": study("same"), "deep": study("deep", depth=3)}, TOP, INDEX)
+
+
+def value(of, metric: str, **where):
+    (found,) = [s for s in of.scalars if s.metric == metric and where.items() <= dict(s.where).items()]
+    return found
+
+
+def test_a_kernel_agrees_with_itself(done):
+    np.testing.assert_allclose(done.series["overlap"][0], 1, rtol=1e-12)
+    np.testing.assert_allclose(done.series["angle"][0], 0, atol=1e-5)
+    np.testing.assert_allclose(done.series["gradient_cosine"][0], 1, rtol=1e-12)
+    assert value(done, "spearman_usefulness_across", against="same").value == pytest.approx(1)
+    assert value(done, "spearman_robustness_across", against="same", eps="0.02").value == pytest.approx(1)
+
+
+def test_angles_are_those_of_the_eigenspaces(done):
+    one, two = (np.asarray(study(depth=d).system.spectrum.eigenvectors) for d in (1, 3))
+    for place, k in enumerate(TOP):
+        cosines = np.linalg.svd(one[:, :k].T @ two[:, :k], compute_uv=False)
+        np.testing.assert_allclose(done.series["overlap"][1, place], np.mean(cosines**2), rtol=1e-10)
+        largest = np.degrees(np.arccos(np.clip(cosines.min(), 0, 1)))
+        np.testing.assert_allclose(done.series["angle"][1, place], largest, atol=1e-5)
+        assert value(done, "eigenspace_overlap", against="deep", top=k).value == done.series["overlap"][1, place]
+    assert done.series["overlap"][1, -1] == pytest.approx(1), "the whole space is the same"
+    assert done.series["angle"][1, 1] > 0.1
+
+
+def test_gradients_of_matched_features(done):
+    one, two = (study(depth=d) for d in (1, 3))
+    index = np.array(INDEX)
+    a, b = (np.asarray(features.gradients(s.family(index), s.X, s.labels)).reshape(4, TESTS, -1) for s in (one, two))
+    cosine = np.abs(np.sum(a * b, -1)) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+    np.testing.assert_allclose(done.series["gradient_cosine"][1], cosine.mean(axis=1), rtol=1e-9)
+    found = value(done, "feature_gradient_cosine", against="deep")
+    assert found.n == TESTS
+    assert found.value == pytest.approx(cosine.mean())
+
+
+def test_usefulness_and_robustness_are_each_kernel_s_own(done):
+    assert done.series["usefulness"].shape == (3, 4)
+    assert done.series["robustness"].shape == (3, 2, 4)
+    deep = study(depth=3)
+    for place, i in enumerate(INDEX):
+        clean, robust = accuracies(deep, span(deep, i, i + 1))
+        assert done.series["usefulness"][2, place] == clean.sum()
+        np.testing.assert_array_equal(done.series["robustness"][2, :, place], robust.sum(axis=1))
+    for e, eps in enumerate(EPS):
+        expected = rank_correlation(done.series["robustness"][0, e], done.series["robustness"][2, e])
+        assert value(done, "spearman_robustness_across", against="deep", eps=eps).value == expected
+
+
+def test_without_an_attack_there_is_no_robustness():
+    found = consistency(study(attacked=False), {"deep": study("deep", depth=3, attacked=False)}, TOP, INDEX)
+    assert not {"robustness", "eps"} & found.series.keys()
+    assert {s.metric for s in found.scalars} == {
+        *("eigenspace_overlap", "principal_angle"),
+        *("feature_gradient_cosine", "spearman_usefulness_across"),
+    }
+    assert [check.code for check in found.checks] == ["eigenvalues_apart"] * 2
