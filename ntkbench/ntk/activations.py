@@ -37,11 +37,18 @@ class Deviation(NamedTuple):
         return cls(jnp.where(positive, sd, 0), jnp.where(positive, 1 / sd, 0))
 
 
-def aligned(one: Deviation, two: Deviation, positions: Positions) -> tuple[Deviation, Deviation]:
+def aligned(cov: Covariance, one: Deviation, two: Deviation) -> tuple[Deviation, Deviation]:
     """Shaped to broadcast against a covariance: positions of the first example first."""
-    if positions is not Positions.ALL:
+    if cov.positions is Positions.NONE:
         return one, two
-    return Deviation(*(v[:, :, None, None] for v in one)), Deviation(*(v[None, None] for v in two))
+    if cov.positions is Positions.ALL:
+        one, two = Deviation(*(v[:, :, None, None] for v in one)), Deviation(*(v[None, None] for v in two))
+    return _spread(one, cov.nngp.shape), _spread(two, cov.nngp.shape)
+
+
+def _spread(deviation: Deviation, shape: tuple[int, ...]) -> Deviation:
+    """The sum that is its gradient reads memory: XLA on CPU is slow at sums fused with what computes their terms."""
+    return Deviation(*(materialize_gradient(jnp.broadcast_to(v, shape)) for v in deviation))
 
 
 class Activation(Layer):
@@ -70,7 +77,7 @@ class Activation(Layer):
         if cov.positions is Positions.ALL:
             h, w = note.sd.shape
             same = jnp.eye(h * w, dtype=bool).reshape(h, w, h, w)
-            pairs = self.dual(cov.nngp, *aligned(note, note, cov.positions))
+            pairs = self.dual(cov.nngp, *aligned(cov, note, note))
             moments = (jnp.where(same, m[:, :, None, None], p) for m, p in zip(moments, pairs, strict=True))
         nngp, slope = moments
         return dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope), note
@@ -79,7 +86,7 @@ class Activation(Layer):
         # A layer that mixes positions reads each entry many times, and would compute it as often; and back.
         mixed = cov.positions is not Positions.NONE
         cov = cov.map(materialize_gradient) if mixed else cov
-        nngp, slope = self.dual(cov.nngp, *aligned(note1, note2, cov.positions))
+        nngp, slope = self.dual(cov.nngp, *aligned(cov, note1, note2))
         limit = dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope)
         return limit.map(materialize) if mixed else limit
 
@@ -265,5 +272,5 @@ class LayerNorm(Layer):
         return self.propagate(cov, note, note), note
 
     def propagate(self, cov, note1, note2):
-        one, two = aligned(note1, note2, cov.positions)
+        one, two = aligned(cov, note1, note2)
         return cov.map(lambda k: k * one.inverse * two.inverse)

@@ -1,8 +1,8 @@
 """Layers that know positions: convolutions and pooling.
 
-An image is `h w channels`. A covariance begins with axes `h w` (the same position in both images) or `h w h w` (all pairs). A
-convolution moves both positions together, so its sum over k x k offsets is one sum along the two vertical axes and one
-along the two horizontal ones. Pooling averages each position on its own, so it needs all pairs.
+An image is `h w channels`. A covariance begins with axes `h w` (the same position in both images) or `h w h w` (all
+pairs). A convolution moves both positions together, so its sum over k x k offsets is one sum along the two vertical
+axes and one along the two horizontal ones. Pooling averages each position on its own, so it needs all pairs.
 """
 
 import dataclasses

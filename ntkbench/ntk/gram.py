@@ -52,7 +52,7 @@ def gram(
     X2: Float[Array, "n2 ..."] | None = None,
     *,
     tile_bytes: float = 5e8,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Float[Array, "n1 o n2 o"]:
     """Theta(X1, X2); without X2, Theta(X1, X1), of which only half is computed.
 
@@ -123,9 +123,7 @@ def _fill_both(kernel, one, rows, K, block):
     a, b = _start(i, rows, n), _start(j, rows, n)
     first, second = _rows(kernel, one, a, rows), _rows(kernel, one, b, rows)
     if rows == 1:
-        tile = jax.lax.cond(
-            i == j, lambda: kernel.diagonal(first)[:, :, None, :], lambda: kernel.tile(first, second)
-        )
+        tile = jax.lax.cond(i == j, lambda: kernel.diagonal(first)[:, :, None, :], lambda: kernel.tile(first, second))
     else:
         # The branch is also what keeps XLA from computing the tile twice, once as it is and once mirrored.
         tile = kernel.tile(first, second)
@@ -161,23 +159,20 @@ def _zeros(kernel, one, two, n1, n2):
 
 
 def _spread(
-    fill: Callable[[Array, Array], Array], K: Array, blocks: list[tuple[int, int]], devices: Sequence[jax.Device]
+    fill: Callable[[Array, Array], Array], K: Array, blocks: list[tuple[int, int]], devices: Sequence[Any]
 ) -> Array:
     """All blocks, in turns; several devices take as many each, the last perhaps one that is past the end."""
     if len(devices) == 1:
         return _scan(fill, K, jnp.array(blocks))
-    missing = -len(blocks) % len(devices)
     past = max(map(max, blocks)) + 1
-    blocks = jnp.array(blocks + [(past, past)] * missing)
+    blocks = blocks + [(past, past)] * (-len(blocks) % len(devices))
 
     def part(blocks):
         return jax.lax.psum(_scan(fill, K, blocks), "tiles")
 
     mesh = Mesh(np.array(devices), ("tiles",))
-    spread = jax.shard_map(
-        part, mesh=mesh, in_specs=PartitionSpec("tiles"), out_specs=PartitionSpec(), check_vma=False
-    )
-    return spread(blocks)
+    spread = jax.shard_map(part, mesh=mesh, in_specs=PartitionSpec("tiles"), out_specs=PartitionSpec(), check_vma=False)
+    return spread(jnp.array(blocks))
 
 
 def _scan(fill, K, blocks):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntkbench.ntk.forward import entrywise
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.layers import Covariance, Layer, Note, Positions
 
@@ -26,6 +27,7 @@ class _Example(NamedTuple):
     x: Float[Array, "..."]
     itself: Covariance
     note: Note
+    """the recipe's; without positions, the example's covariance with itself, of which that is a function"""
 
 
 class InfiniteKernel(Kernel):
@@ -39,8 +41,9 @@ class InfiniteKernel(Kernel):
 
     def example(self, x):
         x = x.ravel() if self.recipe.positions is Positions.NONE else x
-        cov, note = self.recipe.observe(self._inputs(_PRODUCT, x, x, x.shape[-1]))
-        return _Example(x, cov, note)
+        inputs = self._covariance(self._product(_PRODUCT, x, x, x.shape[-1]), x.shape[-1])
+        itself, note = self.recipe.observe(inputs)
+        return _Example(x, itself, inputs.nngp if self.recipe.positions is Positions.NONE else note)
 
     @property
     def axis(self):
@@ -48,18 +51,37 @@ class InfiniteKernel(Kernel):
         return -1 if self.recipe.positions is Positions.MATCHED else 0
 
     def tile(self, one, two):
-        if self.recipe.positions is Positions.ALL:  # whose rows are rows of positions
-            return jax.vmap(jax.vmap(self.pair, (None, 0)), (0, None))(one, two)[:, None, :, None]
-        channels = one.x.shape[-1 if self.axis == 0 else -2]
-        cov = self._inputs(_PRODUCTS, one.x, two.x, channels)
+        match self.recipe.positions:
+            case Positions.NONE:
+                tile = self._of_vectors(one, two)
+            case Positions.MATCHED:
+                tile = self._of_rows(one, two)
+            case Positions.ALL:
+                tile = jax.vmap(jax.vmap(self._of_images, (None, 0)), (0, None))(one, two)
+        return tile[:, None, :, None]
+
+    def _of_vectors(self, one, two):
+        channels = one.x.shape[1]
+
+        def theta(*moments):
+            product, *norms = (self._covariance(k, channels) for k in moments)
+            notes = (self.recipe.observe(norm)[1] for norm in norms)
+            return self._read(self.recipe.propagate(product, *notes))
+
+        product = self._product(_PRODUCTS, one.x, two.x, channels)
+        return entrywise(theta, product, one.note[:, None], two.note[None, :])
+
+    def _of_rows(self, one, two):
+        channels = one.x.shape[-2]
+        inputs = self._covariance(self._product(_PRODUCTS, one.x, two.x, channels), channels)
         first = jax.tree.map(lambda leaf: leaf[..., :, None], one.note)
         second = jax.tree.map(lambda leaf: leaf[..., None, :], two.note)
-        return self._read(self.recipe.propagate(cov, first, second))[:, None, :, None]
+        return self._read(self.recipe.propagate(inputs, first, second))
 
-    def pair(self, one: _Example, two: _Example) -> Float[Array, ""]:
-        """Of two examples."""
-        cov = self._inputs(_PRODUCT, one.x, two.x, one.x.shape[-1])
-        return self._read(self.recipe.propagate(cov, one.note, two.note))
+    def _of_images(self, one, two):
+        channels = one.x.shape[-1]
+        inputs = self._covariance(self._product(_PRODUCT, one.x, two.x, channels), channels)
+        return self._read(self.recipe.propagate(inputs, one.note, two.note))
 
     def diagonal(self, one):
         return self._read(one.itself)[:, None, None]
@@ -69,11 +91,12 @@ class InfiniteKernel(Kernel):
         budget = min(tile_bytes / _ARRAYS, _CACHE_BYTES if jax.default_backend() == "cpu" else math.inf)
         return max(1, int(budget / pair_bytes))
 
-    def _inputs(self, equations, x1, x2, channels):
-        positions = self.recipe.positions
+    def _product(self, equations, x1, x2, channels):
         # As products of matrices: XLA on CPU gets a sum over channels wrong that is fused into window sums (float32).
-        product = jnp.einsum(equations[positions], x1, x2, precision="highest")
-        return Covariance(product / channels, jnp.zeros_like(product), channels, positions)
+        return jnp.einsum(equations[self.recipe.positions], x1, x2, precision="highest") / channels
+
+    def _covariance(self, nngp, channels):
+        return Covariance(nngp, jnp.zeros_like(nngp), channels, self.recipe.positions)
 
     def _read(self, cov):
         return getattr(cov, self.type)

@@ -4,27 +4,11 @@ XLA on CPU fuses an activation into each of the shifted reads of the convolution
 every offset. It cannot look through a branch that depends on a value, so a branch is what keeps it from that.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
-
-
-@jax.custom_vjp
-def materialize(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x, in memory; so is its gradient."""
-    return _branch(x)
-
-
-materialize.defvjp(lambda x: (_branch(x), None), lambda _, gradient: (_branch(gradient),))
-
-
-@jax.custom_vjp
-def materialize_gradient(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x, whose gradient is in memory."""
-    return x
-
-
-materialize_gradient.defvjp(lambda x: (x, None), lambda _, gradient: (_branch(gradient),))
+from jaxtyping import Array
 
 
 @jax.custom_batching.custom_vmap
@@ -37,3 +21,10 @@ def _branch(x):
 def _(axis_size, in_batched, x):
     """One branch for the whole batch: a branch for each example would become a selection."""
     return _branch(x), True
+
+
+materialize: Callable[[Array], Array] = jax.custom_gradient(lambda x: (_branch(x), _branch))
+"""x, in memory; so is its gradient."""
+
+materialize_gradient: Callable[[Array], Array] = jax.custom_gradient(lambda x: (x, _branch))
+"""x, whose gradient is in memory."""
