@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 
-from ntkbench.bench import blueprint, choice, limit, shapes
+from ntkbench.bench import blueprint, choice, limit, memory, shapes
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual, Weighted
 from ntkbench.bench.plan import Plan, Run
@@ -89,7 +89,7 @@ class Estimate:
 
 def estimate(plan: Plan) -> Estimate:
     """Of the whole plan: shared stages once, the seeds of a cell trained together."""
-    tile = plan.header.run.tile_bytes
+    tile = memory.tile_bytes(plan.header.run.tile_bytes)
     seeds: dict[str, set[int]] = {}
     stages: dict[str, Work] = {}
     runs: dict[str, Work] = {}

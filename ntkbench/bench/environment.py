@@ -56,6 +56,11 @@ def device() -> dict[str, Any]:
     return {"kind": first.device_kind, "platform": first.platform, "count": jax.local_device_count()}
 
 
+def accelerator_bytes() -> int | None:
+    """The memory that JAX may use of an accelerator; None on a processor."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
 def host_peak_bytes() -> int:
     """The most memory this process has held so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -55,7 +55,9 @@ class Laboratory:
             made = self._decomposed(cell, kernel_id)
             kernel, X, spectrum, Y = made.value
             alpha = build.coefficients(spectrum, words, Y)
-            return replace(made, value=regression.predictor(kernel, X, alpha.astype(X.dtype)))
+            return replace(
+                made, value=regression.predictor(kernel, X, alpha.astype(X.dtype), tile_bytes=self.tile_bytes)
+            )
 
         name = f"{stages.kernel_key(cell, kernel_id)} {words.time} {words.ridge}"
         known = name in self._memory
@@ -90,6 +92,8 @@ class Laboratory:
         """A predictor with the test set in its precision."""
         data = self.data(cell)
         batch = build.batch_size(len(data.test), build.example_bytes(cell, name, len(data.train)), self.tile_bytes)
+        if isinstance(predictor, regression.KernelPredictor):  # no more pairs at once than are worth having
+            batch = min(batch, max(1, predictor.rows // len(data.train)))
         return Subject(name, predictor, jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels), batch)
 
     def crafted(self, cell: spec.Cell, threat: Threat, source: Subject) -> Made:

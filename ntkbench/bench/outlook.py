@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from ntkbench.bench import cost, stages
+from ntkbench.bench import cost, memory, stages
 from ntkbench.bench.cost import Work
 from ntkbench.bench.groups import is_trained
 from ntkbench.bench.ledger import is_pending
@@ -33,7 +33,7 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
     for run in plan.runs:
         cells.setdefault(tuple(run.coordinates.items()), []).append(run)
     axes = [axis for axis, _ in next(iter(cells))]
-    tile = plan.header.run.tile_bytes
+    tile = memory.tile_bytes(plan.header.run.tile_bytes)
     rows = []
     for labels, runs in cells.items():
         done = sum(run.id not in waiting for run in runs)

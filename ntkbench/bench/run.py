@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 import jax
 
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.bench import arrays, environment, identity, record, stages
+from ntkbench.bench import arrays, cost, environment, identity, memory, record, stages
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.laboratory import Laboratory
 from ntkbench.bench.ledger import attempts, is_pending, statuses
+from ntkbench.bench.outlook import size
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.progress import Progress
 from ntkbench.bench.store import Store
@@ -47,7 +48,9 @@ def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, p
     pending = [run for run in plan.runs if is_pending(store, run, options.retry)]
     tried = {run.id: attempts(store, run) for run in pending}
     progress.begin(len(plan.runs), len(plan.runs) - len(pending))
-    laboratory = Laboratory(store, tuple(roots), plan.header.run.tile_bytes)
+    _warn_of_memory(plan, progress)
+    tile_bytes = memory.tile_bytes(plan.header.run.tile_bytes, environment.accelerator_bytes())
+    laboratory = Laboratory(store, tuple(roots), tile_bytes)
     for run in {run.cell.data.dataset: run for run in pending}.values():
         laboratory.data(run.cell)  # one that is missing shows before hours of work, and is no result
     runner = _Runner(plan, store, laboratory, options, progress, tried)
@@ -201,6 +204,7 @@ class _Runner:
         return {
             "executor": "local",
             **self.plan.header.run.model_dump(mode="json"),
+            "tile_bytes": self.laboratory.tile_bytes,
             "smoke": self.options.smoke,
             "overrides": list(self.options.overrides),
             "trained_together": together,
@@ -212,6 +216,15 @@ class _Runner:
         trace = "" if failure is None else "".join(traceback.format_exception(failure))
         with path.open("a") as log:
             log.write(f"{_now()} {status}\n{trace}")
+
+
+def _warn_of_memory(plan: Plan, progress: Progress) -> None:
+    there = environment.accelerator_bytes() or memory.host_bytes()
+    if (needed := cost.estimate(plan).peak_bytes) > there:
+        progress.warn(
+            f"the largest step takes about {size(needed)}, and there are {size(there)}: it may run out of memory; "
+            "fewer examples, numerics.kernel: float32 or a larger machine help"
+        )
 
 
 def _measure(experiment: Experiment) -> dict[str, Measurement]:

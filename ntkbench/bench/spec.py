@@ -363,8 +363,8 @@ class Cell(Section):
 class RunOptions(Section):
     """Speed only: recorded, never part of a run's identity."""
 
-    tile_bytes: Bytes = 512e6
-    """memory of one tile of a Gram matrix or of one batch of an attack"""
+    tile_bytes: Bytes | None = None
+    """memory of one tile of a Gram matrix or of one batch of an attack; null: from the memory of the device"""
     checkpoint_every: Count = 50
     """epochs between checkpoints of the training"""
     timeout: Seconds | None = None

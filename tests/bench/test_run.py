@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from ntkbench.bench import ledger, record
+from ntkbench.bench import ledger, memory, record
 from ntkbench.bench.plan import Run
 from ntkbench.bench.run import Options, status_of
 from ntkbench.bench.store import Store, StoreWarning
@@ -218,3 +218,15 @@ def test_the_end_of_a_run_has_a_name():
         "failed": jax.errors.JaxRuntimeError("INTERNAL: x"),
     }
     assert {name: status_of(failure) for name, failure in ends.items()} == {name: name for name in ends}
+
+
+def test_too_little_memory_is_told_before_it_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ntkbench.bench.memory.host_bytes", lambda: 1000)
+    listener = tiny.run(tiny.planned(tmp_path), Store(tmp_path / "runs"))
+    assert any("may run out of memory" in text for text in listener.warnings)
+
+
+def test_tiles_are_a_share_of_the_memory_unless_told():
+    assert memory.tile_bytes(1e6, 80 * 10**9) == 1e6
+    assert memory.tile_bytes(None, 80 * 10**9) == 5e9
+    assert 0 < memory.tile_bytes(None) <= 512e6
