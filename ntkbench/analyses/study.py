@@ -135,7 +135,8 @@ class Study:
     def truncated(self) -> Bool[np.ndarray, "n k"]:
         """Whether the sum of the first k features is right at each example, for all k."""
         size = self.eigenvalues.size
-        rows = max(1, int(self.tile_bytes / (64 * size * self.system.targets.shape[1])))
+        outputs = self.system.targets.shape[1] * size // len(self.system.X)
+        rows = max(1, int(self.tile_bytes / (64 * size * outputs)))
         blocks = np.array_split(np.arange(len(self.X)), -(-len(self.X) // rows))
         found = []
         for block in blocks:

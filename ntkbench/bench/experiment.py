@@ -1,7 +1,7 @@
 """One run: its predictors, its attacks, its analyses, and how long each took."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,9 +45,10 @@ class Experiment:
         """One analysis of the cell."""
         words = self.cell.analyses[analysis_id]
         if isinstance(words, spec.Spectral):
-            study = self.study(words.target, words.attack)
+            names = (words.target, *getattr(words, "against", ()))
+            studies = {name: self.study(name, words.attack) for name in names}
             with self._stage(f"analysis.{analysis_id}"):
-                return self._spectral(study, words)
+                return self._spectral(words, studies)
         target = self.subject(words.target)
         match words:
             case spec.Accuracy():
@@ -61,8 +62,8 @@ class Experiment:
                 with self._stage(f"analysis.{analysis_id}"):
                     return transfer(target, attack, ceiling=ceiling, floor=floor)
 
-    def _spectral(self, study: Study, words: spec.Spectral) -> Measurement:
-        size = choice.size(self.cell, words.target)
+    def _spectral(self, words: spec.Spectral, studies: Mapping[str, Study]) -> Measurement:
+        study, size = studies[words.target], choice.size(self.cell, words.target)
         match words:
             case spec.Eigenspace():
                 return eigenspace(
@@ -75,7 +76,7 @@ class Experiment:
             case spec.TimeCourse():
                 return course(study, words.times, words.ridges)
             case spec.Consistency():
-                others = {name: self.study(name, words.attack) for name in words.against}
+                others = {name: studies[name] for name in words.against}
                 top = tuple(k for k in words.top if k <= size)
                 return consistency(study, others, top, choice.features(words.features, size))
 
@@ -85,10 +86,12 @@ class Experiment:
         build.require_classes(data)
         threat = build.threat(self.cell, attack_id) if attack_id else None
         key = build.attack_key(self.cell, attack_id) if attack_id else build.stream(0, "attack")
-        each = build.example_bytes(self.cell, kernel_id, len(data.train), 1 + len(threat.eps) if threat else 1)
-        together, tile_bytes = max(1, int(self.laboratory.tile_bytes / each)), self.laboratory.tile_bytes
+        system, tile_bytes = self.eigensystem(kernel_id), self.laboratory.tile_bytes
         X, labels = jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels)
-        return Study(kernel_id, self.eigensystem(kernel_id), X, labels, threat, key, together, tile_bytes, self.tick)
+        rows = min(len(data.train), system.kernel.pairs(X.shape[1:], X.dtype, tile_bytes))
+        each = build.example_bytes(self.cell, kernel_id, rows, 1 + len(threat.eps) if threat else 1)
+        together = max(1, int(tile_bytes / each))
+        return Study(kernel_id, system, X, labels, threat, key, together, tile_bytes, self.tick)
 
     def eigensystem(self, name: str) -> features.Eigensystem:
         """Of a kernel of the cell, kept as long as the run."""

@@ -148,10 +148,11 @@ def test_one_class_alone_is_refused():
         build.require_classes(Dataset(split(0, 0), split(1, 0), ("coat", "shirt")))
 
 
-def test_three_classes(tmp_path: Path):
+def test_three_classes_in_single_precision(tmp_path: Path):
     data = "data={dataset: fashion_mnist_mini, classes: [coat, sneaker, bag], n_train: 15, n_test: 12}"
     analyses = "analyses={eigen: {kind: eigenspace, target: limit, attack: step, features: 3, truncations: 2}}"
-    planned, store = tiny.planned(tmp_path, data, analyses, text=SPEC), Store(tmp_path / "runs")
+    single = "numerics.kernel=float32"
+    planned, store = tiny.planned(tmp_path, data, analyses, single, text=SPEC), Store(tmp_path / "runs")
     told = tiny.run(planned, store)
     assert told.lines == [(planned.runs[0].id, "ok")], told.notes
     (record,) = ledger.records(store, planned.runs)
