@@ -79,16 +79,16 @@ class Activation(Layer):
             same = jnp.eye(h * w, dtype=bool).reshape(h, w, h, w)
             pairs = self.dual(cov.nngp, *aligned(cov, note, note))
             moments = (jnp.where(same, m[:, :, None, None], p) for m, p in zip(moments, pairs, strict=True))
-        nngp, slope = moments
-        return dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope), note
+        return self._limit_of(cov, *moments), note
 
     def propagate(self, cov, note1, note2):
-        # A layer that mixes positions reads each entry many times, and would compute it as often; and back.
-        mixed = cov.positions is not Positions.NONE
-        cov = cov.map(materialize_gradient) if mixed else cov
-        nngp, slope = self.dual(cov.nngp, *aligned(cov, note1, note2))
+        cov = cov.map(materialize_gradient) if cov.positions is not Positions.NONE else cov
+        return self._limit_of(cov, *self.dual(cov.nngp, *aligned(cov, note1, note2)))
+
+    def _limit_of(self, cov, nngp, slope):
         limit = dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope)
-        return limit.map(materialize) if mixed else limit
+        # A layer that mixes positions reads each entry many times, and would compute it as often; and back.
+        return limit.map(materialize) if cov.positions is not Positions.NONE else limit
 
 
 @dataclasses.dataclass(frozen=True)
