@@ -85,14 +85,23 @@ class Conv(LinearLayer):
             x = padded(
                 x, (axis,), pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding), self.padding
             )
-        y = jax.lax.conv_general_dilated(
-            x[None], weight, self.stride, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )[0]
+        y = self._products(weight, x) if jax.default_backend() == "cpu" else self._convolution(weight, x)
         scale = 1.0
         if self.parameterization == "ntk":
             y = y * (self.W_std / math.sqrt(math.prod(weight.shape[:3])))
             scale = self.b_std
         return y if b is None else y + scale * b[None, None]
+
+    def _convolution(self, weight, x):
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x[None], weight, self.stride, "VALID", dimension_numbers=dimensions)[0]
+
+    def _products(self, weight, x):
+        """Patches times weights: XLA on CPU is slow at convolutions in loops, and of several networks side by side."""
+        (kh, kw), (sh, sw) = self.window, self.stride
+        last = x.shape[0] - kh + 1, x.shape[1] - kw + 1
+        patches = [x[i : i + last[0] : sh, j : j + last[1] : sw] for i in range(kh) for j in range(kw)]
+        return jnp.concatenate(patches, axis=-1) @ weight.reshape(-1, self.channels)
 
     def covariance(self, cov):
         mean = cov.map(lambda k: self._mean(k, cov.positions))
