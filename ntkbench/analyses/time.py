@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.accuracy import share
-from ntkbench.analyses.measurement import Measurement
+from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.study import Study
 from ntkbench.ntk.regression import flow
 
@@ -40,7 +40,18 @@ def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[fl
     scalars = [share("accuracy", of_time.clean[-1], study.place(part="all"))]
     for robust, where in zip(of_time.robust[-1], study.places(part="all"), strict=True):
         scalars.append(share("robust_accuracy", robust, where))
+    for name, along, outcomes in (("time", time, of_time), ("ridge", ridge, of_ridge)):
+        for e, where in enumerate(study.places()):
+            scalars += _best(name, along, outcomes.robust[:, e], where)
     return Measurement(tuple(scalars), series, checks=every.checks(study.attack.id))
+
+
+def _best(name, along, robust, where):
+    """The largest robust accuracy on the way, and the first place where it is reached."""
+    best = int(np.argmax(robust.sum(axis=1)))
+    at = float(along[best])
+    there = Scalar(f"best_{name}", at, where) if np.isfinite(at) else Scalar(f"best_{name}", None, where, reason="inf")
+    return share(f"best_{name}_robustness", robust[best], where), there
 
 
 def _along(given: int | Sequence[float], low: float, high: float) -> np.ndarray:

@@ -41,3 +41,16 @@ def test_numbers_span_the_spectrum():
     assert len(found["time"]) == 6
     assert found["time"][-1] == np.inf
     assert found["eigenvalue"].shape == (N,)
+
+
+@pytest.mark.parametrize("name", ["time", "ridge"])
+def test_the_best_on_the_way(done, name):
+    counts, along = done.series[f"{name}_robust"], done.series[name]
+    for e, eps in enumerate(EPS):
+        share, where = (
+            next(s for s in done.scalars if s.metric == metric and s.where["eps"] == eps)
+            for metric in (f"best_{name}_robustness", f"best_{name}")
+        )
+        assert (share.k, share.n) == (counts[e].max(), TESTS)
+        first = along[np.argmax(counts[e])]
+        assert where.value == (first if np.isfinite(first) else None)
