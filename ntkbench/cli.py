@@ -25,6 +25,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; mistakes are told in words, with the exit code of their kind."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    # What a spec means is no other package's business, and to ask all that are installed takes a while.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
