@@ -18,9 +18,7 @@ _SHOWN = 5
 class Document(BaseModel):
     """What a file holds. Strict, frozen, without unknown fields and without NaN or infinity."""
 
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 D = TypeVar("D", bound=Document)

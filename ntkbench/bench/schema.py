@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ntkbench.bench.document import Node, Path
 from ntkbench.bench.identity import canonical
+from ntkbench.bench.prose import described
 from ntkbench.bench.spec import Cell, Header
 
 Schema = Mapping[str, Any]
@@ -30,7 +31,7 @@ _EXCLUDE = {
 @cache
 def document() -> Schema:
     """Of a whole file. Nothing is required, at any depth: a file may extend another, which has the rest."""
-    header, cell = _partial(Header.model_json_schema()), _partial(Cell.model_json_schema())
+    header, cell = (_partial(described(model.model_json_schema(), model)) for model in (Header, Cell))
     properties = {**header["properties"], **cell["properties"]}
     fields = {key: {"$ref": f"#/properties/{key}"} for key in cell["properties"]}
     properties["matrix"] |= {"properties": {"exclude": _EXCLUDE}, "additionalProperties": _AXIS}

@@ -4,9 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Strict, frozen, without unknown fields. Its docstring and its fields' descriptions are the reference's text.
+    """Strict, frozen, without unknown fields. Its docstring and the texts below its fields are the reference's text.
 
     Built when it is first used: no spec uses all of them.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
