@@ -197,6 +197,21 @@ Budgets = Annotated[
     OneOrSeveral(),
     Says("a number, 0 or more, a fraction such as 8/255, or a list of them"),
 ]
+Moment = Annotated[
+    Fraction,
+    Field(ge=0),
+    BeforeValidator(_fraction),
+    _EXACT,
+    _Decimal("minimum"),
+    Says("an epoch, 0 or more: a number or a fraction such as 1/4", (FRACTION,)),
+]
+Moments = Annotated[
+    tuple[Moment, ...],
+    Field(min_length=1),
+    BeforeValidator(listed),
+    AfterValidator(_ascending),
+    Says("a list of epochs such as [0, 1/4, 1, 10]"),
+]
 Names = Annotated[
     tuple[str, ...],
     AfterValidator(repeated),
