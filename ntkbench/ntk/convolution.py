@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkbench.errors import UsageError
-from ntkbench.ntk.layers import Layer, LinearLayer, Parameterization, Positions
+from ntkbench.ntk.convolve import convolve, patches
+from ntkbench.ntk.layers import Layer, LinearLayer, Parameterization, Positions, Weighted
 
 Padding = Literal["SAME", "VALID", "CIRCULAR"]
 Pair = tuple[int, int]
@@ -50,7 +51,7 @@ def window_sum(x: Array, axes: tuple[int, ...], window: int, stride: int, paddin
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv(LinearLayer):
+class Conv(Weighted):
     """`W_std w * x / sqrt(fan_in) + b_std b` with fan_in = kh kw channels; standard parameterization as in `Dense`.
 
     Limit: K' = W_std^2 mean over offsets of K + b_std^2, where K is 0 outside (not renormalized), and
@@ -81,27 +82,36 @@ class Conv(LinearLayer):
 
     def apply(self, weights, x):
         weight, b = weights
-        for axis in (0, 1):
-            x = padded(
-                x, (axis,), pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding), self.padding
-            )
-        y = self._products(weight, x) if jax.default_backend() == "cpu" else self._convolution(weight, x)
+        x, pads = self._wrapped(x), self._pads(x)
+        if self.stride == (1, 1):
+            y = convolve(x, weight, pads)
+        else:
+            y = self._patches(x, pads) @ weight.reshape(-1, self.channels)
         scale = 1.0
         if self.parameterization == "ntk":
             y = y * (self.W_std / math.sqrt(math.prod(weight.shape[:3])))
             scale = self.b_std
         return y if b is None else y + scale * b[None, None]
 
-    def _convolution(self, weight, x):
-        dimensions = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(x[None], weight, self.stride, "VALID", dimension_numbers=dimensions)[0]
+    def features(self, x):
+        patches = self._patches(self._wrapped(x), self._pads(x))
+        return self.scaled(patches.reshape(-1, patches.shape[-1]))
 
-    def _products(self, weight, x):
-        """Patches times weights: XLA on CPU is slow at convolutions in loops, and of several networks side by side."""
-        (kh, kw), (sh, sw) = self.window, self.stride
-        last = x.shape[0] - kh + 1, x.shape[1] - kw + 1
-        patches = [x[i : i + last[0] : sh, j : j + last[1] : sw] for i in range(kh) for j in range(kw)]
-        return jnp.concatenate(patches, axis=-1) @ weight.reshape(-1, self.channels)
+    def _pads(self, x):
+        """Zeros before and after, of rows and of columns."""
+        if self.padding == "CIRCULAR":
+            return (0, 0), (0, 0)
+        return tuple(pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding) for axis in (0, 1))
+
+    def _wrapped(self, x):
+        if self.padding != "CIRCULAR":
+            return x
+        for axis in (0, 1):
+            x = padded(x, (axis,), pads(x.shape[axis], self.window[axis], self.stride[axis], "CIRCULAR"), "CIRCULAR")
+        return x
+
+    def _patches(self, x, pads):
+        return patches(x, self.window, self.stride, pads)
 
     def covariance(self, cov):
         mean = cov.map(lambda k: self._mean(k, cov.positions))
@@ -181,6 +191,10 @@ class MaxPool(Layer):
         return (), y.shape
 
     def apply(self, weights, x):
+        h, w, channels = x.shape
+        (rows, columns), side_by_side = self.window, self.window == self.stride
+        if side_by_side and h % rows == 0 and w % columns == 0:  # the derivative of XLA's is slow on a CPU
+            return jnp.max(x.reshape(h // rows, rows, w // columns, columns, channels), axis=(1, 3))
         least = np.array(-np.inf, x.dtype)  # a traced one would hide that this is a maximum, which has a derivative
         return jax.lax.reduce_window(x, least, jax.lax.max, (*self.window, 1), (*self.stride, 1), "VALID")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.layers import Weights
-from ntkbench.ntk.linearize import Linearized
+from ntkbench.ntk.linearize import Linearized, push
 from ntkbench.ntk.network import Trainable, with_weights
 
 
@@ -72,7 +72,7 @@ def largest_eigenvalue(
 
     def step(state):
         v, value, _, count = state
-        _, u = jax.jvp(f, (predictor.weights,), pull(v))
+        _, u = push(f, predictor.weights, pull(v)[0])
         norm = jnp.linalg.norm(u)
         return u / norm, norm, jnp.abs(norm - value) / norm, count + 1
 

@@ -31,6 +31,8 @@ from ntkbench.ntk.materialize import materialize
 
 Parameterization = Literal["ntk", "standard"]
 Weights = PyTree[Array]
+Visit = Callable[["Layer", Weights, Array], Array]
+"""(layer, weights, x) -> what is handed on in its place."""
 Note = PyTree[Array]
 """What a layer has to know of one example to propagate a pair; empty for linear layers."""
 
@@ -84,6 +86,10 @@ class Layer(abc.ABC):
     def apply(self, weights: Weights, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """The finite layer on one example."""
 
+    def walk(self, visit: Visit, weights: Weights, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The finite layer with `visit` in the place of `apply` at each of its innermost layers, in turn."""
+        return visit(self, weights, x)
+
     @abc.abstractmethod
     def observe(self, cov: Covariance) -> tuple[Covariance, Note]:
         """The limit for one example with itself, and what pairs need to know of it."""
@@ -106,8 +112,29 @@ class LinearLayer(Layer):
         return self.covariance(cov)
 
 
+class Weighted(LinearLayer):
+    """A layer with weights and, unless `b_std` is None, biases: the same linear map of phi at each position."""
+
+    W_std: float
+    b_std: float | None
+    parameterization: Parameterization
+
+    @abc.abstractmethod
+    def features(self, x: Float[Array, "..."]) -> Float[Array, "p f"]:
+        """phi, with y_p = W phi_p at each position p of the output, for weights and biases in one matrix W."""
+
+    def scaled(self, x: Float[Array, "p f"]) -> Float[Array, "p g"]:
+        """Inputs, and the 1 that stands for the bias, with the scales that the parameterization puts before both."""
+        scale, bias = 1.0, 1.0
+        if self.parameterization == "ntk":
+            scale, bias = self.W_std / math.sqrt(x.shape[1]), self.b_std
+        if self.b_std is None:
+            return x * scale
+        return jnp.concatenate([x * scale, jnp.full((len(x), 1), bias, x.dtype)], axis=1)
+
+
 @dataclasses.dataclass(frozen=True)
-class Dense(LinearLayer):
+class Dense(Weighted):
     """`W_std w x / sqrt(fan_in) + b_std b` with w, b ~ N(0, 1).
 
     In the standard parameterization the scales are in the initial weights, `w x + b`: the same function at
@@ -136,6 +163,9 @@ class Dense(LinearLayer):
             return w @ x if b is None else w @ x + b
         y = (w @ x) * (self.W_std / math.sqrt(x.size))
         return y if b is None else y + b * self.b_std
+
+    def features(self, x):
+        return self.scaled(x[None])
 
     def covariance(self, cov):
         nngp = self.W_std**2 * cov.nngp + (self.b_std or 0.0) ** 2
@@ -172,8 +202,18 @@ class Flatten(LinearLayer):
         return cov.map(lambda k: mean(cov.at_equal_positions(k)), channels=channels, positions=Positions.NONE)
 
 
+class Composite(Layer):
+    """Layers put together."""
+
+    def apply(self, weights, x):
+        return self.walk(lambda layer, layer_weights, y: layer.apply(layer_weights, y), weights, x)
+
+    @abc.abstractmethod
+    def walk(self, visit: Visit, weights: Weights, x: Float[Array, "..."]) -> Float[Array, "..."]: ...
+
+
 @dataclasses.dataclass(frozen=True)
-class Sequential(Layer):
+class Sequential(Composite):
     """One layer after the other."""
 
     layers: tuple[Layer, ...]
@@ -199,9 +239,9 @@ class Sequential(Layer):
             weights.append(layer_weights)
         return tuple(weights), shape
 
-    def apply(self, weights, x):
+    def walk(self, visit, weights, x):
         for layer, layer_weights in zip(self.layers, weights, strict=True):
-            x = layer.apply(layer_weights, x)
+            x = layer.walk(visit, layer_weights, x)
         return x
 
     def observe(self, cov):
@@ -218,7 +258,7 @@ class Sequential(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sum(Layer):
+class Sum(Composite):
     """Branches side by side, added up: a residual block is the sum of the identity, `Sequential(())`, and the rest.
 
     Limit: the branches' weights are independent, so covariances add.
@@ -238,8 +278,8 @@ class Sum(Layer):
             raise ValueError(f"branches of different shapes cannot be added: {sorted(shapes)}")
         return tuple(weights for weights, _ in parts), shapes.pop()
 
-    def apply(self, weights, x):
-        return _total(b.apply(w, x) for b, w in zip(self.branches, weights, strict=True))
+    def walk(self, visit, weights, x):
+        return _total(b.walk(visit, w, x) for b, w in zip(self.branches, weights, strict=True))
 
     def observe(self, cov):
         parts = [branch.observe(cov) for branch in self.branches]

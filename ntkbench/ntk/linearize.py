@@ -1,5 +1,6 @@
 """The first-order model of a network in its weights."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import equinox as eqx
@@ -25,11 +26,20 @@ class Linearized(Trainable, Generic[T]):
     centered: bool = eqx.field(static=True, default=False)
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
-        def f(weights):
-            return with_weights(self.anchor, weights)(x)
-
-        value, slope = jax.jvp(f, (self.anchor.weights,), (self.weights,))
+        value, slope = push(lambda weights: with_weights(self.anchor, weights)(x), self.anchor.weights, self.weights)
         return slope if self.centered else value + slope
+
+
+def push(
+    f: Callable[[Weights], Float[Array, "*out"]], weights: Weights, direction: Weights
+) -> tuple[Float[Array, "*out"], Float[Array, "*out"]]:
+    """f, and its derivative J w along a direction: the transpose of the transpose, at the cost of neither.
+
+    Forward mode in the end, but made of derivatives in reverse mode, which are all that fast convolutions have.
+    """
+    value, pull = jax.vjp(f, weights)
+    _, twice = jax.vjp(lambda u: pull(u)[0], jnp.zeros_like(value))
+    return value, twice(direction)[0]
 
 
 def linearize(predictor: T, *, centered: bool = False) -> Linearized[T]:
