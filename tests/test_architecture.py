@@ -53,6 +53,7 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "operator",
         "typing",
         "numpy",
+        "scipy",
         "jaxtyping",
     )
     for name, module in house.items():

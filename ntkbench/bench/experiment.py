@@ -25,7 +25,7 @@ from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
 from ntkbench.bench.train import Group
 from ntkbench.errors import DivergedError
-from ntkbench.ntk import empirical, features, gram, network, regression
+from ntkbench.ntk import algorithms, empirical, features, gram, network, regression
 
 
 @dataclass
@@ -164,8 +164,9 @@ class Experiment:
         assert self.group is not None
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
         net = network.cast(self.group.initial if words.at == "init" else self._trained(), dtype)
-        kernel, X = empirical.EmpiricalKernel(net), jnp.asarray(data.train.unit(dtype))
-        K = gram.gram(kernel, X, tile_bytes=self.laboratory.tile_bytes)
+        X = jnp.asarray(data.train.unit(dtype))
+        K = algorithms.ntk(net, X, tile_bytes=self.laboratory.tile_bytes)
+        kernel = algorithms.best(net, X[0], len(X))
         spectrum = regression.Spectrum.of(gram.matrix(np.asarray(K)))
         return kernel, X, spectrum, build.targets(self.cell.data, data.train.labels, build.outputs(data))
 

@@ -179,6 +179,15 @@ class GlobalAvgPool(LinearLayer):
         return cov.map(functools.partial(jnp.mean, axis=(0, 1, 2, 3)), positions=Positions.NONE)
 
 
+def _larger(a: Array, b: Array) -> Array:
+    """Whose derivative goes to one of the two, always.
+
+    That of `jnp.maximum` asks which of them equals the result, and a compiler that computes them anew, rounded
+    otherwise, may find that neither does.
+    """
+    return jnp.where(a >= b, a, b)
+
+
 @dataclasses.dataclass(frozen=True)
 class MaxPool(Layer):
     """The largest value in each window. It has no limit that is a kernel of covariances."""
@@ -194,7 +203,8 @@ class MaxPool(Layer):
         h, w, channels = x.shape
         (rows, columns), side_by_side = self.window, self.window == self.stride
         if side_by_side and h % rows == 0 and w % columns == 0:  # the derivative of XLA's is slow on a CPU
-            return jnp.max(x.reshape(h // rows, rows, w // columns, columns, channels), axis=(1, 3))
+            split = x.reshape(h // rows, rows, w // columns, columns, channels)
+            return functools.reduce(_larger, (split[:, i, :, j] for i in range(rows) for j in range(columns)))
         least = np.array(-np.inf, x.dtype)  # a traced one would hide that this is a maximum, which has a derivative
         return jax.lax.reduce_window(x, least, jax.lax.max, (*self.window, 1), (*self.stride, 1), "VALID")
 

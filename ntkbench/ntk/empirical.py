@@ -1,7 +1,11 @@
-"""The kernel of a predictor with given weights, by contraction of its Jacobian."""
+"""The kernel of a predictor with given weights, and what follows from it without ever forming it.
 
-import functools
-import operator
+Theta(x, x')[a, b] = < df_a(x)/dw , df_b(x')/dw >. Three ways of finding it agree to round-off, `jacobian`, `products`
+and `structured`; `algorithms` chooses.
+"""
+
+import abc
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -14,38 +18,52 @@ from ntkbench.ntk.linearize import Linearized, push
 from ntkbench.ntk.network import Trainable, with_weights
 
 
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Which outputs stand in the kernel: all c x c, one of them, or the mean over a of Theta[a, a] (the pseudo-NTK)."""
+
+    output: int | None = None
+    trace: bool = False
+
+    def directions(self, c: int) -> Float[Array, "o c"]:
+        """The outputs that are differentiated."""
+        every = jnp.eye(c)
+        return every if self.output is None else every[self.output][None]
+
+    def entries(self, o: int) -> int:
+        """Of the kernel of one pair, for o directions."""
+        return 1 if self.trace else o**2
+
+
+FULL, TRACE = Layout(), Layout(trace=True)
+
+
 class EmpiricalKernel(Kernel):
-    """Theta(x, x')[a, b] = < df_a(x)/dw , df_b(x')/dw > at the predictor's present weights w."""
+    """Theta at the predictor's present weights. The second batch of `tile` None is the first one again."""
 
-    predictor: Trainable
+    predictor: eqx.AbstractVar[Trainable]
+    layout: eqx.AbstractVar[Layout]
 
-    def example(self, x):
-        return x
-
-    def jacobian(self, x: Float[Array, "..."]) -> Weights:
-        """Each leaf `c *shape`."""
-        return jax.jacrev(lambda w: with_weights(self.predictor, w)(x))(self.predictor.weights)
-
-    def tile(self, one, two):
-        return _contract("iap,jbp->iajb", *(jax.vmap(self.jacobian)(x) for x in (one, two)))
-
-    def diagonal(self, one):
-        # One at a time: the Jacobians of a whole batch need not fit where a tile's do.
-        return jax.lax.map(lambda x: self.tile(x[None], x[None])[0, :, 0, :], one)
+    @abc.abstractmethod
+    def example_bytes(self, shape: tuple[int, ...], dtype: jnp.dtype) -> int:
+        """Of memory that one more example takes in a batch of a tile."""
 
     def pairs(self, shape, dtype, tile_bytes):
-        """A tile holds the Jacobians of two batches, and one of them again while it is made."""
-        outputs = jax.eval_shape(self.predictor, jax.ShapeDtypeStruct(shape, dtype)).size
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(self.predictor.weights))
-        return max(1, int(tile_bytes / (3 * outputs * parameters * jnp.dtype(dtype).itemsize))) ** 2
+        """A tile has two batches."""
+        return max(1, int(tile_bytes / (2 * self.example_bytes(shape, jnp.dtype(dtype))))) ** 2
 
+    def diagonal(self, one):
+        # One at a time: what is kept of a whole batch need not fit where a tile's does.
+        def alone(example):
+            example = jax.tree.map(lambda leaf: leaf[None], example)
+            block = self.tile(example, example)[0, :, 0, :]
+            return (block + block.T) / 2
 
-def _contract(equation, one, two):
-    def leaf(a, b):
-        flat = (m.reshape(*m.shape[:2], -1) for m in (a, b))
-        return jnp.einsum(equation, *flat, precision="highest")
+        return jax.lax.map(alone, one)
 
-    return functools.reduce(operator.add, jax.tree.leaves(jax.tree.map(leaf, one, two)))
+    def outputs(self, shape: tuple[int, ...], dtype: jnp.dtype) -> int:
+        """c."""
+        return jax.eval_shape(self.predictor, jax.ShapeDtypeStruct(shape, dtype)).size
 
 
 @eqx.filter_jit

@@ -17,6 +17,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, PyTree
 
+from ntkbench.ntk.compilation import jit
+
 Example = PyTree[Array]
 
 
@@ -45,7 +47,7 @@ class Kernel(eqx.Module):
         """How many pairs of examples are worth having at once in that memory, for inputs of `shape`; 1 at least."""
 
 
-@eqx.filter_jit
+@jit
 def gram(
     kernel: Kernel,
     X1: Float[Array, "n1 ..."],

@@ -29,6 +29,13 @@ class Linearized(Trainable, Generic[T]):
         value, slope = push(lambda weights: with_weights(self.anchor, weights)(x), self.anchor.weights, self.weights)
         return slope if self.centered else value + slope
 
+    def places(self, shape, dtype):
+        return self.anchor.places(shape, dtype)
+
+    def parts(self, x, directions):
+        """The anchor's: a first-order model has the same derivatives everywhere."""
+        return self.anchor.parts(x, directions)
+
 
 def push(
     f: Callable[[Weights], Float[Array, "*out"]], weights: Weights, direction: Weights

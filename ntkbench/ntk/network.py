@@ -7,16 +7,33 @@ linearization know no more of it than that.
 
 import abc
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ntkbench.ntk.layers import Layer, Weights
+from ntkbench.ntk.layers import Layer, Weighted, Weights
 
 Predictor = Callable[[Float[Array, "..."]], Float[Array, " c"]]
+
+
+class Place(NamedTuple):
+    """A layer with weights, and what goes into it and comes out of it for one example."""
+
+    layer: Weighted
+    x: jax.ShapeDtypeStruct
+    y: jax.ShapeDtypeStruct
+
+
+class Part(NamedTuple):
+    """What backpropagation leaves at one layer with weights, for one example or, with an axis before, for several."""
+
+    x: Float[Array, "..."]
+    """what goes into the layer"""
+    signals: Float[Array, "o p k"]
+    """derivatives of o outputs, or of directions among them, by the layer's outputs k at each position p"""
 
 
 class Trainable(eqx.Module):
@@ -26,6 +43,14 @@ class Trainable(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]: ...
+
+    def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
+        """Of all weights, each used once, for examples of that shape; None if it is not made of such layers."""
+        return None
+
+    def parts(self, x: Float[Array, "..."], directions: Float[Array, "o c"]) -> tuple[Part, ...]:
+        """At each of `places`: the gradient of the o-th direction by its weights is sum_p signals[o, p] phi_p^T."""
+        raise NotImplementedError
 
 
 T = TypeVar("T", bound=Trainable)
@@ -39,6 +64,37 @@ class Network(Trainable):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         return self.recipe.apply(self.weights, x)
+
+    def parts(self, x, directions):
+        zeros = [jnp.zeros(place.y.shape, place.y.dtype) for place in self.places(x.shape, x.dtype)]
+
+        def nudged(nudges):
+            inputs, left = [], iter(nudges)
+
+            def visit(layer, weights, x):
+                if not isinstance(layer, Weighted):
+                    return layer.apply(weights, x)
+                inputs.append(x)
+                return layer.apply(weights, x) + next(left)
+
+            return self.recipe.walk(visit, self.weights, x), inputs
+
+        _, pull, inputs = jax.vjp(nudged, zeros, has_aux=True)
+        (signals,) = jax.vmap(pull)(directions.astype(x.dtype))
+        flat = (s.reshape(len(directions), -1, s.shape[-1]) for s in signals)
+        return tuple(Part(x, s) for x, s in zip(inputs, flat, strict=True))
+
+    def places(self, shape, dtype):
+        met = []
+
+        def visit(layer, weights, x):
+            y = layer.apply(weights, x)
+            if isinstance(layer, Weighted):
+                met.append(Place(layer, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, y))))
+            return y
+
+        jax.eval_shape(lambda x: self.recipe.walk(visit, self.weights, x), jax.ShapeDtypeStruct(shape, dtype))
+        return tuple(met)
 
 
 def initialize(recipe: Layer, shape: tuple[int, ...], *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Network:

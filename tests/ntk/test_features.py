@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.ntk import architectures, attacks, balls, empirical, features, gram, infinite, losses, regression
+from ntkbench.ntk import architectures, attacks, balls, features, gram, infinite, jacobian, losses, regression
 from ntkbench.ntk.activations import ReLU
 from ntkbench.ntk.convolution import Conv, GlobalAvgPool
 from ntkbench.ntk.features import Eigensystem
@@ -33,7 +33,7 @@ def infinite_system(recipe, outputs: int, shape=(4, 4, 2)) -> Eigensystem:
 
 
 def empirical_system(recipe, outputs: int, shape=(4, 4, 2)) -> Eigensystem:
-    kernel, X = empirical.EmpiricalKernel(drawn(recipe, shape)), uniform(N, *shape)
+    kernel, X = jacobian.JacobianKernel(drawn(recipe, shape)), uniform(N, *shape)
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X))))
     return features.EmpiricalEigensystem.of(kernel, X, spectrum, targets(outputs))
 

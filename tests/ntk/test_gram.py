@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.ntk import architectures, empirical, gram, infinite, network
+from ntkbench.ntk import architectures, gram, infinite, jacobian, network, structured
 from tests.conftest import EXACT
 
 X = jax.random.uniform(jax.random.key(0), (11, 3, 2, 1))
@@ -14,10 +14,14 @@ X = jax.random.uniform(jax.random.key(0), (11, 3, 2, 1))
 def kernels():
     recipe = architectures.fc(7, 3, depth=2, b_std=0.1)
     net = network.initialize(recipe, X.shape[1:], key=jax.random.key(1), dtype=jnp.float64)
-    return {"infinite": infinite.InfiniteKernel(recipe), "empirical": empirical.EmpiricalKernel(net)}
+    return {
+        "infinite": infinite.InfiniteKernel(recipe),
+        "jacobian": jacobian.JacobianKernel(net),
+        "structured": structured.StructuredKernel(net),
+    }
 
 
-@pytest.mark.parametrize("name", ["infinite", "empirical"])
+@pytest.mark.parametrize("name", ["infinite", "jacobian", "structured"])
 @pytest.mark.parametrize("rows", [1, 3, 5])
 def test_tiles_do_not_matter(name, rows):
     k = kernels()[name]
@@ -31,7 +35,7 @@ def test_tiles_do_not_matter(name, rows):
     )
 
 
-@pytest.mark.parametrize("name", ["infinite", "empirical"])
+@pytest.mark.parametrize("name", ["infinite", "jacobian", "structured"])
 def test_symmetric_and_positive(name):
     K = gram.matrix(np.asarray(gram.gram(kernels()[name], X)))
     np.testing.assert_array_equal(K, K.T)
@@ -40,7 +44,7 @@ def test_symmetric_and_positive(name):
 
 
 def test_outputs_stand_beside_their_example():
-    k = kernels()["empirical"]
+    k = kernels()["jacobian"]
     K = np.asarray(gram.gram(k, X))
     assert K.shape == (11, 3, 11, 3)
     np.testing.assert_array_equal(gram.matrix(K)[3 * 2 + 1, 3 * 5 + 2], K[2, 1, 5, 2])

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.ntk import architectures, empirical, gram, infinite, network
+from ntkbench.ntk import architectures, gram, infinite, jacobian, network
 from ntkbench.ntk.activations import ReLU, arc_cosine
 from ntkbench.ntk.convolution import Conv, GlobalAvgPool
 from ntkbench.ntk.layers import Dense, Flatten, Parameterization, Sequential
@@ -54,7 +54,7 @@ def test_is_the_mean_of_finite_networks(depth, parameterization):
 
     initial = jax.jit(lambda key: network.initialize(recipe, X.shape[1:], key=key))
     nets = (network.cast(initial(key), jnp.float64) for key in jax.random.split(jax.random.key(2), draws))
-    kernels = np.stack([scalar(gram.gram(empirical.EmpiricalKernel(net), X)) for net in nets])
+    kernels = np.stack([scalar(gram.gram(jacobian.JacobianKernel(net), X)) for net in nets])
     error = (kernels.mean(0) - scalar(gram.gram(infinite.InfiniteKernel(recipe), X))) / (kernels.std(0) / draws**0.5)
     assert np.max(np.abs(error)) < STATISTICAL
 

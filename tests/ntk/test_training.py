@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from ntkbench.ntk import architectures, empirical, gram, linearize, losses, network, regression, training
+from ntkbench.ntk import architectures, gram, jacobian, linearize, losses, network, regression, training
 from ntkbench.ntk.layers import Weights
 from tests.conftest import EXACT, ITERATIVE
 from tests.ntk.predictors import drawn, uniform
@@ -52,7 +52,7 @@ def test_small_steps_on_the_linearized_network_are_kernel_regression_at_time_t(o
     f_t(x) = f_0(x) + Theta(x, X) g_t(lambda) (Y - f_0(X)), without f_0 if centered.
     """
     initial, labels = net(outputs), LABELS if outputs > 1 else LABELS % 2
-    K = gram.matrix(np.asarray(gram.gram(empirical.EmpiricalKernel(initial), X)))
+    K = gram.matrix(np.asarray(gram.gram(jacobian.JacobianKernel(initial), X)))
     spectrum = regression.Spectrum.of(K)
     epochs, n = 1000, len(X)
     rate = 2e-3 * n / float(spectrum.eigenvalues[0])
@@ -69,7 +69,7 @@ def test_small_steps_on_the_linearized_network_are_kernel_regression_at_time_t(o
     Y = np.stack([losses.encode(jnp.array(y), outputs, dtype=jnp.float64) for y in labels])
     f0, f0_new = (np.asarray(jax.vmap(initial)(x)) * (not centered) for x in (X, NEW))
     residual = jnp.asarray(Y - f0).reshape(-1, 1)
-    across = gram.matrix(np.asarray(gram.gram(empirical.EmpiricalKernel(initial), NEW, X)))
+    across = gram.matrix(np.asarray(gram.gram(jacobian.JacobianKernel(initial), NEW, X)))
 
     def predictions(g):
         return f0_new + np.asarray(across @ spectrum.coefficients(g, residual)).reshape(f0_new.shape)
