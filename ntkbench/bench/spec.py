@@ -11,18 +11,18 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field
 
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.notation import (
-    BelowOne,
+    FRACTION,
     Bytes,
     Classes,
     Count,
     Counts,
     Id,
     Indices,
+    Moment,
     Name,
     Names,
     NonNegative,
@@ -38,6 +38,7 @@ from ntkbench.bench.notation import (
     Time,
     Times,
 )
+from ntkbench.bench.regimes import Training, Untrained
 from ntkbench.bench.section import Section
 from ntkbench.bench.threats import SELF, AnyAttack
 
@@ -100,61 +101,6 @@ class Data(Section):
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
 
 
-class SGD(Section):
-    """Gradient descent, with momentum if asked for."""
-
-    kind: Literal["sgd"]
-    learning_rate: Positive | Literal["auto"] = "auto"
-    """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
-    momentum: BelowOne = 0.0
-    nesterov: bool = False
-
-
-class Adam(Section):
-    """Adam (Kingma & Ba 2015)."""
-
-    kind: Literal["adam"]
-    learning_rate: Positive = 1e-3
-    b1: BelowOne = 0.9
-    b2: BelowOne = 0.999
-    eps: Positive = 1e-8
-
-
-class Untrained(Section):
-    """No training: the network, if the cell has a width, stays as it was drawn."""
-
-    mode: Literal["none"]
-
-
-class Trained(Section):
-    """Minimize the mean loss over the training set."""
-
-    mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
-    """`linearized` is short for `standard` with `linearize_at: 0`"""
-    loss: Literal["mse", "cross_entropy"] = "mse"
-    """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
-    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
-    epochs: Count
-    batch_size: Count | None = None
-    """null: the whole training set"""
-    linearize_at: Annotated[int, Field(ge=0)] | None = None
-    """from this epoch on train the first-order model at the weights then reached; null: never"""
-    centered: bool = False
-    """the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
-
-
-def _expand_linearized(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("mode") == "linearized":
-        if value.get("linearize_at", 0) != 0:
-            message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
-            raise PydanticCustomError("mode", "{message}", {"message": message, "at": ("linearize_at",)})
-        return {**value, "mode": "standard", "linearize_at": 0}
-    return value
-
-
-Training = Annotated[Annotated[Untrained | Trained, Field(discriminator="mode")], BeforeValidator(_expand_linearized)]
-
-
 class InfiniteKernel(Section):
     """Regression with the kernel of the infinitely wide network."""
 
@@ -174,8 +120,10 @@ class EmpiricalKernel(Section):
     """Regression with the kernel of the run's own finite network, f_0(x) included."""
 
     kind: Literal["empirical"]
-    at: Literal["init", "final"] = "init"
-    """the weights at which the kernel is taken"""
+    at: Annotated[Literal["init", "final"] | Moment, Says("init, final, or an epoch such as 3 or 1/2", (FRACTION,))] = (
+        "init"
+    )
+    """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
     time: Time = float("inf")
     ridge: NonNegative = 0.0
 

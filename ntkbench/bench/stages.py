@@ -32,7 +32,7 @@ def _seen(cell: Cell) -> dict[str, Any]:
 
 def training_key(cell: Cell) -> str:
     """Of the trained networks. Without the seed: those of one cell train together."""
-    parts = {"architecture": cell.architecture, "width": cell.width, "training": cell.training}
+    parts = {"architecture": cell.architecture, "width": cell.width, "training": normalized(cell).training}
     return _key("training", {"data": _seen(cell), **parts, "dtype": cell.numerics.network})
 
 

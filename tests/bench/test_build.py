@@ -63,14 +63,18 @@ def test_networks_of_seeds_are_stacked_and_each_is_its_own():
         assert one.dtype == np.float32
 
 
+def trained(**fields: Any) -> Cell:
+    return cell(training={**FULL["training"], "linearize_at": None, **fields})
+
+
 def test_functions_that_are_compiled_for_are_the_same_ones():
-    one, two = (
-        cell(training={**FULL["training"], "optimizer": {"kind": "sgd", "learning_rate": r}}) for r in (0.1, 0.2)
-    )
-    assert build.optimizer(one.training.optimizer) is build.optimizer(two.training.optimizer)  # type: ignore[union-attr]
-    adam = spec.Adam(kind="adam")
+    one, two = (trained(optimizer={"kind": "sgd", "learning_rate": r}) for r in (0.1, 0.2))
+    later = trained(optimizer={"kind": "sgd"}, linearize_at=3)
+    assert build.optimizer(one) is build.optimizer(two)
+    assert build.optimizer(one) is build.optimizer(later), "without a schedule it does not matter when"
+    adam = trained(optimizer={"kind": "adam"})
     assert build.optimizer(adam) is build.optimizer(adam)
-    assert build.optimizer(adam) is not build.optimizer(one.training.optimizer)  # type: ignore[union-attr]
+    assert build.optimizer(adam) is not build.optimizer(one)
     assert build.loss("mse") is build.loss("mse")
 
 

@@ -93,7 +93,7 @@ def test_a_killed_training_leaves_one_checkpoint(tmp_path: Path):
     store, of = Store(tmp_path), cell()
     with pytest.raises(Killed):
         fit(store, of, every=2, kill="epoch 4 of")
-    assert store.keys("checkpoint", "t") == [f"{group_key(of, (0, 1))}@000000004"]
+    assert store.keys("checkpoint", "t") == [f"{group_key(of, (0, 1))}@step4"]
     assert groups(store, of, {1, 2}) == [(0, 1), (2,)]
 
 
@@ -176,7 +176,7 @@ def test_the_learning_rate_is_taken_from_the_kernel_or_from_the_spec(tmp_path: P
 
 @pytest.mark.parametrize("eigenvalue", [0.0, np.nan, np.inf])
 def test_a_kernel_without_a_largest_eigenvalue_gives_no_learning_rate(eigenvalue: float, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("ntkbench.bench.train._largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
+    monkeypatch.setattr("ntkbench.bench.stretch._largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
     with pytest.raises(NumericsError, match=r"set training\.optimizer\.learning_rate to a number"):
         fit(Store(tmp_path), cell())
 

@@ -100,7 +100,7 @@ def test_an_epoch_by_hand(batch_size):
     last = train(words, start, epochs)
     w, examples = np.zeros(4), np.asarray(X).reshape(10, 4)
     for epoch in range(epochs):
-        rows, share = training._batches(10, batch_size, jax.random.fold_in(KEYS[0], epoch), jnp.float64)
+        rows, share = training._order(10, batch_size, jax.random.fold_in(KEYS[0], epoch), jnp.float64)
         means = []
         for batch in (np.asarray(r)[np.asarray(s) > 0] for r, s in zip(rows, share, strict=True)):
             error = examples[batch] @ w - (2 * labels[batch] - 1)
@@ -112,11 +112,11 @@ def test_an_epoch_by_hand(batch_size):
 
 @pytest.mark.parametrize(("n", "batch_size"), [(10, 4), (10, 5), (10, 1), (10, 9)])
 def test_batches_cover_each_example_once(n, batch_size):
-    rows, share = (np.asarray(a) for a in training._batches(n, batch_size, KEYS[0], jnp.float64))
+    rows, share = (np.asarray(a) for a in training._order(n, batch_size, KEYS[0], jnp.float64))
     assert sorted(rows[share > 0]) == list(range(n))
     np.testing.assert_allclose(share.sum(1), 1, rtol=1e-15)
     assert all(len(set(each[each > 0])) == 1 for each in share)
-    other, _ = training._batches(n, batch_size, KEYS[1], jnp.float64)
+    other, _ = training._order(n, batch_size, KEYS[1], jnp.float64)
     assert not np.array_equal(rows, other)
 
 
@@ -149,7 +149,7 @@ def test_resumed_from_the_middle_bit_for_bit():
     nets = stack(net(), net(seed=1))
     kept = {}
     for state in training.states(words, nets, training.start(words, nets, 7), every=3):
-        kept[int(state.epoch)] = jax.tree.map(np.asarray, state)
+        kept[int(state.step)] = jax.tree.map(np.asarray, state)
     assert list(kept) == [3, 6, 7]
     assert np.isnan(kept[3].losses[:, 3:]).all()
     for epoch in (3, 6):
