@@ -32,7 +32,7 @@ def wanted(cell: Cell) -> tuple[Fraction, ...]:
 def kept(cell: Cell) -> Iterator[tuple[Cell, int]]:
     """Of those, the places on the time line that need a snapshot: neither the start nor the end of a stretch."""
     if isinstance(cell.training, Trained):
-        for of, step in dict.fromkeys(timeline.place(cell, at) for at in wanted(cell)):
+        for of, step in (timeline.place(cell, at) for at in wanted(cell)):
             if 0 < step < timeline.length(of) * timeline.steps(of):
                 yield of, step
 
