@@ -82,7 +82,8 @@ class Stretch:
         if self.last in goals:
             arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
-        self._forget(self.store.keys("checkpoint", f"{self.key}@"))
+        for old in self.store.keys("checkpoint", f"{self.key}@"):
+            self.store.discard("checkpoint", old)
 
     def _problem(self, data: Dataset) -> tuple[training.Problem, dict[str, Any]]:
         """What is minimized, and what is to be told of it."""
@@ -138,14 +139,11 @@ class Stretch:
 
     def _keep(self, stage: str, step: int, state: training.State) -> None:
         """What is new is whole before what is old goes."""
-        old = self.store.keys("checkpoint", f"{self.key}@")
         arrays = {key: leaf for name, part in state._asdict().items() for key, leaf in _flatten(part, name).items()}
         self.store.save(stage, state_key(self.key, step), arrays)
-        self._forget(old)
-
-    def _forget(self, checkpoints: Collection[str]) -> None:
-        for key in checkpoints:
-            self.store.discard("checkpoint", key)
+        for earlier in kept(self.store, "checkpoint", self.key):
+            if earlier < step:
+                self.store.discard("checkpoint", state_key(self.key, earlier))
 
 
 def _loss(problem: training.Problem, state: training.State) -> np.ndarray:

@@ -86,7 +86,7 @@ def rates(of: Cell, steps: int) -> list[float]:
     with jax.numpy_dtype_promotion("standard"):
         for _ in range(steps):
             update, state = optimizer.update(jnp.ones(()), state)
-            found.append(-float(update))
+            found.append(-np.asarray(update).item())
     return found
 
 

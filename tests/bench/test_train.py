@@ -283,6 +283,19 @@ def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp
     assert weights(again, "8/3") == weights(at_once, "8/3")
 
 
+def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
+    store, of, told = Store(tmp_path), cell(**ADVERSARIAL), list[str]()
+    with pytest.raises(Killed):
+        fit(store, of, every=4, kill="epoch 4 of")
+    train(store, of, (0, 1), build.examples(of.data, ()), [Fraction(2)], every=50, tick=told.append)
+    assert [text.partition(",")[0] for text in told] == ["epoch 2 of 6"], "then on from epoch 4 to the end"
+    data = build.examples(of.data, ())
+    with pytest.raises(Killed):
+        fit(store, cell(**{**ADVERSARIAL, "epochs": 7}), every=4, kill="epoch 4 of")
+    train(store, cell(**{**ADVERSARIAL, "epochs": 7}), (0, 1), data, [Fraction(4)], every=50, tick=told.append)
+    assert [text.partition(",")[0] for text in told[1:]] == ["epoch 4 of 7"], "the checkpoint is the snapshot"
+
+
 def test_a_damaged_snapshot_is_made_again(tmp_path: Path):
     store, of = Store(tmp_path), cell(**ADVERSARIAL)
     expected = weights(fit(store, of, (0, 1), "2"), "2")
