@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import cost, spec
+from ntkbench.bench import cost, regimes, spec, threats, timeline
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
@@ -100,26 +100,63 @@ def loss(name: str, centered: bool = False) -> losses.Loss:
     return functools.partial(losses.squared, centered=centered)
 
 
-def training_loss(cell: spec.Cell, trained: spec.Trained) -> losses.Loss:
+def training_loss(cell: spec.Cell, trained: regimes.Trained) -> losses.Loss:
     return loss(trained.loss, cell.data.targets == "centered")
 
 
-def optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
-    """learning rate -> optimizer."""
-    return _optimizer(words.model_copy(update={"learning_rate": 1.0}))  # pyright: ignore[reportArgumentType]
+def optimizer(cell: spec.Cell) -> training.Optimizer:
+    """learning rate -> optimizer, of the cell's last stretch."""
+    trained = regimes.explicit(cell.training)
+    schedule = trained.optimizer.schedule
+    done = timeline.first(cell) * timeline.steps(cell)
+    share = None if schedule is None else _schedule(schedule, timeline.steps(cell), done)
+    return _optimizer(trained.optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None}), share)
 
 
 @functools.cache
-def _optimizer(words: spec.SGD | spec.Adam) -> training.Optimizer:
+def _optimizer(words: regimes.SGD | regimes.Adam, share: optax.Schedule | None) -> training.Optimizer:
     """Cached like `loss`. The same for all learning rates, so that they share a compilation."""
+
+    def rates(rate):
+        return rate if share is None else lambda step, share=share: rate * share(step)
+
     match words:
-        case spec.SGD(momentum=momentum, nesterov=nesterov):
-            return lambda rate: optax.sgd(rate, momentum or None, nesterov)
-        case spec.Adam(b1=b1, b2=b2, eps=eps):
-            return lambda rate: optax.adam(rate, b1, b2, eps)
+        case regimes.SGD(momentum=momentum, nesterov=nesterov):
+            return lambda rate: optax.sgd(rates(rate), momentum or None, nesterov)
+        case regimes.Adam(b1=b1, b2=b2, eps=eps):
+            return lambda rate: optax.adam(rates(rate), b1, b2, eps)
 
 
-def curvature(trained: spec.Trained, outputs: int) -> float:
+@functools.cache
+def _schedule(words: regimes.Schedule, steps: int, done: int) -> optax.Schedule:
+    """Shares of the learning rate, `steps` an epoch; `done` are over when counting begins."""
+    match words:
+        case regimes.Cosine(epochs=epochs, end=end):
+            share = optax.cosine_decay_schedule(1.0, (epochs or 0) * steps, end)
+        case regimes.WarmupCosine(warm_up=up, epochs=epochs, end=end):
+            share = optax.warmup_cosine_decay_schedule(0.0, 1.0, up * steps, (epochs or 0) * steps, end_value=end)
+        case regimes.Exponential(factor=factor, every=every, staircase=staircase):
+            share = optax.exponential_decay(1.0, every * steps, factor, staircase=staircase)
+        case regimes.Piecewise(at=at, factor=factor):
+            share = optax.piecewise_constant_schedule(1.0, {epoch * steps: factor for epoch in at})
+    return lambda step: share(step + done)
+
+
+def inner(cell: spec.Cell, keys: jax.Array) -> training.Inner | None:
+    """What each batch of the cell's last stretch goes through."""
+    words = cell.training
+    if not isinstance(words, regimes.Adversarial):
+        return None
+    objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
+    return training.Inner(
+        _gradient_attack(words.attack, _BALLS[words.attack.norm], objective),
+        jnp.asarray(float(words.attack.eps), cell.numerics.network),
+        jnp.asarray(max(0, words.warm_up - timeline.first(cell))),
+        keys,
+    )
+
+
+def curvature(trained: regimes.Trained, outputs: int) -> float:
     """The largest second derivative of the loss in the outputs (Boehning 1992 for softmax)."""
     if trained.loss == "mse":
         return 1.0
@@ -131,14 +168,18 @@ def threat(cell: spec.Cell, attack_id: str) -> Threat:
     words = cell.attacks[attack_id]
     ball = _BALLS[words.norm]
     eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
-    if isinstance(words, spec.RandomSign):
+    if isinstance(words, threats.RandomSign):
         return Threat(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
     objective = attacks.Objective(loss(words.loss, cell.data.targets == "centered"), words.labels == "predicted")
     return Threat(attack_id, words.source, eps, radii, _gradient_attack(words, ball, objective), objective)
 
 
-def _gradient_attack(words: spec.FGSM | spec.PGD, ball: balls.Ball, objective: attacks.Objective) -> attacks.Attack:
-    if isinstance(words, spec.FGSM):
+def _gradient_attack(
+    words: threats.FGSM | threats.PGD | regimes.InnerFGSM | regimes.InnerPGD,
+    ball: balls.Ball,
+    objective: attacks.Objective,
+) -> attacks.Attack:
+    if not isinstance(words, threats.Steps):
         return attacks.FGSM(ball, objective)
     size = None if words.step_size is None else float(words.step_size)
     return attacks.PGD(ball, objective, words.steps, size, words.start == "uniform")
@@ -160,7 +201,7 @@ def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | No
     """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
     # Gradients at all budgets of an iterated attack are taken together.
-    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, spec.PGD))
+    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, threats.PGD))
     budgets = budgets or max(iterated, default=1)
     if isinstance(kernel, spec.InfiniteKernel):
         itemsize = jnp.dtype(cell.numerics.kernel).itemsize

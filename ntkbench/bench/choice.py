@@ -1,5 +1,6 @@
-"""Which features, truncations and groups an analysis of a spectrum looks at: words -> indices."""
+"""Which features, truncations, groups and moments an analysis looks at: words -> indices and epochs."""
 
+from fractions import Fraction
 from math import exp, log
 
 from ntkbench.bench import shapes
@@ -44,3 +45,10 @@ def groups(words: int | tuple[Range, ...], size: int) -> tuple[Range, ...]:
     if isinstance(words, tuple):
         return words
     return tuple((i * size // words, (i + 1) * size // words) for i in range(words))
+
+
+def snapshots(words: int | tuple[Fraction, ...], epochs: int) -> tuple[Fraction, ...]:
+    """Moments of a training: these, or its start and so many whole epochs, evenly spaced up to the last."""
+    if isinstance(words, tuple):
+        return words
+    return tuple(map(Fraction, sorted({round(Fraction(i * epochs, words)) for i in range(words + 1)})))

@@ -13,22 +13,19 @@ from ntkbench.bench import blueprint, choice, limit, memory, shapes
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual, Weighted
 from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.regimes import Adam, Adversarial, InnerPGD, Trained
 from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
-    PGD,
-    SELF,
-    Adam,
     Cell,
     Consistency,
     Eigenspace,
     EmpiricalKernel,
-    GradientAttack,
     InfiniteKernel,
     Spectral,
     TimeCourse,
-    Trained,
 )
 from ntkbench.bench.stages import craft_key, crafted, judged, kernel_key, training_key
+from ntkbench.bench.threats import PGD, SELF, GradientAttack
 
 SINGLE_RATE = 5e10
 """float32 operations per second of two ordinary CPU cores on matrices; an accelerator has 1e13 and more"""
@@ -189,9 +186,11 @@ def _work(dtype: str, operations: int | float, count: int | float) -> Work:
 
 
 def training(cell: Cell) -> Work:
-    """One seed: 6 products a full epoch and example (2 forward, 4 backward), twice that once linearized.
+    """One seed: 6 products a full epoch and example (2 forward, 4 backward), and 4 for each gradient of an inner attack
+    (2 forward, 2 back to the image); twice that once linearized.
 
-    Memory: weights, gradient, optimizer state (and the anchor of a linearization), a batch's activations, both ways.
+    Memory: weights, gradient, optimizer state (and the anchor of a linearization), a batch's activations, both ways,
+    and of an inner attack the images and their gradients.
     """
     how, n = cell.training, cell.data.n_train
     walk = network(cell)
@@ -199,11 +198,21 @@ def training(cell: Cell) -> Work:
     if not isinstance(how, Trained):
         return _work(cell.numerics.network, 0, size)
     linear = 0 if how.linearize_at is None else how.epochs - how.linearize_at
-    operations = 6 * products(walk) * n * (how.epochs + linear)
+    operations = products(walk) * n * (6 * (how.epochs + linear) + 4 * _inner_gradients(how))
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
     copies = 2 + optimizer + 2 * int(linear > 0)
-    kept = 2 * (how.batch_size or n) * (_inputs(cell) + activations(walk))
+    images = 2 if isinstance(how, Adversarial) else 1
+    kept = 2 * (how.batch_size or n) * (images * _inputs(cell) + activations(walk))
     return _work(cell.numerics.network, operations, copies * size + kept * (1 + int(linear > 0)))
+
+
+def _inner_gradients(how: Trained) -> int:
+    """Of each example in a whole training, those of a linearized network twice."""
+    if not isinstance(how, Adversarial):
+        return 0
+    begins = [how.warm_up] + ([max(how.warm_up, how.linearize_at)] if how.linearize_at is not None else [])
+    steps = how.attack.steps if isinstance(how.attack, InnerPGD) else 1
+    return steps * sum(max(0, how.epochs - begin) for begin in begins)
 
 
 def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float) -> Work:

@@ -1,9 +1,11 @@
 """One run: its predictors, its attacks, its analyses, and how long each took."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -19,7 +21,7 @@ from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
 from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, choice, spec
+from ntkbench.bench import build, choice, snapshots, spec, threats
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
@@ -119,22 +121,26 @@ class Experiment:
     def subject(self, name: str) -> Subject:
         """A predictor of the cell by the name that attacks and analyses use."""
         if name not in self._subjects:
-            self._subjects[name] = self._network() if name == spec.SELF else self._kernel(name)
+            self._subjects[name] = self._network() if name == threats.SELF else self._kernel(name)
         return self._subjects[name]
 
     def _network(self) -> Subject:
-        return self.laboratory.subject(self.cell, spec.SELF, self._trained(), self.cell.numerics.network)
+        return self.laboratory.subject(self.cell, threats.SELF, self._trained(), self.cell.numerics.network)
 
     def _trained(self) -> network.Trainable:
+        return self.network_at(snapshots.moment(self.cell, "final"))
+
+    def network_at(self, moment: Fraction) -> network.Trainable:
+        """The run's own network, or its first-order model, after so many epochs. DivergedError if there is none."""
         assert self.group is not None
-        losses = self.group.losses
+        losses = self.group.losses[: math.ceil(moment)]
         if losses.size and not np.all(np.isfinite(losses)):
             epoch, rate = int(np.argmin(np.isfinite(losses))), self.group.facts["learning_rate"]
             raise DivergedError(
                 f"the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
                 "try a smaller training.optimizer.learning_rate"
             )
-        return self.group.trained
+        return self.group.at(moment)
 
     def _kernel(self, name: str) -> Subject:
         words = self.cell.kernels[name]
@@ -161,9 +167,8 @@ class Experiment:
 
     def _empirical(self, words: spec.EmpiricalKernel):
         """The kernel, the training examples, its spectrum on them, and their targets."""
-        assert self.group is not None
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
-        net = network.cast(self.group.initial if words.at == "init" else self._trained(), dtype)
+        net = network.cast(self.network_at(snapshots.moment(self.cell, words.at)), dtype)
         X = jnp.asarray(data.train.unit(dtype))
         K = algorithms.ntk(net, X, tile_bytes=self.laboratory.tile_bytes)
         kernel = algorithms.best(net, X[0], len(X))

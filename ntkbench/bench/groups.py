@@ -39,9 +39,27 @@ def group_key(cell: Cell, seeds: Sequence[int]) -> str:
     return f"{training_key(cell)}-{_tag(seeds)}"
 
 
+def state_key(group_key: str, step: int) -> str:
+    """Of a group after so many steps of its stretch."""
+    return f"{group_key}@step{step}"
+
+
+def kept(store: Store, stage: str, group_key: str) -> set[int]:
+    """After how many steps a stage has kept the group's state."""
+    prefix = state_key(group_key, 0)[:-1]
+    return {int(key.removeprefix(prefix)) for key in store.keys(stage, prefix)}
+
+
+def has_snapshot(store: Store, cell: Cell, seed: int, step: int) -> bool:
+    """Whether the store has the seed's predictor after so many steps of the cell's last stretch."""
+    key = training_key(cell)
+    tags = {name.removeprefix(f"{key}-") for name in store.keys("snapshot", f"{key}-")}
+    return any(seed in _seeds(tag.split("@")[0]) for tag in tags if tag.endswith(state_key("", step)))
+
+
 def _begun(store: Store, cell: Cell) -> set[tuple[int, ...]]:
     key = training_key(cell)
-    return {_seeds(tag) for stage in ("training", "checkpoint") for tag in _tags(store, stage, key)}
+    return {_seeds(tag) for stage in ("training", "checkpoint", "snapshot") for tag in _tags(store, stage, key)}
 
 
 def _tags(store: Store, stage: str, key: str) -> Iterable[str]:

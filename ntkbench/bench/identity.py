@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ntkbench.bench.spec import Cell, InfiniteKernel, NamedDataset
+from ntkbench.bench.regimes import Trained, explicit
+from ntkbench.bench.spec import Cell, EmpiricalKernel, InfiniteKernel, NamedDataset
 from ntkbench.data.catalog import CATALOG, class_numbers
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -54,10 +55,12 @@ def digest(prefix: str, value: Any) -> str:
 
 
 def normalized(cell: Cell) -> Cell:
-    """The cell with what goes without saying said: classes are label numbers, kernels name their architecture."""
+    """The cell with what goes without saying said: classes are label numbers, kernels name their architecture
+    or moment, schedules their length."""
     return cell.model_copy(
         update={
             "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
+            "training": explicit(cell.training),
             "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
         }
     )
@@ -71,12 +74,20 @@ def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
 
 
 def _explicit(cell: Cell, kernel: Any) -> Any:
+    if isinstance(kernel, EmpiricalKernel):
+        return kernel.model_copy(update={"at": _moment(cell, kernel.at)})
     if not isinstance(kernel, InfiniteKernel):
         return kernel
     architecture = kernel.architecture or cell.architecture
     standard = architecture.parameterization == "standard"
     width = (kernel.width or cell.width) if standard else None
     return kernel.model_copy(update={"architecture": architecture, "width": width})
+
+
+def _moment(cell: Cell, at: str | Fraction) -> str | Fraction:
+    """Both ends have a name."""
+    last = cell.training.epochs if isinstance(cell.training, Trained) else 0
+    return "init" if at == 0 else "final" if at == last else at
 
 
 def run_id(cell: Cell, seed: int) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from ntkbench.bench import cost, memory, stages
+from ntkbench.bench import cost, memory, snapshots, stages
 from ntkbench.bench.cost import Work
-from ntkbench.bench.groups import is_trained
+from ntkbench.bench.groups import has_snapshot, is_trained, state_key
 from ntkbench.bench.ledger import is_pending
 from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.regimes import Trained
 from ntkbench.bench.render import table
-from ntkbench.bench.spec import InfiniteKernel, Trained
+from ntkbench.bench.spec import InfiniteKernel
 from ntkbench.bench.store import Store
 
 
@@ -56,6 +57,9 @@ def _stages(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
     cell = run.cell
     if cell.width is not None and isinstance(cell.training, Trained):
         yield "training", f"{stages.training_key(cell)} {run.seed}", is_trained(store, cell, run.seed)
+        for of, step in snapshots.kept(cell):
+            key = state_key(f"{stages.training_key(of)} {run.seed}", step)
+            yield "snapshot", key, has_snapshot(store, of, run.seed, step)
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
             key = stages.kernel_key(cell, name)

@@ -7,22 +7,13 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.bench import spectra, wiring
+from ntkbench.bench import snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
+from ntkbench.bench.regimes import Adversarial, Trained, WarmupCosine
 from ntkbench.bench.schema import BY_ID
-from ntkbench.bench.spec import (
-    SELF,
-    Accuracy,
-    Analysis,
-    EmpiricalKernel,
-    GradientAttack,
-    InfiniteKernel,
-    RandomSign,
-    Trained,
-    Transfer,
-    Untrained,
-)
+from ntkbench.bench.spec import Accuracy, Analysis, EmpiricalKernel, InfiniteKernel, Transfer
 from ntkbench.bench.suggest import did_you_mean
+from ntkbench.bench.threats import SELF, GradientAttack, RandomSign
 from ntkbench.bench.validate import Draft
 from ntkbench.errors import Problem
 
@@ -131,13 +122,16 @@ def _shown(value: object) -> str:
 
 def budgets(draft: Draft) -> Iterator[Problem]:
     """All of the unit cube is within 1 in the maximum norm."""
-    for name, attack in draft.cell.attacks.items():
-        node = draft.root.at(("attacks", name, "eps"))
+    norms: dict[Path, str] = {("attacks", name): attack.norm for name, attack in draft.cell.attacks.items()}
+    if isinstance(draft.cell.training, Adversarial):
+        norms["training", "attack"] = draft.cell.training.attack.norm
+    for path, norm in norms.items():
+        node = draft.root.at((*path, "eps"))
         for i, item in enumerate(node.items or (node,)):
-            if attack.norm == "linf" and Fraction(str(item.value)) > 1:
-                path: Path = ("attacks", name, "eps", i) if node.items else ("attacks", name, "eps")
+            if norm == "linf" and Fraction(str(item.value)) > 1:
+                here = (*path, "eps", i) if node.items else (*path, "eps")
                 message = f"{text(item)} is more than the pixel range, which is [0, 1]; 8 of 255 gray levels are 8/255"
-                yield item.place.problem(path, message)
+                yield item.place.problem(here, message)
 
 
 def networks(draft: Draft) -> Iterator[Problem]:
@@ -156,10 +150,8 @@ def networks(draft: Draft) -> Iterator[Problem]:
 def kernels(draft: Draft) -> Iterator[Problem]:
     for name, kernel in draft.cell.kernels.items():
         path = ("kernels", name)
-        if isinstance(kernel, InfiniteKernel):
-            yield from _reference_width(draft, path, kernel) if draft.whole("architecture", "width") else ()
-        elif kernel.at == "final" and isinstance(draft.cell.training, Untrained) and draft.whole("training"):
-            yield draft.problem((*path, "at"), "nothing is trained (training mode none); write at: init")
+        if isinstance(kernel, InfiniteKernel) and draft.whole("architecture", "width"):
+            yield from _reference_width(draft, path, kernel)
 
 
 def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:
@@ -186,6 +178,17 @@ def schedules(draft: Draft) -> Iterator[Problem]:
     if training.centered and training.linearize_at is None:
         message = "centered is a property of the linearized model; write the epoch of linearize_at, or centered: false"
         yield draft.problem(("training", "centered"), message)
+    if isinstance(training, Adversarial) and training.warm_up >= training.epochs:
+        why = f"epoch {training.warm_up} never comes: there are {training.epochs}, counted from 0"
+        yield draft.problem(("training", "warm_up"), f"{why}; write mode: standard if that is meant")
+    yield from _schedule(draft, training)
+
+
+def _schedule(draft: Draft, training: Trained) -> Iterator[Problem]:
+    schedule = training.optimizer.schedule
+    if isinstance(schedule, WarmupCosine) and schedule.warm_up >= (epochs := schedule.epochs or training.epochs):
+        message = f"{schedule.warm_up} of {epochs} epochs up leave none down; write fewer, or more `epochs`"
+        yield draft.problem(("training", "optimizer", "schedule", "warm_up"), message)
 
 
 RULES: tuple[Rule, ...] = (
@@ -198,6 +201,7 @@ RULES: tuple[Rule, ...] = (
     networks,
     kernels,
     schedules,
+    snapshots.problems,
     wiring.problems,
     spectra.problems,
 )

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import jax
 
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.bench import arrays, cost, environment, identity, memory, record, stages
+from ntkbench.bench import arrays, cost, environment, identity, memory, record, snapshots, stages
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.laboratory import Laboratory
@@ -110,7 +110,8 @@ class _Runner:
 
         def trained() -> Group:
             data = self.laboratory.data(cell)
-            return train(self.store, cell, seeds, data, every=every, tick=tick)
+            moments = {moment for run in runs for moment in snapshots.wanted(run.cell)}
+            return train(self.store, cell, seeds, data, moments, every=every, tick=tick)
 
         with environment.CompileClock() as compiling:
             group, failure = self._attempt(trained)

@@ -11,19 +11,18 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field
 
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.notation import (
-    BelowOne,
-    Budgets,
+    FRACTION,
     Bytes,
     Classes,
     Count,
     Counts,
     Id,
     Indices,
+    Moment,
     Name,
     Names,
     NonNegative,
@@ -35,16 +34,13 @@ from ntkbench.bench.notation import (
     Seed,
     Seeds,
     Several,
-    Step,
     Texts,
     Time,
     Times,
 )
+from ntkbench.bench.regimes import Training, Untrained
 from ntkbench.bench.section import Section
-
-SELF = "self"
-"""How attacks and analyses refer to the network of the run itself."""
-
+from ntkbench.bench.threats import SELF, AnyAttack
 
 # ---- the cell: all that can change a number ------------------------------------------------------
 
@@ -105,61 +101,6 @@ class Data(Section):
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
 
 
-class SGD(Section):
-    """Gradient descent, with momentum if asked for."""
-
-    kind: Literal["sgd"]
-    learning_rate: Positive | Literal["auto"] = "auto"
-    """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
-    momentum: BelowOne = 0.0
-    nesterov: bool = False
-
-
-class Adam(Section):
-    """Adam (Kingma & Ba 2015)."""
-
-    kind: Literal["adam"]
-    learning_rate: Positive = 1e-3
-    b1: BelowOne = 0.9
-    b2: BelowOne = 0.999
-    eps: Positive = 1e-8
-
-
-class Untrained(Section):
-    """No training: the network, if the cell has a width, stays as it was drawn."""
-
-    mode: Literal["none"]
-
-
-class Trained(Section):
-    """Minimize the mean loss over the training set."""
-
-    mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
-    """`linearized` is short for `standard` with `linearize_at: 0`"""
-    loss: Literal["mse", "cross_entropy"] = "mse"
-    """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
-    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
-    epochs: Count
-    batch_size: Count | None = None
-    """null: the whole training set"""
-    linearize_at: Annotated[int, Field(ge=0)] | None = None
-    """from this epoch on train the first-order model at the weights then reached; null: never"""
-    centered: bool = False
-    """the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
-
-
-def _expand_linearized(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("mode") == "linearized":
-        if value.get("linearize_at", 0) != 0:
-            message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
-            raise PydanticCustomError("mode", "{message}", {"message": message, "at": ("linearize_at",)})
-        return {**value, "mode": "standard", "linearize_at": 0}
-    return value
-
-
-Training = Annotated[Annotated[Untrained | Trained, Field(discriminator="mode")], BeforeValidator(_expand_linearized)]
-
-
 class InfiniteKernel(Section):
     """Regression with the kernel of the infinitely wide network."""
 
@@ -179,60 +120,15 @@ class EmpiricalKernel(Section):
     """Regression with the kernel of the run's own finite network, f_0(x) included."""
 
     kind: Literal["empirical"]
-    at: Literal["init", "final"] = "init"
-    """the weights at which the kernel is taken"""
+    at: Annotated[Literal["init", "final"] | Moment, Says("init, final, or an epoch such as 3 or 1/2", (FRACTION,))] = (
+        "init"
+    )
+    """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
     time: Time = float("inf")
     ridge: NonNegative = 0.0
 
 
 Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
-
-
-class Attack(Section):
-    """What all attacks share."""
-
-    eps: Budgets
-    """one budget or several, in pixel units ([0, 1])"""
-    norm: Literal["linf", "l2"] = "linf"
-
-
-class GradientAttack(Attack):
-    """An attack that follows the gradient of a loss of its source."""
-
-    source: str = SELF
-    """whose gradient: self, or the id of a kernel"""
-    loss: Literal["cross_entropy", "margin", "squared"] = "cross_entropy"
-    """what is ascended"""
-    labels: Literal["true", "predicted"] = "true"
-    """predicted: the source's own clean prediction takes the place of the label"""
-
-
-class FGSM(GradientAttack):
-    """One full step along the sign of the gradient (l2: along the gradient)."""
-
-    kind: Literal["fgsm"]
-
-
-class PGD(GradientAttack):
-    """Projected gradient ascent."""
-
-    kind: Literal["pgd"]
-    steps: Annotated[int, Field(gt=0, le=100_000)] = 10
-    step_size: Step | None = None
-    """in pixel units; null: 2.5 eps / steps"""
-    start: Literal["zero", "uniform"] = "zero"
-    seed: Seed = 0
-    """draws the start"""
-
-
-class RandomSign(Attack):
-    """The control: random signs of the same norm, no gradient."""
-
-    kind: Literal["random_sign"]
-    seed: Seed = 0
-
-
-AnyAttack = Annotated[FGSM | PGD | RandomSign, Field(discriminator="kind")]
 
 
 class Accuracy(Section):

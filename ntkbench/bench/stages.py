@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ntkbench.bench.identity import canonical, digest, normalized
-from ntkbench.bench.spec import Accuracy, Analysis, Cell, GradientAttack, InfiniteKernel, Transfer
+from ntkbench.bench.spec import Accuracy, Analysis, Cell, InfiniteKernel, Transfer
+from ntkbench.bench.threats import GradientAttack
 
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
 
@@ -31,7 +32,7 @@ def _seen(cell: Cell) -> dict[str, Any]:
 
 def training_key(cell: Cell) -> str:
     """Of the trained networks. Without the seed: those of one cell train together."""
-    parts = {"architecture": cell.architecture, "width": cell.width, "training": cell.training}
+    parts = {"architecture": cell.architecture, "width": cell.width, "training": normalized(cell).training}
     return _key("training", {"data": _seen(cell), **parts, "dtype": cell.numerics.network})
 
 

@@ -1,7 +1,8 @@
 """Training: gradient descent on the mean loss, as an iterator of states.
 
 A `State` is all that training is: from it the rest follows bit for bit, whoever kept it in the meantime.
-Predictors that differ in their weights alone are stacked along a leading axis and train together.
+Predictors that differ in their weights alone are stacked along a leading axis and train together. Each batch may
+be attacked before its step (adversarial training), on the very predictor that takes the step.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from ntkbench.ntk.attacks import Attack
 from ntkbench.ntk.layers import Weights
 from ntkbench.ntk.losses import Loss
 from ntkbench.ntk.network import Trainable, with_weights
@@ -22,12 +24,35 @@ Optimizer = Callable[[Float[Array, ""]], optax.GradientTransformation]
 
 
 class State(NamedTuple):
-    """Where s predictors stand. `losses[:, e]` is the mean loss of the batches of epoch e, as they were met."""
+    """Where s predictors stand after so many steps. `losses[:, e]` is the mean loss of the batches of epoch e, as
+    they were met; in the middle of an epoch what its batches have added to it so far."""
 
-    epoch: Int[Array, ""]
+    step: Int[Array, ""]
     weights: Weights
     optimizer: optax.OptState
     losses: Float[Array, "s epochs"]
+
+
+class Inner(eqx.Module):
+    """The attack that takes the place of each batch from epoch `warm_up` on (Madry et al. 2018, eq. 2.1)."""
+
+    attack: Attack
+    eps: Float[Array, ""]
+    warm_up: Int[Array, ""]
+    keys: Key[Array, " s"]
+    """one a predictor; they draw random starts"""
+
+    def perturb(self, predictor: Trainable, batch: "Batch", epoch: Int[Array, ""], key: Key[Array, ""]) -> "Batch":
+        """An example is met once an epoch, and its start depends on nothing else."""
+        of_epoch = jax.random.fold_in(key, epoch)
+
+        def example(row, x, label):
+            return self.attack(predictor, x, label, self.eps, key=jax.random.fold_in(of_epoch, row))
+
+        images = jax.lax.cond(
+            epoch < self.warm_up, lambda: batch.X, lambda: jax.vmap(example)(batch.rows, batch.X, batch.labels)
+        )
+        return batch._replace(X=images)
 
 
 class Problem(eqx.Module):
@@ -41,6 +66,21 @@ class Problem(eqx.Module):
     learning_rates: Float[Array, " s"]
     keys: Key[Array, " s"]
     """one a predictor; they draw the order of the examples"""
+    inner: Inner | None = None
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return -(-self.labels.size // self.batch_size)
+
+
+class Batch(NamedTuple):
+    """Examples, their rows in the training set, and their shares of the batch's mean."""
+
+    rows: Int[Array, " b"]
+    X: Float[Array, "b ..."]
+    labels: Int[Array, " b"]
+    share: Float[Array, " b"]
 
 
 def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
@@ -51,55 +91,78 @@ def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
     return State(jnp.zeros((), int), weights, optimizer(problem.learning_rates, weights), losses)
 
 
-def states(problem: Problem, predictors: Trainable, state: State, *, every: int) -> Iterator[State]:
-    """The states after each `every` epochs and after the last. Each uses up the one before it."""
-    epochs = state.losses.shape[1]
-    while (epoch := int(state.epoch)) < epochs:
-        until = min(epochs, epoch - epoch % every + every)
-        state = _advance((problem, predictors, jnp.array(until)), state)
+def states(
+    problem: Problem, predictors: Trainable, state: State, *, every: int, until: int | None = None
+) -> Iterator[State]:
+    """The states after each `every` epochs and after the last step, which is the one after step `until` if given.
+
+    Each uses up the one before it.
+    """
+    last, stretch = state.losses.shape[1] * problem.steps, every * problem.steps
+    last = last if until is None else min(last, until)
+    while (step := int(state.step)) < last:
+        stop = min(last, step - step % stretch + stretch)
+        state = _advance((problem, predictors, jnp.array(stop)), state)
         yield state
 
 
 @eqx.filter_jit(donate="all-except-first")
 def _advance(fixed: tuple[Problem, Trainable, Int[Array, ""]], state: State) -> State:
-    """The number of epochs is a value, not a shape: one compilation serves every stretch."""
+    """The number of steps is a value, not a shape: one compilation serves every stretch."""
     problem, predictors, until = fixed
+    steps = problem.steps
+    train = eqx.filter_vmap(_epoch, in_axes=(None, eqx.if_array(0), 0, 0, None))
+    keys = problem.keys, None if problem.inner is None else problem.inner.keys
 
-    def epoch(_, state):
-        train = eqx.filter_vmap(_epoch, in_axes=(None, eqx.if_array(0), 0, 0, 0, 0, None))
+    def epoch(e, state):
+        span = e, state.step - e * steps, jnp.minimum(until - e * steps, steps)
         weights, optimizer, loss = train(
-            problem, predictors, state.weights, state.optimizer, problem.learning_rates, problem.keys, state.epoch
+            problem,
+            predictors,
+            (state.weights, state.optimizer, state.losses[:, e]),
+            (problem.learning_rates, *keys),
+            span,
         )
-        return State(state.epoch + 1, weights, optimizer, state.losses.at[:, state.epoch].set(loss))
+        return State(e * steps + span[2], weights, optimizer, state.losses.at[:, e].set(loss))
 
-    return jax.lax.fori_loop(state.epoch, until, epoch, state)
+    return jax.lax.fori_loop(state.step // steps, -(-until // steps), epoch, state)
 
 
-def _epoch(problem, predictor, weights, optimizer, rate, key, epoch):
-    def loss(weights, X, labels, share):
-        outputs = jax.vmap(with_weights(predictor, weights))(X)
-        return jnp.sum(jax.vmap(problem.loss)(outputs, labels) * share)
+def _epoch(problem, predictor, state, own, span):
+    """What is left of an epoch, or its next part. `own`: the predictor's learning rate and keys."""
+    (rate, key, inner_key), (epoch, first, after) = own, span
+    batch = _batches(problem, jax.random.fold_in(key, epoch))
 
-    def step(state, batch):
-        weights, optimizer = state
-        value, gradient = jax.value_and_grad(loss)(weights, *batch)
+    def loss(weights, batch):
+        outputs = jax.vmap(with_weights(predictor, weights))(batch.X)
+        return jnp.sum(jax.vmap(problem.loss)(outputs, batch.labels) * batch.share)
+
+    def step(i, state):
+        weights, optimizer, total = state
+        met = batch(i)
+        if problem.inner is not None:
+            met = problem.inner.perturb(with_weights(predictor, weights), met, epoch, inner_key)
+        value, gradient = jax.value_and_grad(loss)(weights, met)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its counter
             updates, optimizer = problem.optimizer(rate).update(gradient, optimizer, weights)
-        return (optax.apply_updates(weights, updates), optimizer), value
+        return optax.apply_updates(weights, updates), optimizer, total + value / problem.steps
 
-    n = problem.labels.size
-    if problem.batch_size >= n:
-        whole = problem.X, problem.labels, jnp.full((n,), 1 / n, problem.X.dtype)
-        (weights, optimizer), value = step((weights, optimizer), whole)
-        return weights, optimizer, value
-    rows, share = _batches(n, problem.batch_size, jax.random.fold_in(key, epoch), problem.X.dtype)
-    (weights, optimizer), values = jax.lax.scan(
-        lambda state, b: step(state, (problem.X[b[0]], problem.labels[b[0]], b[1])), (weights, optimizer), (rows, share)
-    )
-    return weights, optimizer, jnp.mean(values)
+    weights, optimizer, total = state
+    begun = weights, optimizer, jnp.where(first == 0, 0, total)
+    return step(0, begun) if problem.steps == 1 else jax.lax.fori_loop(first, after, step, begun)
 
 
-def _batches(n, batch_size, key, dtype):
+def _batches(problem: Problem, key: Key[Array, ""]) -> Callable[[Int[Array, ""]], Batch]:
+    """The batches of an epoch, by their number."""
+    n, dtype = problem.labels.size, problem.X.dtype
+    if problem.steps == 1:
+        whole = Batch(jnp.arange(n), problem.X, problem.labels, jnp.full((n,), 1 / n, dtype))
+        return lambda _: whole
+    rows, share = _order(n, problem.batch_size, key, dtype)
+    return lambda i: Batch(rows[i], problem.X[rows[i]], problem.labels[rows[i]], share[i])
+
+
+def _order(n, batch_size, key, dtype):
     """Rows and their shares of the batch's mean, in random order; shares of 0 fill the last batch up."""
     steps = -(-n // batch_size)
     order = jnp.pad(jax.random.permutation(key, n), (0, steps * batch_size - n))

@@ -50,6 +50,7 @@ OTHER: dict[str, Any] = {
     "training.optimizer.learning_rate": 0.1,
     "training.optimizer.momentum": 0.9,
     "training.optimizer.nesterov": True,
+    "training.optimizer.schedule": {"kind": "cosine"},
     "training.epochs": 21,
     "training.batch_size": 20,
     "training.linearize_at": None,

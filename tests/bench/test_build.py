@@ -4,12 +4,13 @@ from fractions import Fraction
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkbench.bench import build, spec
+from ntkbench.bench import build, spec, timeline
 from ntkbench.bench.spec import Cell
 from ntkbench.data import dataset
 from ntkbench.errors import DataError, NumericsError
@@ -63,15 +64,82 @@ def test_networks_of_seeds_are_stacked_and_each_is_its_own():
         assert one.dtype == np.float32
 
 
+def trained(**fields: Any) -> Cell:
+    return cell(training={**FULL["training"], "linearize_at": None, **fields})
+
+
 def test_functions_that_are_compiled_for_are_the_same_ones():
-    one, two = (
-        cell(training={**FULL["training"], "optimizer": {"kind": "sgd", "learning_rate": r}}) for r in (0.1, 0.2)
-    )
-    assert build.optimizer(one.training.optimizer) is build.optimizer(two.training.optimizer)  # type: ignore[union-attr]
-    adam = spec.Adam(kind="adam")
+    one, two = (trained(optimizer={"kind": "sgd", "learning_rate": r}) for r in (0.1, 0.2))
+    later = trained(optimizer={"kind": "sgd"}, linearize_at=3)
+    assert build.optimizer(one) is build.optimizer(two)
+    assert build.optimizer(one) is build.optimizer(later), "without a schedule it does not matter when"
+    adam = trained(optimizer={"kind": "adam"})
     assert build.optimizer(adam) is build.optimizer(adam)
-    assert build.optimizer(adam) is not build.optimizer(one.training.optimizer)  # type: ignore[union-attr]
+    assert build.optimizer(adam) is not build.optimizer(one)
     assert build.loss("mse") is build.loss("mse")
+
+
+def rates(of: Cell, steps: int) -> list[float]:
+    """What a gradient of 1 is multiplied with at each step."""
+    optimizer = build.optimizer(of)(jnp.asarray(0.5))
+    state, found = optimizer.init(jnp.zeros(())), []
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(steps):
+            update, state = optimizer.update(jnp.ones(()), state)
+            found.append(-np.asarray(update).item())
+    return found
+
+
+N, STEPS = 60, 3
+"""examples of the full cell, and batches an epoch below"""
+SCHEDULES: dict[str, tuple[dict[str, Any], Any]] = {
+    "cosine": ({"kind": "cosine", "end": 0.1}, lambda e: 0.1 + 0.9 * (1 + np.cos(np.pi * min(e / 4, 1))) / 2),
+    "cosine, shorter": ({"kind": "cosine", "epochs": 2}, lambda e: (1 + np.cos(np.pi * min(e / 2, 1))) / 2),
+    "exponential": ({"kind": "exponential", "factor": 0.5, "every": 2}, lambda e: 0.5 ** (e / 2)),
+    "staircase": ({"kind": "exponential", "factor": 0.5, "staircase": True}, lambda e: 0.5 ** (e // 1)),
+    "piecewise": ({"kind": "piecewise", "at": [1, 3]}, lambda e: 0.1 ** ((e >= 1) + (e >= 3))),
+    "warmup_cosine": (
+        {"kind": "warmup_cosine", "warm_up": 1},
+        lambda e: e if e < 1 else (1 + np.cos(np.pi * min((e - 1) / 3, 1))) / 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_multiply_the_learning_rate_by_epochs(name: str):
+    words, share = SCHEDULES[name]
+    of = trained(optimizer={"kind": "sgd", "schedule": words}, epochs=4, batch_size=N // STEPS)
+    expected = [0.5 * share(step / STEPS) for step in range(4 * STEPS)]
+    np.testing.assert_allclose(rates(of, 4 * STEPS), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_schedule_runs_on_where_the_training_is_linearized():
+    words = {"kind": "sgd", "schedule": {"kind": "cosine"}}
+    whole = trained(optimizer=words, epochs=4, batch_size=N // STEPS)
+    later = trained(optimizer=words, epochs=4, batch_size=N // STEPS, linearize_at=1)
+    before = timeline.beginning(later)
+    assert before is not None
+    assert rates(before, STEPS) + rates(later, 3 * STEPS) == pytest.approx(rates(whole, 4 * STEPS))
+
+
+def test_adam_has_schedules_too():
+    of = trained(optimizer={"kind": "adam", "schedule": {"kind": "piecewise", "at": [1], "factor": 0.5}}, epochs=2)
+    np.testing.assert_allclose(rates(of, 2), [0.5, 0.25], rtol=1e-5)
+
+
+def test_an_inner_attack_has_what_the_spec_says():
+    attack = {"kind": "pgd", "eps": "8/255", "norm": "l2", "loss": "margin", "steps": 7, "step_size": "2/255"}
+    keys = jax.random.split(jax.random.key(0), 2)
+    words = {**FULL["training"], "mode": "adversarial", "attack": attack, "warm_up": 5, "linearize_at": 3}
+    inner = build.inner(cell(training=words), keys)
+    assert inner is not None
+    assert isinstance(inner.attack, attacks.PGD)
+    assert (inner.attack.steps, inner.attack.step_size, inner.attack.uniform_start) == (7, 2 / 255, False)
+    assert isinstance(inner.attack.ball, balls.L2)
+    assert inner.attack.objective.loss is build.loss("margin")
+    assert (float(inner.eps), inner.eps.dtype) == (pytest.approx(8 / 255), np.float32)
+    assert int(inner.warm_up) == 2, "epochs of the stretch"
+    assert build.inner(trained(), keys) is None
 
 
 def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():

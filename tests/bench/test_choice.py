@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +45,17 @@ def test_groups_are_equal_and_cover_all(count: int, size: int):
 def test_an_empirical_kernel_has_a_feature_for_each_output():
     assert choice.size(cell(), "limit") == 60
     assert choice.size(cell(), "first") == 180
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "moments"),
+    [
+        (1, 20, [0, 20]),
+        (4, 20, [0, 5, 10, 15, 20]),
+        (3, 10, [0, 3, 7, 10]),
+        (50, 3, [0, 1, 2, 3]),
+        ((Fraction(1, 4), Fraction(2)), 3, [Fraction(1, 4), 2]),
+    ],
+)
+def test_snapshots(words: int | tuple[Fraction, ...], epochs: int, moments: list[Fraction]):
+    assert choice.snapshots(words, epochs) == tuple(moments)

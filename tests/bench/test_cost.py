@@ -41,6 +41,23 @@ def test_training_by_hand():
     assert untrained.bytes == 4 * epoch / 360
 
 
+def test_an_inner_attack_costs_its_gradients():
+    """4 P an example and step, from the end of the warm-up on, twice that once linearized."""
+    attack = {"kind": "pgd", "eps": "8/255", "steps": 7}
+    words = {"mode": "adversarial", "attack": attack, "epochs": 20, "batch_size": 10}
+    clean = of("training", {"mode": "standard", "epochs": 20, "batch_size": 10})
+    gradient = 4 * weights(cell()) * 60
+
+    def extra(**fields: object) -> float:
+        return cost.training(of("training", {**words, **fields})).single - cost.training(clean).single
+
+    assert extra() == 7 * 20 * gradient
+    assert extra(attack={"kind": "fgsm", "eps": 0}) == 20 * gradient
+    assert extra(warm_up=8) == 7 * 12 * gradient
+    assert extra(warm_up=8, linearize_at=5) == 7 * (12 + 12) * gradient + 15 * 6 * weights(cell()) * 60
+    assert cost.training(of("training", words)).bytes == cost.training(clean).bytes + 4 * 2 * 10 * 784
+
+
 def test_memory_grows_with_the_state_of_the_optimizer():
     sgd, momentum, adam = (
         cost.training(of("training.optimizer", optimizer)).bytes

@@ -1,6 +1,6 @@
 import json
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from ntkbench.bench import plan
 from ntkbench.bench.identity import canonical, digest, resolved, run_id, run_ids
 from ntkbench.bench.spec import Cell
+from ntkbench.bench.stages import training_key
 from tests.bench.cells import FULL, OTHER, cell, changed, leaves, other
 
 ONE_VALUE_ONLY = {"kind", "mode"}
@@ -56,10 +57,54 @@ def test_the_seed_and_the_ids_of_sections_change_the_id():
         ("analyses.clean.attacks", "own"),
         ("analyses.eigen.groups", 3),
         ("analyses.agree.top", [100, 50, 20, 10, 5, 1]),
+        ("kernels.first.at", 0),
     ],
 )
 def test_notation_and_spelled_out_defaults_leave_no_trace(path: str, value: object):
     assert run_id(Cell.model_validate(changed(path, value)), 0) == run_id(cell(), 0)
+
+
+ADVERSARIAL = {
+    "mode": "adversarial",
+    "optimizer": {"kind": "sgd", "schedule": {"kind": "warmup_cosine", "warm_up": 2}},
+    "epochs": 20,
+    "attack": {"kind": "pgd", "eps": "8/255"},
+}
+IN_ADVERSARIAL: dict[str, Any] = {
+    "attack.eps": "4/255",
+    "attack.norm": "l2",
+    "attack.loss": "margin",
+    "attack.steps": 11,
+    "attack.step_size": "2/255",
+    "attack.start": "uniform",
+    "attack": {"kind": "fgsm", "eps": "8/255"},
+    "warm_up": 1,
+    "optimizer.schedule.warm_up": 3,
+    "optimizer.schedule.epochs": 10,
+    "optimizer.schedule.end": 0.1,
+    "optimizer.schedule": {"kind": "exponential", "factor": 0.5},
+}
+
+
+def adversarial(path: str = "", value: Any = None) -> Cell:
+    return cell(training=changed(path, value, ADVERSARIAL) if path else ADVERSARIAL)
+
+
+def test_every_field_of_an_adversarial_training_changes_ids_and_keys():
+    cells = [adversarial(), *(adversarial(path, value) for path, value in IN_ADVERSARIAL.items())]
+    assert len({run_id(of, 0) for of in cells}) == len({training_key(of) for of in cells}) == len(cells)
+
+
+def test_what_goes_without_saying_of_a_training_leaves_no_trace():
+    said = adversarial("optimizer.schedule.epochs", 20)
+    assert (run_id(said, 0), training_key(said)) == (run_id(adversarial(), 0), training_key(adversarial()))
+    first = {**FULL["kernels"], "first": {"kind": "empirical", "at": "final"}}
+    last = {**FULL["kernels"], "first": {"kind": "empirical", "at": 20}}
+    assert run_id(cell(kernels=first), 0) == run_id(cell(kernels=last), 0)
+    half = cell(kernels={**FULL["kernels"], "first": {"kind": "empirical", "at": "1/2"}})
+    assert run_id(half, 0) == run_id(cell(kernels={**FULL["kernels"], "first": {"kind": "empirical", "at": 0.5}}), 0)
+    assert training_key(half) == training_key(cell()), "who looks back changes nothing"
+    assert Cell.model_validate(json.loads(json.dumps(resolved(half)))) == half
 
 
 def test_all_classes_by_null_or_by_name():

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntkbench.bench.groups import group_key
+from ntkbench.bench.groups import group_key, state_key
 from ntkbench.bench.outlook import duration, outlook, size
 from ntkbench.bench.store import Store
 from tests.bench import factory, tiny
@@ -36,6 +36,19 @@ def test_a_plan_that_is_half_done(tmp_path: Path):
     assert "2/2" in text
     assert lines(text)["runs"] == "4, of which 2 are done"
     assert lines(text)["training"] == "2 of 4 in the store"
+
+
+def test_snapshots_of_a_plan(tmp_path: Path):
+    """Inside an epoch of each of two stretches; the ends are part of the trainings."""
+    text = tiny.SPEC.replace("epochs: 3}", "epochs: 3, batch_size: 4, linearize_at: 2}").replace(
+        "  limit: {kind: infinite}\n",
+        "  limit: {kind: infinite}\n"
+        + "".join(f"  k{i}: {{kind: empirical, at: {at}}}\n" for i, at in enumerate(("1/3", 2, "7/3", "final"))),
+    )
+    planned, store = tiny.planned(tmp_path, text=text), Store(tmp_path / "runs")
+    assert lines(outlook(planned, store))["snapshot"] == "0 of 4 in the store"
+    store.save("snapshot", state_key(group_key(planned.runs[0].cell, (0, 1)), 1), {"a": np.zeros(1)})
+    assert lines(outlook(planned, store))["snapshot"] == "2 of 4 in the store"
 
 
 def test_a_plan_that_is_done_costs_nothing(tmp_path: Path):

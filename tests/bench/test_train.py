@@ -1,5 +1,6 @@
 """Training survives its end at any checkpoint, bit for bit."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.bench import build
-from ntkbench.bench.groups import group_key, groups
+from ntkbench.bench import build, timeline
+from ntkbench.bench.groups import group_key, groups, kept
 from ntkbench.bench.spec import Cell
+from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store, StoreWarning
 from ntkbench.bench.train import Group, train
 from ntkbench.errors import NumericsError
@@ -18,6 +20,13 @@ from ntkbench.errors import NumericsError
 EPOCHS = 6
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
 ADAM = {"kind": "adam", "learning_rate": 0.01}
+ADVERSARIAL = {
+    "mode": "adversarial",
+    "attack": {"kind": "pgd", "eps": "1/10", "steps": 3, "start": "uniform"},
+    "warm_up": 1,
+    "optimizer": {**ADAM, "schedule": {"kind": "cosine"}},
+    "batch_size": 5,
+}
 REGIMES: dict[str, dict[str, Any]] = {
     "descent": {},
     "momentum, batches": {"optimizer": MOMENTUM, "batch_size": 5},
@@ -25,6 +34,8 @@ REGIMES: dict[str, dict[str, Any]] = {
     "linearized": {"linearize_at": 0},
     "linearized, adam": {"linearize_at": 0, "optimizer": ADAM},
     "linearized later": {"linearize_at": 3, "optimizer": MOMENTUM, "batch_size": 5},
+    "adversarial": ADVERSARIAL,
+    "adversarial, linearized later": {**ADVERSARIAL, "linearize_at": 3},
 }
 
 
@@ -44,12 +55,15 @@ def cell(**training: Any) -> Cell:
     )
 
 
-def fit(store: Store, of: Cell, seeds: tuple[int, ...] = (0, 1), *, every: int = 50, kill: str = "") -> Group:
+def fit(
+    store: Store, of: Cell, seeds: tuple[int, ...] = (0, 1), *moments: str, every: int = 50, kill: str = ""
+) -> Group:
     def tick(what: str) -> None:
         if kill and what.startswith(kill):
             raise Killed
 
-    return train(store, of, seeds, build.examples(of.data, ()), every=every, tick=tick)
+    at = [Fraction(moment) for moment in moments]
+    return train(store, of, seeds, build.examples(of.data, ()), at, every=every, tick=tick)
 
 
 def bits(group: Group) -> list[bytes]:
@@ -62,9 +76,10 @@ def bits(group: Group) -> list[bytes]:
         "descent",
         "adam, batches",
         "linearized later",
+        "adversarial",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("momentum, batches", "linearized", "linearized, adam")
+            for name in ("momentum, batches", "linearized", "linearized, adam", "adversarial, linearized later")
         ),
     ],
 )
@@ -93,7 +108,7 @@ def test_a_killed_training_leaves_one_checkpoint(tmp_path: Path):
     store, of = Store(tmp_path), cell()
     with pytest.raises(Killed):
         fit(store, of, every=2, kill="epoch 4 of")
-    assert store.keys("checkpoint", "t") == [f"{group_key(of, (0, 1))}@000000004"]
+    assert store.keys("checkpoint", "t") == [f"{group_key(of, (0, 1))}@step4"]
     assert groups(store, of, {1, 2}) == [(0, 1), (2,)]
 
 
@@ -176,7 +191,7 @@ def test_the_learning_rate_is_taken_from_the_kernel_or_from_the_spec(tmp_path: P
 
 @pytest.mark.parametrize("eigenvalue", [0.0, np.nan, np.inf])
 def test_a_kernel_without_a_largest_eigenvalue_gives_no_learning_rate(eigenvalue: float, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("ntkbench.bench.train._largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
+    monkeypatch.setattr("ntkbench.bench.stretch._largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
     with pytest.raises(NumericsError, match=r"set training\.optimizer\.learning_rate to a number"):
         fit(Store(tmp_path), cell())
 
@@ -188,3 +203,134 @@ def test_an_untrained_network_is_the_one_that_was_drawn(tmp_path: Path):
     assert group.trained is group.initial
     assert group.losses.shape == (2, 0)
     assert not (tmp_path / "objects").exists()
+
+
+def saved(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Stage and number of steps of what is put into the store from now on."""
+    found: list[tuple[str, str]] = []
+    save = Store.save
+
+    def noted(self: Store, stage: str, key: str, *rest: Any) -> None:
+        found.append((stage, key.partition("@")[2]))
+        save(self, stage, key, *rest)
+
+    monkeypatch.setattr(Store, "save", noted)
+    return found
+
+
+def weights(group: Group, moment: str) -> list[bytes]:
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(group.at(Fraction(moment)).weights)]
+
+
+def test_killed_within_an_adversarial_epoch(tmp_path: Path):
+    """Its snapshot is there, whole, and training goes on from it."""
+    of = cell(**ADVERSARIAL)
+    whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
+    expected = fit(whole, of)
+    with pytest.raises(Killed):
+        fit(cut, of, (0, 1), "7/3", kill="epoch 7/3 of")
+    assert cut.keys("snapshot", "t") == [f"{group_key(of, (0, 1))}@step7"]
+    assert groups(cut, of, {1, 2}) == [(0, 1), (2,)], "what was begun stays together"
+    assert bits(fit(cut, of)) == bits(expected)
+
+
+def test_a_snapshot_is_a_training_that_stops_there(tmp_path: Path):
+    store, of = Store(tmp_path / "whole"), cell(**REGIMES["momentum, batches"])
+    group = fit(store, of, (0, 1), "0", "1/4", "1/3", "2", "6")
+    shorter = fit(Store(tmp_path / "short"), cell(**{**REGIMES["momentum, batches"], "epochs": 2}))
+    assert weights(group, "2") == weights(shorter, "2")
+    assert weights(group, "1/3") == weights(group, "1/4"), "both are the first of three steps"
+    assert len({*map(tuple, (weights(group, at) for at in ("0", "1/3", "2", "6")))}) == 4
+    assert weights(group, "0") == [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(group.initial.weights)]
+    assert store.keys("snapshot", "t") == [f"{group_key(of, (0, 1))}@step{n}" for n in (1, 6)]
+    assert store.keys("checkpoint", "t") == []
+    one = group.of(1).at(Fraction(2))
+    both = jax.tree.leaves(group.at(Fraction(2)))
+    assert all(np.array_equal(a[1], b) for a, b in zip(both, jax.tree.leaves(one), strict=True))
+
+
+def test_moments_of_a_training_that_is_linearized(tmp_path: Path):
+    """Epochs count from the start of all; up to the linearization there is a network."""
+    store, of = Store(tmp_path), cell(**{**ADVERSARIAL, "linearize_at": 3})
+    group = fit(store, of, (0, 1), "2", "3", "10/3", "5", "6")
+    linear = {at: hasattr(group.at(Fraction(at)), "anchor") for at in ("0", "2", "3", "10/3", "5", "6")}
+    assert [at for at in linear if linear[at]] == ["10/3", "5", "6"]
+    assert group.trained is group.at(Fraction(6))
+    early, late = (np.abs(jax.tree.leaves(group.at(Fraction(at)).weights)[0]).max() for at in ("10/3", "5"))
+    assert 0 < early < late, "the displacement grows"
+    steps = {
+        key.partition("-")[0]: kept(store, "snapshot", key.partition("@")[0]) for key in store.keys("snapshot", "")
+    }
+    assert steps == {training_key(timeline.beginning(of)): {6}, training_key(of): {1, 6}}  # type: ignore[arg-type]
+
+
+def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp_path: Path, monkeypatch):
+    store, of = Store(tmp_path / "a"), cell(**ADVERSARIAL)
+    at_once = fit(Store(tmp_path / "b"), of, (0, 1), "1", "2", "8/3", "5")
+    first = fit(store, of, (0, 1), "2")
+    told: list[str] = []
+    found = saved(store, monkeypatch)
+    data = build.examples(of.data, ())
+    moments = [Fraction(at) for at in ("1", "2", "8/3", "5")]
+    later = train(store, of, (0, 1), data, moments, every=50, tick=told.append)
+    assert found == [("snapshot", "step3"), ("snapshot", "step8"), ("snapshot", "step15")]
+    assert [text.partition(",")[0] for text in told] == ["epoch 1 of 6", "epoch 8/3 of 6", "epoch 5 of 6"]
+    assert later.cached
+    assert bits(later) == bits(first) == bits(at_once)
+    assert all(weights(later, str(at)) == weights(at_once, str(at)) for at in moments)
+    again = train(store, of, (0, 1), data, moments, every=50, tick=told.append)
+    assert (len(told), len(found)) == (3, 3), "nothing is done twice"
+    assert weights(again, "8/3") == weights(at_once, "8/3")
+
+
+def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
+    store, of, told = Store(tmp_path), cell(**ADVERSARIAL), list[str]()
+    with pytest.raises(Killed):
+        fit(store, of, every=4, kill="epoch 4 of")
+    train(store, of, (0, 1), build.examples(of.data, ()), [Fraction(2)], every=50, tick=told.append)
+    assert [text.partition(",")[0] for text in told] == ["epoch 2 of 6"], "then on from epoch 4 to the end"
+    data = build.examples(of.data, ())
+    with pytest.raises(Killed):
+        fit(store, cell(**{**ADVERSARIAL, "epochs": 7}), every=4, kill="epoch 4 of")
+    train(store, cell(**{**ADVERSARIAL, "epochs": 7}), (0, 1), data, [Fraction(4)], every=50, tick=told.append)
+    assert [text.partition(",")[0] for text in told[1:]] == ["epoch 4 of 7"], "the checkpoint is the snapshot"
+
+
+def test_a_damaged_snapshot_is_made_again(tmp_path: Path):
+    store, of = Store(tmp_path), cell(**ADVERSARIAL)
+    expected = weights(fit(store, of, (0, 1), "2"), "2")
+    path = store.root / "objects" / "snapshot" / f"{group_key(of, (0, 1))}@step6" / "arrays.npz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.warns(StoreWarning, match="is damaged"):
+        again = fit(store, of, (0, 1), "2")
+    assert weights(again, "2") == expected
+
+
+def test_nobody_looks_back_at_a_training_that_diverged(tmp_path: Path, monkeypatch):
+    store, of = Store(tmp_path), cell(optimizer={"kind": "sgd", "learning_rate": 1e30})
+    group = fit(store, of, (0, 1), "5")
+    assert not np.isfinite(group.losses).all(axis=1).any()
+    found = saved(store, monkeypatch)
+    fit(store, of, (0, 1), "5", kill="epoch")
+    assert found == []
+
+
+def test_adversarial_training_without_a_budget_is_standard(tmp_path: Path):
+    one = fit(Store(tmp_path / "1"), cell(**{**ADVERSARIAL, "attack": {"kind": "fgsm", "eps": 0}}))
+    two = fit(Store(tmp_path / "2"), cell(**{name: ADVERSARIAL[name] for name in ("optimizer", "batch_size")}))
+    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
+
+
+def test_the_warm_up_counts_on_the_whole_time_line(tmp_path: Path):
+    """Linearized after 3 of 6 epochs, attacked from the fifth on."""
+    how = {**ADVERSARIAL, "warm_up": 4, "linearize_at": 3}
+    standard = {name: value for name, value in how.items() if name not in ("attack", "warm_up")} | {"mode": "standard"}
+    one, two = fit(Store(tmp_path / "1"), cell(**how)), fit(Store(tmp_path / "2"), cell(**standard))
+    np.testing.assert_allclose(one.losses[:, :4], two.losses[:, :4], rtol=1e-5)
+    assert np.all(np.abs(one.losses[:, 4:] / two.losses[:, 4:] - 1) > 1e-3)
+
+
+def test_facts_of_the_time_line(tmp_path: Path):
+    facts = fit(Store(tmp_path), cell(batch_size=5, linearize_at=2)).facts
+    assert (facts["epochs"], facts["steps_per_epoch"], facts["steps"]) == (4, 3, 12)
+    assert len(facts["learning_rate"]) == 2

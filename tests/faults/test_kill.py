@@ -21,8 +21,12 @@ SPEC = (
 matrix:
   width: [8, 12]
   regime:
-    standard: {training.linearize_at: null}
-    later: {training.linearize_at: 20}
+    standard: {training.mode: standard}
+    adversarial:
+      training.mode: adversarial
+      training.attack: {kind: pgd, eps: 8/255, steps: 3, start: uniform}
+      training.batch_size: 4
+      training.linearize_at: 20
 run: {checkpoint_every: 2}
 """
 )

@@ -6,7 +6,18 @@ import numpy as np
 import optax
 import pytest
 
-from ntkbench.ntk import architectures, gram, jacobian, linearize, losses, network, regression, training
+from ntkbench.ntk import (
+    architectures,
+    attacks,
+    balls,
+    gram,
+    jacobian,
+    linearize,
+    losses,
+    network,
+    regression,
+    training,
+)
 from ntkbench.ntk.layers import Weights
 from tests.conftest import EXACT, ITERATIVE
 from tests.ntk.predictors import drawn, uniform
@@ -28,11 +39,26 @@ def stack(*predictors):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *predictors)
 
 
-def problem(rates, *, loss=losses.squared, optimizer=sgd, batch_size=10, labels=LABELS, keys=None):
+def problem(rates, *, loss=losses.squared, optimizer=sgd, batch_size=10, labels=LABELS, keys=None, inner=None, of=X):
     rates = jnp.asarray(rates, jnp.float64)
-    return training.Problem(
-        loss, optimizer, batch_size, X, jnp.asarray(labels), rates, KEYS[: len(rates)] if keys is None else keys
-    )
+    keys = KEYS[: len(rates)] if keys is None else keys
+    inner = inner and inner(jax.random.split(jax.random.key(7), len(rates)))
+    return training.Problem(loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner)
+
+
+def inner(attack, eps=0.1, warm_up=0):
+    return lambda keys: training.Inner(attack, jnp.array(eps, jnp.float64), jnp.array(warm_up), keys)
+
+
+ASCENT = attacks.Objective(losses.cross_entropy)
+
+
+def fgsm(eps=0.1):
+    return inner(attacks.FGSM(balls.Linf(), ASCENT), eps)
+
+
+def pgd(eps=0.1, warm_up=0):
+    return inner(attacks.PGD(balls.Linf(), ASCENT, 3, uniform_start=True), eps, warm_up)
 
 
 def train(words, predictors, epochs, every=None):
@@ -100,7 +126,7 @@ def test_an_epoch_by_hand(batch_size):
     last = train(words, start, epochs)
     w, examples = np.zeros(4), np.asarray(X).reshape(10, 4)
     for epoch in range(epochs):
-        rows, share = training._batches(10, batch_size, jax.random.fold_in(KEYS[0], epoch), jnp.float64)
+        rows, share = training._order(10, batch_size, jax.random.fold_in(KEYS[0], epoch), jnp.float64)
         means = []
         for batch in (np.asarray(r)[np.asarray(s) > 0] for r, s in zip(rows, share, strict=True)):
             error = examples[batch] @ w - (2 * labels[batch] - 1)
@@ -112,11 +138,11 @@ def test_an_epoch_by_hand(batch_size):
 
 @pytest.mark.parametrize(("n", "batch_size"), [(10, 4), (10, 5), (10, 1), (10, 9)])
 def test_batches_cover_each_example_once(n, batch_size):
-    rows, share = (np.asarray(a) for a in training._batches(n, batch_size, KEYS[0], jnp.float64))
+    rows, share = (np.asarray(a) for a in training._order(n, batch_size, KEYS[0], jnp.float64))
     assert sorted(rows[share > 0]) == list(range(n))
     np.testing.assert_allclose(share.sum(1), 1, rtol=1e-15)
     assert all(len(set(each[each > 0])) == 1 for each in share)
-    other, _ = training._batches(n, batch_size, KEYS[1], jnp.float64)
+    other, _ = training._order(n, batch_size, KEYS[1], jnp.float64)
     assert not np.array_equal(rows, other)
 
 
@@ -149,12 +175,28 @@ def test_resumed_from_the_middle_bit_for_bit():
     nets = stack(net(), net(seed=1))
     kept = {}
     for state in training.states(words, nets, training.start(words, nets, 7), every=3):
-        kept[int(state.epoch)] = jax.tree.map(np.asarray, state)
-    assert list(kept) == [3, 6, 7]
-    assert np.isnan(kept[3].losses[:, 3:]).all()
-    for epoch in (3, 6):
-        *_, last = training.states(words, nets, jax.tree.map(jnp.asarray, kept[epoch]), every=2)
-        jax.tree.map(np.testing.assert_array_equal, kept[7], jax.tree.map(np.asarray, last))
+        kept[int(state.step)] = jax.tree.map(np.asarray, state)
+    assert list(kept) == [9, 18, 21], "an epoch has three steps"
+    assert np.isnan(kept[9].losses[:, 3:]).all()
+    for step in (9, 18):
+        *_, last = training.states(words, nets, jax.tree.map(jnp.asarray, kept[step]), every=2)
+        jax.tree.map(np.testing.assert_array_equal, kept[21], jax.tree.map(np.asarray, last))
+
+
+def test_stopped_within_an_epoch_and_resumed_bit_for_bit():
+    words = problem([0.05, 0.1], optimizer=optax.adam, batch_size=4, inner=pgd(warm_up=1))
+    nets = stack(net(), net(seed=1))
+    whole = jax.tree.map(np.asarray, train(words, nets, 3))
+    state, reached, parts = training.start(words, nets, 3), list[int](), list[np.ndarray]()
+    for until in (1, 5, 6, 8, 9):  # in the warm-up, and in the first and the last adversarial epoch
+        *passed, state = training.states(words, nets, state, every=1, until=until)
+        reached += [*(int(one.step) for one in passed), int(state.step)]
+        state = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), state)
+        parts.append(np.asarray(state.losses))
+    assert reached == [1, 3, 5, 6, 8, 9]
+    jax.tree.map(np.testing.assert_array_equal, whole, jax.tree.map(np.asarray, state))
+    assert np.isnan(parts[1][:, 2]).all()
+    assert np.all((parts[1][:, 1] > 0) & (parts[1][:, 1] < whole.losses[:, 1])), "an epoch adds up its batches"
 
 
 def test_the_predictors_survive():
@@ -179,3 +221,75 @@ def test_learning_rate_from_the_largest_eigenvalue(loss, outputs, curvature):
     assert history[0, -1] < 0.9 * history[0, 0]
     if loss is losses.squared:
         assert history[2, -1] > 100 * history[2, 0]
+
+
+@pytest.mark.parametrize("attack", [pgd(eps=0.0), pgd(warm_up=4), fgsm(eps=0.0)])
+@pytest.mark.parametrize("batch_size", [4, 10])
+def test_an_attack_without_budget_or_after_the_end_is_none(attack, batch_size):
+    nets = stack(net(), net(seed=1))
+    clean, same = (
+        train(problem([0.05, 0.1], optimizer=momentum, batch_size=batch_size, inner=how), nets, 4)
+        for how in (None, attack)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=EXACT, atol=EXACT), clean, same)
+
+
+def test_the_warm_up_ends_when_it_says():
+    nets = stack(net())
+    clean, later, robust = (
+        np.asarray(train(problem([0.05], inner=how), nets, 4).losses[0]) for how in (None, pgd(warm_up=2), pgd())
+    )
+    np.testing.assert_allclose(later[:2], clean[:2], rtol=EXACT)
+    assert np.all(later[2:] > clean[2:] * 1.01)
+    assert robust[0] > clean[0] * 1.01
+
+
+INSIDE = 0.3 + 0.4 * X
+"""images that a budget of 0.1 does not bring to their border"""
+
+
+def test_an_adversarial_epoch_of_a_linear_model_by_hand():
+    """The margin y w.x loses eps |w|_1, each image moves by -y eps sign(w), and the step is taken there."""
+    labels, rate, eps, w = LABELS % 2, 0.3, 0.1, np.array([1.0, -2.0, 0.5, -0.1])
+    words = problem([rate], loss=losses.cross_entropy, labels=labels, inner=fgsm(eps), of=INSIDE)
+    last = train(words, stack(Slope(jnp.asarray(w).reshape(X.shape[1:]))), 1)
+    y, examples = 2 * labels - 1, np.asarray(INSIDE).reshape(10, 4)
+    margins = y * (examples @ w) - eps * np.abs(w).sum()
+    np.testing.assert_allclose(last.losses[0, 0], np.mean(np.log1p(np.exp(-margins))), rtol=EXACT)
+    attacked = examples - eps * y[:, None] * np.sign(w)
+    slope = -np.mean((y / (1 + np.exp(margins)))[:, None] * attacked, axis=0)
+    np.testing.assert_allclose(last.weights[0].ravel(), w - rate * slope, rtol=EXACT)
+
+
+class Square(training.Trainable):
+    """w^2 . x, whose slope in x never changes its sign; that of its first-order model does."""
+
+    weights: Weights
+
+    def __call__(self, x):
+        return jnp.vdot(self.weights**2, x)[None]
+
+
+def test_the_first_order_model_is_attacked_in_its_own_direction():
+    """At w = 1 and a displacement of -0.9 the slopes are 0.01 and 1 - 1.8: opposite directions."""
+    linear = linearize.linearize(Square(jnp.ones(X.shape[1:])))
+    moved = stack(network.with_weights(linear, jnp.full(X.shape[1:], -0.9)))
+    words = problem([0.0], loss=losses.cross_entropy, labels=LABELS % 2, inner=fgsm(0.1), of=INSIDE)
+    y, sums = 2 * (LABELS % 2) - 1, np.asarray(INSIDE).reshape(10, 4).sum(1)
+    margins = -0.8 * y * sums - 0.1 * 0.8 * 4
+    found = train(words, moved, 1).losses[0, 0]
+    np.testing.assert_allclose(found, np.mean(np.log1p(np.exp(-margins))), rtol=EXACT)
+    along_the_network = -0.8 * y * sums + 0.1 * 0.8 * 4
+    assert abs(found - np.mean(np.log1p(np.exp(-along_the_network)))) > 0.1
+
+
+def test_starts_depend_on_the_seed_the_epoch_and_the_example_alone():
+    """Without steps of training, the loss only tells where the examples start from."""
+    start = inner(attacks.PGD(balls.Linf(), ASCENT, 1, 1e-9, uniform_start=True), 0.3)
+    slopes = stack(*[Slope(jnp.ones(X.shape[1:]))] * 2)
+    one, other = (
+        np.asarray(train(problem([0.0, 0.0], batch_size=size, inner=start, of=INSIDE), slopes, 3).losses)
+        for size in (10, 5)
+    )
+    np.testing.assert_allclose(one, other, rtol=EXACT)
+    assert len(np.unique(one)) == one.size

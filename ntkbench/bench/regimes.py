@@ -1,0 +1,173 @@
+"""Training, in words: what is minimized, in which steps, and what becomes of a batch before each."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ntkbench.bench.notation import BelowOne, Budget, Count, Counts, Positive
+from ntkbench.bench.section import Section
+from ntkbench.bench.threats import Ascent, Steps
+
+# ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
+
+
+class Falling(Section):
+    """What schedules along a cosine share."""
+
+    epochs: Count | None = None
+    """until the end is reached, where the rate then stays; null: those of the training"""
+    end: BelowOne = 0.0
+    """the share of the learning rate that is left"""
+
+
+class Cosine(Falling):
+    """Down along half a cosine (Loshchilov & Hutter 2017)."""
+
+    kind: Literal["cosine"]
+
+
+class WarmupCosine(Falling):
+    """Up from 0 in a straight line, then down along half a cosine."""
+
+    kind: Literal["warmup_cosine"]
+    warm_up: Count
+    """epochs on the way up; they are among `epochs`"""
+
+
+class Exponential(Section):
+    """By the same factor again and again."""
+
+    kind: Literal["exponential"]
+    factor: Positive
+    """what is left after `every` epochs"""
+    every: Count = 1
+    staircase: bool = False
+    """all at once at the end of these epochs, not a little at each step"""
+
+
+class Piecewise(Section):
+    """By a factor at some epochs."""
+
+    kind: Literal["piecewise"]
+    at: Counts
+    """epochs, counted from 0, at whose beginning the rate changes"""
+    factor: Positive = 0.1
+
+
+Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(discriminator="kind")]
+
+
+# ---- optimizers ------------------------------------------------------------------------------------
+
+
+class Descent(Section):
+    """What optimizers share."""
+
+    schedule: Annotated[Schedule | None, Field(json_schema_extra={"as_before": None})] = None
+    """what the learning rate is multiplied with as epochs go by; null: nothing"""
+
+
+class SGD(Descent):
+    """Gradient descent, with momentum if asked for."""
+
+    kind: Literal["sgd"]
+    learning_rate: Positive | Literal["auto"] = "auto"
+    """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
+    momentum: BelowOne = 0.0
+    nesterov: bool = False
+
+
+class Adam(Descent):
+    """Adam (Kingma & Ba 2015)."""
+
+    kind: Literal["adam"]
+    learning_rate: Positive = 1e-3
+    b1: BelowOne = 0.9
+    b2: BelowOne = 0.999
+    eps: Positive = 1e-8
+
+
+# ---- modes -----------------------------------------------------------------------------------------
+
+
+class Untrained(Section):
+    """No training: the network, if the cell has a width, stays as it was drawn."""
+
+    mode: Literal["none"]
+
+
+class Trained(Section):
+    """What all trainings share."""
+
+    loss: Literal["mse", "cross_entropy"] = "mse"
+    """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
+    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
+    epochs: Count
+    batch_size: Count | None = None
+    """null: the whole training set"""
+    linearize_at: Annotated[int, Field(ge=0)] | None = None
+    """from this epoch on train the first-order model at the weights then reached; null: never"""
+    centered: bool = False
+    """the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
+
+
+class Standard(Trained):
+    """Minimize the mean loss over the training set."""
+
+    mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
+    """`linearized` is short for `standard` with `linearize_at: 0`"""
+
+
+class Inner(Ascent):
+    """An attack on what is being trained, as it then is, at true labels."""
+
+    eps: Budget
+    """one budget, in pixel units ([0, 1])"""
+
+
+class InnerFGSM(Inner):
+    """One full step along the sign of the gradient (l2: along the gradient)."""
+
+    kind: Literal["fgsm"]
+
+
+class InnerPGD(Inner, Steps):
+    """Projected gradient ascent; a uniform start is drawn anew for each example and epoch."""
+
+    kind: Literal["pgd"]
+
+
+class Adversarial(Trained):
+    """Minimize the mean loss over batches that are attacked before each step (Madry et al. 2018)."""
+
+    mode: Literal["adversarial"]
+    attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
+    """what each batch goes through; from `linearize_at` on, it is the first-order model that is attacked"""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """epochs of standard training that come before"""
+
+
+def _expand_linearized(value: Any) -> Any:
+    if isinstance(value, dict) and value.get("mode") == "linearized":
+        if value.get("linearize_at", 0) != 0:
+            message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
+            raise PydanticCustomError("mode", "{message}", {"message": message, "at": ("linearize_at",)})
+        return {**value, "mode": "standard", "linearize_at": 0}
+    return value
+
+
+Training = Annotated[
+    Annotated[Untrained | Standard | Adversarial, Field(discriminator="mode")], BeforeValidator(_expand_linearized)
+]
+
+
+def explicit(training: Untrained | Trained) -> Any:
+    """The same, with a schedule that says how long it takes: a part of a training keeps to that of the whole."""
+    if not isinstance(training, Trained):
+        return training
+    optimizer = training.optimizer
+    if not isinstance(optimizer.schedule, Falling) or optimizer.schedule.epochs is not None:
+        return training
+    schedule = optimizer.schedule.model_copy(update={"epochs": training.epochs})
+    return training.model_copy(update={"optimizer": optimizer.model_copy(update={"schedule": schedule})})

@@ -1,0 +1,185 @@
+"""One stretch of a training: from its start, or from the latest of its states in the store, to where it is to go.
+
+Checkpoints are states on the way, and go when the end is reached; snapshots are states that somebody looks back at,
+and stay. Each is whole before training goes on, so that a kill costs only what came after it.
+"""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.bench import build, timeline
+from ntkbench.bench.build import Tick
+from ntkbench.bench.groups import kept, state_key
+from ntkbench.bench.regimes import Trained
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.store import Store, Stored
+from ntkbench.data.dataset import Dataset
+from ntkbench.errors import NumericsError
+from ntkbench.ntk import empirical, training
+from ntkbench.ntk.network import Trainable, with_weights
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The last one of a cell's training. `start`: its seeds' predictors, stacked; `networks`: what they are made of."""
+
+    store: Store
+    key: str
+    cell: Cell
+    seeds: tuple[int, ...]
+    networks: Trainable
+    start: Trainable
+
+    @property
+    def last(self) -> int:
+        """How many steps there are."""
+        return timeline.length(self.cell) * timeline.steps(self.cell)
+
+    def reach(self, snapshots: Collection[int], data: Dataset, *, every: int, tick: Tick) -> tuple[Stored, bool]:
+        """The end, and the states after these steps on the way to it; whether the end was there already."""
+        with self.store.lock(f"training-{self.key}"):  # cells that are linearized at different epochs share this
+            stored = self.store.load("training", self.key)
+            cached = stored is not None
+            lacking = {step for step in snapshots if self._load("snapshot", step) is None}
+            if stored is None or (lacking and _is_finite(stored)):
+                self._train(lacking if cached else {*lacking, self.last}, data, every=every, tick=tick)
+                stored = self.store.load("training", self.key)
+                assert stored is not None
+            return stored, cached
+
+    def restored(self, stored: Stored) -> Trainable:
+        """The predictors with the weights of the end or of a snapshot."""
+        return with_weights(self.start, _unflatten(stored.arrays, "weights", self.start.weights))
+
+    def at(self, step: int) -> Trainable:
+        """The predictors after so many steps, one of the snapshots that were reached."""
+        stored = self._load("snapshot", step)
+        assert stored is not None
+        return self.restored(stored)
+
+    def _load(self, stage: str, step: int) -> Stored | None:
+        return self.store.load(stage, state_key(self.key, step))
+
+    def _train(self, goals: Collection[int], data: Dataset, *, every: int, tick: Tick) -> None:
+        began = time.perf_counter()
+        problem, facts = self._problem(data)
+        state = begin = training.start(problem, self.start, timeline.length(self.cell))
+        for state in self._states(problem, begin, sorted(goals), every):
+            step, loss = int(state.step), _loss(problem, state)
+            if step < self.last:
+                stage = "snapshot" if step in goals else "checkpoint"
+                self._keep(stage, step, state)  # first, since the tick may end it all
+                done = Fraction(step, problem.steps)
+                tick(f"epoch {done} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+        if self.last in goals:
+            arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
+            self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
+        for old in self.store.keys("checkpoint", f"{self.key}@"):
+            self.store.discard("checkpoint", old)
+
+    def _problem(self, data: Dataset) -> tuple[training.Problem, dict[str, Any]]:
+        """What is minimized, and what is to be told of it."""
+        words = self.cell.training
+        assert isinstance(words, Trained)
+        X = jnp.asarray(data.train.unit(self.cell.numerics.network))
+        rates, eigenvalues = _learning_rates(words, self.networks, X, self.seeds, build.outputs(data))
+        phase = "" if words.linearize_at is None else " linearized"
+        order, attack = (
+            jnp.stack([build.stream(seed, purpose + phase) for seed in self.seeds])
+            for purpose in ("order", "inner attack")
+        )
+        problem = training.Problem(
+            build.training_loss(self.cell, words),
+            build.optimizer(self.cell),
+            words.batch_size or len(data.train),
+            X,
+            jnp.asarray(data.train.labels),
+            rates,
+            order,
+            build.inner(self.cell, attack),
+        )
+        return problem, {
+            "seeds": list(self.seeds),
+            "learning_rate": np.asarray(rates, float).tolist(),
+            "largest_eigenvalue": eigenvalues,
+            "epochs": timeline.length(self.cell),
+            "steps_per_epoch": problem.steps,
+            "steps": self.last,
+        }
+
+    def _states(
+        self, problem: training.Problem, state: training.State, goals: Collection[int], every: int
+    ) -> Iterator[training.State]:
+        """Those on the way to each of the goals, until no seed has a finite loss."""
+        for goal in goals:
+            state = begin = self._latest(state, goal)
+            if int(state.step) == goal:
+                yield state
+            for state in training.states(problem, self.start, begin, every=every, until=goal):
+                yield state
+                if not np.isfinite(_loss(problem, state)).any():
+                    return
+
+    def _latest(self, state: training.State, goal: int) -> training.State:
+        """The state furthest on the way to the goal that is there, whole."""
+        there = {(step, stage) for stage in ("checkpoint", "snapshot") for step in kept(self.store, stage, self.key)}
+        for step, stage in sorted(there, reverse=True):
+            if int(state.step) < step <= goal and (stored := self._load(stage, step)) is not None:
+                parts = state._asdict().items()
+                return training.State(**{name: _unflatten(stored.arrays, name, like) for name, like in parts})
+        return state
+
+    def _keep(self, stage: str, step: int, state: training.State) -> None:
+        """What is new is whole before what is old goes."""
+        arrays = {key: leaf for name, part in state._asdict().items() for key, leaf in _flatten(part, name).items()}
+        self.store.save(stage, state_key(self.key, step), arrays)
+        for earlier in kept(self.store, "checkpoint", self.key):
+            if earlier < step:
+                self.store.discard("checkpoint", state_key(self.key, earlier))
+
+
+def _loss(problem: training.Problem, state: training.State) -> np.ndarray:
+    """Of the epoch that the state is in, or has just ended."""
+    return np.asarray(state.losses[:, (int(state.step) - 1) // problem.steps])
+
+
+def _is_finite(stored: Stored) -> bool:
+    """Whether a seed has come through; where none has, nobody looks back."""
+    return bool(np.isfinite(stored.arrays["losses"]).all(axis=1).any())
+
+
+def _learning_rates(words, networks, X, seeds, outputs):
+    """auto: n / (curvature lambda_1), half of what descent on the kernel of the weights at its start would bear."""
+    if words.optimizer.learning_rate != "auto":
+        return jnp.full((len(seeds),), words.optimizer.learning_rate, X.dtype), None
+    keys = jnp.stack([build.stream(seed, "power iteration") for seed in seeds])
+    eigenvalues = _largest_eigenvalues(networks, keys, X)
+    if not np.all((eigenvalues > 0) & (eigenvalues < np.inf)):
+        raise NumericsError(
+            f"no learning rate follows from {eigenvalues.tolist()}, the largest eigenvalues of the networks' kernels; "
+            "set training.optimizer.learning_rate to a number instead of auto"
+        )
+    return len(X) / (build.curvature(words, outputs) * eigenvalues), np.asarray(eigenvalues, float).tolist()
+
+
+@eqx.filter_jit
+def _largest_eigenvalues(networks, keys, X):
+    return eqx.filter_vmap(lambda net, key: empirical.largest_eigenvalue(net, X, key=key))(networks, keys)
+
+
+def _flatten(tree: Any, name: str) -> dict[str, np.ndarray]:
+    return {f"{name}.{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
+
+
+def _unflatten(arrays: dict[str, np.ndarray], name: str, like: Any) -> Any:
+    leaves, structure = jax.tree.flatten(like)
+    kept = [jnp.asarray(arrays[f"{name}.{i}"], leaf.dtype) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, kept)
