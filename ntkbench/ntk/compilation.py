@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,17 +12,17 @@ from ntkbench.ntk.network import Trainable
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def jit(function: F, **options: Any) -> F:
+def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") -> F:
     """`eqx.filter_jit`, with what convolutions need where one of the arguments is, or holds, a finite network.
 
     On a CPU JAX 0.10 fuses convolutions with what stands beside them, which takes them twice as long. Kernels of
     infinite networks are faster with these fusions.
     """
-    plain = eqx.filter_jit(function, **options)
+    plain = eqx.filter_jit(function, donate=donate)
 
     @functools.cache
     def of_networks() -> Callable[..., Any]:
-        return eqx.filter_jit(function, compiler_options=_without_fusions(), **options)
+        return eqx.filter_jit(function, compiler_options=_without_fusions(), donate=donate)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -34,10 +34,10 @@ def convolve(x: Image, weight: Window, pads: Pads) -> Float[Array, "h2 w2 k"]:
 @functools.cache
 def _reverse(pads: Pads):
     """With its derivative."""
+    several = _several(pads)
 
     def forward(x, weight):
-        dimensions = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(x[None], weight, (1, 1), pads, dimension_numbers=dimensions)[0]
+        return several(x[None], weight)[0]
 
     def backward(kept, g):
         x, weight = kept
@@ -49,4 +49,27 @@ def _reverse(pads: Pads):
 
     function = jax.custom_vjp(forward)
     function.defvjp(lambda x, weight: (forward(x, weight), (x, weight)), backward)
+    return function
+
+
+@functools.cache
+def _several(pads: Pads):
+    """Of several images; of several networks one after the other, since a CPU is slow at their convolutions together."""
+
+    def convolution(X: Float[Array, "n h w c"], weight: Window) -> Float[Array, "n h2 w2 k"]:
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(X, weight, (1, 1), pads, dimension_numbers=dimensions)
+
+    if jax.default_backend() != "cpu":
+        return convolution
+    function = jax.custom_batching.custom_vmap(convolution)
+
+    @function.def_vmap
+    def mapped(size, batched, X, weight):
+        if not batched[1]:
+            Y = function(X.reshape(-1, *X.shape[2:]), weight)
+            return Y.reshape(X.shape[:2] + Y.shape[1:]), True
+        X = X if batched[0] else jnp.broadcast_to(X, (size, *X.shape))
+        return jax.lax.map(lambda pair: function(*pair), (X, weight)), True
+
     return function

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from ntkbench.ntk.attacks import Attack
+from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.layers import Weights
 from ntkbench.ntk.losses import Loss
 from ntkbench.ntk.network import Trainable, with_weights
@@ -87,7 +88,7 @@ def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
     """The state before the first of `epochs` epochs."""
     optimizer = jax.vmap(lambda rate, weights: problem.optimizer(rate).init(weights))
     losses = jnp.full((problem.learning_rates.size, epochs), jnp.nan, problem.X.dtype)
-    weights = jax.tree.map(jnp.copy, predictors.weights)  # `_advance` takes a state's memory over
+    weights = jax.tree.map(jnp.copy, predictors.weights)  # `_stretch` takes a state's memory over
     return State(jnp.zeros((), int), weights, optimizer(problem.learning_rates, weights), losses)
 
 
@@ -102,11 +103,10 @@ def states(
     last = last if until is None else min(last, until)
     while (step := int(state.step)) < last:
         stop = min(last, step - step % stretch + stretch)
-        state = _advance((problem, predictors, jnp.array(stop)), state)
+        state = _stretch((problem, predictors, jnp.array(stop)), state)
         yield state
 
 
-@eqx.filter_jit(donate="all-except-first")
 def _advance(fixed: tuple[Problem, Trainable, Int[Array, ""]], state: State) -> State:
     """The number of steps is a value, not a shape: one compilation serves every stretch."""
     problem, predictors, until = fixed
@@ -126,6 +126,9 @@ def _advance(fixed: tuple[Problem, Trainable, Int[Array, ""]], state: State) -> 
         return State(e * steps + span[2], weights, optimizer, state.losses.at[:, e].set(loss))
 
     return jax.lax.fori_loop(state.step // steps, -(-until // steps), epoch, state)
+
+
+_stretch = jit(_advance, donate="all-except-first")
 
 
 def _epoch(problem, predictor, state, own, span):
