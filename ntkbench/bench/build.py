@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import cost, spec
+from ntkbench.bench import cost, spec, threats
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
@@ -131,14 +131,16 @@ def threat(cell: spec.Cell, attack_id: str) -> Threat:
     words = cell.attacks[attack_id]
     ball = _BALLS[words.norm]
     eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
-    if isinstance(words, spec.RandomSign):
+    if isinstance(words, threats.RandomSign):
         return Threat(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
     objective = attacks.Objective(loss(words.loss, cell.data.targets == "centered"), words.labels == "predicted")
     return Threat(attack_id, words.source, eps, radii, _gradient_attack(words, ball, objective), objective)
 
 
-def _gradient_attack(words: spec.FGSM | spec.PGD, ball: balls.Ball, objective: attacks.Objective) -> attacks.Attack:
-    if isinstance(words, spec.FGSM):
+def _gradient_attack(
+    words: threats.FGSM | threats.PGD, ball: balls.Ball, objective: attacks.Objective
+) -> attacks.Attack:
+    if isinstance(words, threats.FGSM):
         return attacks.FGSM(ball, objective)
     size = None if words.step_size is None else float(words.step_size)
     return attacks.PGD(ball, objective, words.steps, size, words.start == "uniform")
@@ -160,7 +162,7 @@ def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | No
     """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
     # Gradients at all budgets of an iterated attack are taken together.
-    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, spec.PGD))
+    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, threats.PGD))
     budgets = budgets or max(iterated, default=1)
     if isinstance(kernel, spec.InfiniteKernel):
         itemsize = jnp.dtype(cell.numerics.kernel).itemsize

@@ -15,20 +15,18 @@ from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, Lea
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
-    PGD,
-    SELF,
     Adam,
     Cell,
     Consistency,
     Eigenspace,
     EmpiricalKernel,
-    GradientAttack,
     InfiniteKernel,
     Spectral,
     TimeCourse,
     Trained,
 )
 from ntkbench.bench.stages import craft_key, crafted, judged, kernel_key, training_key
+from ntkbench.bench.threats import PGD, SELF, GradientAttack
 
 SINGLE_RATE = 5e10
 """float32 operations per second of two ordinary CPU cores on matrices; an accelerator has 1e13 and more"""

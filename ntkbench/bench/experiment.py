@@ -19,7 +19,7 @@ from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
 from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, choice, spec
+from ntkbench.bench import build, choice, spec, threats
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
@@ -119,11 +119,11 @@ class Experiment:
     def subject(self, name: str) -> Subject:
         """A predictor of the cell by the name that attacks and analyses use."""
         if name not in self._subjects:
-            self._subjects[name] = self._network() if name == spec.SELF else self._kernel(name)
+            self._subjects[name] = self._network() if name == threats.SELF else self._kernel(name)
         return self._subjects[name]
 
     def _network(self) -> Subject:
-        return self.laboratory.subject(self.cell, spec.SELF, self._trained(), self.cell.numerics.network)
+        return self.laboratory.subject(self.cell, threats.SELF, self._trained(), self.cell.numerics.network)
 
     def _trained(self) -> network.Trainable:
         assert self.group is not None

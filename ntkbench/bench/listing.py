@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ntkbench.bench import architecture, layers, spec
+from ntkbench.bench import architecture, layers, spec, threats
 from ntkbench.bench.render import table
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.data.catalog import CATALOG
@@ -14,7 +14,7 @@ _UNIONS: dict[str, Any] = {
     "architectures": architecture.Architecture,
     "layers": layers.Layer,
     "kernels": spec.Kernel,
-    "attacks": spec.AnyAttack,
+    "attacks": threats.AnyAttack,
     "analyses": spec.Analysis,
 }
 

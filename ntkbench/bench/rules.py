@@ -10,19 +10,9 @@ from fractions import Fraction
 from ntkbench.bench import spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.schema import BY_ID
-from ntkbench.bench.spec import (
-    SELF,
-    Accuracy,
-    Analysis,
-    EmpiricalKernel,
-    GradientAttack,
-    InfiniteKernel,
-    RandomSign,
-    Trained,
-    Transfer,
-    Untrained,
-)
+from ntkbench.bench.spec import Accuracy, Analysis, EmpiricalKernel, InfiniteKernel, Trained, Transfer, Untrained
 from ntkbench.bench.suggest import did_you_mean
+from ntkbench.bench.threats import SELF, GradientAttack, RandomSign
 from ntkbench.bench.validate import Draft
 from ntkbench.errors import Problem
 

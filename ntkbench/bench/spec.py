@@ -17,7 +17,6 @@ from pydantic_core import PydanticCustomError
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.notation import (
     BelowOne,
-    Budgets,
     Bytes,
     Classes,
     Count,
@@ -35,16 +34,12 @@ from ntkbench.bench.notation import (
     Seed,
     Seeds,
     Several,
-    Step,
     Texts,
     Time,
     Times,
 )
 from ntkbench.bench.section import Section
-
-SELF = "self"
-"""How attacks and analyses refer to the network of the run itself."""
-
+from ntkbench.bench.threats import SELF, AnyAttack
 
 # ---- the cell: all that can change a number ------------------------------------------------------
 
@@ -186,53 +181,6 @@ class EmpiricalKernel(Section):
 
 
 Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
-
-
-class Attack(Section):
-    """What all attacks share."""
-
-    eps: Budgets
-    """one budget or several, in pixel units ([0, 1])"""
-    norm: Literal["linf", "l2"] = "linf"
-
-
-class GradientAttack(Attack):
-    """An attack that follows the gradient of a loss of its source."""
-
-    source: str = SELF
-    """whose gradient: self, or the id of a kernel"""
-    loss: Literal["cross_entropy", "margin", "squared"] = "cross_entropy"
-    """what is ascended"""
-    labels: Literal["true", "predicted"] = "true"
-    """predicted: the source's own clean prediction takes the place of the label"""
-
-
-class FGSM(GradientAttack):
-    """One full step along the sign of the gradient (l2: along the gradient)."""
-
-    kind: Literal["fgsm"]
-
-
-class PGD(GradientAttack):
-    """Projected gradient ascent."""
-
-    kind: Literal["pgd"]
-    steps: Annotated[int, Field(gt=0, le=100_000)] = 10
-    step_size: Step | None = None
-    """in pixel units; null: 2.5 eps / steps"""
-    start: Literal["zero", "uniform"] = "zero"
-    seed: Seed = 0
-    """draws the start"""
-
-
-class RandomSign(Attack):
-    """The control: random signs of the same norm, no gradient."""
-
-    kind: Literal["random_sign"]
-    seed: Seed = 0
-
-
-AnyAttack = Annotated[FGSM | PGD | RandomSign, Field(discriminator="kind")]
 
 
 class Accuracy(Section):

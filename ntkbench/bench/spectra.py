@@ -4,16 +4,9 @@ from collections.abc import Iterator
 
 from ntkbench.bench import choice
 from ntkbench.bench.document import Path
-from ntkbench.bench.spec import (
-    SELF,
-    Consistency,
-    Eigenspace,
-    EmpiricalKernel,
-    GradientAttack,
-    NamedDataset,
-    Spectral,
-)
+from ntkbench.bench.spec import Consistency, Eigenspace, EmpiricalKernel, NamedDataset, Spectral
 from ntkbench.bench.suggest import did_you_mean
+from ntkbench.bench.threats import SELF, GradientAttack
 from ntkbench.bench.validate import Draft
 from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import Problem

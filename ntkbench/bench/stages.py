@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ntkbench.bench.identity import canonical, digest, normalized
-from ntkbench.bench.spec import Accuracy, Analysis, Cell, GradientAttack, InfiniteKernel, Transfer
+from ntkbench.bench.spec import Accuracy, Analysis, Cell, InfiniteKernel, Transfer
+from ntkbench.bench.threats import GradientAttack
 
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
 

@@ -1,0 +1,73 @@
+"""Attacks, in words: a threat set (norm and budgets), what is ascended, and in which steps."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ntkbench.bench.notation import Budgets, Seed, Step
+from ntkbench.bench.section import Section
+
+SELF = "self"
+"""How attacks and analyses refer to the network of the run itself."""
+
+
+class Norm(Section):
+    """Of a threat set."""
+
+    norm: Literal["linf", "l2"] = "linf"
+
+
+class Ascent(Norm):
+    """Along the gradient of a loss."""
+
+    loss: Literal["cross_entropy", "margin", "squared"] = "cross_entropy"
+    """what is ascended"""
+
+
+class Steps(Section):
+    """Of projected gradient ascent."""
+
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 10
+    step_size: Step | None = None
+    """in pixel units; null: 2.5 eps / steps"""
+    start: Literal["zero", "uniform"] = "zero"
+
+
+class Attack(Norm):
+    """What all attacks share."""
+
+    eps: Budgets
+    """one budget or several, in pixel units ([0, 1])"""
+
+
+class GradientAttack(Ascent, Attack):
+    """An attack that follows the gradient of a loss of its source."""
+
+    source: str = SELF
+    """whose gradient: self, or the id of a kernel"""
+    labels: Literal["true", "predicted"] = "true"
+    """predicted: the source's own clean prediction takes the place of the label"""
+
+
+class FGSM(GradientAttack):
+    """One full step along the sign of the gradient (l2: along the gradient)."""
+
+    kind: Literal["fgsm"]
+
+
+class PGD(Steps, GradientAttack):
+    """Projected gradient ascent."""
+
+    kind: Literal["pgd"]
+    seed: Seed = 0
+    """draws the start"""
+
+
+class RandomSign(Attack):
+    """The control: random signs of the same norm, no gradient."""
+
+    kind: Literal["random_sign"]
+    seed: Seed = 0
+
+
+AnyAttack = Annotated[FGSM | PGD | RandomSign, Field(discriminator="kind")]
