@@ -7,7 +7,8 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.bench import spectra, wiring
+from ntkbench.analyses.measurement import WORST
+from ntkbench.bench import ascents, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import Accuracy, Analysis, EmpiricalKernel, InfiniteKernel, Trained, Transfer, Untrained
@@ -32,7 +33,7 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
     for section in BY_ID:
         node: Node | None = draft.root.child(section)
         for name, entry in (node.entries if node else {}).items():
-            if name in _RESERVED:
+            if name in _RESERVED or (section, name) == ("attacks", WORST):
                 yield entry.key.problem((section, name), f"{name} is a reserved word; choose another id")
 
 
@@ -188,6 +189,7 @@ RULES: tuple[Rule, ...] = (
     networks,
     kernels,
     schedules,
+    ascents.problems,
     wiring.problems,
     spectra.problems,
 )
