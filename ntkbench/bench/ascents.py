@@ -44,7 +44,7 @@ def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Pr
     if outputs < needed:
         there = "two classes have one" if outputs == 1 else f"there are {outputs}"
         why = f"dlr{' towards a class' if targeted else ''} compares with the {which} largest output, and {there}"
-        yield draft.problem((*path, "loss"), f"{why}; write margin, which is dlr without its scale")
+        yield draft.problem((*path, "loss"), f"{why}; write margin or cross_entropy")
 
 
 def _targets(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:

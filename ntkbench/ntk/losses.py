@@ -57,7 +57,7 @@ def margin(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
 def dlr(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
     """-(z_y - max_{i != y} z_i) / (z_pi1 - z_pi3), of three outputs or more (Croce & Hein 2020, eq. 6).
 
-    With z_pi1 >= z_pi2 >= ...: the margin on the outputs' own scale, whose gradient does not vanish where they are large.
+    With z_pi1 >= z_pi2 >= ...: the margin on a scale of the outputs' own, so that confidence flattens no gradient.
     """
     first, _, third = _largest(outputs, 3)
     return margin(outputs, label) / jnp.maximum(first - third, _SMALLEST)
