@@ -8,7 +8,7 @@ from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.subject import Subject
 from ntkbench.data import synthetic
 from ntkbench.ntk import architectures, attacks, balls, gram, infinite, regression
-from tests.analyses.subjects import OBJECTIVE, attacked, brighter, source, subject, target
+from tests.analyses.subjects import OBJECTIVE, Brighter, attacked, brighter, source, target
 from tests.conftest import STATISTICAL
 
 
@@ -29,18 +29,30 @@ def test_shares_by_hand():
     assert all(check.ok for check in found.checks)
 
 
+class Darker(attacks.Attack):
+    """Moves the first pixel down by eps."""
+
+    ball: balls.Ball = balls.Linf()
+
+    def __call__(self, predictor, x, label, eps, *, key):
+        return self.ball.project(x.at[..., 0].add(-eps), x, eps)
+
+
 def test_the_worst_case_is_that_of_each_point():
-    """The step fools A D F H of the seven, the other one E and D: what is left is B C G."""
-    goal, eps = target(), ("0.05", "0.1")
-    step, other = attacked("step", source(), eps=eps), attacked("other", subject("other", [0.0, 1.0]), eps=eps)
-    found = accuracy(goal, [step, other])
-    one, two = (found.samples[f"{name}@0.1"] for name in ("step", "other"))
-    assert set(np.flatnonzero(one)) - set(np.flatnonzero(two)), "neither attack is the stronger one everywhere"
-    assert set(np.flatnonzero(two)) - set(np.flatnonzero(one))
-    np.testing.assert_array_equal(found.samples["worst@0.1"], one & two)
+    """Up fools G and H, down A C D and F; E was wrong. Nobody but B stays right under both."""
+    goal, eps = target(), ("0", "0.2")
+    up, down = attacked("up", goal, Brighter(), None, ("0.1", *eps)), attacked("down", goal, Darker(), None, eps)
+    found = accuracy(goal, [up, down])
+    assert points(found, "up@0.2") == "ABCDEF"
+    assert points(found, "down@0.2") == "BGH"
+    assert points(found, "worst@0.2") == "B"
+    assert points(found, "worst@0") == points(found, "clean")
     worst = [s for s in found.scalars if s.where.get("attack") == "worst"]
-    assert [(s.where["eps"], s.k) for s in worst] == [(e, found.samples[f"worst@{e}"].sum()) for e in eps]
-    assert worst[1].k == 2
+    assert [(s.where["eps"], s.k, s.n) for s in worst] == [("0", 7, 8), ("0.2", 1, 8)]
+
+
+def points(measured, sample):
+    return "".join(np.array([*"ABCDEFGH"])[measured.samples[sample]])
 
 
 def test_a_worst_case_is_of_one_threat_set():

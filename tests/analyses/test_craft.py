@@ -9,7 +9,8 @@ import pytest
 
 from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.craft import checks, craft, received
-from ntkbench.ntk import attacks, balls
+from ntkbench.analyses.subject import Subject
+from ntkbench.ntk import attacks, balls, losses
 from tests.analyses.subjects import LABELS, OBJECTIVE, STEP, attacked, source, target, threat
 from tests.ntk import predictors
 from tests.ntk.predictors import Linear
@@ -80,6 +81,17 @@ def test_zero_gradients_are_counted():
     assert failed(having(Flat), STEP) == {"gradients_not_zero": {"attack": "a", "zero": 8, "n": 8}}
 
 
+def test_a_zero_gradient_where_the_source_is_wrong_fakes_nothing():
+    """The ratio is constant where the label comes third."""
+    X, objective = jnp.array([1, 0.75, 0.5, 0.25]).reshape(1, 1, 1, 4), attacks.Objective(losses.dlr)
+    for label, zero in ((0, 0), (2, 1)):
+        goal = Subject("s", predictors.linear(np.eye(4)), X, jnp.array([label]), 1)
+        made = attacked("a", goal, attacks.FGSM(balls.Linf(), objective), objective)
+        (check,) = (c for c in accuracy(goal, [made]).checks if c.code == "gradients_not_zero")
+        assert check.ok
+        assert check.detail["zero"] == zero
+
+
 def test_nan_gradients_are_counted_and_do_not_pass_for_robustness():
     found = failed(having(Nan), STEP)
     assert set(found) == {"eps0_equals_clean", "ball_respected", "box_respected", "gradients_finite"}
@@ -95,9 +107,9 @@ class Sometimes(Linear):
 
 
 def test_gradients_on_the_way_are_counted_too():
-    """Clean gradients are finite; the first step reaches the end of the box, where the next one is not a number."""
+    """The first step takes the two points of label 0 to the end of the box, where the next gradient is no number."""
     found = failed(having(Sometimes), attacks.PGD(balls.Linf(), OBJECTIVE, 2, 1.0), eps=("1",))
-    assert found["gradients_finite"]["not_finite"] == 8
+    assert found["gradients_finite"]["not_finite"] == 2
     assert "gradients_finite" not in failed(having(Sometimes), attacks.PGD(balls.Linf(), OBJECTIVE, 2), eps=("0.01",))
 
 
