@@ -228,7 +228,7 @@ def test_init_writes_a_spec_that_is_valid(call):
         ("datasets", ["fashion_mnist_mini", "cifar10", "two_gaussians", "sphere_teacher"]),
         ("architectures", ["fc", "depth", "dense"]),
         ("kernels", ["infinite", "empirical"]),
-        ("attacks", ["fgsm", "pgd", "random_sign"]),
+        ("attacks", ["fgsm", "pgd", "apgd", "random_sign"]),
         ("analyses", ["accuracy", "transfer"]),
         ("metrics", ["transfer_rate", "gradient_cosine", "fraction"]),
     ],

@@ -1,4 +1,8 @@
-"""Clean and robust accuracy of one predictor."""
+"""Clean and robust accuracy of one predictor.
+
+Under several attacks of one threat set a test point counts as right where it stays so under all of them: robust
+accuracy is the worst case of each point, never a mean over attacks.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.craft import Crafted, Threat, checks, received
-from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.measurement import WORST, Check, Measurement, Scalar
 from ntkbench.analyses.subject import Subject
 
 Attacked = tuple[Threat, Crafted]
@@ -23,7 +27,7 @@ class Verdict:
 
 
 def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
-    """Shares of test points that are right: clean, and under each attack at each budget."""
+    """Shares of test points that are right: clean, under each attack at each budget, and under all of them."""
     clean, verdicts = judge(target, attacked)
     scalars = [share("accuracy", clean, {"target": target.name})]
     samples = {"clean": clean}
@@ -31,6 +35,9 @@ def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
         for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
             scalars.append(share("robust_accuracy", robust, place(verdict.threat, target, eps)))
             samples[f"{verdict.threat.id}@{eps}"] = robust
+    for eps, robust in worst(verdicts).items():
+        scalars.append(share("robust_accuracy", robust, {"target": target.name, "attack": WORST, "eps": eps}))
+        samples[f"{WORST}@{eps}"] = robust
     found = tuple(check for verdict in verdicts for check in verdict.checks)
     return Measurement(tuple(scalars), samples=samples, checks=found)
 
@@ -44,6 +51,15 @@ def judge(target: Subject, attacked: Sequence[Attacked]) -> tuple[np.ndarray, li
         own, robust = np.stack(robust[: len(seen)]), robust[len(seen) :]
         verdicts.append(Verdict(threat, own, tuple(checks(threat, crafted, seen, target.X))))
     return clean, verdicts
+
+
+def worst(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
+    """Whether the target stays right under all attacks, two or more of one norm, at each budget that they share."""
+    if len(verdicts) < 2 or len({verdict.threat.ball for verdict in verdicts}) > 1:
+        return {}
+    rows = [dict(zip(verdict.threat.eps, verdict.robust, strict=True)) for verdict in verdicts]
+    shared = [eps for eps in verdicts[0].threat.eps if all(eps in row for row in rows)]
+    return {eps: np.all([row[eps] for row in rows], axis=0) for eps in shared}
 
 
 def place(threat: Threat, target: Subject, eps: str) -> dict[str, str]:

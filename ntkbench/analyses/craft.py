@@ -44,6 +44,8 @@ class Crafted:
     source_robust: Bool[np.ndarray, "e n"]
     gradient: Float[Array | np.ndarray, "n ..."]
     """of the objective at clean images; zeros for an attack without one"""
+    source_loss: Float[np.ndarray, "budgets n"] | None = None
+    """of the objective at the clean images, then under each budget; None if it was not kept"""
 
 
 def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
@@ -56,11 +58,15 @@ def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
     images = attacks.perturb(
         threat.attack, source.predictor, X, source.labels, eps, key=key, batch_size=source.batch_size
     )
-    right = source.correct(images) if threat.objective else np.zeros(images.shape[:2], bool)
-    gradient = np.zeros(X.shape, X.dtype) if threat.objective is None else source.gradient(threat.objective)
+    if threat.objective is None:
+        right, loss = np.zeros(images.shape[:2], bool), np.zeros(images.shape[:2], X.dtype)
+        gradient = np.zeros(X.shape, X.dtype)
+    else:
+        right, loss = source.judged(images, threat.objective)
+        gradient = source.gradient(threat.objective)
     images = np.asarray(images)
     unmoved = (images[0] == np.asarray(X)).reshape(len(X), -1).all(axis=1)
-    return Crafted(images[1:], unmoved, right[0], right[1:], gradient)
+    return Crafted(images[1:], unmoved, right[0], right[1:], gradient, loss)
 
 
 def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:
@@ -96,11 +102,36 @@ def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X:
         Check("ball_respected", bool(inside), {"attack": threat.id, "largest": largest}),
         Check("box_respected", bool(np.all((made >= 0) & (made <= 1))), {"attack": threat.id}),
     ]
-    if threat.objective is not None:
-        flat = np.asarray(crafted.gradient).reshape(len(X), -1)
-        zero, bad = int(np.sum(~flat.any(axis=1))), int(np.sum(~np.isfinite(flat).all(axis=1)))
-        found += [
-            Check("gradients_not_zero", zero == 0, {"attack": threat.id, "zero": zero, "n": len(X)}),
-            Check("gradients_finite", bad == 0, {"attack": threat.id, "not_finite": bad, "n": len(X)}),
-        ]
+    return found if threat.objective is None else [*found, *_gradients(threat, crafted), *_ascent(threat, crafted)]
+
+
+def _gradients(threat: Threat, crafted: Crafted) -> list[Check]:
+    """At the clean image; one on the way that is not a number leaves an image that is none.
+
+    A zero one fakes robustness only where there was some to lose.
+    """
+    flat = np.asarray(crafted.gradient).reshape(len(crafted.gradient), -1)
+    n = len(flat)
+    lost = ~np.isfinite(flat).all(axis=1) | ~np.isfinite(crafted.images.reshape(-1, *flat.shape)).all(axis=(0, 2))
+    zero, bad = ~flat.any(axis=1), int(np.sum(lost))
+    faked = bool(np.any(zero & crafted.source_clean))
+    return [
+        Check("gradients_not_zero", not faked, {"attack": threat.id, "zero": int(np.sum(zero)), "n": n}),
+        Check("gradients_finite", bad == 0, {"attack": threat.id, "not_finite": bad, "n": n}),
+    ]
+
+
+def _ascent(threat: Threat, crafted: Crafted) -> list[Check]:
+    """Whether the source's loss fell, and no fault where it is fooled. A single step may overshoot: that is counted."""
+    if crafted.source_loss is None:
+        return []
+    clean, *attacked = crafted.source_loss
+    floor = clean - np.finfo(clean.dtype).eps ** 0.5 * np.maximum(1, np.abs(clean))
+    found = []
+    for eps, radius, loss, robust in zip(threat.eps, threat.radii, attacked, crafted.source_robust, strict=True):
+        if radius > 0:
+            fell = ~(loss >= floor)
+            ok = not np.any(fell & robust) or isinstance(threat.attack, attacks.FGSM)
+            detail = {"attack": threat.id, "eps": eps, "fell": int(np.sum(fell)), "n": len(loss)}
+            found.append(Check("loss_increased", ok, detail))
     return found

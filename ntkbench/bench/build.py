@@ -22,7 +22,7 @@ from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import attacks, balls, infinite, losses, network, regression, training
+from ntkbench.ntk import apgd, attacks, balls, infinite, losses, network, regression, training
 
 NO_SOURCE = "none"
 """The source of an attack that follows no gradient."""
@@ -97,7 +97,15 @@ def loss(name: str, centered: bool = False) -> losses.Loss:
         return losses.cross_entropy
     if name == "margin":
         return losses.margin
+    if name == "dlr":
+        return losses.dlr
     return functools.partial(losses.squared, centered=centered)
+
+
+@functools.cache
+def targeted_loss(name: str, centered: bool = False) -> losses.TargetedLoss:
+    """Of an attack towards a class; cached like `loss`."""
+    return losses.dlr_toward if name == "dlr" else functools.partial(losses.toward, loss=loss(name, centered))
 
 
 def training_loss(cell: spec.Cell, trained: regimes.Trained) -> losses.Loss:
@@ -170,8 +178,16 @@ def threat(cell: spec.Cell, attack_id: str) -> Threat:
     eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
     if isinstance(words, threats.RandomSign):
         return Threat(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
-    objective = attacks.Objective(loss(words.loss, cell.data.targets == "centered"), words.labels == "predicted")
-    return Threat(attack_id, words.source, eps, radii, _gradient_attack(words, ball, objective), objective)
+    centered = cell.data.targets == "centered"
+    objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
+    if isinstance(words, threats.APGD):
+        targets = apgd.Targets(words.targeted, targeted_loss(words.loss, centered)) if words.targeted else None
+        attack = apgd.APGD(ball, objective, words.steps, words.start == "uniform", targets)
+    else:
+        attack = _gradient_attack(words, ball, objective)
+    if isinstance(words, threats.Iterated) and words.restarts > 1:
+        attack = attacks.Restarts(ball, objective, attack, words.restarts)
+    return Threat(attack_id, words.source, eps, radii, attack, objective)
 
 
 def _gradient_attack(
@@ -201,7 +217,7 @@ def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | No
     """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
     # Gradients at all budgets of an iterated attack are taken together.
-    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, threats.PGD))
+    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, threats.Iterated))
     budgets = budgets or max(iterated, default=1)
     if isinstance(kernel, spec.InfiniteKernel):
         itemsize = jnp.dtype(cell.numerics.kernel).itemsize

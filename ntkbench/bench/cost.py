@@ -25,7 +25,7 @@ from ntkbench.bench.spec import (
     TimeCourse,
 )
 from ntkbench.bench.stages import craft_key, crafted, judged, kernel_key, training_key
-from ntkbench.bench.threats import PGD, SELF, GradientAttack
+from ntkbench.bench.threats import APGD, SELF, AnyAttack, GradientAttack, Iterated
 
 SINGLE_RATE = 5e10
 """float32 operations per second of two ordinary CPU cores on matrices; an accelerator has 1e13 and more"""
@@ -276,12 +276,19 @@ def crafting(cell: Cell, attack_id: str, tile: int | float) -> Work:
     attack = cell.attacks[attack_id]
     if not isinstance(attack, GradientAttack):
         return Work()
-    steps = attack.steps if isinstance(attack, PGD) else 1
-    gradients = cell.data.n_test * (1 + steps * len(attack.eps))
+    gradients = cell.data.n_test * (1 + _ascents(attack) * len(attack.eps))
     forward = _forward(cell, attack.source, gradients)
     backward = forward.together(2)
     images = 8 * cell.data.n_test * _inputs(cell) * (1 + len(attack.eps))
     return Work(forward.single + backward.single, forward.double + backward.double, images + max(tile, forward.bytes))
+
+
+def _ascents(attack: AnyAttack) -> int:
+    """Gradients of one example at one budget."""
+    if not isinstance(attack, Iterated):
+        return 1
+    targets = attack.targeted or 1 if isinstance(attack, APGD) else 1
+    return attack.steps * attack.restarts * targets
 
 
 def dissecting(cell: Cell, analysis: Spectral, tile: int | float) -> Work:
@@ -290,7 +297,7 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int | float) -> Work:
     All truncations are two more, with the eigenvectors.
     """
     attack, size = cell.attacks.get(analysis.attack or ""), choice.size(cell, analysis.target)
-    steps = 2 * attack.steps * len(attack.eps) if isinstance(attack, PGD) else 1
+    steps = 2 * _ascents(attack) * len(attack.eps) if isinstance(attack, Iterated) else 1
     passes = 1 if attack is None else 1 + steps + len(attack.eps)
     predictors = cell.data.n_test * passes * _members(analysis, size)
     work = _forward(cell, analysis.target, predictors) + Work(bytes=tile)

@@ -7,7 +7,8 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.bench import snapshots, spectra, wiring
+from ntkbench.analyses.measurement import WORST
+from ntkbench.bench import ascents, snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.regimes import Adversarial, Trained, WarmupCosine
 from ntkbench.bench.schema import BY_ID
@@ -33,7 +34,7 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
     for section in BY_ID:
         node: Node | None = draft.root.child(section)
         for name, entry in (node.entries if node else {}).items():
-            if name in _RESERVED:
+            if name in _RESERVED or (section, name) == ("attacks", WORST):
                 yield entry.key.problem((section, name), f"{name} is a reserved word; choose another id")
 
 
@@ -202,6 +203,7 @@ RULES: tuple[Rule, ...] = (
     kernels,
     schedules,
     snapshots.problems,
+    ascents.problems,
     wiring.problems,
     spectra.problems,
 )

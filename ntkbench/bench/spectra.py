@@ -74,7 +74,7 @@ def _attack(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
         return
     if not isinstance(attack, GradientAttack):
         message = f"{analysis.attack} is random; features are attacked along a gradient"
-        yield draft.problem((*path, "attack"), f"{message}: kind: fgsm or pgd")
+        yield draft.problem((*path, "attack"), f"{message}: kind: fgsm, pgd or apgd")
     elif attack.source != analysis.target:
         message = f"{analysis.attack} is made on {attack.source}; features are attacked through their own gradient"
         yield draft.problem((*path, "attack"), f"{message}, with source: {analysis.target}")

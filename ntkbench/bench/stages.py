@@ -65,7 +65,7 @@ def craft_key(cell: Cell, attack_id: str) -> str:
     if not isinstance(attack, GradientAttack):
         raise ValueError(f"{attack_id} follows no gradient")
     kernel = _infinite(cell, attack.source)
-    fields = {name: getattr(attack, name) for name in type(attack).model_fields if name != "source"}
+    fields = {name: value for name, value in canonical(attack).items() if name != "source"}
     parts = {
         "data": data_key(cell),
         "kernel": kernel_key(cell, attack.source),

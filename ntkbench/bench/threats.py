@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkbench.bench.notation import Budgets, Seed, Step
+from ntkbench.bench.notation import Budgets, Count, Seed, Step
 from ntkbench.bench.section import Section
 
 SELF = "self"
@@ -20,8 +20,8 @@ class Norm(Section):
 class Ascent(Norm):
     """Along the gradient of a loss."""
 
-    loss: Literal["cross_entropy", "margin", "squared"] = "cross_entropy"
-    """what is ascended"""
+    loss: Literal["cross_entropy", "margin", "squared", "dlr"] = "cross_entropy"
+    """what is ascended; dlr, the difference of logits ratio, needs three classes"""
 
 
 class Steps(Section):
@@ -40,7 +40,7 @@ class Attack(Norm):
     """one budget or several, in pixel units ([0, 1])"""
 
 
-class GradientAttack(Attack, Ascent):
+class GradientAttack(Ascent, Attack):
     """An attack that follows the gradient of a loss of its source."""
 
     source: str = SELF
@@ -49,18 +49,42 @@ class GradientAttack(Attack, Ascent):
     """predicted: the source's own clean prediction takes the place of the label"""
 
 
+Restarts = Annotated[int, Field(gt=0, le=10_000)]
+
+
 class FGSM(GradientAttack):
     """One full step along the sign of the gradient (l2: along the gradient)."""
 
     kind: Literal["fgsm"]
 
 
-class PGD(GradientAttack, Steps):
+class PGD(Steps, GradientAttack):
     """Projected gradient ascent."""
 
     kind: Literal["pgd"]
+    restarts: Annotated[Restarts, Field(json_schema_extra={"as_before": 1})] = 1
+    """runs from starts of their own; the worst is kept of each example: misclassified first, then the highest loss"""
     seed: Seed = 0
     """draws the start"""
+
+
+class APGD(GradientAttack):
+    """Ascent with momentum that halves its own step, and keeps the best image (Croce & Hein 2020)."""
+
+    kind: Literal["apgd"]
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 100
+    """each with one gradient"""
+    start: Literal["zero", "uniform"] = "uniform"
+    restarts: Restarts = 1
+    """runs from starts of their own; the worst is kept of each example: misclassified first, then the highest loss"""
+    targeted: Count | None = None
+    """a run towards each of so many other classes, those with the largest outputs; null: away from the label"""
+    seed: Seed = 0
+    """draws the start"""
+
+
+Iterated = PGD | APGD
+"""Attacks of many steps."""
 
 
 class RandomSign(Attack):
@@ -70,4 +94,4 @@ class RandomSign(Attack):
     seed: Seed = 0
 
 
-AnyAttack = Annotated[FGSM | PGD | RandomSign, Field(discriminator="kind")]
+AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Field(discriminator="kind")]

@@ -2,13 +2,15 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ntkbench.ntk.balls import Ball, Eps, Image
+from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.losses import Label, Loss, predict
 from ntkbench.ntk.network import Predictor
 
@@ -22,16 +24,39 @@ class Attack(eqx.Module):
     def __call__(self, predictor: Predictor, x: Image, label: Label, eps: Eps, *, key: PRNGKeyArray) -> Image: ...
 
 
+class Score(NamedTuple):
+    """What an image does to a predictor: whether it is misclassified, and a loss. Not a number counts as the worst."""
+
+    fooled: Bool[Array, ""]
+    loss: Float[Array, ""]
+
+    @classmethod
+    def of(cls, outputs: Float[Array, " c"], label: Label, loss: Float[Array, ""]) -> "Score":
+        return cls(predict(outputs) != label, jnp.where(jnp.isnan(loss), jnp.inf, loss))
+
+    def above(self, other: "Score") -> Bool[Array, ""]:
+        """Misclassified ones first, then the higher loss."""
+        return jnp.where(self.fooled == other.fooled, self.loss > other.loss, self.fooled)
+
+
 class Objective(eqx.Module):
     """The loss that is ascended, at the true label or at the one the predictor gives to the clean image."""
 
     loss: Loss = eqx.field(static=True)
     predicted: bool = eqx.field(static=True, default=False)
 
+    def label(self, predictor: Predictor, x: Image, label: Label) -> Label:
+        """The label to get away from."""
+        return predict(predictor(x)) if self.predicted else label
+
     def gradient(self, predictor: Predictor, x: Image, label: Label) -> Callable[[Image], Image]:
         """The gradient, as a function of the image that takes the place of x."""
-        label = predict(predictor(x)) if self.predicted else label
+        label = self.label(predictor, x, label)
         return jax.grad(lambda image: self.loss(predictor(image), label))
+
+    def score(self, outputs: Float[Array, " c"], label: Label) -> Score:
+        """Of an image with these outputs."""
+        return Score.of(outputs, label, self.loss(outputs, label))
 
 
 class FGSM(Attack):
@@ -61,8 +86,23 @@ class PGD(Attack):
         def step(_, adv):
             return self.ball.project(adv + size * self.ball.steepest(gradient(adv)), x, eps)
 
-        start = self.ball.project(x + self.ball.uniform(x, eps, key=key), x, eps) if self.uniform_start else x
-        return jax.lax.fori_loop(0, self.steps, step, start)
+        return jax.lax.fori_loop(0, self.steps, step, start(self.ball, x, eps, key=key) if self.uniform_start else x)
+
+
+class Restarts(Attack):
+    """The worst of several runs of an attack. The first of them is the attack alone, so that more are never weaker."""
+
+    ball: Ball = eqx.field(static=True)
+    objective: Objective
+    attack: Attack
+    count: int = eqx.field(static=True)
+
+    def __call__(self, predictor, x, label, eps, *, key):
+        def run(own):
+            return self.attack(predictor, x, label, eps, key=own)
+
+        others = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(1, self.count))
+        return worst(self.objective, predictor, x, label, run, jnp.concatenate([key[None], others]))
 
 
 class RandomSigns(Attack):
@@ -74,7 +114,32 @@ class RandomSigns(Attack):
         return self.ball.project(x + eps * self.ball.signs(x, key=key), x, eps)
 
 
-@eqx.filter_jit
+def start(ball: Ball, x: Image, eps: Eps, *, key: PRNGKeyArray) -> Image:
+    """Drawn uniformly from the ball, then brought into the box."""
+    return ball.project(x + ball.uniform(x, eps, key=key), x, eps)
+
+
+def worst(
+    objective: Objective, predictor: Predictor, x: Image, label: Label, make: Callable[[Any], Image], over: Any
+) -> Image:
+    """Of the images that `make` gives for each item of `over`, one after the other, the one with the highest score."""
+    label = objective.label(predictor, x, label)
+
+    def keep(best, item):
+        image = make(item)
+        found = image, objective.score(predictor(image), label)
+        return choose(found[1].above(best[1]), found, best), None
+
+    nothing = x, Score(jnp.array(False), jnp.array(-jnp.inf, x.dtype))
+    return jax.lax.scan(keep, nothing, over)[0][0]
+
+
+def choose(condition: Bool[Array, ""], one: Any, other: Any) -> Any:
+    """Of two trees alike."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
+
+
+@jit
 def perturb(
     attack: Attack,
     predictor: Predictor,
@@ -99,7 +164,7 @@ def perturb(
     return jnp.moveaxis(jax.lax.map(example, examples, batch_size=batch_size), 1, 0)
 
 
-@eqx.filter_jit
+@jit
 def gradients(
     objective: Objective, predictor: Predictor, X: Float[Array, "n ..."], labels: Int[Array, " n"], *, batch_size: int
 ) -> Float[Array, "n ..."]:
@@ -107,7 +172,7 @@ def gradients(
     return jax.lax.map(lambda pair: objective.gradient(predictor, *pair)(pair[0]), (X, labels), batch_size=batch_size)
 
 
-@eqx.filter_jit
+@jit
 def outputs(predictor: Predictor, X: Float[Array, "n ..."], *, batch_size: int) -> Float[Array, "n c"]:
     """The predictor on many examples."""
     return jax.lax.map(predictor, X, batch_size=batch_size)

@@ -12,6 +12,11 @@ from jaxtyping import Array, Float, Int
 
 Label = Int[Array, ""]
 Loss = Callable[[Float[Array, " c"], Label], Float[Array, ""]]
+TargetedLoss = Callable[[Float[Array, " c"], Label, Label], Float[Array, ""]]
+"""(outputs, label, target) -> a number that grows as the outputs approach the target."""
+
+_SMALLEST = 1e-12
+"""denominator: a ratio of logits stays finite where they are equal"""
 
 
 def predict(outputs: Float[Array, " c"]) -> Label:
@@ -46,4 +51,40 @@ def margin(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
     if outputs.size == 1:
         return -outputs[0] * encode(label, 1, dtype=outputs.dtype)[0]
     own = jax.nn.one_hot(label, outputs.size, dtype=bool)
-    return jnp.max(jnp.where(own, -jnp.inf, outputs)) - jnp.sum(jnp.where(own, outputs, 0))
+    return outputs[jnp.argmax(jnp.where(own, -jnp.inf, outputs))] - outputs[label]
+
+
+def dlr(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
+    """-(z_y - max_{i != y} z_i) / (z_pi1 - z_pi3), of three outputs or more (Croce & Hein 2020, eq. 6).
+
+    With z_pi1 >= z_pi2 >= ...: the margin on a scale of the outputs' own, so that confidence flattens no gradient.
+    """
+    first, _, third = _largest(outputs, 3)
+    return margin(outputs, label) / _positive(first - third)
+
+
+def dlr_toward(outputs: Float[Array, " c"], label: Label, target: Label) -> Float[Array, ""]:
+    """-(z_y - z_t) / (z_pi1 - (z_pi3 + z_pi4) / 2), of four outputs or more (Croce & Hein 2020, eq. 7)."""
+    first, _, third, fourth = _largest(outputs, 4)
+    return (outputs[target] - outputs[label]) / _positive(first - (third + fourth) / 2)
+
+
+def toward(outputs: Float[Array, " c"], label: Label, target: Label, *, loss: Loss) -> Float[Array, ""]:
+    """Minus the loss at the target."""
+    return -loss(outputs, target)
+
+
+def _positive(scale):
+    return jnp.where(scale > _SMALLEST, scale, _SMALLEST)
+
+
+def _largest(outputs, k):
+    if outputs.size < k:
+        raise ValueError(f"the difference of logits ratio needs {k} outputs, and there are {outputs.size}")
+    return jax.lax.top_k(outputs, k)[0]
+
+
+def others(outputs: Float[Array, " c"], label: Label, k: int) -> Int[Array, " k"]:
+    """The k labels with the largest outputs but one's own, the largest first; of two outputs or more."""
+    own = jax.nn.one_hot(label, outputs.size, dtype=bool)
+    return jax.lax.top_k(jnp.where(own, -jnp.inf, outputs), k)[1]

@@ -8,7 +8,7 @@ from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.subject import Subject
 from ntkbench.data import synthetic
 from ntkbench.ntk import architectures, attacks, balls, gram, infinite, regression
-from tests.analyses.subjects import OBJECTIVE, attacked, brighter, source, target
+from tests.analyses.subjects import OBJECTIVE, Brighter, attacked, brighter, source, target
 from tests.conftest import STATISTICAL
 
 
@@ -21,11 +21,46 @@ def test_shares_by_hand():
         ("robust_accuracy", 3, 8, {"target": "target", "attack": "step", "source": "source", "eps": "0.1"}),
         ("robust_accuracy", 1, 8, {"target": "target", "attack": "white", "source": "target", "eps": "0.1"}),
         ("robust_accuracy", 7, 8, {"target": "target", "attack": "brighter", "source": "target", "eps": "0.1"}),
+        ("robust_accuracy", 1, 8, {"target": "target", "attack": "worst", "eps": "0.1"}),
     ]
-    assert list(found.samples) == ["clean", "step@0.01", "step@0.1", "white@0.1", "brighter@0.1"]
+    assert list(found.samples) == ["clean", "step@0.01", "step@0.1", "white@0.1", "brighter@0.1", "worst@0.1"]
     assert found.samples["clean"].sum() == 7
-    assert len(found.checks) == 3 * 3 + 2 * 2
+    assert len(found.checks) == 3 * 3 + 2 * 2 + 3
     assert all(check.ok for check in found.checks)
+
+
+class Darker(attacks.Attack):
+    """Moves the first pixel down by eps."""
+
+    ball: balls.Ball = balls.Linf()
+
+    def __call__(self, predictor, x, label, eps, *, key):
+        return self.ball.project(x.at[..., 0].add(-eps), x, eps)
+
+
+def test_the_worst_case_is_that_of_each_point():
+    """Up fools G and H, down A C D and F; E was wrong. Nobody but B stays right under both."""
+    goal, eps = target(), ("0", "0.2")
+    up, down = attacked("up", goal, Brighter(), None, ("0.1", *eps)), attacked("down", goal, Darker(), None, eps)
+    found = accuracy(goal, [up, down])
+    assert points(found, "up@0.2") == "ABCDEF"
+    assert points(found, "down@0.2") == "BGH"
+    assert points(found, "worst@0.2") == "B"
+    assert points(found, "worst@0") == points(found, "clean")
+    worst = [s for s in found.scalars if s.where.get("attack") == "worst"]
+    assert [(s.where["eps"], s.k, s.n) for s in worst] == [("0", 7, 8), ("0.2", 1, 8)]
+
+
+def points(measured, sample):
+    return "".join(np.array([*"ABCDEFGH"])[measured.samples[sample]])
+
+
+def test_a_worst_case_is_of_one_threat_set():
+    goal = target()
+    balls_differ = [attacked("one", goal), attacked("two", goal, attacks.FGSM(balls.L2(), OBJECTIVE))]
+    budgets_differ = [attacked("one", goal), attacked("two", goal, eps=("0.2",))]
+    for several in (balls_differ, budgets_differ, [attacked("one", goal)]):
+        assert "worst" not in {s.where.get("attack") for s in accuracy(goal, several).scalars}
 
 
 def test_without_attacks():
@@ -65,7 +100,7 @@ def test_two_gaussians_end_to_end(gaussians, ball):
 def test_more_steps_do_not_help_the_target(gaussians):
     weak = attacked("fgsm", gaussians, attacks.FGSM(balls.L2(), OBJECTIVE))
     strong = attacked("pgd", gaussians, attacks.PGD(balls.L2(), OBJECTIVE, 10))
-    _, one, other = accuracy(gaussians, [weak, strong]).scalars
+    _, one, other, _ = accuracy(gaussians, [weak, strong]).scalars
     assert other.k is not None
     assert one.k is not None
     assert other.k <= one.k + 2
@@ -75,7 +110,7 @@ def test_random_signs_hurt_less_than_the_gradient(gaussians):
     """Along the one axis that tells the classes apart, they help as often as they hurt."""
     signs = attacked("signs", gaussians, attacks.RandomSigns(balls.Linf()), None)
     step = attacked("fgsm", gaussians, attacks.FGSM(balls.Linf(), OBJECTIVE))
-    _, random, gradient = (s.value or 0 for s in accuracy(gaussians, [signs, step]).scalars)
+    _, random, gradient, _ = (s.value or 0 for s in accuracy(gaussians, [signs, step]).scalars)
     expected = np.mean([synthetic.bayes_accuracy(0.5, 0.15, eps) for eps in (0.1, -0.1)])
     assert abs(random - expected) < 0.02 + STATISTICAL * (expected * (1 - expected) / 1000) ** 0.5
     assert gradient < random - 0.05

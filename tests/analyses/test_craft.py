@@ -9,7 +9,8 @@ import pytest
 
 from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.craft import checks, craft, received
-from ntkbench.ntk import attacks, balls
+from ntkbench.analyses.subject import Subject
+from ntkbench.ntk import attacks, balls, losses
 from tests.analyses.subjects import LABELS, OBJECTIVE, STEP, attacked, source, target, threat
 from tests.ntk import predictors
 from tests.ntk.predictors import Linear
@@ -60,24 +61,35 @@ def test_an_honest_attack_fails_nothing(ball):
 def test_leaving_the_ball_is_noticed(ball):
     """Although judging brings the images back into it."""
     found = failed(source(), Broken(ball, 1.5))
-    assert list(found) == ["ball_respected"]
+    assert list(found) == ["ball_respected", "loss_increased"]
     assert found["ball_respected"]["largest"] == pytest.approx(0.15 if ball == balls.Linf() else 0.15 * 2**0.5)
 
 
 def test_leaving_the_ball_by_little_is_noticed_too():
-    assert list(failed(source(), Broken(balls.Linf(), 1 + 1e-9))) == ["ball_respected"]
+    assert "ball_respected" in failed(source(), Broken(balls.Linf(), 1 + 1e-9))
 
 
 def test_leaving_the_box_is_noticed():
-    assert list(failed(source(), Broken(balls.Linf(), 1.0), eps=("0.5",))) == ["box_respected"]
+    assert list(failed(source(), Broken(balls.Linf(), 1.0), eps=("0.5",))) == ["box_respected", "loss_increased"]
 
 
 def test_moving_without_budget_is_noticed():
-    assert list(failed(source(), Broken(balls.Linf(), 0.5, always=0.01))) == ["eps0_equals_clean"]
+    assert list(failed(source(), Broken(balls.Linf(), 0.5, always=0.01))) == ["eps0_equals_clean", "loss_increased"]
 
 
 def test_zero_gradients_are_counted():
     assert failed(having(Flat), STEP) == {"gradients_not_zero": {"attack": "a", "zero": 8, "n": 8}}
+
+
+def test_a_zero_gradient_where_the_source_is_wrong_fakes_nothing():
+    """The ratio is constant where the label comes third."""
+    X, objective = jnp.array([1, 0.75, 0.5, 0.25]).reshape(1, 1, 1, 4), attacks.Objective(losses.dlr)
+    for label, zero in ((0, 0), (2, 1)):
+        goal = Subject("s", predictors.linear(np.eye(4)), X, jnp.array([label]), 1)
+        made = attacked("a", goal, attacks.FGSM(balls.Linf(), objective), objective)
+        (check,) = (c for c in accuracy(goal, [made]).checks if c.code == "gradients_not_zero")
+        assert check.ok
+        assert check.detail["zero"] == zero
 
 
 def test_nan_gradients_are_counted_and_do_not_pass_for_robustness():
@@ -85,6 +97,57 @@ def test_nan_gradients_are_counted_and_do_not_pass_for_robustness():
     assert set(found) == {"eps0_equals_clean", "ball_respected", "box_respected", "gradients_finite"}
     assert found["gradients_finite"] == {"attack": "a", "not_finite": 8, "n": 8}
     assert np.isfinite(found["ball_respected"]["largest"]), "a record cannot hold NaN"
+
+
+class Sometimes(Linear):
+    """A square root whose slope is infinite at 1, times 0."""
+
+    def __call__(self, x):
+        return Linear.__call__(self, x) + 0 * jnp.sum(jnp.sqrt(1 - x))
+
+
+def test_gradients_on_the_way_are_counted_too():
+    """The first step takes the two points of label 0 to the end of the box, where the next gradient is no number."""
+    found = failed(having(Sometimes), attacks.PGD(balls.Linf(), OBJECTIVE, 2, 1.0), eps=("1",))
+    assert found["gradients_finite"]["not_finite"] == 2
+    assert "gradients_finite" not in failed(having(Sometimes), attacks.PGD(balls.Linf(), OBJECTIVE, 2), eps=("0.01",))
+
+
+def fallen(subject, attack, eps):
+    made = attacked("a", subject, attack, eps=eps)
+    return [check for check in accuracy(subject, [made]).checks if check.code == "loss_increased"]
+
+
+def test_a_loss_that_falls_is_counted_for_each_budget():
+    """Brighter pixels raise the output: the six points of label 1 lose loss, at a budget that is one."""
+    up, none = fallen(source(), Broken(balls.Linf(), 1.0), ("0", "0.1")), fallen(source(), STEP, ("0.1",))
+    assert [(check.ok, check.detail) for check in up] == [(False, {"attack": "a", "eps": "0.1", "fell": 6, "n": 8})]
+    assert [(check.ok, check.detail["fell"]) for check in none] == [(True, 0)]
+
+
+class Valley(Linear):
+    """-|w x + b|: a long step along its slope lands on the other side."""
+
+    def __call__(self, x):
+        return -jnp.abs(Linear.__call__(self, x))
+
+
+def test_a_single_step_may_overshoot():
+    """Of the points of label 1 those within half a step of the ridge."""
+    goal = having(Valley)
+    (one,), (many,) = (
+        fallen(goal, attack, ("0.4",)) for attack in (STEP, attacks.PGD(balls.Linf(), OBJECTIVE, 1, 0.4))
+    )
+    assert one.detail["fell"] == many.detail["fell"] == 2
+    assert one.ok
+    assert not many.ok
+
+
+def test_examples_kept_before_losses_were_are_still_good():
+    words, crafted = attacked("a", source())
+    old = dataclasses.replace(crafted, source_loss=None)
+    found = {check.code for check in accuracy(source(), [(words, old)]).checks}
+    assert found == {"eps0_equals_clean", "ball_respected", "box_respected", "gradients_not_zero", "gradients_finite"}
 
 
 def test_what_is_kept_of_the_source():
@@ -98,6 +161,8 @@ def test_what_is_kept_of_the_source():
     sign = 2 * LABELS - 1
     np.testing.assert_allclose(np.asarray(crafted.gradient)[:, 0, 0, 0], -sign / (1 + np.exp(sign * f)), rtol=1e-12)
     np.testing.assert_array_equal(np.asarray(crafted.gradient)[:, 0, 0, 1], 0)
+    moved = f - np.array([[0], [0], [0.1]]) * sign
+    np.testing.assert_allclose(crafted.source_loss, np.log1p(np.exp(-sign * moved)), rtol=1e-12)
 
 
 def test_an_attack_without_source_fools_nobody():

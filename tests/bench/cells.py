@@ -85,6 +85,7 @@ OTHER: dict[str, Any] = {
     "attacks.own.steps": 11,
     "attacks.own.step_size": "1/255",
     "attacks.own.start": "uniform",
+    "attacks.own.restarts": 2,
     "attacks.own.seed": 1,
     "attacks.noise.eps": 0.5,
     "attacks.noise.norm": "l2",

@@ -14,7 +14,7 @@ from ntkbench.bench import build, spec, timeline
 from ntkbench.bench.spec import Cell
 from ntkbench.data import dataset
 from ntkbench.errors import DataError, NumericsError
-from ntkbench.ntk import attacks, balls, regression
+from ntkbench.ntk import apgd, attacks, balls, losses, regression
 from tests.bench.cells import FULL
 
 
@@ -157,6 +157,23 @@ def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():
     assert not threat.objective.predicted
     noise = build.threat(cell(), "noise")
     assert (noise.source, noise.objective) == (build.NO_SOURCE, None)
+
+
+def test_an_adaptive_attack_is_as_the_spec_says():
+    words = {"kind": "apgd", "eps": "8/255", "loss": "dlr", "steps": 9, "targeted": 3, "restarts": 2}
+    attack = build.threat(cell(attacks={"own": words}), "own").attack
+    assert isinstance(attack, attacks.Restarts)
+    assert attack.count == 2
+    assert isinstance(attack.attack, apgd.APGD)
+    assert (attack.attack.steps, attack.attack.uniform_start) == (9, True)
+    assert attack.attack.objective.loss is losses.dlr
+    assert attack.attack.targets == apgd.Targets(3, losses.dlr_toward)
+    alone = build.threat(cell(attacks={"own": {"kind": "apgd", "eps": "8/255", "start": "zero"}}), "own").attack
+    assert isinstance(alone, apgd.APGD)
+    assert (alone.steps, alone.uniform_start, alone.targets) == (100, False, None)
+    assert build.targeted_loss("margin") is build.targeted_loss("margin")
+    outputs, label, target = jnp.array([1.0, 4.0, 2.0]), jnp.array(0), jnp.array(2)
+    assert build.targeted_loss("margin")(outputs, label, target) == -losses.margin(outputs, target)
 
 
 def test_an_attack_draws_from_its_own_seed_whatever_the_run():

@@ -92,6 +92,20 @@ def test_attacks_cost_by_steps_and_budgets():
     assert cost.crafting(cell(), "noise", 0) == cost.Work()
 
 
+@pytest.mark.parametrize(
+    ("words", "runs"),
+    [
+        ({"kind": "pgd", "restarts": 3}, 3),
+        ({"kind": "apgd", "restarts": 3, "targeted": 2}, 6),
+        ({"kind": "apgd", "targeted": 2}, 2),
+        ({"kind": "apgd"}, 1),
+    ],
+)
+def test_restarts_and_targets_are_runs_of_their_own(words: dict[str, object], runs: int):
+    work = cost.crafting(of("attacks.own", {"eps": "8/255", "steps": 10, **words}), "own", 0)
+    assert work.single == 3 * 30 * (1 + 10 * runs) * 2 * weights(cell())
+
+
 def test_work_adds_up_and_memory_is_used_again():
     assert cost.Work(1, 2, 30) + cost.Work(10, 20, 3) == cost.Work(11, 22, 30)
     assert cost.Work(1, 2, 30).together(2) == cost.Work(2, 4, 60)

@@ -164,6 +164,26 @@ def test_golden_ids():
     assert digest("x", {"b": [1, 0.5, None], "a": Fraction(8, 255)}) == "xn48fvf4t1sc3"
 
 
+APGD = {"kind": "apgd", "eps": "8/255"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kind": "pgd"},
+        {"loss": "dlr"},
+        {"steps": 99},
+        {"start": "zero"},
+        {"restarts": 2},
+        {"targeted": 2},
+        {"seed": 1},
+    ],
+)
+def test_every_field_of_an_adaptive_attack_counts(other: dict[str, object]):
+    one, two = (cell(attacks={**FULL["attacks"], "own": words}) for words in (APGD, {**APGD, **other}))
+    assert run_id(one, 0) != run_id(two, 0)
+
+
 class Old(BaseModel):
     kind: Literal["toy"] = "toy"
     steps: int = 3

@@ -16,7 +16,7 @@ def first_words(text: str) -> list[str]:
     ("what", "words"),
     [
         ("kernels", ["infinite", "empirical"]),
-        ("attacks", ["fgsm", "pgd", "random_sign"]),
+        ("attacks", ["fgsm", "pgd", "apgd", "random_sign"]),
         ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency"]),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher"]),
         ("metrics", [*METRICS]),

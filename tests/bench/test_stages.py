@@ -76,3 +76,4 @@ def test_golden_keys():
         "kt8qbefdxdsda",
         "c1dnt389trc5w",
     ]
+    assert stages.craft_key(other("attacks.own.source"), "own") == "cwr5sc8phermj"

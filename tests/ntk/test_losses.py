@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ntkbench.ntk import losses
 from tests.conftest import EXACT
@@ -98,3 +100,79 @@ def test_curvature_bounds_that_the_automatic_learning_rate_rests_on(loss, output
     eigenvalues = np.linalg.eigvalsh(hessians)[:, -1]
     assert np.all(eigenvalues <= largest * (1 + EXACT))
     np.testing.assert_allclose(eigenvalues[-1], largest, rtol=EXACT)
+
+
+def ratio(outputs, labels):
+    """Croce & Hein 2020, eq. 6."""
+    ordered, own = -np.sort(-outputs, axis=1), outputs[np.arange(len(outputs)), labels]
+    other = np.where(np.eye(outputs.shape[1], dtype=bool)[labels], -np.inf, outputs).max(1)
+    return -(own - other) / (ordered[:, 0] - ordered[:, 2])
+
+
+def targeted_ratio(outputs, labels, targets):
+    """Croce & Hein 2020, eq. 7."""
+    ordered, rows = -np.sort(-outputs, axis=1), np.arange(len(outputs))
+    return -(outputs[rows, labels] - outputs[rows, targets]) / (ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2)
+
+
+def test_the_difference_of_logits_ratio():
+    np.testing.assert_allclose(each(losses.dlr, OUTPUTS, LABELS), ratio(OUTPUTS, LABELS), rtol=EXACT)
+    three = OUTPUTS[:, :3]
+    np.testing.assert_allclose(each(losses.dlr, three, LABELS % 3), ratio(three, LABELS % 3), rtol=EXACT)
+    targets = (LABELS + 1 + np.arange(50) % 3) % 4
+    found = jax.jit(jax.vmap(losses.dlr_toward))(jnp.asarray(OUTPUTS), jnp.asarray(LABELS), jnp.asarray(targets))
+    np.testing.assert_allclose(found, targeted_ratio(OUTPUTS, LABELS, targets), rtol=EXACT)
+
+
+def test_the_ratio_knows_neither_scale_nor_shift():
+    np.testing.assert_allclose(
+        each(losses.dlr, 1000 * OUTPUTS - 7, LABELS), each(losses.dlr, OUTPUTS, LABELS), rtol=EXACT
+    )
+
+
+@pytest.mark.parametrize(("loss", "outputs"), [(losses.dlr, 2), (losses.dlr, 1), (losses.dlr_toward, 3)])
+def test_a_ratio_of_too_few_outputs_is_refused(loss, outputs):
+    with pytest.raises(ValueError, match=f"needs [34] outputs, and there are {outputs}"):
+        loss(jnp.zeros(outputs), *[jnp.array(0)] * (2 if loss is losses.dlr_toward else 1))
+
+
+FEW = st.sampled_from([0.0, 1.0, 1.0 + 1e-7, -1.0, 1e-30, -1e-30, 1e10, -1e10])
+"""outputs that are often equal, or nearly so"""
+EVERY = {
+    "cross_entropy": losses.cross_entropy,
+    "margin": losses.margin,
+    "squared": losses.squared,
+    "dlr": losses.dlr,
+    "dlr_toward": lambda f, y: losses.dlr_toward(f, y, (y + 1) % 5),
+    "toward": lambda f, y: losses.toward(f, y, (y + 1) % 5, loss=losses.cross_entropy),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_and_their_gradients_are_finite_at_ties(name, dtype):
+    value = jax.jit(jax.value_and_grad(EVERY[name]))
+
+    @settings(deadline=None, max_examples=60)
+    @given(outputs=st.lists(FEW, min_size=5, max_size=5), label=st.integers(0, 4))
+    def finite(outputs, label):
+        loss, gradient = value(jnp.asarray(outputs, dtype), jnp.asarray(label))
+        assert np.isfinite(loss)
+        assert np.all(np.isfinite(gradient))
+
+    finite()
+
+
+def test_toward_is_away_from_nothing_but_the_rest():
+    outputs, label, target = jnp.array([3.0, 1.0, 2.0]), jnp.array(0), jnp.array(2)
+    assert losses.toward(outputs, label, target, loss=losses.margin) == -1
+    slope = jax.grad(losses.toward)(outputs, label, target, loss=losses.cross_entropy)
+    assert np.argmax(slope) == 2
+    assert np.sum(np.asarray(slope) > 0) == 1
+
+
+def test_others_are_in_the_order_of_their_outputs():
+    outputs = jnp.array([3.0, 5.0, 4.0, -1.0])
+    np.testing.assert_array_equal(losses.others(outputs, jnp.array(1), 3), [2, 0, 3])
+    np.testing.assert_array_equal(losses.others(outputs, jnp.array(2), 2), [1, 0])
+    np.testing.assert_array_equal(losses.others(outputs, jnp.array(3), 1), [1])

@@ -1,0 +1,64 @@
+"""What a spec can ask wrongly of an ascent: losses and targets that take more classes, starts that do not differ."""
+
+from collections.abc import Iterator, Mapping
+
+from ntkbench.bench import shapes
+from ntkbench.bench.document import Path
+from ntkbench.bench.regimes import Adversarial
+from ntkbench.bench.spec import NamedDataset
+from ntkbench.bench.threats import APGD, Ascent, Iterated
+from ntkbench.bench.validate import Draft
+from ntkbench.data.catalog import CATALOG
+from ntkbench.errors import Problem
+
+
+def problems(draft: Draft) -> Iterator[Problem]:
+    for path, ascent in _ascents(draft).items():
+        if isinstance(ascent, Iterated) and ascent.restarts > 1 and ascent.start == "zero":
+            message = "restarts differ by their start alone, and zero is always the same; write start: uniform"
+            yield draft.problem((*path, "restarts"), message)
+        outputs = _outputs(draft)
+        if outputs is not None:
+            yield from _loss(draft, path, ascent, outputs)
+            yield from _targets(draft, path, ascent, outputs)
+
+
+def _ascents(draft: Draft) -> Mapping[Path, Ascent]:
+    """All of a cell, that inside its training included."""
+    found: dict[Path, Ascent] = {
+        ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, Ascent)
+    }
+    if isinstance(draft.cell.training, Adversarial):
+        found["training", "attack"] = draft.cell.training.attack
+    return found
+
+
+def _outputs(draft: Draft) -> int | None:
+    """Unknown where the data are."""
+    if not draft.whole("data"):
+        return None
+    data = draft.cell.data
+    known = not isinstance(data.dataset, NamedDataset) or data.dataset.name in CATALOG
+    return shapes.outputs(data) if known else None
+
+
+def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+    if ascent.loss != "dlr":
+        return
+    targeted = isinstance(ascent, APGD) and ascent.targeted is not None
+    needed, which = (4, "fourth") if targeted else (3, "third")
+    if outputs < needed:
+        there = "two classes have one" if outputs == 1 else f"there are {outputs}"
+        why = f"dlr{' towards a class' if targeted else ''} compares with the {which} largest output, and {there}"
+        yield draft.problem((*path, "loss"), f"{why}; write margin or cross_entropy")
+
+
+def _targets(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+    if not isinstance(ascent, APGD) or ascent.targeted is None:
+        return
+    if outputs == 1:
+        message = "of two classes only one is another, and away from the label is towards it; write null"
+        yield draft.problem((*path, "targeted"), message)
+    elif ascent.targeted >= outputs:
+        message = f"{ascent.targeted} targets, but of {outputs} classes only {outputs - 1} are others"
+        yield draft.problem((*path, "targeted"), f"{message}; write at most {outputs - 1}")
