@@ -54,7 +54,7 @@ def _reverse(pads: Pads):
 
 @functools.cache
 def _several(pads: Pads):
-    """Of several images; of several networks one after the other, since a CPU is slow at their convolutions together."""
+    """Of several images; of several networks one after the other, since a CPU is slow at those together."""
 
     def convolution(X: Float[Array, "n h w c"], weight: Window) -> Float[Array, "n h2 w2 k"]:
         dimensions = ("NHWC", "HWIO", "NHWC")
