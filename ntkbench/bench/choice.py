@@ -1,9 +1,10 @@
-"""Which features, truncations and groups an analysis of a spectrum looks at: words -> indices."""
+"""Which features, truncations, groups and moments an analysis looks at: words -> numbers."""
 
+from fractions import Fraction
 from math import exp, log
 
 from ntkbench.bench import shapes
-from ntkbench.bench.spec import Cell, EmpiricalKernel
+from ntkbench.bench.spec import Cell, Drift, EmpiricalKernel
 
 Range = tuple[int, int]
 
@@ -44,3 +45,20 @@ def groups(words: int | tuple[Range, ...], size: int) -> tuple[Range, ...]:
     if isinstance(words, tuple):
         return words
     return tuple((i * size // words, (i + 1) * size // words) for i in range(words))
+
+
+def snapshots(words: int | tuple[Fraction, ...], epochs: int) -> tuple[Fraction, ...]:
+    """Moments of a training, 0 and its end always among them; of a number, whole epochs at even distances."""
+    if isinstance(words, int):
+        words = tuple(Fraction(round(Fraction(i * epochs, words))) for i in range(1, words))
+    return tuple(sorted({Fraction(0), *words, Fraction(epochs)}))
+
+
+def rows(cell: Cell, drift: Drift) -> int:
+    """Of the kernel on the probe: one for each example, in the full layout for each of its outputs too."""
+    return drift.probe.n * (shapes.outputs(cell.data) if drift.layout == "full" else 1)
+
+
+def tops(cell: Cell, drift: Drift) -> tuple[int, ...]:
+    """Numbers of eigenvectors that leave a rest."""
+    return tuple(k for k in drift.top if k < rows(cell, drift))

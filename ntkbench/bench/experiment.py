@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -12,18 +13,21 @@ import numpy as np
 
 from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.consistency import consistency
+from ntkbench.analyses.course import Armed, Course, View
 from ntkbench.analyses.craft import Crafted, Threat
+from ntkbench.analyses.drift import drift
 from ntkbench.analyses.eigenspace import eigenspace
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
 from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, choice, spec
+from ntkbench.bench import build, choice, memory, spec
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
 from ntkbench.bench.train import Group
+from ntkbench.data import dataset
 from ntkbench.errors import DivergedError
 from ntkbench.ntk import empirical, features, gram, network, regression
 
@@ -49,6 +53,12 @@ class Experiment:
             studies = {name: self.study(name, words.attack) for name in names}
             with self._stage(f"analysis.{analysis_id}"):
                 return self._spectral(words, studies)
+        if isinstance(words, spec.Drift):
+            course = self.course(words)
+            judged = {name: self._view(self._split(name), self.cell.numerics.network) for name in words.accuracy_on}
+            attack, adversary = map(self._armed, (words.attack, words.adversarial_probe))
+            with self._stage(f"analysis.{analysis_id}"):
+                return drift(course, judged, attack=attack, adversary=adversary)
         target = self.subject(words.target)
         match words:
             case spec.Accuracy():
@@ -92,6 +102,45 @@ class Experiment:
         each = build.example_bytes(self.cell, kernel_id, rows, 1 + len(threat.eps) if threat else 1)
         together = max(1, int(tile_bytes / each))
         return Study(kernel_id, system, X, labels, threat, key, together, tile_bytes, self.tick)
+
+    def course(self, words: spec.Drift) -> Course:
+        """The network along its training, and its probe in the precision of kernels."""
+        data, group, training = self.laboratory.data(self.cell), self.group, self.cell.training
+        assert group is not None
+        assert isinstance(training, spec.Trained)
+        self._trained()  # or it has diverged
+        probe = dataset.balanced(self._split(words.probe.split), len(data.classes), words.probe.n)
+        moments = choice.snapshots(words.snapshots, training.epochs)
+        kept = {"none": (), "ends": (0, len(moments) - 1), "all": range(len(moments))}[words.keep_kernels]
+        return Course(
+            moments,
+            group.at,
+            self._view(probe, self.cell.numerics.kernel),
+            np.asarray(build.targets(self.cell.data, probe.labels, build.outputs(data))),
+            words.layout,
+            choice.tops(self.cell, words),
+            self.laboratory.tile_bytes,
+            memory.kernel_bytes(),
+            None if training.linearize_at is None else Fraction(training.linearize_at),
+            frozenset(kept),
+            self.tick,
+        )
+
+    def _split(self, name: str) -> dataset.Split:
+        data = self.laboratory.data(self.cell)
+        return {"train": data.train, "test": data.test}[name]
+
+    def _view(self, examples: dataset.Split, dtype: str) -> View:
+        def view(predictor: network.Trainable) -> Subject:
+            predictor = network.cast(predictor, dtype)
+            return self.laboratory.subject(self.cell, spec.SELF, predictor, dtype, examples)
+
+        return view
+
+    def _armed(self, attack_id: str | None) -> Armed | None:
+        if attack_id is None:
+            return None
+        return Armed(build.threat(self.cell, attack_id), build.attack_key(self.cell, attack_id))
 
     def eigensystem(self, name: str) -> features.Eigensystem:
         """Of a kernel of the cell, kept as long as the run."""

@@ -7,7 +7,7 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.bench import spectra, wiring
+from ntkbench.bench import courses, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import (
@@ -28,6 +28,8 @@ from ntkbench.errors import Problem
 
 Rule = Callable[[Draft], Iterator[Problem]]
 _RESERVED = (SELF, "none")
+_ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
+"""fields of analyses that name one attack"""
 
 
 def _ids(draft: Draft, section: str) -> set[str] | None:
@@ -81,7 +83,7 @@ def analysis_attacks(draft: Draft) -> Iterator[Problem]:
 def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
     path = ("analyses", name)
     if not isinstance(analysis, Accuracy):
-        roles = {role: getattr(analysis, role, None) for role in ("attack", "ceiling", "floor")}
+        roles = {role: getattr(analysis, role, None) for role in _ROLES}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:
         several = draft.root.at((*path, "attacks")).items
@@ -200,6 +202,7 @@ RULES: tuple[Rule, ...] = (
     schedules,
     wiring.problems,
     spectra.problems,
+    courses.problems,
 )
 
 

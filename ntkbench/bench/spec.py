@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ntkbench.bench.architecture import Architecture
+from ntkbench.bench.measures import Drift
 from ntkbench.bench.notation import (
     BelowOne,
     Budgets,
@@ -327,7 +328,7 @@ class Consistency(Section):
 Spectral = Eigenspace | TimeCourse | Consistency
 """Analyses that take a kernel apart."""
 
-Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency, Field(discriminator="kind")]
+Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Field(discriminator="kind")]
 
 
 class Numerics(Section):

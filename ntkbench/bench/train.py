@@ -6,6 +6,7 @@ what is stored, what a checkpoint belongs to, and what is resumed.
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
@@ -18,7 +19,7 @@ from ntkbench.bench.build import Tick
 from ntkbench.bench.groups import group_key
 from ntkbench.bench.store import Store
 from ntkbench.data.dataset import Dataset
-from ntkbench.errors import NumericsError
+from ntkbench.errors import NtkbenchError, NumericsError
 from ntkbench.ntk import empirical, linearize, training
 from ntkbench.ntk.network import Network, Trainable, with_weights
 
@@ -44,6 +45,15 @@ class Group:
         own = {name: values[i] for name in _PER_SEED if (values := self.facts.get(name)) is not None}
         one, two = build.at(self.initial, i), build.at(self.trained, i)
         return Group((seed,), one, two, self.key, self.cached, {**self.facts, **own}, self.losses[i])
+
+    def at(self, moment: Fraction) -> Trainable:
+        """The network of a seed alone at an epoch."""
+        ends = {0: self.initial, len(self.losses): self.trained}
+        if moment not in ends:
+            raise NtkbenchError(
+                f"the network at epoch {moment} was not kept: only 0 and the end, {len(self.losses)}, are"
+            )
+        return ends[moment]
 
 
 def train(store: Store, cell: spec.Cell, seeds: tuple[int, ...], data: Dataset, *, every: int, tick: Tick) -> Group:

@@ -24,6 +24,10 @@ class Linearized(Trainable, Generic[T]):
     weights: Weights
     centered: bool = eqx.field(static=True, default=False)
 
+    @property
+    def position(self):
+        return jax.tree.map(jnp.add, self.anchor.position, self.weights)
+
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         def f(weights):
             return with_weights(self.anchor, weights)(x)

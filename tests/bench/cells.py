@@ -26,6 +26,7 @@ FULL: dict[str, Any] = {
         "eigen": {"kind": "eigenspace", "target": "limit", "attack": "ntk", "pictures": {}},
         "time": {"kind": "time", "target": "limit", "attack": "ntk"},
         "agree": {"kind": "consistency", "target": "limit", "against": ["standard"]},
+        "drift": {"kind": "drift", "probe": {"n": 30}},
     },
     "numerics": {},
 }
@@ -110,6 +111,15 @@ OTHER: dict[str, Any] = {
     "analyses.agree.top": [1, 2],
     "analyses.agree.features": [0, 1],
     "analyses.agree.attack": "ntk",
+    "analyses.drift.snapshots": [0, "1/4", 20],
+    "analyses.drift.probe.n": 27,
+    "analyses.drift.probe.split": "test",
+    "analyses.drift.layout": "trace",
+    "analyses.drift.top": [3],
+    "analyses.drift.keep_kernels": "ends",
+    "analyses.drift.accuracy_on": ["test", "train"],
+    "analyses.drift.attack": "own",
+    "analyses.drift.adversarial_probe": "own",
     "numerics.kernel": "float32",
     "numerics.network": "float64",
 }
