@@ -18,7 +18,7 @@ from ntkbench.analyses.measurement import Check
 from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import drift, gram
 from ntkbench.ntk.empirical import EmpiricalKernel
-from ntkbench.ntk.network import Trainable
+from ntkbench.ntk.network import Trainable, cast
 from ntkbench.ntk.regression import Spectrum
 
 Layout = Literal["full", "trace"]
@@ -113,16 +113,18 @@ def compared(count: int, take: Callable[[int], Float[np.ndarray, " m"]], budget:
 
 def _taken(course: Course, moment: Fraction, adversary: Armed | None) -> tuple[np.ndarray, tuple[Check, ...]]:
     """The kernel at a moment, on the probe or on what the attack makes of it."""
-    subject = course.probe(course.at(moment))
+    predictor = course.at(moment)
+    subject = course.probe(predictor)
     if adversary is None:
-        return _kernel(subject, subject.X, course), ()
+        return _kernel(predictor, subject.X, course), ()
     crafted = craft(adversary.threat, subject, key=adversary.key)
     images = received(adversary.threat, crafted, subject)
-    return _kernel(subject, images[-1], course), tuple(checks(adversary.threat, crafted, images, subject.X))
+    return _kernel(predictor, images[-1], course), tuple(checks(adversary.threat, crafted, images, subject.X))
 
 
-def _kernel(subject: Subject, X: Float[Array, "n ..."], course: Course) -> Float[np.ndarray, "n o n o"]:
-    kernel = EmpiricalKernel(subject.predictor)
+def _kernel(predictor: Trainable, X: Float[Array, "n ..."], course: Course) -> Float[np.ndarray, "n o n o"]:
+    """In the precision of the examples."""
+    kernel = EmpiricalKernel(cast(predictor, X.dtype))
     K = np.asarray(gram.gram(kernel, X, tile_bytes=course.tile_bytes))
     return K if course.layout == "full" else np.einsum("iaja->ij", K)[:, None, :, None] / K.shape[1]
 

@@ -48,7 +48,7 @@ class Group:
 
     def at(self, moment: Fraction) -> Trainable:
         """The network of a seed alone at an epoch."""
-        ends = {0: self.initial, len(self.losses): self.trained}
+        ends = {Fraction(0): self.initial, Fraction(len(self.losses)): self.trained}
         if moment not in ends:
             raise NtkbenchError(
                 f"the network at epoch {moment} was not kept: only 0 and the end, {len(self.losses)}, are"

@@ -1,6 +1,7 @@
 """Each kernel looked at once, all pairs compared, whatever the memory."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 
 from ntkbench.analyses.course import compared, follow
 from ntkbench.ntk import attacks, empirical, gram
-from ntkbench.ntk.network import with_weights
+from ntkbench.ntk.network import Trainable, with_weights
 from tests.analyses.courses import MOMENTS, N, armed, course
 from tests.conftest import EXACT
 
@@ -89,12 +90,18 @@ def test_an_adversary_attacks_the_probe_at_each_snapshot_through_its_own_gradien
     (X,) = attacks.perturb(
         adversary.threat.attack, predictor, subject.X, subject.labels, eps, key=adversary.key, batch_size=N
     )
-    np.testing.assert_allclose(snapshots[3].kernel, gram.matrix(by_hand(predictor, X)), rtol=1e-5)
+    kernel = snapshots[3].kernel
+    assert kernel is not None
+    np.testing.assert_allclose(kernel, gram.matrix(by_hand(predictor, X)), rtol=1e-5)
     assert {check.code for check in snapshots[3].checks} >= {"eps0_equals_clean", "ball_respected", "gradients_finite"}
 
 
 def test_a_kernel_that_is_not_finite_is_noted():
     of = course()
     weights = jax.tree.map(lambda leaf: leaf * jnp.nan, of.at(MOMENTS[0]).weights)
-    broken = replace(of, at=lambda moment: with_weights(of.at(moment), weights) if moment == 1 else of.at(moment))
+
+    def at(moment: Fraction) -> Trainable:
+        return with_weights(of.at(moment), weights) if moment == 1 else of.at(moment)
+
+    broken = replace(of, at=at)
     assert [each.finite for each in follow(broken)[0]] == [True, True, False, True, True]

@@ -42,6 +42,12 @@ def compared(*kernels: np.ndarray) -> np.ndarray:
     return drift.products(halves, halves)
 
 
+def on_a_circle(angle: float) -> np.ndarray:
+    """Of rank one."""
+    v = np.array([np.cos(angle), np.sin(angle)])
+    return np.outer(v, v)
+
+
 def distance(K: np.ndarray, other: np.ndarray) -> float:
     return drift.distances(compared(K, other))[0, 1]
 
@@ -142,8 +148,8 @@ def test_polar_by_hand(turning: np.ndarray):
     radius, angle = drift.polar(np.diagonal(turning), turning[:, 0])
     np.testing.assert_allclose(np.cos(angle), np.cos([0, 0.6, 0.9, 1, 1]) ** 2, atol=1e-7)
     assert (radius[0], radius[-1], angle[0]) == (0, 1, 0)
-    moved = np.linalg.norm(2 * np.outer(*[[np.cos(0.6), np.sin(0.6)]] * 2) - np.diag([1.0, 0]))
-    whole = np.linalg.norm(5 * np.outer(*[[np.cos(1), np.sin(1)]] * 2) - np.diag([1.0, 0]))
+    moved = np.linalg.norm(2 * on_a_circle(0.6) - np.diag([1.0, 0]))
+    whole = np.linalg.norm(5 * on_a_circle(1) - np.diag([1.0, 0]))
     np.testing.assert_allclose(radius[1], moved / whole, rtol=1e-6)
 
 
