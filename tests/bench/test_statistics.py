@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, t_interval, wilson
+from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, t_interval, welch, wilson
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,15 @@ def test_ranks_follow_the_scores(scores, gap):
         for j, other in enumerate(scores):
             assert one <= other or ranks[i] <= ranks[j]
             assert abs(one - other) <= gap or ranks[i] != ranks[j]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [((1.0, 2, 4), (3.0, 5, 6, 9)), ((0.1, 0.11), (0.1, 0.5, 0.4)), ((1.0, 1), (2.0, 3))]
+)
+def test_welch_is_scipys(a: tuple[float, ...], b: tuple[float, ...]):
+    assert welch(a, b) == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue, rel=1e-10)
+
+
+def test_welch_of_groups_without_variance():
+    assert welch((1.0, 1.0), (1.0, 1.0)) == 1
+    assert welch((1.0, 1.0), (2.0, 2.0)) == 0
