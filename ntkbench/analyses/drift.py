@@ -129,11 +129,15 @@ def _checks(course, snapshots: Sequence[Snapshot], probe: str, distances) -> Ite
 
 
 def _together(checks: Sequence[Check], **about: str) -> Iterator[Check]:
-    """One for each property; the detail of the first snapshot that lacks it, or of the last."""
-    for code, several in groupby(sorted(checks, key=lambda check: check.code), key=lambda check: check.code):
+    """One for each property and budget; the detail of the first snapshot that lacks it, or of the last."""
+    for (code, _), several in groupby(sorted(checks, key=_what), key=_what):
         same = list(several)
         told = next((check for check in same if not check.ok), same[-1])
         yield Check(code, told.ok, {**told.detail, **about, "snapshots": len(same)})
+
+
+def _what(check: Check) -> tuple[str, str]:
+    return check.code, str(check.detail.get("eps", ""))
 
 
 # ---- predictors ----------------------------------------------------------------------------------

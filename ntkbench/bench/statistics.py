@@ -99,11 +99,8 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float:
     """The two-sided p value of equal means of two groups of seeds with variances of their own (Welch 1947)."""
     from scipy.special import stdtr
 
-    means, squares = (
-        np.array([np.mean(each) for each in (a, b)]),
-        [np.var(each, ddof=1) / len(each) for each in (a, b)],
-    )
-    difference, total = float(abs(means[0] - means[1])), sum(squares)
+    squares = [float(np.var(each, ddof=1)) / len(each) for each in (a, b)]
+    difference, total = float(abs(np.mean(a) - np.mean(b))), sum(squares)
     if total == 0:
         return float(difference == 0)
     freedom = total**2 / sum(square**2 / (len(each) - 1) for square, each in zip(squares, (a, b), strict=True))

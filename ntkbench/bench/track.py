@@ -96,7 +96,7 @@ class Track(Document):
     def _comparable(self) -> "Track":
         if self.by_point and not self.rank.by_point:
             raise ValueError(
-                f"{self.rank}: entries cannot be compared by it point by point; write ties: {{rule: welch}}"
+                f"{self.rank}: entries cannot be compared by it point by point; for seeds, ties.rule: welch"
             )
         if not self.by_point and self.min_seeds < 2:
             raise ValueError("entries that are compared over seeds need 2 of them or more; raise min_seeds")

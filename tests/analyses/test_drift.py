@@ -101,7 +101,8 @@ def test_accuracies_along_the_way_and_at_the_end(done: Measurement):
 
 def test_checks_are_told_once_a_property(done: Measurement):
     found = [(check.code, check.detail.get("probe") or check.detail.get("split")) for check in done.checks]
-    assert len(found) == len(set(found))
+    budgets = [check.detail.get("eps") for check in done.checks]
+    assert len(found) == len(set(zip(found, budgets, strict=True)))
     assert {("kernel_finite", "clean"), ("kernel_finite", "adversarial"), ("ball_respected", "adversarial")} <= set(
         found
     )

@@ -203,10 +203,10 @@ def test_outcomes_belong_where_entries_are_compared_by_point_and_nowhere_else(fo
     path = folder / "small@1" / "entries" / "narrow.json"
     value = json.loads(path.read_text())
     path.write_text(json.dumps(value | {"outcomes": None}))
-    with pytest.raises(VerificationError, match="narrow.json: outcomes: there are none"):
+    with pytest.raises(VerificationError, match=r"narrow.json: outcomes: there are none"):
         leaderboard.build(folder)
     path.write_text(json.dumps(value))
     text = TEXT.replace("min_seeds: 3", "min_seeds: 3\nties: {rule: welch}")
     (folder / "small@1" / track.FILE).write_text(text)
-    with pytest.raises(VerificationError, match="narrow.json: outcomes: the track compares none"):
+    with pytest.raises(VerificationError, match=r"narrow.json: outcomes: the track compares none"):
         leaderboard.build(folder)
