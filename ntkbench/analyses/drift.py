@@ -6,6 +6,7 @@ apart from those of the clean one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import groupby
 from types import MappingProxyType
 
@@ -34,16 +35,18 @@ def drift(
     *,
     attack: Armed | None = None,
     adversary: Armed | None = None,
+    at: Sequence[int] | None = None,
 ) -> Measurement:
     """Of the kernel on the probe, and on what an `adversary` makes of it; beside it, the weights and accuracies.
 
     `judged`: by name, the examples that accuracies are counted on, under an `attack` too; those of `test` at the end
-    are kept one by one.
+    are kept one by one. `at`: of which snapshots, the last among them; of all, unless told.
     """
     parts = [Measurement(series={"epoch": course.epochs, "top": np.array(course.top)}), _kernels(course)]
     if adversary:
         parts.append(_kernels(course, adversary))
-    parts += [_weights(course), *(_accuracy(course, split, view, attack) for split, view in judged.items())]
+    moments = [course.moments[i] for i in at or range(len(course.moments))]
+    parts += [_weights(course), *(_accuracy(course, moments, split, view, attack) for split, view in judged.items())]
     return Measurement(
         tuple(scalar for part in parts for scalar in part.scalars),
         {name: values for part in parts for name, values in part.series.items()},
@@ -149,17 +152,21 @@ def _weights(course: Course) -> Measurement:
     return Measurement((Scalar("weight_distance", float(moved[-1])),), {"weight_distance": moved})
 
 
-def _accuracy(course: Course, split: str, view: View, attack: Armed | None) -> Measurement:
-    """Right answers at each snapshot; the numbers are those of the end."""
+def _accuracy(course: Course, moments: Sequence[Fraction], split: str, view: View, attack: Armed | None) -> Measurement:
+    """Right answers at some moments; the numbers are those of the last."""
     found = []
-    for moment in course.moments:
+    for moment in moments:
         course.tick(f"accuracy at epoch {moment}, {split}")
         subject = view(course.at(moment))
         attacked = [(attack.threat, craft(attack.threat, subject, key=attack.key))] if attack else []
         found.append((subject, *judge(subject, attacked)))
     subject, clean, verdicts = found[-1]
     scalars = [share("accuracy", clean, {"target": subject.name, "split": split})]
-    series = {f"n_{split}": np.array(clean.size), f"{split}_clean": np.array([each.sum() for _, each, _ in found])}
+    series = {
+        "accuracy_epoch": np.array([float(moment) for moment in moments]),
+        f"n_{split}": np.array(clean.size),
+        f"{split}_clean": np.array([each.sum() for _, each, _ in found]),
+    }
     samples = {"clean": clean}
     for verdict in verdicts:
         counts = [every[0].robust.sum(axis=1) for *_, every in found]

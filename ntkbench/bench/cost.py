@@ -296,7 +296,8 @@ def following(cell: Cell, drift: Drift, tile: int | float) -> Work:
     work = kernel.together(count * probes)
     work = Work(work.single, work.double, kernel.bytes + kept)
     for split in drift.accuracy_on:
-        work += _judging(cell, drift.attack, cell.data.n_test if split == "test" else cell.data.n_train, tile, count)
+        examples = cell.data.n_test if split == "test" else cell.data.n_train
+        work += _judging(cell, drift.attack, examples, tile, {"all": count, "ends": 2, "final": 1}[drift.accuracy_at])
     if drift.adversarial_probe:
         work += _judging(cell, drift.adversarial_probe, drift.probe.n, tile, count)
     return work

@@ -58,7 +58,8 @@ class Experiment:
             judged = {name: self._view(self._split(name), self.cell.numerics.network) for name in words.accuracy_on}
             attack, adversary = map(self._armed, (words.attack, words.adversarial_probe))
             with self._stage(f"analysis.{analysis_id}"):
-                return drift(course, judged, attack=attack, adversary=adversary)
+                at = _places(words.accuracy_at, len(course.moments))
+                return drift(course, judged, attack=attack, adversary=adversary, at=at)
         target = self.subject(words.target)
         match words:
             case spec.Accuracy():
@@ -111,7 +112,6 @@ class Experiment:
         self._trained()  # or it has diverged
         probe = dataset.balanced(self._split(words.probe.split), len(data.classes), words.probe.n)
         moments = choice.snapshots(words.snapshots, training.epochs)
-        kept = {"none": (), "ends": (0, len(moments) - 1), "all": range(len(moments))}[words.keep_kernels]
         return Course(
             moments,
             group.at,
@@ -122,7 +122,7 @@ class Experiment:
             self.laboratory.tile_bytes,
             memory.kernel_bytes(),
             None if training.linearize_at is None else Fraction(training.linearize_at),
-            frozenset(kept),
+            frozenset(_places(words.keep_kernels, len(moments))),
             self.tick,
         )
 
@@ -232,3 +232,8 @@ class Experiment:
             yield unpack
         seconds = time.perf_counter() - began
         self.stages[name] = {**note, "compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
+
+
+def _places(word: str, count: int) -> tuple[int, ...]:
+    """Of some snapshots among all."""
+    return {"none": (), "final": (count - 1,), "ends": (0, count - 1), "all": tuple(range(count))}[word]

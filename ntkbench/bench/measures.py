@@ -31,8 +31,10 @@ class Drift(Section):
     keep_kernels: Literal["none", "ends", "all"] = "none"
     """which kernels are kept beside the record, in float32"""
     accuracy_on: Splits = ("test",)
-    """the examples on which accuracies along the way are counted"""
+    """the examples on which accuracies are counted"""
+    accuracy_at: Literal["all", "ends", "final"] = "all"
+    """at which snapshots"""
     attack: str | None = None
-    """a gradient attack on self, for robust accuracies along the way; null: none"""
+    """a gradient attack on self, for robust accuracies; null: none"""
     adversarial_probe: str | None = None
     """a gradient attack on self with one budget, made anew on the probe at each snapshot; null: only the clean one"""

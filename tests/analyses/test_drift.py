@@ -48,6 +48,7 @@ def test_series_have_their_shapes(done: Measurement):
         "top": (k,),
         "weight_distance": (t,),
         "eps": (2,),
+        "accuracy_epoch": (t,),
         **dict.fromkeys(("n_test", "n_train"), ()),
         **dict.fromkeys(("test_clean", "train_clean"), (t,)),
         **dict.fromkeys(("test_robust", "train_robust"), (2, t)),
@@ -97,6 +98,13 @@ def test_accuracies_along_the_way_and_at_the_end(done: Measurement):
     assert (done.series["test_robust"] <= done.series["test_clean"]).all()
     assert done.series["weight_distance"][0] == 0
     assert np.all(np.diff(done.series["weight_distance"]) > 0)
+
+
+def test_accuracies_of_some_snapshots(done: Measurement):
+    some = drift(course(), {"test": SPLITS["test"]}, attack=armed(), at=[0, 4])
+    np.testing.assert_array_equal(some.series["accuracy_epoch"], [0, 5])
+    np.testing.assert_array_equal(some.series["test_clean"], done.series["test_clean"][[0, 4]])
+    np.testing.assert_array_equal(some.series["test_robust"], done.series["test_robust"][:, [0, 4]])
 
 
 def test_checks_are_told_once_a_property(done: Measurement):

@@ -118,6 +118,7 @@ OTHER: dict[str, Any] = {
     "analyses.drift.top": [3],
     "analyses.drift.keep_kernels": "ends",
     "analyses.drift.accuracy_on": ["test", "train"],
+    "analyses.drift.accuracy_at": "final",
     "analyses.drift.attack": "own",
     "analyses.drift.adversarial_probe": "own",
     "numerics.kernel": "float32",

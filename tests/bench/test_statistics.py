@@ -154,7 +154,7 @@ def test_ranks_follow_the_scores(scores, gap):
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [((1.0, 2.0, 4.0), (3.0, 5.0, 6.0, 9.0)), ((0.1, 0.11), (0.1, 0.5, 0.4)), ((1.0, 1.0), (2.0, 3.0))]
+    ("a", "b"), [((1.0, 2.0, 4.0), (3.0, 5.0, 6.0, 9.0)), ((0.1, 0.11), (0.1, 0.5, 0.4)), ((1.0, 1.5), (2.0, 3.0))]
 )
 def test_welch_is_scipys(a: tuple[float, ...], b: tuple[float, ...]):
     _, p = stats.ttest_ind(a, b, equal_var=False)

@@ -43,11 +43,11 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Curve:
-    """One axes of a picture: what is drawn of each seed, and along what."""
+    """One axes of a picture: what is drawn of each seed, and at which epochs."""
 
     label: str
     values: Callable[[Panel], np.ndarray]
-    along: Callable[[np.ndarray], np.ndarray] = np.asarray
+    at: Callable[[Panel], np.ndarray] = lambda seed: seed["epoch"]
     scale: Callable[[Axes], None] = lambda axes: None
 
 
@@ -104,7 +104,7 @@ def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]
     def mass(place: int) -> Callable[[Panel], np.ndarray]:
         return lambda seed: seed[f"{prefix}top_mass"][place]
 
-    speed = _Curve("velocity (1 / epoch)", of("velocity"), lambda epoch: (epoch[1:] + epoch[:-1]) / 2, _logarithmic)
+    speed = _Curve("velocity (1 / epoch)", of("velocity"), _between, _logarithmic)
     yield "velocity", [speed], "Distance from each snapshot to the next an epoch, drawn in the middle of both."
     if len(first["top"]):
         masses = [_Curve(f"mass of top {k}", mass(place)) for place, k in enumerate(first["top"])]
@@ -117,6 +117,11 @@ def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]
     yield "labels", labels, "Alignment of the centered kernel with the labels, and of outputs with their own classes."
 
 
+def _between(seed: Panel) -> np.ndarray:
+    """The middle of each snapshot and the next."""
+    return (seed["epoch"][1:] + seed["epoch"][:-1]) / 2
+
+
 def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
     def share(split: str, budget: str | None) -> Callable[[Panel], np.ndarray]:
         def values(seed: Panel) -> np.ndarray:
@@ -125,11 +130,14 @@ def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
 
         return values
 
+    def judged(seed: Panel) -> np.ndarray:
+        return seed["accuracy_epoch"]
+
     for split in ("test", "train"):
         if f"{split}_clean" in first.series:
-            yield _Curve(f"{split}, clean", share(split, None), scale=scales.share_axis)
+            yield _Curve(f"{split}, clean", share(split, None), judged, scales.share_axis)
             for eps in budgets:
-                yield _Curve(f"{split}, {ball(first, eps)}", share(split, eps), scale=scales.share_axis)
+                yield _Curve(f"{split}, {ball(first, eps)}", share(split, eps), judged, scales.share_axis)
 
 
 # ---- cells ---------------------------------------------------------------------------------------
@@ -220,7 +228,7 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
     )
     for at, curve in zip(axes, curves, strict=True):
         for place, cell in enumerate(cells):
-            _line(at, curve.along(cell.epoch), cell.mean(curve.values), place, cell.label)
+            _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values), place, cell.label)
         at.set_ylabel(curve.label)
         at.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         curve.scale(at)

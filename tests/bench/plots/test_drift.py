@@ -49,6 +49,7 @@ def found(rng: np.random.Generator, adversarial: bool, moves: bool = True) -> di
         "weight_distance": EPOCH * rng.random(),
         "eps": np.array([2 / 255, 8 / 255]),
         "n_test": np.array(200),
+        "accuracy_epoch": EPOCH,
         "test_clean": rng.integers(100, 200, len(EPOCH)),
         "test_robust": rng.integers(0, 100, (2, len(EPOCH))),
     }
