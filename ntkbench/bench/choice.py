@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import exp, log
 
 from ntkbench.bench import shapes
-from ntkbench.bench.spec import Cell, EmpiricalKernel
+from ntkbench.bench.spec import Cell, Drift, EmpiricalKernel
 
 Range = tuple[int, int]
 
@@ -48,7 +48,17 @@ def groups(words: int | tuple[Range, ...], size: int) -> tuple[Range, ...]:
 
 
 def snapshots(words: int | tuple[Fraction, ...], epochs: int) -> tuple[Fraction, ...]:
-    """Moments of a training: these, or its start and so many whole epochs, evenly spaced up to the last."""
-    if isinstance(words, tuple):
-        return words
-    return tuple(map(Fraction, sorted({round(Fraction(i * epochs, words)) for i in range(words + 1)})))
+    """Moments of a training, 0 and its end always among them; of a number, whole epochs at even distances."""
+    if isinstance(words, int):
+        words = tuple(Fraction(round(Fraction(i * epochs, words))) for i in range(1, words))
+    return tuple(sorted({Fraction(0), *words, Fraction(epochs)}))
+
+
+def rows(cell: Cell, drift: Drift) -> int:
+    """Of the kernel on the probe: one for each example, in the full layout for each of its outputs too."""
+    return drift.probe.n * (shapes.outputs(cell.data) if drift.layout == "full" else 1)
+
+
+def tops(cell: Cell, drift: Drift) -> tuple[int, ...]:
+    """Numbers of eigenvectors that leave a rest."""
+    return tuple(k for k in drift.top if k < rows(cell, drift))

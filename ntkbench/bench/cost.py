@@ -18,6 +18,7 @@ from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
     Cell,
     Consistency,
+    Drift,
     Eigenspace,
     EmpiricalKernel,
     InfiniteKernel,
@@ -128,6 +129,8 @@ def _own(cell: Cell, tile: int | float) -> Work:
     for analysis in cell.analyses.values():
         if isinstance(analysis, Spectral):
             work += dissecting(cell, analysis, tile)
+        elif isinstance(analysis, Drift):
+            work += following(cell, analysis, tile)
         else:
             budgets = sum(len(cell.attacks[name].eps) for name in judged(analysis))
             work += _forward(cell, analysis.target, cell.data.n_test * (1 + budgets))
@@ -223,10 +226,14 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float
         entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
     else:
         rows = n * shapes.outputs(cell.data)
-        walk = network(cell)
-        operations = 2 * parameters(walk) * rows**2 + 6 * products(walk) * rows
-        entries = _work(cell.numerics.network, operations, 0) + Work(bytes=tile)
+        entries = _empirical(cell, rows, tile)
     return entries + Work(double=EIGH * rows**3) + Work(bytes=3 * 8 * rows**2 + entries.bytes)
+
+
+def _empirical(cell: Cell, rows: int, tile: int | float) -> Work:
+    walk = network(cell)
+    operations = 2 * parameters(walk) * rows**2 + 6 * products(walk) * rows
+    return _work(cell.numerics.network, operations, 0) + Work(bytes=tile)
 
 
 def _pairs(cell: Cell, kernel: InfiniteKernel, count: int | float, tile: int | float) -> Work:
@@ -289,6 +296,35 @@ def _ascents(attack: AnyAttack) -> int:
         return 1
     targets = attack.targeted or 1 if isinstance(attack, APGD) else 1
     return attack.steps * attack.restarts * targets
+
+
+def following(cell: Cell, drift: Drift, tile: int | float) -> Work:
+    """At each snapshot a kernel and its eigenvectors, and an attack on the test set; then all pairs of kernels.
+
+    Memory: half of each kernel in float32 as long as they fit, and the eigenvectors of two.
+    """
+    assert isinstance(cell.training, Trained)
+    count, size = len(choice.snapshots(drift.snapshots, cell.training.epochs)), choice.rows(cell, drift)
+    probes = 2 if drift.adversarial_probe else 1
+    kernel = _empirical(cell, drift.probe.n * shapes.outputs(cell.data), tile)
+    kernel += Work(double=EIGH * size**3 + 2 * size**3 + count * size**2)
+    kept = min(2 * count * size**2, memory.kernel_bytes()) + 6 * 8 * size**2
+    work = kernel.together(count * probes)
+    work = Work(work.single, work.double, kernel.bytes + kept)
+    for split in drift.accuracy_on:
+        examples = cell.data.n_test if split == "test" else cell.data.n_train
+        work += _judging(cell, drift.attack, examples, tile, {"all": count, "ends": 2, "final": 1}[drift.accuracy_at])
+    if drift.adversarial_probe:
+        work += _judging(cell, drift.adversarial_probe, drift.probe.n, tile, count)
+    return work
+
+
+def _judging(cell: Cell, attack_id: str | None, n: int, tile: int | float, count: int) -> Work:
+    """The network on so many examples, clean and attacked, so many times."""
+    of = cell.model_copy(update={"data": cell.data.model_copy(update={"n_test": n})})
+    work = _forward(cell, SELF, n)
+    work += crafting(of, attack_id, tile) if attack_id else Work()
+    return Work(count * work.single, count * work.double, work.bytes)
 
 
 def dissecting(cell: Cell, analysis: Spectral, tile: int | float) -> Work:

@@ -78,7 +78,8 @@ class Entry(Document):
     run_ids: tuple[RunId, ...]
     results: Annotated[tuple[Result, ...], Field(min_length=1)]
     """the ranking metric first, then the track's other columns"""
-    outcomes: Outcomes
+    outcomes: Outcomes | None
+    """none in a track that compares entries over seeds"""
     software: tuple[Facts, ...]
     """one for all seeds, or all that differ"""
     device: tuple[Facts, ...]
@@ -90,10 +91,16 @@ class Entry(Document):
                 raise ValueError("names are printable and begin with a letter or a digit")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: the same seed stands here twice")
-        lengths = {len(self.run_ids), len(self.outcomes.runs), *(len(result.runs) for result in self.results)}
+        lengths = {len(self.run_ids), *(len(result.runs) for result in self.results)}
+        lengths |= {len(self.outcomes.runs)} if self.outcomes else set()
         if lengths != {len(self.seeds)}:
             raise ValueError(f"there are {len(self.seeds)} seeds, but not as many runs, outcomes or numbers")
         return self
+
+    @property
+    def values(self) -> list[float]:
+        """What it is ranked by, of each seed."""
+        return [run.value for run in self.results[0].runs if run.value is not None]
 
     @property
     def score(self) -> float:
@@ -148,7 +155,7 @@ def _problems(entry: Entry, track: Track) -> list[str]:
         for claimed, known in zip(entry.run_ids, ids, strict=True)
         if claimed != known
     ]
-    return problems + _wrong_columns(entry, track) + _wrong_numbers(entry) + _wrong_outcomes(entry)
+    return problems + _wrong_columns(entry, track) + _wrong_numbers(entry) + _wrong_outcomes(entry, track)
 
 
 def _wrong_columns(entry: Entry, track: Track) -> list[str]:
@@ -176,7 +183,11 @@ def _wrong_numbers(entry: Entry) -> list[str]:
     return problems
 
 
-def _wrong_outcomes(entry: Entry) -> list[str]:
+def _wrong_outcomes(entry: Entry, track: Track) -> list[str]:
+    if (entry.outcomes is not None) != track.by_point:
+        return [f"outcomes: {'there are none' if track.by_point else 'the track compares none'}"]
+    if entry.outcomes is None:
+        return []
     return [
         f"outcomes.runs.{place}: {outcomes.count('1')} of {len(outcomes) - outcomes.count(NOT_COUNTED)}, "
         f"but the number is {run.k} of {run.n}"

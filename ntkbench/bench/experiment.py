@@ -14,18 +14,21 @@ import numpy as np
 
 from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.consistency import consistency
+from ntkbench.analyses.course import Armed, Course, View
 from ntkbench.analyses.craft import Crafted, Threat
+from ntkbench.analyses.drift import drift
 from ntkbench.analyses.eigenspace import eigenspace
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
 from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, choice, snapshots, spec, threats
+from ntkbench.bench import build, choice, memory, regimes, snapshots, spec, threats
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
 from ntkbench.bench.train import Group
+from ntkbench.data import dataset
 from ntkbench.errors import DivergedError
 from ntkbench.ntk import algorithms, empirical, features, gram, network, regression
 
@@ -51,6 +54,13 @@ class Experiment:
             studies = {name: self.study(name, words.attack) for name in names}
             with self._stage(f"analysis.{analysis_id}"):
                 return self._spectral(words, studies)
+        if isinstance(words, spec.Drift):
+            course = self.course(words)
+            judged = {name: self._view(self._split(name), self.cell.numerics.network) for name in words.accuracy_on}
+            attack, adversary = map(self._armed, (words.attack, words.adversarial_probe))
+            with self._stage(f"analysis.{analysis_id}"):
+                at = _places(words.accuracy_at, len(course.moments))
+                return drift(course, judged, attack=attack, adversary=adversary, at=at)
         target = self.subject(words.target)
         match words:
             case spec.Accuracy():
@@ -94,6 +104,43 @@ class Experiment:
         each = build.example_bytes(self.cell, kernel_id, rows, 1 + len(threat.eps) if threat else 1)
         together = max(1, int(tile_bytes / each))
         return Study(kernel_id, system, X, labels, threat, key, together, tile_bytes, self.tick)
+
+    def course(self, words: spec.Drift) -> Course:
+        """The network along its training, and its probe in the precision of kernels."""
+        data, training = self.laboratory.data(self.cell), self.cell.training
+        assert isinstance(training, regimes.Trained)
+        self._trained()  # or it has diverged
+        probe = dataset.balanced(self._split(words.probe.split), len(data.classes), words.probe.n)
+        moments = choice.snapshots(words.snapshots, training.epochs)
+        return Course(
+            moments,
+            self.network_at,
+            self._view(probe, self.cell.numerics.kernel),
+            np.asarray(build.targets(self.cell.data, probe.labels, build.outputs(data))),
+            words.layout,
+            choice.tops(self.cell, words),
+            self.laboratory.tile_bytes,
+            memory.kernel_bytes(),
+            None if training.linearize_at is None else Fraction(training.linearize_at),
+            frozenset(_places(words.keep_kernels, len(moments))),
+            self.tick,
+        )
+
+    def _split(self, name: str) -> dataset.Split:
+        data = self.laboratory.data(self.cell)
+        return {"train": data.train, "test": data.test}[name]
+
+    def _view(self, examples: dataset.Split, dtype: str) -> View:
+        def view(predictor: network.Trainable) -> Subject:
+            predictor = network.cast(predictor, dtype)
+            return self.laboratory.subject(self.cell, threats.SELF, predictor, dtype, examples)
+
+        return view
+
+    def _armed(self, attack_id: str | None) -> Armed | None:
+        if attack_id is None:
+            return None
+        return Armed(build.threat(self.cell, attack_id), build.attack_key(self.cell, attack_id))
 
     def eigensystem(self, name: str) -> features.Eigensystem:
         """Of a kernel of the cell, kept as long as the run."""
@@ -189,3 +236,8 @@ class Experiment:
             yield unpack
         seconds = time.perf_counter() - began
         self.stages[name] = {**note, "compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
+
+
+def _places(word: str, count: int) -> tuple[int, ...]:
+    """Of some snapshots among all."""
+    return {"none": (), "final": (count - 1,), "ends": (0, count - 1), "all": tuple(range(count))}[word]

@@ -15,7 +15,7 @@ from ntkbench.analyses.craft import Crafted, Threat, craft
 from ntkbench.analyses.subject import Subject
 from ntkbench.bench import build, spec, stages
 from ntkbench.bench.store import Store
-from ntkbench.data.dataset import Dataset
+from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk import features, gram, regression
 from ntkbench.ntk.network import Predictor
 
@@ -88,13 +88,16 @@ class Laboratory:
         Y = build.targets(cell.data, data.train.labels, build.outputs(data))
         return Made((kernel, X, spectrum, Y), key, cached)
 
-    def subject(self, cell: spec.Cell, name: str, predictor: Predictor, dtype: str) -> Subject:
-        """A predictor with the test set in its precision."""
+    def subject(
+        self, cell: spec.Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None
+    ) -> Subject:
+        """A predictor with the test set, or other examples, in its precision."""
         data = self.data(cell)
-        batch = build.batch_size(len(data.test), build.example_bytes(cell, name, len(data.train)), self.tile_bytes)
+        examples = examples or data.test
+        batch = build.batch_size(len(examples), build.example_bytes(cell, name, len(data.train)), self.tile_bytes)
         if isinstance(predictor, regression.KernelPredictor):  # no more pairs at once than are worth having
             batch = min(batch, max(1, predictor.rows // len(data.train)))
-        return Subject(name, predictor, jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels), batch)
+        return Subject(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
 
     def crafted(self, cell: spec.Cell, threat: Threat, source: Subject) -> Made:
         """What is made on an infinite kernel serves every network, so it is kept; the rest is used once."""

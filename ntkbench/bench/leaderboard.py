@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import unified_diff
+from math import inf
 from pathlib import Path
 
 from ntkbench.bench import jsonfile
 from ntkbench.bench.entry import Entry, read_entry, verify
 from ntkbench.bench.page import Board, Standing, board_csv, board_page, index_page
-from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties
+from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, welch
 from ntkbench.bench.track import FILE, Track, read
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 
@@ -64,14 +65,24 @@ def entries(folder: Path, track: Track) -> list[Entry]:
 
 
 def board(track: Track, entries: Sequence[Entry]) -> Board:
-    """Entries in their places. Ties: the paired bootstrap against the first of each group."""
-    outcomes = [entry.outcomes.matrix() for entry in entries]
+    """Entries in their places. Ties: the track's test against the first of each group."""
     sign = 1 if track.rank.order == "descending" else -1
     scores = [sign * entry.score for entry in entries]
-    ranks = rank_with_ties(scores, lambda i, j: paired_bootstrap(outcomes[i], outcomes[j]).p < track.ties.alpha)
-    lines = [Standing(*line) for line in zip(ranks, entries, map(bootstrap_mean, outcomes), strict=True)]
+    ranks = rank_with_ties(scores, lambda i, j: _p(entries[i], entries[j]) < track.ties.alpha)
+    lines = [Standing(rank, entry, _interval(entry)) for rank, entry in zip(ranks, entries, strict=True)]
     order = sorted(range(len(lines)), key=lambda i: (ranks[i], -scores[i], entries[i].name))
     return Board(track, tuple(lines[i] for i in order))
+
+
+def _p(one: Entry, two: Entry) -> float:
+    """Of no difference between two entries."""
+    if one.outcomes and two.outcomes:
+        return paired_bootstrap(one.outcomes.matrix(), two.outcomes.matrix()).p
+    return welch(one.values, two.values)
+
+
+def _interval(entry: Entry) -> tuple[float, float]:
+    return bootstrap_mean(entry.outcomes.matrix()) if entry.outcomes else entry.results[0].ci95 or (-inf, inf)
 
 
 def _at_odds(found: Mapping[Path, Entry]) -> list[str]:
@@ -88,8 +99,8 @@ def _at_odds(found: Mapping[Path, Entry]) -> list[str]:
     return problems
 
 
-def _points(entry: Entry) -> tuple[str, int]:
-    return entry.outcomes.points, len(entry.outcomes.runs[0])
+def _points(entry: Entry) -> tuple[str, int] | None:
+    return (entry.outcomes.points, len(entry.outcomes.runs[0])) if entry.outcomes else None
 
 
 def _difference(path: Path, text: bytes) -> str:

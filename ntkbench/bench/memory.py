@@ -13,6 +13,11 @@ def host_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def kernel_bytes() -> float:
+    """Of kernels that are kept to be compared with others; a share of the machine's, where they lie."""
+    return host_bytes() / 4
+
+
 def tile_bytes(told: float | None, accelerator_bytes: int | None = None) -> float:
     """What the spec says, or a share of the accelerator's memory, or of the machine's."""
     if told is not None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -218,6 +218,14 @@ Names = Annotated[
     BeforeValidator(_many),
     OneOrSeveral(),
     Says("a name or a list of names"),
+]
+Splits = Annotated[
+    tuple[Literal["train", "test"], ...],
+    Field(min_length=1),
+    AfterValidator(_ascending),
+    BeforeValidator(_many),
+    OneOrSeveral(),
+    Says("train, test, or a list of both"),
 ]
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed), Says("a list of texts")]
 Classes = Annotated[

@@ -12,6 +12,7 @@ from ntkbench.bench.vocabulary import METRICS
 
 _DIGITS = 3
 _GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
+_TESTS = {"paired_bootstrap": "a paired bootstrap on the same test points", "welch": "Welch's t test over seeds"}
 _NAMED = 3
 """leaders that the index names"""
 
@@ -107,19 +108,26 @@ def _legend(board: Board) -> list[str]:
     track = board.track
     better = "higher" if track.rank.order == "descending" else "lower"
     columns = (track.rank, *track.columns)
-    on = f" on {len(board.lines[0].entry.outcomes.runs[0])} test points" if board.lines else ""
     return [
         *(f"- **{markdown(c.title)}**: {markdown(f'{c}. {_sentence(METRICS[c.metric].meaning)}')}" for c in columns),
-        f"- Ranked by {markdown(track.rank.title)}, {better} first; in brackets its 95 % interval, a bootstrap over "
-        f"seeds and test points together{on}.",
+        f"- Ranked by {markdown(track.rank.title)}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
         "- The other columns are mean ± standard deviation over seeds (number of seeds).",
-        f"- Entries that a paired bootstrap on the same test points cannot tell from the first of their group at "
+        f"- Entries that {_TESTS[track.ties.rule]} cannot tell from the first of their group at "
         f"{100 * track.ties.alpha:g} % share its rank.",
         f"- Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
         f"At least {track.min_seeds} seeds.",
         "- Level *claimed*: run ids, frozen fields, counts and means were recomputed from the entry; "
         "nobody has run it again.",
     ]
+
+
+def _interval(board: Board) -> str:
+    """How it is made."""
+    if not board.track.by_point:
+        return "Student's over seeds"
+    outcomes = board.lines[0].entry.outcomes if board.lines else None
+    on = f" on {len(outcomes.runs[0])} test points" if outcomes else ""
+    return f"a bootstrap over seeds and test points together{on}"
 
 
 def _sentence(text: str) -> str:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from ntkbench.bench import arrays, ledger, record
 from ntkbench.bench.plan import Plan, Run
-from ntkbench.bench.plots import consistency, eigenspace, look, time, transfer
+from ntkbench.bench.plots import consistency, drift, eigenspace, look, time, transfer
 from ntkbench.bench.plots.study import Panel, Picture, Study, asked
 from ntkbench.bench.record import Record
 from ntkbench.bench.store import Store
@@ -24,6 +24,7 @@ DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = Mappi
         "time": time.pictures,
         "consistency": consistency.pictures,
         "transfer": transfer.pictures,
+        "drift": drift.pictures,
     }
 )
 """the kinds of analyses that have pictures"""

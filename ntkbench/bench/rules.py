@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 from ntkbench.analyses.measurement import WORST
-from ntkbench.bench import ascents, snapshots, spectra, wiring
+from ntkbench.bench import ascents, courses, snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.regimes import Adversarial, Trained, WarmupCosine
 from ntkbench.bench.schema import BY_ID
@@ -20,6 +20,8 @@ from ntkbench.errors import Problem
 
 Rule = Callable[[Draft], Iterator[Problem]]
 _RESERVED = (SELF, "none")
+_ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
+"""fields of analyses that name one attack"""
 
 
 def _ids(draft: Draft, section: str) -> set[str] | None:
@@ -73,7 +75,7 @@ def analysis_attacks(draft: Draft) -> Iterator[Problem]:
 def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
     path = ("analyses", name)
     if not isinstance(analysis, Accuracy):
-        roles = {role: getattr(analysis, role, None) for role in ("attack", "ceiling", "floor")}
+        roles = {role: getattr(analysis, role, None) for role in _ROLES}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:
         several = draft.root.at((*path, "attacks")).items
@@ -206,6 +208,7 @@ RULES: tuple[Rule, ...] = (
     ascents.problems,
     wiring.problems,
     spectra.problems,
+    courses.problems,
 )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
-_HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap")
+_HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
 """metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
 """axes that a caption leaves out where they do not vary"""

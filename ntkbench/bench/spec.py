@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from ntkbench.bench.architecture import Architecture
+from ntkbench.bench.measures import Drift
 from ntkbench.bench.notation import (
     FRACTION,
     Bytes,
@@ -223,7 +224,7 @@ class Consistency(Section):
 Spectral = Eigenspace | TimeCourse | Consistency
 """Analyses that take a kernel apart."""
 
-Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency, Field(discriminator="kind")]
+Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Field(discriminator="kind")]
 
 
 class Numerics(Section):

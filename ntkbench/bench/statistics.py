@@ -95,6 +95,18 @@ def paired_bootstrap(
     return Difference(_mean(a) - _mean(b), (float(low), float(high)), p)
 
 
+def welch(a: Sequence[float], b: Sequence[float]) -> float:
+    """The two-sided p value of equal means of two groups of seeds with variances of their own (Welch 1947)."""
+    from scipy.special import stdtr
+
+    squares = [float(np.var(each, ddof=1)) / len(each) for each in (a, b)]
+    difference, total = float(abs(np.mean(a) - np.mean(b))), sum(squares)
+    if total == 0:
+        return float(difference == 0)
+    freedom = total**2 / sum(square**2 / (len(each) - 1) for square, each in zip(squares, (a, b), strict=True))
+    return float(2 * stdtr(freedom, -difference / sqrt(total)))
+
+
 def rank_with_ties(scores: Sequence[float], separable: Callable[[int, int], bool]) -> tuple[int, ...]:
     """Ranks from 1, higher scores first; who cannot be separated from the first of a group shares its rank.
 

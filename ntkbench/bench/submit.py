@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,6 @@ def _entry(
         place: [each.row(record.metrics, f"run {record.run_id}") for record in records]
         for place, each in enumerate((track.rank, *track.columns))
     }
-    samples = [read_samples(folder, record) for record in records]
     results = [summarize(each, seeds, rows[place]) for place, each in enumerate((track.rank, *track.columns))]
     value = {
         "schema": "ntkbench.entry/1",
@@ -111,14 +111,17 @@ def _entry(
         "seeds": seeds,
         "run_ids": [record.run_id for record in records],
         "results": [result.model_dump(mode="json") for result in results],
-        "outcomes": {
-            "points": _points(samples),
-            "runs": [packed(row, columns) for row, columns in zip(rows[0], samples, strict=True)],
-        },
+        "outcomes": _outcomes(rows[0], records, folder) if track.by_point else None,
         "software": _distinct([record.software for record in records]),
         "device": _distinct([record.device for record in records]),
     }
     return accept(Entry, value, name)
+
+
+def _outcomes(rows: Sequence[MetricRow], records: Sequence[Record], folder: Path) -> dict[str, Any]:
+    samples = [read_samples(folder, record) for record in records]
+    runs = [packed(row, columns) for row, columns in zip(rows, samples, strict=True)]
+    return {"points": _points(samples), "runs": runs}
 
 
 def packed(row: MetricRow, samples: Mapping[str, np.ndarray]) -> str:

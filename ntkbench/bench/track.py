@@ -50,23 +50,23 @@ class Column(Document):
 
 
 class Rank(Column):
-    """What entries are ranked by: a share of test points, so that two entries can be compared point by point."""
+    """What entries are ranked by."""
 
     order: Literal["descending", "ascending"]
 
-    @model_validator(mode="after")
-    def _by_point(self) -> "Rank":
+    @property
+    def by_point(self) -> bool:
+        """Whether it is a share of test points, so that two entries can be compared point by point."""
         shares = ("accuracy", "robust_accuracy", "eigenspace_robustness")
         denominators = {"transfer_rate": ("target_correct", "all")} | dict.fromkeys(shares, (None,))
-        if self.where.get("denominator") not in denominators.get(self.metric, ()):
-            raise ValueError(f"{self}: entries cannot be compared by it point by point")
-        return self
+        return self.where.get("denominator") in denominators.get(self.metric, ())
 
 
 class Ties(Document):
     """When two entries share a rank."""
 
-    rule: Literal["paired_bootstrap"] = "paired_bootstrap"
+    rule: Literal["paired_bootstrap", "welch"] = "paired_bootstrap"
+    """paired_bootstrap: seeds and test points, of a share of these; welch: a t test over seeds, of any other number"""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
@@ -93,6 +93,16 @@ class Track(Document):
     """the experiment, resolved"""
 
     @model_validator(mode="after")
+    def _comparable(self) -> "Track":
+        if self.by_point and not self.rank.by_point:
+            raise ValueError(
+                f"{self.rank}: entries cannot be compared by it point by point; for seeds, ties.rule: welch"
+            )
+        if not self.by_point and self.min_seeds < 2:
+            raise ValueError("entries that are compared over seeds need 2 of them or more; raise min_seeds")
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> "Track":
         for field in Cell.model_fields:
             if not any(_inside(path, field) for path in (*self.frozen, *self.free)):
@@ -101,6 +111,11 @@ class Track(Document):
             if path.split(".")[0] not in Cell.model_fields:
                 raise ValueError(f"{path} is no part of an experiment")
         return self
+
+    @property
+    def by_point(self) -> bool:
+        """Whether entries are compared on the same test points."""
+        return self.ties.rule == "paired_bootstrap"
 
     @property
     def reference(self) -> Cell:

@@ -184,6 +184,66 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "rank correlation of the robust accuracies of the eigen-features of two kernels",
             ),
+            # To move is no merit and no fault. Lower is called better where it means that the theory of a fixed kernel
+            # holds for the network.
+            Metric(
+                "kernel_drift",
+                "distance",
+                False,
+                (0.0, 2.0),
+                1,
+                "1 - cosine of the kernels at init and at the end of training, on a fixed probe",
+            ),
+            Metric(
+                "path_length", "distance", False, _COUNT, 1, "sum of the distances of a kernel's successive snapshots"
+            ),
+            Metric(
+                "lazy_onset",
+                "epochs",
+                False,
+                _COUNT,
+                1,
+                "the first snapshot that is at most a tenth as far from the last kernel as the first kernel is",
+            ),
+            Metric(
+                "top_mass",
+                "fraction",
+                True,
+                (0.0, 1.0),
+                1,
+                "share of the largest eigenvalues in the sum of all squared eigenvalues of a kernel",
+            ),
+            Metric(
+                "participation_rank", "directions", False, _COUNT, 1, "squared trace of a kernel over its squared norm"
+            ),
+            Metric(
+                "entropy_rank", "directions", False, _COUNT, 1, "exponential of the entropy of a kernel's eigenvalues"
+            ),
+            Metric("stable_rank", "directions", False, _COUNT, 1, "trace of a kernel over its largest eigenvalue"),
+            Metric(
+                "label_alignment",
+                "cosine",
+                True,
+                (-1.0, 1.0),
+                1,
+                "cosine of the centered kernel and that of the labels",
+            ),
+            Metric(
+                "class_specialization",
+                "ratio",
+                True,
+                (-float("inf"), float("inf")),
+                1,
+                "how much more than the others' the kernel of an output aligns with its own class; 1 is not at all",
+            ),
+            Metric(
+                "weight_distance",
+                "ratio",
+                False,
+                _COUNT,
+                1,
+                "distance of the trained weights from those at init, over the norm of these",
+            ),
         )
     }
 )

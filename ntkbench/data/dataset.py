@@ -64,6 +64,19 @@ def select(dataset: Dataset, classes: Sequence[int], n_train: int, n_test: int, 
     return Dataset(*splits, classes=names)
 
 
+def balanced(split: Split, classes: int, n: int) -> Split:
+    """The first examples of a split, equally many of each class, in turn; DataError where a class has too few."""
+    members = [np.flatnonzero(split.labels == label)[: n // classes] for label in range(classes)]
+    fewest = min(map(len, members))
+    if fewest < n // classes:
+        raise DataError(
+            f"{n // classes} examples of each of {classes} classes asked for, but of one there are only {fewest}; "
+            "ask for fewer, or take subset: balanced"
+        )
+    chosen = _in_turn(members, n)
+    return Split(split.images[chosen], split.labels[chosen], split.index[chosen])
+
+
 def _in_turn(members: Sequence[np.ndarray], n: int) -> np.ndarray:
     """The first n of: the first of each, the second of each, ..."""
     rounds = -(-n // len(members))

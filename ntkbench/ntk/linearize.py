@@ -25,6 +25,10 @@ class Linearized(Trainable, Generic[T]):
     weights: Weights
     centered: bool = eqx.field(static=True, default=False)
 
+    @property
+    def position(self):
+        return jax.tree.map(jnp.add, self.anchor.position, self.weights)
+
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         value, slope = push(lambda weights: with_weights(self.anchor, weights)(x), self.anchor.weights, self.weights)
         return slope if self.centered else value + slope

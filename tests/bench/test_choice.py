@@ -1,10 +1,12 @@
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkbench.bench import choice
+from ntkbench.bench.spec import Drift
 from tests.bench.cells import cell
 
 
@@ -48,14 +50,33 @@ def test_an_empirical_kernel_has_a_feature_for_each_output():
 
 
 @pytest.mark.parametrize(
-    ("words", "epochs", "moments"),
+    ("words", "epochs", "expected"),
     [
-        (1, 20, [0, 20]),
-        (4, 20, [0, 5, 10, 15, 20]),
-        (3, 10, [0, 3, 7, 10]),
-        (50, 3, [0, 1, 2, 3]),
-        ((Fraction(1, 4), Fraction(2)), 3, [Fraction(1, 4), 2]),
+        (4, 20, "0 5 10 15 20"),
+        (1, 20, "0 20"),
+        (20, 3, "0 1 2 3"),
+        (3, 10, "0 3 7 10"),
+        ((Fraction(1, 4), Fraction(1)), 5, "0 1/4 1 5"),
+        ((Fraction(0), Fraction(5)), 5, "0 5"),
     ],
 )
-def test_snapshots(words: int | tuple[Fraction, ...], epochs: int, moments: list[Fraction]):
-    assert choice.snapshots(words, epochs) == tuple(moments)
+def test_snapshots_have_both_ends(words: int | tuple[Fraction, ...], epochs: int, expected: str):
+    assert choice.snapshots(words, epochs) == tuple(map(Fraction, expected.split()))
+
+
+@given(count=st.integers(1, 300), epochs=st.integers(1, 300))
+def test_a_number_of_snapshots_are_whole_epochs_at_even_distances(count: int, epochs: int):
+    found = choice.snapshots(count, epochs)
+    assert len(found) == 1 + min(count, epochs)
+    assert (found[0], found[-1]) == (0, epochs)
+    assert all(moment.denominator == 1 for moment in found)
+    steps = {later - one for one, later in pairwise(found)}
+    assert max(steps) - min(steps) <= 1
+
+
+def test_a_kernel_on_a_probe_has_a_row_for_each_output_and_leaves_a_rest():
+    drift = cell().analyses["drift"]
+    assert isinstance(drift, Drift)
+    trace = drift.model_copy(update={"layout": "trace", "top": (10, 29, 30)})
+    assert (choice.rows(cell(), drift), choice.rows(cell(), trace)) == (90, 30)
+    assert (choice.tops(cell(), drift), choice.tops(cell(), trace)) == ((10, 20), (10, 29))

@@ -2,7 +2,7 @@ import pytest
 
 from ntkbench.bench import blueprint, cost, plan, shapes
 from ntkbench.bench.architecture import FC, Architecture
-from ntkbench.bench.spec import Cell, Eigenspace, InfiniteKernel
+from ntkbench.bench.spec import Cell, Drift, Eigenspace, InfiniteKernel
 from ntkbench.bench.stages import training_key
 from tests.bench.cells import EXAMPLE, cell, changed
 
@@ -192,3 +192,17 @@ def test_an_attack_on_parts_is_not_crafted(tmp_path):
     text = EXAMPLE.partition("analyses:")[0] + eigen
     keys = cost.estimate(read(tmp_path, text)).stages
     assert sorted(key[0] for key in keys) == ["k", "t"]
+
+
+def test_a_course_costs_a_kernel_a_snapshot():
+    """Twenty snapshots and init; kernels of 30 examples and 3 outputs, their eigenvectors, the test set."""
+    drift = cell().analyses["drift"]
+    assert isinstance(drift, Drift)
+    work, rows = cost.following(cell(), drift, 0), 90
+    assert work.single == 21 * (2 * weights(cell()) * rows**2 + 6 * weights(cell()) * rows + 2 * weights(cell()) * 30)
+    assert work.double == 21 * (11 * rows**3 + 21 * rows**2)
+    assert work.bytes == 2 * 21 * rows**2 + 48 * rows**2
+    more = cost.following(cell(), drift.model_copy(update={"attack": "own", "adversarial_probe": "own"}), 0)
+    kernels = 21 * (2 * weights(cell()) * rows**2 + 6 * weights(cell()) * rows)
+    assert more.double == 2 * work.double
+    assert more.single > work.single + kernels + 2 * 21 * 3 * (30 * 11) * 2 * weights(cell())

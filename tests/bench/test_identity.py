@@ -14,8 +14,8 @@ from ntkbench.bench.stages import training_key
 from tests.bench.cells import FULL, OTHER, cell, changed, leaves, other
 
 ONE_VALUE_ONLY = {"kind", "mode"}
-WITHOUT_EFFECT = {"kernels.limit.width"}
-"""a width has no meaning for the NTK parameterization; a spec that gives one is refused"""
+WITHOUT_EFFECT = {"kernels.limit.width", "analyses.drift.target"}
+"""a width has no meaning for the NTK parameterization, and drift is that of the network: a spec is refused"""
 
 
 def test_every_field_has_another_value_below():

@@ -172,3 +172,41 @@ def test_the_ledger_is_read_without_jax():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+OVER_SEEDS = TEXT.replace("metric: transfer_rate", "metric: normalized_transfer").replace(
+    "  where: {attack: ntk, eps: 8/255, denominator: target_correct}", "  where: {attack: ntk, eps: 8/255}"
+)
+OVER_SEEDS = OVER_SEEDS.replace("min_seeds: 3", "min_seeds: 3\nties: {rule: welch}")
+
+
+def test_a_number_of_each_seed_is_compared_over_seeds(tmp_path):
+    boards = tmp_path / "leaderboards"
+    rules = track.read(written(boards, OVER_SEEDS))
+    for name, width, rate in (("wide", 512, 0.9), ("wider", 1024, 0.89), ("narrow", 16, 0.1)):
+        runs = planned(cell(width=width), range(4), width=str(width))
+        records = store(tmp_path / "records", runs, rate=rate)
+        entry = submit.make(rules, runs, records, tmp_path / "records", name=name)
+        assert entry.outcomes is None
+        submit.save(entry, boards)
+    leaderboard.build(boards)
+    assert [row[0] for row in rows(boards)[2:]] == ["1", "1", "3"]
+    text = (boards / "small@1" / "README.md").read_text()
+    assert "95 % interval, Student's over seeds" in text
+    assert "Welch's t test over seeds cannot tell" in text
+    shown = rows(boards)[4][2]
+    low, high = json.loads((boards / "small@1" / "entries" / "narrow.json").read_text())["results"][0]["ci95"]
+    assert shown.endswith(f"[{low:.3f}, {high:.3f}]")
+
+
+def test_outcomes_belong_where_entries_are_compared_by_point_and_nowhere_else(folder):
+    path = folder / "small@1" / "entries" / "narrow.json"
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(value | {"outcomes": None}))
+    with pytest.raises(VerificationError, match=r"narrow.json: outcomes: there are none"):
+        leaderboard.build(folder)
+    path.write_text(json.dumps(value))
+    text = TEXT.replace("min_seeds: 3", "min_seeds: 3\nties: {rule: welch}")
+    (folder / "small@1" / track.FILE).write_text(text)
+    with pytest.raises(VerificationError, match=r"narrow.json: outcomes: the track compares none"):
+        leaderboard.build(folder)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, t_interval, wilson
+from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, t_interval, welch, wilson
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,16 @@ def test_ranks_follow_the_scores(scores, gap):
         for j, other in enumerate(scores):
             assert one <= other or ranks[i] <= ranks[j]
             assert abs(one - other) <= gap or ranks[i] != ranks[j]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [((1.0, 2.0, 4.0), (3.0, 5.0, 6.0, 9.0)), ((0.1, 0.11), (0.1, 0.5, 0.4)), ((1.0, 1.5), (2.0, 3.0))]
+)
+def test_welch_is_scipys(a: tuple[float, ...], b: tuple[float, ...]):
+    _, p = stats.ttest_ind(a, b, equal_var=False)
+    assert welch(a, b) == pytest.approx(p, rel=1e-10)
+
+
+def test_welch_of_groups_without_variance():
+    assert welch((1.0, 1.0), (1.0, 1.0)) == 1
+    assert welch((1.0, 1.0), (2.0, 2.0)) == 0

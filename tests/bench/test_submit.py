@@ -29,6 +29,7 @@ def test_an_entry_holds_what_the_records_hold(tmp_path, rules):
         result = entry.results[place]
         assert [(run.value, run.k, run.n) for run in result.runs] == [(row.value, row.k, row.n) for row in rows]
         assert result.mean == pytest.approx(np.mean([row.value for row in rows]))
+    assert entry.outcomes
     matrix = entry.outcomes.matrix()
     assert matrix.shape == (3, 20)
     assert np.nanmean(matrix, axis=1).tolist() == pytest.approx([run.value for run in entry.results[0].runs])

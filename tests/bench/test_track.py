@@ -135,3 +135,10 @@ def test_the_tracks_of_the_repository_are_sound():
         rules = track.read(folder)
         assert isinstance(rules.reference, Cell)
         assert rules.differences(rules.reference) == []
+
+
+def test_a_number_of_each_seed_needs_a_test_over_seeds_and_several_of_them(tmp_path):
+    text = TEXT.replace("  metric: transfer_rate", "  metric: gradient_cosine", 1) + "ties: {rule: welch}\n"
+    assert not track.read(written(tmp_path, text)).by_point
+    with pytest.raises(NtkbenchError, match="need 2 of them or more; raise min_seeds"):
+        track.read(written(tmp_path, text.replace("min_seeds: 3", "min_seeds: 1"), "other@1"))

@@ -30,6 +30,16 @@ def test_each_metric_is_found_under_its_name():
         "feature_gradient_cosine",
         "spearman_usefulness_across",
         "spearman_robustness_across",
+        "kernel_drift",
+        "path_length",
+        "lazy_onset",
+        "top_mass",
+        "participation_rank",
+        "entropy_rank",
+        "stable_rank",
+        "label_alignment",
+        "class_specialization",
+        "weight_distance",
     }
 
 

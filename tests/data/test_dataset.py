@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkbench.data.dataset import Dataset, Split, select
+from ntkbench.data.dataset import Dataset, Split, balanced, select
 from ntkbench.errors import DataError
 
 
@@ -127,3 +127,19 @@ def test_unit(dtype):
     np.testing.assert_array_equal(unit.ravel(), np.array([0, 1, 128, 255], dtype) / dtype(255))
     floats = np.array([0.0, 0.1, 1.0]).reshape(3, 1, 1, 1)
     np.testing.assert_array_equal(Split(floats, np.zeros(3, np.int64), np.arange(3)).unit(dtype), floats.astype(dtype))
+
+
+@given(shuffled_labels(), st.integers(1, 7))
+def test_a_balanced_part_has_the_first_of_each_class_in_turn(labels: list[int], each: int):
+    whole = split(labels, 100)
+    fewest = min(labels.count(label) for label in range(4))
+    if each > fewest:
+        with pytest.raises(DataError, match=f"{each} examples of each of 4 classes asked for, but of one .* {fewest};"):
+            balanced(whole, 4, 4 * each)
+        return
+    part = balanced(whole, 4, 4 * each)
+    assert part.labels.tolist() == [0, 1, 2, 3] * each
+    np.testing.assert_array_equal(part.images.ravel() + 100, part.index)
+    for label in range(4):
+        firsts = [100 + i for i, found in enumerate(labels) if found == label][:each]
+        assert part.index[part.labels == label].tolist() == firsts

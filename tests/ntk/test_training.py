@@ -113,6 +113,10 @@ class Slope(training.Trainable):
 
     weights: Weights
 
+    @property
+    def position(self):
+        return self.weights
+
     def __call__(self, x):
         return jnp.vdot(self.weights, x)[None]
 

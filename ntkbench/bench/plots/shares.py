@@ -1,4 +1,4 @@
-"""Counts of test points as shares with their intervals, and the marks that show them."""
+"""Shares of test points and means over seeds with their intervals, and the marks that show them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ntkbench.bench.statistics import wilson
+from ntkbench.bench.statistics import t_interval, wilson
 
 DENSE = 128
 """from so many points on, a band is clearer than bars"""
@@ -14,7 +14,7 @@ DENSE = 128
 
 @dataclass(frozen=True)
 class Shares:
-    """k/n with Wilson's 95 % interval, arrays of one shape."""
+    """Numbers with their 95 % intervals, arrays of one shape."""
 
     value: np.ndarray
     low: np.ndarray
@@ -27,10 +27,17 @@ class Shares:
 
 
 def shares(counts: np.ndarray, n: int) -> Shares:
-    """Of `n` test points each."""
+    """k/n of `n` test points each, with Wilson's interval."""
     kinds, back = np.unique(counts, return_inverse=True)
     ends = np.array([wilson(int(k), n) for k in kinds]).reshape(-1, 2)[back]
     return Shares(counts / n, ends[..., 0], ends[..., 1])
+
+
+def means(values: np.ndarray) -> Shares:
+    """Over seeds, (seeds, ...), with Student's interval; one seed has an interval of no width."""
+    found = [t_interval(list(of_seeds)) for of_seeds in values.reshape(len(values), -1).T]
+    ends = np.array([each.interval or (each.mean, each.mean) for each in found]).reshape(*values.shape[1:], 2)
+    return Shares(values.mean(axis=0), ends[..., 0], ends[..., 1])
 
 
 def bars(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:

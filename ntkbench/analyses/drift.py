@@ -1,0 +1,178 @@
+"""Standard metric 3: how the kernel of a network moves along its training, on a probe that stays the same.
+
+Distances are those of directions, 1 - <K, K'> / (|K| |K'|). An adversarial probe is attacked anew at each snapshot,
+through that snapshot's own gradient: its kernels move with the weights and with the examples, and its numbers stand
+apart from those of the clean one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import groupby
+from types import MappingProxyType
+
+import numpy as np
+
+from ntkbench.analyses.accuracy import judge, place, share
+from ntkbench.analyses.course import Armed, Course, Snapshot, View, follow
+from ntkbench.analyses.craft import craft
+from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.ntk import drift as kernels
+
+CONSTANT = 1e-6
+"""distance by which rounding may move the kernel of a linearized network"""
+_RANKS = MappingProxyType(
+    {
+        "participation_rank": kernels.participation_rank,
+        "entropy_rank": kernels.entropy_rank,
+        "stable_rank": kernels.stable_rank,
+    }
+)
+
+
+def drift(
+    course: Course,
+    judged: Mapping[str, View],
+    *,
+    attack: Armed | None = None,
+    adversary: Armed | None = None,
+    at: Sequence[int] | None = None,
+) -> Measurement:
+    """Of the kernel on the probe, and on what an `adversary` makes of it; beside it, the weights and accuracies.
+
+    `judged`: by name, the examples that accuracies are counted on, under an `attack` too; those of `test` at the end
+    are kept one by one. `at`: of which snapshots, the last among them; of all, unless told.
+    """
+    parts = [Measurement(series={"epoch": course.epochs, "top": np.array(course.top)}), _kernels(course)]
+    if adversary:
+        parts.append(_kernels(course, adversary))
+    moments = [course.moments[i] for i in at or range(len(course.moments))]
+    parts += [_weights(course), *(_accuracy(course, moments, split, view, attack) for split, view in judged.items())]
+    return Measurement(
+        tuple(scalar for part in parts for scalar in part.scalars),
+        {name: values for part in parts for name, values in part.series.items()},
+        {name: values for part in parts for name, values in part.samples.items()},
+        tuple(check for part in parts for check in part.checks),
+    )
+
+
+# ---- kernels -------------------------------------------------------------------------------------
+
+
+def _kernels(course: Course, adversary: Armed | None = None) -> Measurement:
+    snapshots, products = follow(course, adversary)
+    distances = kernels.distances(products)
+    probe = "adversarial" if adversary else "clean"
+    series = {**_paths(course, snapshots, products, distances), **_looks(course, snapshots)}
+    scalars = (*_way(course, distances, {"probe": probe}), *_ends(course, series, {"probe": probe}))
+    found = _checks(course, snapshots, probe, distances)
+    prefix = "adversarial_" if adversary else ""
+    return Measurement(scalars, {prefix + name: values for name, values in series.items()}, checks=tuple(found))
+
+
+def _paths(course, snapshots, products, distances) -> dict[str, np.ndarray]:
+    """The way of the whole kernel, and of its truncations."""
+    parts = np.stack([each.parts for each in snapshots], axis=-1)
+    curves = {
+        "": kernels.polar(np.diagonal(products), products[:, 0]),
+        "top_": kernels.polar(*parts[:, 0]),
+        "rest_": kernels.polar(*parts[:, 1]),
+    }
+    return {
+        "distance": distances,
+        "velocity": kernels.velocities(distances, course.epochs),
+        **{f"{part}radius": radius for part, (radius, _) in curves.items()},
+        **{f"{part}angle": angle for part, (_, angle) in curves.items()},
+    }
+
+
+def _looks(course, snapshots) -> dict[str, np.ndarray]:
+    """What each kernel is by itself."""
+    values = np.stack([each.eigenvalues for each in snapshots])
+    found = {
+        "top_mass": np.array([kernels.top_mass(values, k) for k in course.top]).reshape(len(course.top), len(values)),
+        **{name: rank(values) for name, rank in _RANKS.items()},
+        "label_alignment": np.array([each.alignment for each in snapshots]),
+    }
+    if snapshots[0].specialization is not None:
+        found["class_specialization"] = np.array([each.specialization for each in snapshots])
+    if course.kept:
+        found["kernel"] = np.stack([each.kernel for each in snapshots if each.kernel is not None])
+        found["kernel_epoch"] = course.epochs[sorted(course.kept)]
+    return found
+
+
+def _way(course, distances, where) -> Iterator[Scalar]:
+    whole, onset = float(distances[0, -1]), kernels.lazy_onset(distances, course.epochs)
+    yield Scalar("kernel_drift", whole, where)
+    yield Scalar("path_length", kernels.path_length(distances), where)
+    still = None if onset is not None else f"the kernel does not move: from init to the end its distance is {whole:.1e}"
+    yield Scalar("lazy_onset", onset, where, reason=still)
+
+
+def _ends(course, series, where) -> Iterator[Scalar]:
+    for at, i in (("init", 0), ("final", -1)):
+        for k, mass in zip(course.top, series["top_mass"], strict=True):
+            yield Scalar("top_mass", float(mass[i]), {**where, "top": k, "at": at})
+        for metric in (*_RANKS, "label_alignment", "class_specialization"):
+            if metric in series:
+                yield Scalar(metric, float(series[metric][i]), {**where, "at": at})
+
+
+def _checks(course, snapshots: Sequence[Snapshot], probe: str, distances) -> Iterator[Check]:
+    lost = sum(not each.finite for each in snapshots)
+    yield Check("kernel_finite", lost == 0, {"probe": probe, "not_finite": lost, "snapshots": len(snapshots)})
+    if probe == "clean":
+        counts = np.unique(course.targets, axis=0, return_counts=True)[1]
+        yield Check("probe_balanced", bool(np.ptp(counts) == 0), {"classes": len(counts), "fewest": int(counts.min())})
+        if course.linear_from is not None:
+            since = np.flatnonzero(course.epochs >= float(course.linear_from))
+            largest = float(distances[np.ix_(since, since)].max())
+            yield Check("kernel_constant", largest < CONSTANT, {"largest": largest, "snapshots": len(since)})
+    yield from _together([check for each in snapshots for check in each.checks], probe=probe)
+
+
+def _together(checks: Sequence[Check], **about: str) -> Iterator[Check]:
+    """One for each property and budget; the detail of the first snapshot that lacks it, or of the last."""
+    for (code, _), several in groupby(sorted(checks, key=_what), key=_what):
+        same = list(several)
+        told = next((check for check in same if not check.ok), same[-1])
+        yield Check(code, told.ok, {**told.detail, **about, "snapshots": len(same)})
+
+
+def _what(check: Check) -> tuple[str, str]:
+    return check.code, str(check.detail.get("eps", ""))
+
+
+# ---- predictors ----------------------------------------------------------------------------------
+
+
+def _weights(course: Course) -> Measurement:
+    initial = course.at(course.moments[0])
+    moved = np.array([float(kernels.weight_distance(course.at(moment), initial)) for moment in course.moments])
+    return Measurement((Scalar("weight_distance", float(moved[-1])),), {"weight_distance": moved})
+
+
+def _accuracy(course: Course, moments: Sequence[Fraction], split: str, view: View, attack: Armed | None) -> Measurement:
+    """Right answers at some moments; the numbers are those of the last."""
+    found = []
+    for moment in moments:
+        course.tick(f"accuracy at epoch {moment}, {split}")
+        subject = view(course.at(moment))
+        attacked = [(attack.threat, craft(attack.threat, subject, key=attack.key))] if attack else []
+        found.append((subject, *judge(subject, attacked)))
+    subject, clean, verdicts = found[-1]
+    scalars = [share("accuracy", clean, {"target": subject.name, "split": split})]
+    series = {
+        "accuracy_epoch": np.array([float(moment) for moment in moments]),
+        f"n_{split}": np.array(clean.size),
+        f"{split}_clean": np.array([each.sum() for _, each, _ in found]),
+    }
+    samples = {"clean": clean}
+    for verdict in verdicts:
+        counts = [every[0].robust.sum(axis=1) for *_, every in found]
+        series |= {"eps": np.array(verdict.threat.radii), f"{split}_robust": np.stack(counts, axis=1)}
+        for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
+            scalars.append(share("robust_accuracy", robust, {**place(verdict.threat, subject, eps), "split": split}))
+            samples[f"{verdict.threat.id}@{eps}"] = robust
+    checks = _together([check for *_, every in found for each in every for check in each.checks], split=split)
+    return Measurement(tuple(scalars), series, samples if split == "test" else {}, tuple(checks))

@@ -1,0 +1,253 @@
+"""How kernels move along training: distances as maps, ways and what is seen of each as curves, over seeds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ntkbench.bench.plots import look, scales
+from ntkbench.bench.plots.shares import Shares, means
+from ntkbench.bench.plots.study import MOST, Panel, Picture, Study, ball
+
+_PROBES = {"": "the clean probe", "adversarial_": "a probe that is attacked anew at each snapshot"}
+_PARTS = (("top_", "top {}", look.VERMILLION, "s"), ("rest_", "rest", look.GREEN, "^"), ("", "whole", look.BLUE, "o"))
+"""the whole last: it lies on the top where that is nearly all"""
+_RANKS = {"participation_rank": "participation", "entropy_rank": "entropy", "stable_rank": "stable"}
+_FEW = 24
+"""points of a curve that are marked"""
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """All seeds of a cell of the matrix."""
+
+    label: str
+    seeds: tuple[Panel, ...]
+
+    @property
+    def epoch(self) -> np.ndarray:
+        return self.seeds[0]["epoch"]
+
+    def mean(self, values: Callable[[Panel], np.ndarray]) -> Shares:
+        return means(np.stack([values(seed) for seed in self.seeds]))
+
+    def series(self, name: str) -> Shares:
+        return self.mean(lambda seed: seed[name])
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One axes of a picture: what is drawn of each seed, and at which epochs."""
+
+    label: str
+    values: Callable[[Panel], np.ndarray]
+    at: Callable[[Panel], np.ndarray] = lambda seed: seed["epoch"]
+    scale: Callable[[Axes], None] = lambda axes: None
+
+
+def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+    """For each probe the maps, the polar curves and what is seen in single kernels; then weights and accuracies."""
+    for sheet, cells in _sheets(list(_complete(study))):
+        n = sorted({len(cell.seeds) for cell in cells})
+        seeds = f"n = {', '.join(map(str, n))} seed{'s' if n != [1] else ''}"
+        end = (
+            f"Means over seeds, 95 % t intervals, none where there is one seed; {seeds}. "
+            f"{study.said([seed for cell in cells for seed in cell.seeds])}"
+        )
+        for prefix, probe in _PROBES.items():
+            if all(f"{prefix}distance" in seed.series for cell in cells for seed in cell.seeds):
+                yield from _of_probe(cells, prefix, sheet, seeds, f"Of kernels on {probe}. {end}")
+        weights = _Curve(r"$|\theta_t - \theta_0|\,/\,|\theta_0|$", lambda seed: seed["weight_distance"])
+        yield Picture(
+            f"weights-{sheet}", _curves(cells, [weights], seeds), f"Distance of the weights from those at init. {end}"
+        )
+        if curves := list(_accuracies(cells[0].seeds[0], budgets)):
+            under = f", and under {cells[0].seeds[0].attack['kind']}" if budgets else ""
+            yield Picture(
+                f"accuracy-{sheet}", _curves(cells, curves, seeds), f"Accuracy along training, clean{under}. {end}"
+            )
+
+
+def _of_probe(cells: Sequence[_Cell], prefix: str, sheet: str, seeds: str, end: str) -> Iterator[Picture]:
+    name, first = f"{prefix.replace('_', '-')}{{}}-{sheet}", cells[0].seeds[0]
+    yield Picture(
+        name.format("distance"),
+        _maps(cells, f"{prefix}distance", seeds),
+        f"Distance 1 - cosine of the kernels at every two snapshots, each as wide as any other. {end}",
+    )
+    k = int(first["top"][-1]) if len(first["top"]) else None
+    yield Picture(
+        name.format("polar"),
+        _polar(cells, prefix, k, seeds),
+        "Polar curves from init, at the origin: the distance |K_t - K_0| as a share of |K_T - K_0|, against the angle "
+        + (
+            "between K_t and K_0. "
+            if k is None
+            else f"between K_t and K_0; of the kernel, its top {k} directions and the rest. "
+        )
+        + end,
+    )
+    for what, curves, told in _looks(first, prefix):
+        yield Picture(name.format(what), _curves(cells, curves, seeds), f"{told} {end}")
+
+
+def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]:
+    def of(name: str) -> Callable[[Panel], np.ndarray]:
+        return lambda seed: seed[prefix + name]
+
+    def mass(place: int) -> Callable[[Panel], np.ndarray]:
+        return lambda seed: seed[f"{prefix}top_mass"][place]
+
+    speed = _Curve("velocity (1 / epoch)", of("velocity"), _between, _logarithmic)
+    yield "velocity", [speed], "Distance from each snapshot to the next an epoch, drawn in the middle of both."
+    if len(first["top"]):
+        masses = [_Curve(f"mass of top {k}", mass(place)) for place, k in enumerate(first["top"])]
+        yield "mass", masses, "Share of the largest eigenvalues in the sum of all squared ones."
+    ranks = [_Curve(f"{told} rank", of(name)) for name, told in _RANKS.items()]
+    yield "ranks", ranks, "Effective ranks: tr(K)^2 / |K|^2, exp of the entropy of the eigenvalues, tr(K) / lambda_1."
+    labels = [_Curve("label alignment", of("label_alignment"))]
+    if f"{prefix}class_specialization" in first.series:
+        labels.append(_Curve("specialization", of("class_specialization")))
+    yield "labels", labels, "Alignment of the centered kernel with the labels, and of outputs with their own classes."
+
+
+def _between(seed: Panel) -> np.ndarray:
+    """The middle of each snapshot and the next."""
+    return (seed["epoch"][1:] + seed["epoch"][:-1]) / 2
+
+
+def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
+    def share(split: str, budget: str | None) -> Callable[[Panel], np.ndarray]:
+        def values(seed: Panel) -> np.ndarray:
+            counts = seed[f"{split}_clean"] if budget is None else seed[f"{split}_robust"][seed.at(budget)]
+            return counts / seed[f"n_{split}"]
+
+        return values
+
+    def judged(seed: Panel) -> np.ndarray:
+        return seed["accuracy_epoch"]
+
+    for split in ("test", "train"):
+        if f"{split}_clean" in first.series:
+            yield _Curve(f"{split}, clean", share(split, None), judged, scales.share_axis)
+            for eps in budgets:
+                yield _Curve(f"{split}, {ball(first, eps)}", share(split, eps), judged, scales.share_axis)
+
+
+# ---- cells ---------------------------------------------------------------------------------------
+
+
+def _complete(study: Study) -> Iterator[_Cell]:
+    """Those that have all the seeds they should have."""
+    found = {panel.record.run_id for panel in study.panels}
+    cell_of = {run.id: tuple(run.coordinates.items()) for run in study.planned or ()}
+    broken = {cell for run, cell in cell_of.items() if run not in found}
+    for label, several in groupby(study.panels, key=lambda panel: panel.cell):
+        seeds = tuple(several)
+        if cell_of.get(seeds[0].record.run_id) not in broken:
+            yield _Cell(label, seeds)
+
+
+def _sheets(cells: Sequence[_Cell]) -> Iterator[tuple[str, Sequence[_Cell]]]:
+    """All cells together, if they are few, or each by itself; nothing where none is complete."""
+    if len(cells) > MOST:
+        yield from ((cell.label, [cell]) for cell in cells)
+    elif cells:
+        yield "", cells
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _maps(cells: Sequence[_Cell], name: str, seeds: str) -> Figure:
+    """One for each cell; the same colors mean the same distance in all."""
+    distances = [cell.series(name).value for cell in cells]
+    one, height = len(cells) == 1, {1: 2.6, 2: 1.5}.get(len(cells), 1.1)
+    figure, axes = look.panels(len(cells), columns=3, height=height, spare=0.6, sharex=False, sharey=False)
+    highest = max(float(np.nanmax(each)) for each in distances) or 1.0
+    norm = Normalize(0, highest)
+    for at, cell, distance in zip(axes, cells, distances, strict=True):
+        at.imshow(distance, cmap=look.MAP, norm=norm, origin="lower", interpolation="nearest")
+        ticks = np.unique(np.linspace(0, len(cell.epoch) - 1, 7 if one else 3).round().astype(int))
+        labels = [format(cell.epoch[tick], ".3g") for tick in ticks]
+        at.set_xticks(ticks, labels)
+        at.set_yticks(ticks, labels)
+        at.spines[:].set_visible(False)
+        at.set_title(cell.label)
+    figure.supxlabel("epoch")
+    figure.supylabel("epoch")
+    bar = figure.colorbar(ScalarMappable(norm, look.MAP), ax=axes, location="top", fraction=0.08, aspect=40, pad=0.02)
+    bar.set_label(f"distance of kernels, 1 − cosine ({seeds})")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def _polar(cells: Sequence[_Cell], prefix: str, k: int | None, seeds: str) -> Figure:
+    few, one = len(cells) <= 3, len(cells) == 1
+    figure, axes = look.panels(len(cells), columns=1 if few else 2, height=2.2 if one else 1.35, spare=0.6)
+    for at, cell in zip(axes, cells, strict=True):
+        for part, told, color, mark in _PARTS if k is not None else _PARTS[-1:]:
+            angle, radius = (cell.mean(_last(f"{prefix}{part}{name}")) for name in ("angle", "radius"))
+            style = {"color": color, "marker": mark, "label": told.format(k), "elinewidth": 0.4}
+            style |= {} if part else {"linestyle": "--", "markerfacecolor": "none", "markersize": 4}
+            every = -(-len(cell.epoch) // _FEW)
+            at.errorbar(
+                np.degrees(angle.value),
+                radius.value,
+                xerr=np.degrees(angle.bars),
+                yerr=radius.bars,
+                markevery=every,
+                errorevery=every,
+                **style,
+            )
+            if not part and np.isnan(radius.value).all():
+                at.text(0.5, 0.5, "does not move", ha="center", va="center", transform=at.transAxes)
+        at.set_title(cell.label)
+    figure.supxlabel("angle from the first kernel (degrees)")
+    figure.supylabel("distance from the first kernel (1: the last)")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, title=f"95 % intervals, {seeds}")
+    return figure
+
+
+def _last(name: str) -> Callable[[Panel], np.ndarray]:
+    """Of several numbers of directions, the largest."""
+    return lambda seed: seed[name].reshape(-1, len(seed["epoch"]))[-1]
+
+
+def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Figure:
+    """One axes for each quantity, one line for each cell."""
+    figure, axes = look.panels(
+        len(curves), columns=1, height=2.0 if len(curves) == 1 else 1.15, spare=0.6, sharey=False
+    )
+    for at, curve in zip(axes, curves, strict=True):
+        for place, cell in enumerate(cells):
+            _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values), place, cell.label)
+        at.set_ylabel(curve.label)
+        at.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        curve.scale(at)
+    figure.supxlabel("epoch")
+    handles, names = axes[0].get_legend_handles_labels()
+    shown = (handles, names) if any(names) else ([], [])
+    figure.legend(*shown, loc="outside upper center", ncols=3, title=f"95 % intervals, {seeds}")
+    return figure
+
+
+def _logarithmic(axes: Axes) -> None:
+    """From a third of the smallest number above 0; intervals may reach below it."""
+    lines = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    if (above := lines[lines > 0]).size:
+        axes.set_yscale("log", nonpositive="clip")
+        axes.set_ylim(bottom=above.min() / 3)
+
+
+def _line(axes: Axes, x: np.ndarray, of: Shares, place: int, label: str) -> None:
+    color, mark = look.COLORS[place], look.MARKERS[place]
+    axes.plot(x, of.value, color=color, marker=mark, markevery=-(-len(x) // _FEW), label=label)
+    axes.fill_between(x, of.low, of.high, color=color, alpha=0.2, linewidth=0)
