@@ -33,7 +33,8 @@ def gram(kernel: StructuredKernel, X: Float[Array, "n ..."], *, tile_bytes: floa
         K[i].append(_square(places, one, kernel.layout, len(X), 2 * tile_bytes))
         for other in batches[i + 1 :]:
             each_place = zip(places, one, _parts(kernel, other), strict=True)
-            K[i].append(sum(np.asarray(_between(place.layer, a, b, kernel.layout)) for place, a, b in each_place))
+            terms = [np.asarray(_between(place.layer, a, b, kernel.layout)) for place, a, b in each_place]
+            K[i].append(sum(terms[1:], terms[0]))
     return np.concatenate([np.concatenate(row, axis=2) for row in K])
 
 

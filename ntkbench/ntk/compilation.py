@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
+from jax.core import Tracer
 
 from ntkbench.ntk.network import Trainable
 
@@ -22,13 +23,14 @@ def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") ->
 
     @functools.cache
     def of_networks() -> Callable[..., Any]:
-        return eqx.filter_jit(function, compiler_options=_without_fusions(), donate=donate)
+        options: dict[str, Any] = {"compiler_options": _without_fusions()}
+        return eqx.filter_jit(function, donate=donate, **options)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         nodes = jax.tree.leaves((args, kwargs), is_leaf=lambda node: isinstance(node, Trainable))
         # Inside of another compiled function, that one decides.
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(nodes))
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(nodes))
         found = any(isinstance(node, Trainable) for node in nodes) and not traced
         return (of_networks() if found else plain)(*args, **kwargs)
 

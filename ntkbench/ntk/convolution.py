@@ -101,7 +101,8 @@ class Conv(Weighted):
         """Zeros before and after, of rows and of columns."""
         if self.padding == "CIRCULAR":
             return (0, 0), (0, 0)
-        return tuple(pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding) for axis in (0, 1))
+        rows, columns = (pads(x.shape[axis], self.window[axis], self.stride[axis], self.padding) for axis in (0, 1))
+        return rows, columns
 
     def _wrapped(self, x):
         if self.padding != "CIRCULAR":

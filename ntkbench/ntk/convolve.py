@@ -42,9 +42,10 @@ def _reverse(pads: Pads):
     def backward(kept, g):
         x, weight = kept
         turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)
-        window = weight.shape[:2]
-        outside = tuple((k - 1 - low, k - 1 - high) for k, (low, high) in zip(window, pads, strict=True))
-        seen = patches(x, window, (1, 1), pads)
+        kh, kw, *_ = weight.shape
+        (top, bottom), (left, right) = pads
+        outside = (kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)
+        seen = patches(x, (kh, kw), (1, 1), pads)
         return convolve(g, turned, outside), jnp.einsum("hwf,hwk->fk", seen, g).reshape(weight.shape)
 
     function = jax.custom_vjp(forward)

@@ -127,7 +127,7 @@ class Weighted(LinearLayer):
         """Inputs, and the 1 that stands for the bias, with the scales that the parameterization puts before both."""
         scale, bias = 1.0, 1.0
         if self.parameterization == "ntk":
-            scale, bias = self.W_std / math.sqrt(x.shape[1]), self.b_std
+            scale, bias = self.W_std / math.sqrt(x.shape[1]), self.b_std or 0.0
         if self.b_std is None:
             return x * scale
         return jnp.concatenate([x * scale, jnp.full((len(x), 1), bias, x.dtype)], axis=1)

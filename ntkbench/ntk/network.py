@@ -42,9 +42,9 @@ class Trainable(eqx.Module):
     weights: eqx.AbstractVar[Weights]
 
     @property
-    @abc.abstractmethod
     def position(self) -> Weights:
         """Where it stands in the space of the network's weights, which `weights` may be relative to."""
+        return self.weights
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]: ...
@@ -66,10 +66,6 @@ class Network(Trainable):
 
     recipe: Layer = eqx.field(static=True)
     weights: Weights
-
-    @property
-    def position(self):
-        return self.weights
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         return self.recipe.apply(self.weights, x)

@@ -68,7 +68,7 @@ class StructuredKernel(EmpiricalKernel):
     def tile(self, one, two):
         (x, parts1), (_, parts2) = one, two
         each = zip(self.places(x.shape[1:], x.dtype), parts1, parts2, strict=True)
-        terms = [between(place.layer, *parts, self.layout) for place, *parts in each]
+        terms = [between(place.layer, first, second, self.layout) for place, first, second in each]
         return sum(terms[1:], terms[0])
 
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...]:
@@ -89,7 +89,8 @@ class StructuredKernel(EmpiricalKernel):
 def between(layer: Weighted, one: Part, two: Part, layout: Layout) -> Float[Array, "n1 s n2 s"]:
     """The term of one layer, for two batches."""
     phi1, phi2 = (jax.vmap(layer.features)(part.x) for part in (one, two))
-    sizes = Sizes(*one.signals.shape[1:], phi1.shape[-1])
+    _, o, p, k = one.signals.shape
+    sizes = Sizes(o, p, k, phi1.shape[-1])
     if not sizes.prefers_grams(layout, max(len(phi1), len(phi2))):
         J1, J2 = (gradients(*pair) for pair in ((phi1, one.signals), (phi2, two.signals)))
         return jacobian.contract(J1, J2, layout)

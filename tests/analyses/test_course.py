@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.course import compared, follow
-from ntkbench.ntk import attacks, empirical, gram
+from ntkbench.ntk import attacks, gram, jacobian
 from ntkbench.ntk.network import Trainable, with_weights
 from tests.analyses.courses import MOMENTS, N, armed, course
 from tests.conftest import EXACT
@@ -19,7 +19,7 @@ HALF = 4 * (36 * 37 // 2)
 
 
 def by_hand(predictor, X) -> np.ndarray:
-    return np.asarray(gram.gram(empirical.EmpiricalKernel(predictor), X))
+    return np.asarray(gram.gram(jacobian.JacobianKernel(predictor), X))
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 4, 5])

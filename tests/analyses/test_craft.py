@@ -162,6 +162,7 @@ def test_what_is_kept_of_the_source():
     np.testing.assert_allclose(np.asarray(crafted.gradient)[:, 0, 0, 0], -sign / (1 + np.exp(sign * f)), rtol=1e-12)
     np.testing.assert_array_equal(np.asarray(crafted.gradient)[:, 0, 0, 1], 0)
     moved = f - np.array([[0], [0], [0.1]]) * sign
+    assert crafted.source_loss is not None
     np.testing.assert_allclose(crafted.source_loss, np.log1p(np.exp(-sign * moved)), rtol=1e-12)
 
 

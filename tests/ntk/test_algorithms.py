@@ -129,12 +129,11 @@ def test_the_fewest_multiplications_win():
 def test_reference(kind):
     """Weights of the reference are (in, out), and ours are (out, in)."""
     given = np.load(ORACLES / "empirical_cnn_avg.npz")
-    standard = {"parameterization": "standard"}
     recipe = Sequential(
         (
-            *(Conv(8, **standard), RELU, AvgPool()),
-            *(Conv(16, **standard), RELU, AvgPool(), Flatten()),
-            *(Dense(32, **standard), RELU, Dense(10, **standard)),
+            *(Conv(8, parameterization="standard"), RELU, AvgPool()),
+            *(Conv(16, parameterization="standard"), RELU, AvgPool(), Flatten()),
+            *(Dense(32, parameterization="standard"), RELU, Dense(10, parameterization="standard")),
         )
     )
     pairs = {name: (given[f"{name}_w"], given[f"{name}_b"]) for name in ("conv1", "conv2", "dense1", "dense2")}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import architectures, drift, empirical, gram, linearize, losses, network
+from ntkbench.ntk import architectures, drift, gram, jacobian, linearize, losses, network
 from ntkbench.ntk.regression import Spectrum
 from tests.conftest import EXACT
 from tests.ntk.predictors import drawn, uniform
@@ -290,7 +290,7 @@ def trained(predictor, steps: int = 60, rate: float = 0.5):
 
 
 def kernel(predictor) -> np.ndarray:
-    return gram.matrix(np.asarray(gram.gram(empirical.EmpiricalKernel(predictor), X)))
+    return gram.matrix(np.asarray(gram.gram(jacobian.JacobianKernel(predictor), X)))
 
 
 def moved(predictor) -> float:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.ntk import architectures, attacks, balls, features, gram, infinite, jacobian, losses, regression
+from ntkbench.ntk import apgd, architectures, attacks, balls, features, gram, infinite, jacobian, losses, regression
 from ntkbench.ntk.activations import ReLU
 from ntkbench.ntk.convolution import Conv, GlobalAvgPool
 from ntkbench.ntk.features import Eigensystem
@@ -21,6 +21,7 @@ GRADIENT = 1e-9
 OBJECTIVE = attacks.Objective(losses.cross_entropy)
 STEP = attacks.FGSM(balls.Linf(), OBJECTIVE)
 DESCENT = attacks.PGD(balls.Linf(), OBJECTIVE, 3)
+ADAPTIVE = apgd.APGD(balls.Linf(), OBJECTIVE, 3, uniform_start=False)
 N = 12
 CONV = Sequential((Conv(1, b_std=0.1), ReLU(), Flatten(), Dense(1, b_std=0.1)))
 POOLED = Sequential((Conv(1, b_std=0.1), ReLU(), GlobalAvgPool(), Dense(1, b_std=0.1)))
@@ -174,7 +175,7 @@ def _members(of: features.Family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attack", [STEP, DESCENT], ids=["fgsm", "pgd"])
+@pytest.mark.parametrize("attack", [STEP, DESCENT, ADAPTIVE], ids=["fgsm", "pgd", "apgd"])
 def test_outcomes_are_those_of_each_member_attacked_alone(case, attack):
     system, c = case
     X, labels, eps, key = (

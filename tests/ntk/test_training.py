@@ -10,6 +10,7 @@ from ntkbench.ntk import (
     architectures,
     attacks,
     balls,
+    empirical,
     gram,
     jacobian,
     linearize,
