@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.craft import Crafted, Threat, checks, received
-from ntkbench.analyses.measurement import WORST, Check, Measurement, Scalar
+from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.analyses.subject import Subject
+from ntkbench.analyses.worst import WORST
 
 Attacked = tuple[Threat, Crafted]
 

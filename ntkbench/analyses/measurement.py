@@ -9,10 +9,6 @@ Where = Mapping[str, str | int | float | bool]
 """What a number is about: `{"attack": "ntk", "eps": "8/255"}`."""
 
 
-WORST = "worst"
-"""In the place of an attack's id: for each test point, the worst case over all attacks of an analysis."""
-
-
 @dataclass(frozen=True)
 class Scalar:
     """One number: `k` of `n` test points, or a mean over `n` with the standard deviation `sd` of one point.

@@ -7,7 +7,7 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.analyses.measurement import WORST
+from ntkbench.analyses.worst import WORST
 from ntkbench.bench import ascents, courses, snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.regimes import Adversarial, Trained, WarmupCosine

@@ -10,7 +10,7 @@ import pytest
 
 from ntkbench.bench.recipe import ACTIVATIONS, recipe
 from ntkbench.errors import UsageError
-from ntkbench.ntk import architectures, gram, infinite, network
+from ntkbench.ntk import architectures, gram, infinite, linearize, network
 from ntkbench.ntk.activations import Activation, Deviation, ReLU
 from ntkbench.ntk.layers import Sequential, Sum
 from tests.bench import networks
@@ -92,7 +92,7 @@ def test_finite_networks_have_gradients(name: str):
 
     @jax.jit
     def slopes(X: jax.Array) -> tuple[jax.Array, jax.Array]:
-        along = jax.vmap(lambda x: jax.jvp(predictor, (x,), (jnp.ones_like(x),))[1])(X)
+        along = jax.vmap(lambda x: linearize.push(predictor, x, jnp.ones_like(x))[1])(X)
         return along, jax.vmap(jax.jacrev(predictor))(X).sum((2, 3, 4))
 
     forward, backward = map(np.asarray, slopes(X))

@@ -148,6 +148,7 @@ def test_one_class_alone_is_refused():
         build.require_classes(Dataset(split(0, 0), split(1, 0), ("coat", "shirt")))
 
 
+@pytest.mark.slow
 def test_three_classes_in_single_precision(tmp_path: Path):
     data = "data={dataset: fashion_mnist_mini, classes: [coat, sneaker, bag], n_train: 15, n_test: 12}"
     analyses = "analyses={eigen: {kind: eigenspace, target: limit, attack: step, features: 3, truncations: 2}}"

@@ -14,7 +14,8 @@ def of(at: tuple[Any, ...] = (), **training: Any) -> Cell:
     """60 examples; `at`: the moments of its empirical kernels."""
     kernels = {f"k{i}": {"kind": "empirical", "at": moment} for i, moment in enumerate(at)}
     words = {"mode": "standard", "epochs": 20, "batch_size": 16, **training}
-    return cell(training=words, kernels={**FULL["kernels"], **kernels})
+    analyses = {name: analysis for name, analysis in FULL["analyses"].items() if name != "drift"}
+    return cell(training=words, kernels={**FULL["kernels"], **kernels}, analyses=analyses)
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(None, 1), (60, 1), (59, 2), (16, 4), (15, 4), (1, 60)])
@@ -50,3 +51,4 @@ def test_a_cell_wants_the_moments_that_it_names():
     assert list(snapshots.kept(asked)) == [(before, 2)], "ends of a stretch are stored as trainings"
     assert list(snapshots.kept(of(("1/1000",)))) == [], "that is before the first step"
     assert snapshots.wanted(cell(training={"mode": "none"})) == (0,)
+    assert snapshots.wanted(cell()) == tuple(range(21)), "those of its drift"
