@@ -168,13 +168,14 @@ def _sheets(cells: Sequence[_Cell]) -> Iterator[tuple[str, Sequence[_Cell]]]:
 def _maps(cells: Sequence[_Cell], name: str, seeds: str) -> Figure:
     """One for each cell; the same colors mean the same distance in all."""
     distances = [cell.series(name).value for cell in cells]
-    one, height = len(cells) == 1, {1: 2.6, 2: 1.5}.get(len(cells), 1.1)
-    figure, axes = look.panels(len(cells), columns=3, height=height, spare=0.6, sharex=False, sharey=False)
+    columns = min(len(cells), _beside(cells))
+    size = {"columns": columns, "height": {1: 2.6, 2: 1.5, 3: 1.1}[columns]}
+    figure, axes = look.panels(len(cells), **size, spare=0.6, sharex=False, sharey=False)
     highest = max(float(np.nanmax(each)) for each in distances) or 1.0
     norm = Normalize(0, highest)
     for at, cell, distance in zip(axes, cells, distances, strict=True):
         at.imshow(distance, cmap=look.MAP, norm=norm, origin="lower", interpolation="nearest")
-        ticks = np.unique(np.linspace(0, len(cell.epoch) - 1, 7 if one else 3).round().astype(int))
+        ticks = np.unique(np.linspace(0, len(cell.epoch) - 1, 7 if columns == 1 else 3).round().astype(int))
         labels = [format(cell.epoch[tick], ".3g") for tick in ticks]
         at.set_xticks(ticks, labels)
         at.set_yticks(ticks, labels)
@@ -209,11 +210,26 @@ def _polar(cells: Sequence[_Cell], prefix: str, k: int | None, seeds: str) -> Fi
             if not part and np.isnan(radius.value).all():
                 at.text(0.5, 0.5, "does not move", ha="center", va="center", transform=at.transAxes)
         at.set_title(cell.label)
+    _within(axes[0], axes)
     figure.supxlabel("angle from the first kernel (degrees)")
     figure.supylabel("distance from the first kernel (1: the last)")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3, title=f"95 % intervals, {seeds}")
     return figure
+
+
+def _within(shared: Axes, panels: Sequence[Axes]) -> None:
+    """Room for all means: intervals of few seeds may be many times as wide."""
+    points = np.concatenate([np.asarray(line.get_xydata(), float) for at in panels for line in at.lines])
+    x, y = np.nanmax(points, axis=0, initial=0) * 1.1
+    shared.set_xlim(-0.05 * x or None, x or None)
+    shared.set_ylim(-0.05 * y or None, y or None)
+
+
+def _beside(cells: Sequence[_Cell]) -> int:
+    """How many labels fit into a line."""
+    longest = max(len(cell.label) for cell in cells)
+    return 3 if longest <= 14 else 2 if longest <= 28 else 1
 
 
 def _last(name: str) -> Callable[[Panel], np.ndarray]:
@@ -235,7 +251,7 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
     figure.supxlabel("epoch")
     handles, names = axes[0].get_legend_handles_labels()
     shown = (handles, names) if any(names) else ([], [])
-    figure.legend(*shown, loc="outside upper center", ncols=3, title=f"95 % intervals, {seeds}")
+    figure.legend(*shown, loc="outside upper center", ncols=_beside(cells), title=f"95 % intervals, {seeds}")
     return figure
 
 
