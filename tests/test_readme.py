@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -25,6 +26,38 @@ def test_results_are_what_the_records_give(monkeypatch, command, shown):
     ran = CliRunner().invoke(cli, command.split(), catch_exceptions=False)
     table = ran.output.split("\n\n")[0]
     assert shown.strip() == table.strip()
+
+
+def series(record: str, analysis: str) -> dict[str, np.ndarray]:
+    """Of an analysis of a committed record."""
+    arrays = np.load(ROOT / "docs" / "results" / "records" / f"{record}.npz")
+    return {name.rpartition(".")[2]: arrays[name] for name in arrays if name.startswith(f"series/{analysis}.")}
+
+
+def test_the_notebook_s_values_are_those_of_its_record():
+    (record,) = re.findall(r"notebook-features.yaml`, record `(\w+)`", FINDINGS)
+    eigen = series(record, "eigen")
+    n, k = int(eigen["n_test"]), eigen["truncation"]
+    rows = {
+        "feature": ([*eigen["feature"]], [*k]),
+        "clean": (eigen["feature_clean"] / n, eigen["truncation_clean"] / n),
+        "attacked": (eigen["feature_robust"][0] / n, eigen["truncation_robust"][0] / n),
+    }
+    for name, (singles, sums) in rows.items():
+        (line,) = re.findall(rf"^\| {name} \|(.*)\| \|(.*)\|$", FINDINGS, flags=re.MULTILINE)
+        of_features, of_sums = (re.findall(r"(?<![\w.])[.]?\d+(?!\d)", part.replace("k90", "")) for part in line)
+        assert [float(cell) for cell in of_features] == pytest.approx([float(v) for v in singles], abs=5.1e-4)
+        assert [float(cell) for cell in of_sums] == pytest.approx([float(v) for v in sums], abs=5.1e-4)
+
+
+def test_the_accuracies_at_the_best_time_are_those_of_the_records():
+    told, names = re.findall(r"accuracy is ([.\d, and]+) for depths 1, 2 and 3 \(records ([^)]*)\)", FINDINGS)[0]
+    values, records = re.findall(r"[.]\d+", told), re.findall(r"`(\w+)`", names)
+    for value, record in zip(values, records, strict=True):
+        time = series(record, "time")
+        robust = time["time_robust"][np.argmin(np.abs(time["eps"] - 8 / 255))]
+        assert float(value) == pytest.approx(time["time_clean"][np.argmax(robust)] / time["n_test"], abs=5.1e-4)
+    assert len(values) == 3
 
 
 def test_the_spec_is_valid(tmp_path):
