@@ -49,7 +49,8 @@ def _reverse(pads: Pads):
         return convolve(g, turned, outside), jnp.einsum("hwf,hwk->fk", seen, g).reshape(weight.shape)
 
     function = jax.custom_vjp(forward)
-    function.defvjp(lambda x, weight: (forward(x, weight), (x, weight)), backward)
+    # `function` again, and not `forward`: so that derivatives of derivatives are made of convolutions too.
+    function.defvjp(lambda x, weight: (function(x, weight), (x, weight)), backward)
     return function
 
 

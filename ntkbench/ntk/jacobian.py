@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from ntkbench.ntk.empirical import FULL, EmpiricalKernel, Layout
 from ntkbench.ntk.layers import Weights
+from ntkbench.ntk.materialize import materialize
 from ntkbench.ntk.network import Trainable, with_weights
 
 
@@ -30,7 +31,7 @@ class JacobianKernel(EmpiricalKernel):
 
     def tile(self, one, two):
         J1, J2 = (jax.vmap(self.jacobian)(x) for x in (one, two))
-        return contract(J1, J2, self.layout)
+        return materialize(contract(J1, J2, self.layout))  # its mirror image is to have the same last bits
 
     def example_bytes(self, shape, dtype):
         """Its Jacobian; half of one again while it is made."""

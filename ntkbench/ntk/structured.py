@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from ntkbench.ntk import jacobian
 from ntkbench.ntk.empirical import FULL, EmpiricalKernel, Layout
 from ntkbench.ntk.layers import Weighted
+from ntkbench.ntk.materialize import materialize
 from ntkbench.ntk.network import Part, Place, Trainable
 
 
@@ -69,7 +70,7 @@ class StructuredKernel(EmpiricalKernel):
         (x, parts1), (_, parts2) = one, two
         each = zip(self.places(x.shape[1:], x.dtype), parts1, parts2, strict=True)
         terms = [between(place.layer, first, second, self.layout) for place, first, second in each]
-        return sum(terms[1:], terms[0])
+        return materialize(sum(terms[1:], terms[0]))  # its mirror image is to have the same last bits
 
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...]:
         """The predictor's."""

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from ntkbench.ntk import architectures, linearize, losses, network
+from ntkbench.ntk.activations import ReLU
+from ntkbench.ntk.convolution import Conv, MaxPool
+from ntkbench.ntk.layers import Dense, Flatten, Sequential
 from tests.conftest import EXACT
 from tests.ntk.predictors import drawn, uniform
 
@@ -68,3 +71,25 @@ def test_trained_weights_are_the_displacement_alone():
     slopes = jax.jit(jax.grad(lambda w: network.with_weights(linear, w)(X).sum()))(linear.weights)
     expected = jax.jit(jax.grad(lambda w: network.with_weights(NET, w)(X).sum()))(NET.weights)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=EXACT), slopes, expected)
+
+
+def test_a_convolution_can_be_linearized_attacked_and_trained():
+    """Derivatives in the image and in the weights of a derivative: of several networks, and compiled."""
+    recipe = Sequential((Conv(3), ReLU(), MaxPool(), Conv(4), ReLU(), Flatten(), Dense(2)))
+    images = uniform(3, 4, 4, 2)
+    anchor = drawn(recipe, (4, 4, 2))
+    step = jax.tree.map(lambda w: 0.1 * w, drawn(recipe, (4, 4, 2), seed=1).weights)
+
+    def value(weights, X):
+        return jnp.sum(jax.vmap(linearize.Linearized(anchor, weights))(X) ** 2)
+
+    several = jax.tree.map(lambda w: jnp.stack([w, 2 * w]), step)
+    slopes = jax.jit(jax.vmap(jax.grad(value, (0, 1)), (0, None)))
+    weights, pixels = slopes(several, images)
+    h = 1e-5
+    np.testing.assert_allclose(
+        pixels[0].sum(), (value(step, images + h) - value(step, images - h)) / (2 * h), rtol=1e-4
+    )
+    up, down = (jax.tree.map(lambda w, sign=sign: w * (1 + sign * h), step) for sign in (1, -1))
+    along = sum(jnp.sum(g[0] * w) for g, w in zip(*map(jax.tree.leaves, (weights, step)), strict=True))
+    np.testing.assert_allclose(along, (value(up, images) - value(down, images)) / (2 * h), rtol=1e-4)
