@@ -45,7 +45,8 @@ def smoked(path: Path, folder: Path) -> None:
     assert tiny.statuses(records) == ["ok"] * len(planned.runs)
     assert all(record.metrics for record in records)
     failed = {check.code for record in records for check in record.checks if not check.ok}
-    assert failed <= {"gradients_not_zero", "eigenvalues_apart"}, "a tiny network can be dead at an example"
+    allowed = {"gradients_not_zero", "loss_increased", "eigenvalues_apart"}
+    assert failed <= allowed, "a tiny network can be dead at an example, or crooked: steps of fixed size may end lower"
 
 
 @pytest.mark.slow

@@ -5,10 +5,8 @@ from collections.abc import Iterator, Mapping
 from ntkbench.bench import shapes
 from ntkbench.bench.document import Path
 from ntkbench.bench.regimes import Adversarial
-from ntkbench.bench.spec import NamedDataset
 from ntkbench.bench.threats import APGD, Ascent, Iterated
 from ntkbench.bench.validate import Draft
-from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import Problem
 
 
@@ -17,8 +15,8 @@ def problems(draft: Draft) -> Iterator[Problem]:
         if isinstance(ascent, Iterated) and ascent.restarts > 1 and ascent.start == "zero":
             message = "restarts differ by their start alone, and zero is always the same; write start: uniform"
             yield draft.problem((*path, "restarts"), message)
-        outputs = _outputs(draft)
-        if outputs is not None:
+        if draft.sized:
+            outputs = shapes.outputs(draft.cell.data)
             yield from _loss(draft, path, ascent, outputs)
             yield from _targets(draft, path, ascent, outputs)
 
@@ -31,15 +29,6 @@ def _ascents(draft: Draft) -> Mapping[Path, Ascent]:
     if isinstance(draft.cell.training, Adversarial):
         found["training", "attack"] = draft.cell.training.attack
     return found
-
-
-def _outputs(draft: Draft) -> int | None:
-    """Unknown where the data are."""
-    if not draft.whole("data"):
-        return None
-    data = draft.cell.data
-    known = not isinstance(data.dataset, NamedDataset) or data.dataset.name in CATALOG
-    return shapes.outputs(data) if known else None
 
 
 def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:

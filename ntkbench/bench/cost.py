@@ -220,20 +220,35 @@ def _inner_gradients(how: Trained) -> int:
 
 def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float) -> Work:
     """Half a Gram matrix of the training set, and its eigendecomposition, 9 n^3 in float64. Memory: the matrix, its
-    eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows and costs 2 P an entry."""
+    eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows."""
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
         entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
     else:
         rows = n * shapes.outputs(cell.data)
-        entries = _empirical(cell, rows, tile)
+        entries = _empirical(cell, n, tile)
     return entries + Work(double=EIGH * rows**3) + Work(bytes=3 * 8 * rows**2 + entries.bytes)
 
 
-def _empirical(cell: Cell, rows: int, tile: int | float) -> Work:
-    walk = network(cell)
-    operations = 2 * parameters(walk) * rows**2 + 6 * products(walk) * rows
-    return _work(cell.numerics.network, operations, 0) + Work(bytes=tile)
+def _empirical(cell: Cell, n: int, tile: int | float, trace: bool = False) -> Work:
+    """All pairs of n examples, half of them computed: c backward passes each, then layer by layer.
+
+    Memory: what these leave and the gradients of one layer, in up to six tiles.
+    """
+    walk, c = network(cell), shapes.outputs(cell.data)
+    layers = [step for step in walk if isinstance(step.layer, Weighted)]
+    operations = 2 * products(walk) * n * (1 + c) + sum(_term(step, n, c, trace) for step in layers)
+    left = sum(step.count for step in layers) + max(map(_connections, layers))
+    itemsize = 4 if cell.numerics.kernel == "float32" else 8
+    return _work(cell.numerics.kernel, operations, 0) + Work(bytes=min(6 * tile, itemsize * n * c * left))
+
+
+def _term(step: Step, n: int, c: int, trace: bool) -> int:
+    """Of one layer: from the Gram matrices of its inputs and of the signals at all positions, or from its gradients."""
+    positions, units = prod(map(int, step.after[:-1])), int(step.after[-1])
+    weights, signals = _connections(step), c if trace else c**2
+    grams = n**2 * positions**2 * (weights // units + signals * units)
+    return min(grams, n**2 * signals * weights + 2 * n * c * positions * weights)
 
 
 def _pairs(cell: Cell, kernel: InfiniteKernel, count: int | float, tile: int | float) -> Work:
@@ -306,7 +321,7 @@ def following(cell: Cell, drift: Drift, tile: int | float) -> Work:
     assert isinstance(cell.training, Trained)
     count, size = len(choice.snapshots(drift.snapshots, cell.training.epochs)), choice.rows(cell, drift)
     probes = 2 if drift.adversarial_probe else 1
-    kernel = _empirical(cell, drift.probe.n * shapes.outputs(cell.data), tile)
+    kernel = _empirical(cell, drift.probe.n, tile, trace=drift.layout == "trace")
     kernel += Work(double=EIGH * size**3 + 2 * size**3 + count * size**2)
     kept = min(2 * count * size**2, memory.kernel_bytes()) + 6 * 8 * size**2
     work = kernel.together(count * probes)

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from ntkbench.bench import choice, shapes
 from ntkbench.bench.document import Path
 from ntkbench.bench.regimes import Trained
-from ntkbench.bench.spec import Drift, NamedDataset
+from ntkbench.bench.spec import Drift
 from ntkbench.bench.threats import SELF, GradientAttack
 from ntkbench.bench.validate import Draft
-from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import Problem
 
 
@@ -18,18 +17,10 @@ def problems(draft: Draft) -> Iterator[Problem]:
             path = ("analyses", name)
             yield from _training(draft, path, analysis)
             yield from _attacks(draft, path, analysis)
-            if _known(draft):
+            if draft.sized:
                 yield from _probe(draft, path, analysis)
                 yield from _top(draft, path, analysis)
                 yield from _kept(draft, path, analysis)
-
-
-def _known(draft: Draft) -> bool:
-    """Whether the numbers of examples and of classes can be read."""
-    if not draft.whole("data"):
-        return False
-    dataset = draft.cell.data.dataset
-    return not isinstance(dataset, NamedDataset) or dataset.name in CATALOG
 
 
 def _training(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:

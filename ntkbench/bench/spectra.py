@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from ntkbench.bench import choice
 from ntkbench.bench.document import Path
-from ntkbench.bench.spec import Consistency, Eigenspace, EmpiricalKernel, NamedDataset, Spectral
+from ntkbench.bench.spec import Consistency, Eigenspace, EmpiricalKernel, Spectral
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.threats import SELF, GradientAttack
 from ntkbench.bench.validate import Draft
-from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import Problem
 
 
@@ -19,18 +18,10 @@ def problems(draft: Draft) -> Iterator[Problem]:
             yield from _kernels(draft, path, analysis)
             yield from _attack(draft, path, analysis)
             yield from _classes(draft, analysis)
-            if analysis.target in draft.cell.kernels and _known(draft):
+            if analysis.target in draft.cell.kernels and draft.sized:
                 size = choice.size(draft.cell, analysis.target)
                 yield from _features(draft, path, analysis, size)
                 yield from _spaces(draft, path, analysis, size)
-
-
-def _known(draft: Draft) -> bool:
-    """Whether the numbers of examples and of classes can be read."""
-    if not draft.whole("data"):
-        return False
-    dataset = draft.cell.data.dataset
-    return not isinstance(dataset, NamedDataset) or dataset.name in CATALOG
 
 
 def _classes(draft: Draft, analysis: Spectral) -> Iterator[Problem]:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from ntkbench.bench import explain
 from ntkbench.bench.document import Node, Path, mapping, plain
 from ntkbench.bench.schema import BY_ID
-from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header
+from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header, NamedDataset
+from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import Problem
 
 
@@ -25,6 +26,12 @@ class Draft:
     def whole(self, *names: str) -> bool:
         """Whether nothing is wrong with these sections."""
         return not self.broken.intersection(names)
+
+    @property
+    def sized(self) -> bool:
+        """Whether the numbers of examples and of classes, and the shape of an example, can be read."""
+        dataset = self.cell.data.dataset if self.whole("data") else None
+        return dataset is not None and (not isinstance(dataset, NamedDataset) or dataset.name in CATALOG)
 
     @property
     def cell(self) -> Cell:

@@ -12,7 +12,6 @@ from ntkbench.bench.layers import Dense, Pool
 from ntkbench.bench.shapes import Misfit, Shape, Sizes
 from ntkbench.bench.spec import InfiniteKernel
 from ntkbench.bench.validate import Draft
-from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import Problem
 
 
@@ -48,10 +47,7 @@ def _network(draft: Draft, path: Path, architecture: Architecture, width: int | 
 
 def _image(draft: Draft) -> Shape | None:
     """Unknown where the data are."""
-    if not draft.whole("data"):
-        return None
-    name = getattr(draft.cell.data.dataset, "name", None)
-    return shapes.image(draft.cell.data) if name is None or name in CATALOG else None
+    return shapes.image(draft.cell.data) if draft.sized else None
 
 
 def _tiled(walk: list[shapes.Step]) -> None:

@@ -31,14 +31,14 @@ def costs(predictor: Trainable, x: Float[Array, "..."], n: int, layout: Layout =
     o = layout.directions(outputs).shape[0]
     entries = o if layout.trace else o**2
     weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.weights))
-    forward = _multiplications(predictor, x)
+    places = predictor.places(x.shape, x.dtype)
+    sizes = None if places is None else [structured.Sizes.of(place, o) for place in places]
+    forward = _multiplications(predictor, x) if sizes is None else sum(s.p * s.k * s.f for s in sizes)
     found: dict[Algorithm, float] = {
         JacobianKernel: n * o * 2 * forward + n**2 / 2 * entries * weights,
         ProductKernel: n**2 / 2 * o * 5 * forward,
     }
-    places = predictor.places(x.shape, x.dtype)
-    if places is not None:
-        sizes = [structured.Sizes.of(place, o) for place in places]
+    if sizes is not None:
         found[StructuredKernel] = n * o * forward + structured.operations(sizes, layout, n)
     return found
 
@@ -61,7 +61,8 @@ def ntk(
 
 
 def _multiplications(predictor: Trainable, x: Float[Array, "..."]) -> float:
-    """Of a forward pass: half of the operations that XLA counts."""
+    """Of a forward pass: half of the operations that XLA counts, and one for each weight at least."""
     arrays, static = eqx.partition(predictor, eqx.is_array)
     lowered = jax.jit(lambda arrays, x: eqx.combine(arrays, static)(x)).lower(arrays, x)
-    return (lowered.cost_analysis() or {}).get("flops", 0.0) / 2
+    weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.weights))
+    return max(weights, (lowered.cost_analysis() or {}).get("flops", 0.0) / 2)

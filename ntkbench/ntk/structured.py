@@ -95,9 +95,7 @@ def between(layer: Weighted, one: Part, two: Part, layout: Layout) -> Float[Arra
     if not sizes.prefers_grams(layout, max(len(phi1), len(phi2))):
         J1, J2 = (gradients(*pair) for pair in ((phi1, one.signals), (phi2, two.signals)))
         return jacobian.contract(J1, J2, layout)
-    if sizes.p == 1:
-        return of_vectors(phi1[:, 0], one.signals[:, :, 0], phi2[:, 0], two.signals[:, :, 0], layout)
-    return of_positions(phi1, one.signals, phi2, two.signals, layout)
+    return _by_grams(phi1, one.signals, phi2, two.signals, layout)
 
 
 def gradients(phi: Float[Array, "n p f"], signals: Float[Array, "n o p k"]) -> Float[Array, "n o k f"]:
@@ -105,42 +103,26 @@ def gradients(phi: Float[Array, "n p f"], signals: Float[Array, "n o p k"]) -> F
     return jnp.einsum("nopk,npf->nokf", signals, phi, precision="highest")
 
 
-def of_vectors(
-    phi1: Float[Array, "n1 f"],
-    s1: Float[Array, "n1 o k"],
-    phi2: Float[Array, "n2 f"],
-    s2: Float[Array, "n2 o k"],
-    layout: Layout,
-) -> Float[Array, "n1 s n2 s"]:
-    """A layer without positions: the product of two Gram matrices."""
-    equation = "iak,jak->ij" if layout.trace else "iak,jbk->iajb"
-    inputs = jnp.einsum("if,jf->ij", phi1, phi2, precision="highest")[:, None, :, None]
-    signals = jnp.einsum(equation, s1, s2, precision="highest")
-    return inputs * (signals[:, None, :, None] / s1.shape[1] if layout.trace else signals)
+def _by_grams(phi1, s1, phi2, s2, layout):
+    """The sum over pairs of positions of products of both Gram matrices.
 
-
-@eqx.filter_jit
-def of_positions(
-    phi1: Float[Array, "n1 p f"],
-    s1: Float[Array, "n1 o p k"],
-    phi2: Float[Array, "n2 q f"],
-    s2: Float[Array, "n2 o q k"],
-    layout: Layout,
-) -> Float[Array, "n1 s n2 s"]:
-    """The sum over pairs of positions of such products.
-
-    One example at a time against all others: pairs of positions of all pairs of examples would not fit.
+    Where there are several positions, one example at a time against all others: those of all pairs would not fit.
     """
-    equation = "jpq,japbq->ajb" if not layout.trace else "jpq,jpq->j"
-    signals = "apk,jbqk->japbq" if not layout.trace else "apk,jaqk->jpq"
+    o, p = s1.shape[1:3]
+    if p == 1:
+        inputs = jnp.einsum("ipf,jpf->ij", phi1, phi2, precision="highest")[:, None, :, None]
+        equation = "iapk,japk->ij" if layout.trace else "iapk,jbpk->iajb"
+        signals = jnp.einsum(equation, s1, s2, precision="highest")
+        return inputs * (signals[:, None, :, None] / o if layout.trace else signals)
+    equation, both = ("apk,jaqk->jpq", "jpq,jpq->j") if layout.trace else ("apk,jbqk->japbq", "jpq,japbq->ajb")
 
     def row(example):
         phi, s = example
         inputs = jnp.einsum("pf,jqf->jpq", phi, phi2, precision="highest")
-        return jnp.einsum(equation, inputs, jnp.einsum(signals, s, s2, precision="highest"), precision="highest")
+        return jnp.einsum(both, inputs, jnp.einsum(equation, s, s2, precision="highest"), precision="highest")
 
     rows = jax.lax.map(row, (phi1, s1))
-    return rows[:, None, :, None] / s1.shape[1] if layout.trace else rows
+    return rows[:, None, :, None] / o if layout.trace else rows
 
 
 def operations(sizes: list[Sizes], layout: Layout, n: int) -> float:

@@ -78,6 +78,27 @@ def test_an_empirical_kernel_has_a_row_for_each_output():
     assert cost.gram(cell(), cell().kernels["first"], tile=0).bytes == 3 * 8 * (60 * 3) ** 2
 
 
+def test_an_empirical_kernel_of_dense_layers_by_hand():
+    """Three outputs: 784, 64 and 64 features and a bias go in; Gram matrices of inputs and signals, no Jacobian."""
+    n, layers = 60, [(785, 64), (65, 64), (65, 3)]
+    backward = 2 * weights(cell()) * n * (1 + 3)
+    grams = sum(n**2 * (features + 3**2 * units) for features, units in layers)
+    work = cost.gram(cell(), cell().kernels["first"], tile=1e12)
+    assert work.double == backward + grams + 9 * (n * 3) ** 3
+    left = (64 + 64 + 3) + 785 * 64
+    assert work.bytes == 3 * 8 * (n * 3) ** 2 + 8 * n * 3 * left
+
+
+def test_an_empirical_kernel_of_convolutions_multiplies_gradients():
+    full, n = convolutional(), 60
+    first, second, head = (2 * 3 * 1 + 1) * 64, (2 * 3 * 64 + 1) * 64, (784 * 64 + 1) * 3
+    gradients = sum(n**2 * 9 * size + 2 * n * 3 * 784 * size for size in (first, second))
+    backward = 2 * (784 * (first + second) + head) * n * (1 + 3)
+    dense = n**2 * (784 * 64 + 1 + 9 * 3)
+    work = cost.gram(full, full.kernels["first"], tile=0)
+    assert work.double == backward + gradients + dense + 9 * (n * 3) ** 3
+
+
 def test_a_kernel_costs_the_cube_of_its_examples():
     small, large = (cost.gram(of("data.n_train", n), cell().kernels["limit"], 0).double for n in (20_000, 40_000))
     assert large / small == pytest.approx(8, rel=0.02)
@@ -199,10 +220,11 @@ def test_a_course_costs_a_kernel_a_snapshot():
     drift = cell().analyses["drift"]
     assert isinstance(drift, Drift)
     work, rows = cost.following(cell(), drift, 0), 90
-    assert work.single == 21 * (2 * weights(cell()) * rows**2 + 6 * weights(cell()) * rows + 2 * weights(cell()) * 30)
-    assert work.double == 21 * (11 * rows**3 + 21 * rows**2)
+    signals = 2 * weights(cell()) * 30 * (1 + 3)
+    layers = sum(30**2 * (features + 3**2 * units) for features, units in [(785, 64), (65, 64), (65, 3)])
+    assert work.single == 21 * 2 * weights(cell()) * 30
+    assert work.double == 21 * (signals + layers + 11 * rows**3 + 21 * rows**2)
     assert work.bytes == 2 * 21 * rows**2 + 48 * rows**2
     more = cost.following(cell(), drift.model_copy(update={"attack": "own", "adversarial_probe": "own"}), 0)
-    kernels = 21 * (2 * weights(cell()) * rows**2 + 6 * weights(cell()) * rows)
     assert more.double == 2 * work.double
-    assert more.single > work.single + kernels + 2 * 21 * 3 * (30 * 11) * 2 * weights(cell())
+    assert more.single > work.single + 2 * 21 * 3 * (30 * 11) * 2 * weights(cell())
