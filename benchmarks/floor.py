@@ -1,6 +1,6 @@
 """How near the kernels come to what this machine can do at all.
 
-    python benchmarks/floor.py [FILE of infinite.py --json] [--dtype float32]
+    python benchmarks/floor.py [FILE of kernels.py --json] [--dtype float32]
 
 Measures the peak of matrix products and the bandwidth of copying, and divides each case's work by them: README.md has
 the arithmetic. With a file of times, measured on this machine, it prints the fraction of the floor that was reached.
@@ -9,6 +9,7 @@ the arithmetic. With a file of times, measured on this machine, it prints the fr
 import argparse
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import CASES, STEPS, Case, Network
+from cases import CASES, STEPS, Case, Network, layers
 
 # Operations for each entry of a covariance, K and T together. Convolution: 3 x 3 windows as two sums of three (4
 # additions for each of the two), scale, bias and sum (4). ReLU: cosine (2), sine (4), angle (17: a polynomial of degree
@@ -127,8 +128,25 @@ def pair(network: Network, size: int, itemsize: int) -> Work:
     return Work(products, others, moved, largest)
 
 
+def finite(case: Case) -> Work:
+    """Multiplications twice. Layer by layer: forward, back for each output, and the cheaper of two ways for all pairs,
+    half of which are computed: gradients by the weights, or Gram matrices of features and signals at all positions."""
+    n, c, total = case.n, case.outputs, 0.0
+    signals = c if case.kind == "trace" else c**2
+    for place, (word, shape, width) in enumerate(layers(case)):
+        if width:
+            positions, inputs = (math.prod(shape[:2]), 9 * shape[-1]) if word == "conv" else (1, shape[0])
+            once = positions * inputs * width
+            grams = n**2 / 2 * positions**2 * (inputs + signals * width)
+            gradients = n * c * once + n**2 / 2 * signals * inputs * width
+            total += n * once * (1 + c * (place > 1)) + min(grams, gradients)
+    return Work(2 * total, 0, 0, 1)
+
+
 def work(case: Case, itemsize: int) -> Work:
     """Half of a symmetric Gram matrix; a gradient is at least once forward and once back."""
+    if case.kind in ("full", "trace"):
+        return finite(case)
     one = pair(case.network, case.size, itemsize)
     if case.kind == "gram":
         count, result = case.n * (case.n + 1) // 2, case.n**2 * itemsize
@@ -139,7 +157,7 @@ def work(case: Case, itemsize: int) -> Work:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("times", type=Path, nargs="?", help="what infinite.py wrote")
+    parser.add_argument("times", type=Path, nargs="?", help="what kernels.py wrote")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
@@ -150,12 +168,13 @@ def main() -> None:
         dtype = file["cases"][0]["dtype"]
     itemsize = np.dtype(dtype).itemsize
     top = peak(dtype)
-    print("| case | operations per pair | bytes per pair | floor | measured | reached |\n|---|---|---|---|---|---|")
+    print("| case | operations | bytes | floor | measured | reached |\n|---|---|---|---|---|---|")
     for case, seconds in measured.values() or ((case, None) for case in CASES.values()):
-        one = pair(tuple(case.network), case.size, itemsize)
-        floor = work(case, itemsize).floor(top)
+        whole = work(case, itemsize)
+        floor = whole.floor(top)
         reached = ("-", "-") if seconds is None else (f"{seconds * 1e3:.3g} ms", f"{floor / seconds:.2f}")
-        cells = case.name, f"{one.products + one.others:.3g}", f"{one.bytes:.3g}", f"{floor * 1e3:.3g} ms", *reached
+        giga = (f"{amount / 1e9:.3g} G" for amount in (whole.products + whole.others, whole.bytes))
+        cells = case.name, *giga, f"{floor * 1e3:.3g} ms", *reached
         print(f"| {' | '.join(cells)} |")
 
 

@@ -1,5 +1,8 @@
 """The cases on neural-tangents, run by the Python of its own environment; each jitted as a whole, its fastest way.
 
+Kernels of finite networks by each of its implementations, or as the published scripts of Tsilivis & Kempe call them: in
+batches of ten images, by contraction of Jacobians.
+
 The eager cases are the attack as the public notebook of Tsilivis & Kempe runs it: no jit, a Python loop of steps, the
 gradient of the summed logistic loss for one output, and of each image on its own for several.
 """
@@ -17,10 +20,17 @@ sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.
 import neural_tangents as nt  # noqa: E402 # pyright: ignore[reportMissingImports]
 from neural_tangents import stax  # noqa: E402 # pyright: ignore[reportMissingImports]
 
+IMPLEMENTATIONS = {
+    "structured": nt.NtkImplementation.STRUCTURED_DERIVATIVES,
+    "jacobian": nt.NtkImplementation.JACOBIAN_CONTRACTION,
+    "products": nt.NtkImplementation.NTK_VECTOR_PRODUCTS,
+    "script": nt.NtkImplementation.JACOBIAN_CONTRACTION,
+}
 LAYERS = {
-    "dense": lambda: stax.Dense(1, W_std=W_STD, b_std=B_STD),
-    "conv": lambda: stax.Conv(1, (3, 3), padding="SAME", W_std=W_STD, b_std=B_STD),
+    "dense": lambda width=1: stax.Dense(width, W_std=W_STD, b_std=B_STD),
+    "conv": lambda width=1: stax.Conv(width, (3, 3), padding="SAME", W_std=W_STD, b_std=B_STD),
     "relu": stax.Relu,
+    "maxpool": lambda: stax.MaxPool((2, 2), strides=(2, 2)),
     "pool": lambda: stax.AvgPool((2, 2), strides=(2, 2)),
     "gap": stax.GlobalAvgPool,
     "flatten": stax.Flatten,
@@ -34,8 +44,10 @@ def versions():
 
 def prepare(case, arrays):
     """What is timed, and what of its result is compared."""
-    kernel = stax.serial(*(LAYERS[word]() for word in case.network))[2]
     X = jnp.asarray(arrays["X"])
+    if case.kind in ("full", "trace"):
+        return _finite(case, X, arrays)
+    kernel = stax.serial(*(LAYERS[word]() for word in case.network))[2]
     if case.kind == "gram":
         gram = jax.jit(lambda X: kernel(X, None, "ntk"))
         return lambda: gram(X), lambda K: K
@@ -50,8 +62,32 @@ def prepare(case, arrays):
         jitted = jax.jit(gradient)
         return lambda: jitted(x, labels, X, alpha), lambda g: g
 
-    run = _eager(gradient, one_by_one=case.outputs > 1) if case.eager else jax.jit(_whole(gradient))
+    run = _eager(gradient, one_by_one=case.outputs > 1) if case.peer == "eager" else jax.jit(_whole(gradient))
     return lambda: run(x, labels, X, alpha), lambda adv: jax.jit(outputs)(adv, X, alpha)
+
+
+def _finite(case, X, arrays):
+    words = [text.partition(" ") for text in case.network]
+    apply = stax.serial(*(LAYERS[word](int(width)) if width else LAYERS[word]() for word, _, width in words))[1]
+    left = iter(range(len(arrays)))
+    params = [_weights(arrays, next(left)) if width else () for _, _, width in words]
+    axes = (-1,) if case.kind == "trace" else ()
+    ntk = nt.empirical_ntk_fn(apply, trace_axes=axes, vmap_axes=0, implementation=IMPLEMENTATIONS[case.peer])
+
+    def ours(K):  # all examples before all outputs there
+        return K[:, None, :, None] if case.kind == "trace" else K.transpose(0, 2, 1, 3)
+
+    if case.peer == "script":
+        batched = nt.batch(ntk, device_count=-1, batch_size=10)
+        return lambda: batched(X, None, params), ours
+    jitted = jax.jit(lambda X, params: ntk(X, None, params))
+    return lambda: jitted(X, params), ours
+
+
+def _weights(arrays, place):
+    """Biases have the axes of a batch."""
+    w, b = (jnp.asarray(arrays[f"{name}{place}"]) for name in "wb")
+    return w, b.reshape((1,) * (w.ndim - 1) + b.shape)
 
 
 def _losses(f, labels):

@@ -1,6 +1,6 @@
-"""Infinite-width kernels against neural-tangents: both sides read the same arrays and take turns, in one run.
+"""Kernels against neural-tangents: both sides read the same arrays and take turns, in one run.
 
-    python benchmarks/infinite.py [CASE ...] [--peer PYTHON] [--repeats 3] [--dtype float32] [--json FILE]
+    python benchmarks/kernels.py [CASE ...] [--peer PYTHON] [--repeats 3] [--dtype float32] [--json FILE]
 
 Without a peer it times ours alone. README.md says what is measured.
 """
