@@ -7,6 +7,7 @@ The eager cases are the attack as the public notebook of Tsilivis & Kempe runs i
 gradient of the summed logistic loss for one output, and of each image on its own for several.
 """
 
+import math
 import sys
 import types
 from pathlib import Path
@@ -18,6 +19,7 @@ from cases import B_STD, EPS, STEP, STEPS, W_STD  # pyright: ignore[reportMissin
 # Its experimental part asks for tensorflow and is not needed.
 sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
 import neural_tangents as nt  # noqa: E402 # pyright: ignore[reportMissingImports]
+from flax import linen as nn  # noqa: E402 # pyright: ignore[reportMissingImports]
 from neural_tangents import stax  # noqa: E402 # pyright: ignore[reportMissingImports]
 
 IMPLEMENTATIONS = {
@@ -27,10 +29,9 @@ IMPLEMENTATIONS = {
     "script": nt.NtkImplementation.JACOBIAN_CONTRACTION,
 }
 LAYERS = {
-    "dense": lambda width=1: stax.Dense(width, W_std=W_STD, b_std=B_STD),
-    "conv": lambda width=1: stax.Conv(width, (3, 3), padding="SAME", W_std=W_STD, b_std=B_STD),
+    "dense": lambda: stax.Dense(1, W_std=W_STD, b_std=B_STD),
+    "conv": lambda: stax.Conv(1, (3, 3), padding="SAME", W_std=W_STD, b_std=B_STD),
     "relu": stax.Relu,
-    "maxpool": lambda: stax.MaxPool((2, 2), strides=(2, 2)),
     "pool": lambda: stax.AvgPool((2, 2), strides=(2, 2)),
     "gap": stax.GlobalAvgPool,
     "flatten": stax.Flatten,
@@ -67,10 +68,9 @@ def prepare(case, arrays):
 
 
 def _finite(case, X, arrays):
-    words = [text.partition(" ") for text in case.network]
-    apply = stax.serial(*(LAYERS[word](int(width)) if width else LAYERS[word]() for word, _, width in words))[1]
-    left = iter(range(len(arrays)))
-    params = [_weights(arrays, next(left)) if width else () for _, _, width in words]
+    """The network as the scripts write it, in flax' words, at the weights that were drawn."""
+    apply = _network(case.network)
+    params = [(jnp.asarray(arrays[f"w{i}"]), jnp.asarray(arrays[f"b{i}"])) for i in range(len(arrays) // 2)]
     axes = (-1,) if case.kind == "trace" else ()
     ntk = nt.empirical_ntk_fn(apply, trace_axes=axes, vmap_axes=0, implementation=IMPLEMENTATIONS[case.peer])
 
@@ -84,10 +84,29 @@ def _finite(case, X, arrays):
     return lambda: jitted(X, params), ours
 
 
-def _weights(arrays, place):
-    """Biases have the axes of a batch."""
-    w, b = (jnp.asarray(arrays[f"{name}{place}"]) for name in "wb")
-    return w, b.reshape((1,) * (w.ndim - 1) + b.shape)
+def _network(network):
+    def apply(params, x):
+        left = iter(params)
+        for text in network:
+            match text.partition(" ")[0]:
+                case "conv":
+                    w, b = next(left)
+                    y = jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+                    x = W_STD / math.sqrt(math.prod(w.shape[:3])) * y + B_STD * b
+                case "dense":
+                    w, b = next(left)
+                    x = W_STD / math.sqrt(len(w)) * (x @ w) + B_STD * b
+                case "relu":
+                    x = jax.nn.relu(x)
+                case "pool":
+                    x = nn.avg_pool(x, (2, 2), (2, 2))
+                case "maxpool":
+                    x = nn.max_pool(x, (2, 2), (2, 2))
+                case "flatten":
+                    x = x.reshape(len(x), -1)
+        return x
+
+    return apply
 
 
 def _losses(f, labels):

@@ -1,80 +1,130 @@
-"""The structured empirical kernel on a CPU, its largest products left to BLAS.
+"""The structured empirical kernel on a CPU, its products of matrices left to NumPy's BLAS.
 
-BLAS multiplies a matrix with its own transpose in half the operations (`syrk`), which XLA does not. All the rest is
-`structured`, with which this agrees to round-off.
+BLAS multiplies a matrix with its own transpose in half the operations, which XLA does not, and NumPy can be told where
+to write: pages of memory that are new cost more than what is written there. All the rest is `structured`, with which
+this agrees to round-off.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.linalg import blas
 
 from ntkbench.ntk.compilation import jit
-from ntkbench.ntk.structured import Sizes, StructuredKernel, between, gradients
+from ntkbench.ntk.empirical import Layout
+from ntkbench.ntk.layers import Weighted
+from ntkbench.ntk.network import Part, Place
+from ntkbench.ntk.structured import Sizes, StructuredKernel, between
+
+_CHUNK_BYTES = 2**26
+"""of gradients at once; with more, products are no faster"""
 
 
 def gram(kernel: StructuredKernel, X: Float[Array, "n ..."], *, tile_bytes: float) -> Float[np.ndarray, "n o n o"]:
     """Theta(X, X), symmetric to the last bit.
 
     In memory at once: what backpropagation leaves of all examples, up to about four tiles, else of two batches of them;
-    and the gradients by the weights of a layer, or of a part of them, up to two.
+    and the features of a layer, and a chunk of its gradients.
     """
     places = kernel.places(X.shape[1:], X.dtype)
-    each = kernel.example_bytes(X.shape[1:], X.dtype)
+    o = kernel.layout.directions(kernel.outputs(X.shape[1:], X.dtype)).shape[0]
+    each = X.dtype.itemsize * _kept(places, o)
     rows = len(X) if len(X) * each <= 4 * tile_bytes else max(1, int(2 * tile_bytes / each))
     batches = [X[start : start + rows] for start in range(0, len(X), rows)]
     K: list[list[np.ndarray]] = [[] for _ in batches]
     for i, batch in enumerate(batches):
-        one = _parts(kernel, batch)
+        one = _Side(_parts(kernel, batch))
         K[i] += [K[j][i].transpose(2, 3, 0, 1) for j in range(i)]
-        K[i].append(_square(places, one, kernel.layout, len(X), 2 * tile_bytes))
+        K[i].append(_block(places, [one], kernel.layout, len(X)))
         for other in batches[i + 1 :]:
-            each_place = zip(places, one, _parts(kernel, other), strict=True)
-            terms = [np.asarray(_between(place.layer, a, b, kernel.layout)) for place, a, b in each_place]
-            K[i].append(sum(terms[1:], terms[0]))
+            K[i].append(_block(places, [one, _Side(_parts(kernel, other))], kernel.layout, len(X)))
     return np.concatenate([np.concatenate(row, axis=2) for row in K])
 
 
-def _square(places, parts, layout, n, chunk_bytes) -> Float[np.ndarray, "n o n o"]:
-    """A batch with itself, layer after layer. Triangles are added up, and mirrored in the end."""
-    rows, o = parts[0].signals.shape[:2]
+def _kept(places: Sequence[Place], o: int) -> int:
+    """Numbers that backpropagation leaves of one example, and its features at the layer that has most."""
+    sizes = [Sizes.of(place, o) for place in places]
+    left = sum(place.x.size + o * place.y.size for place in places)
+    return left + max(size.p * size.f for size in sizes)
+
+
+@dataclass
+class _Memory:
+    """Of one array after the other."""
+
+    block: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def array(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        """Not initialized; it takes the place of the one before."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if self.block.size < size:
+            self.block = np.empty(size, np.uint8)
+        return self.block[:size].view(dtype).reshape(shape)
+
+
+@dataclass
+class _Side:
+    """What backpropagation has left of a batch, with the memory to work on it."""
+
+    parts: Sequence[Part]
+    _features: _Memory = field(default_factory=_Memory)
+    _gradients: _Memory = field(default_factory=_Memory)
+
+    def signals(self, layer: int) -> Float[np.ndarray, "n p o k"]:
+        return np.asarray(self.parts[layer].signals)
+
+    def features(self, layer: int, words: Weighted) -> Float[np.ndarray, "n p f"]:
+        """phi; the next ones take their place."""
+        seen = words.windows(np.asarray(self.parts[layer].x))
+        positions = self.signals(layer).shape[1]
+        fan_in = seen[0].size // positions
+        scale, bias = words.scales(fan_in)
+        phi = self._features.array((len(seen), positions, fan_in + (bias is not None)), seen.dtype)
+        # A view: the features of a position lie together, and positions at equal distances.
+        np.multiply(seen, np.asarray(scale, seen.dtype), out=phi[..., :fan_in].reshape(seen.shape, copy=False))
+        if bias is not None:
+            phi[..., fan_in] = bias
+        return phi
+
+    def gradients(self, layer: int, words: Weighted) -> Iterator[Float[np.ndarray, "n o k f"]]:
+        """sum_p s_opk phi_pf, for some features after the other; each takes the place of the one before."""
+        phi, signals = self.features(layer, words), self.signals(layer)
+        n, positions, o, k = signals.shape
+        rows = signals.reshape(n, positions, o * k).swapaxes(1, 2)
+        chunks = -(-phi.nbytes // positions * o * k // _CHUNK_BYTES)
+        for some in np.array_split(phi, chunks, axis=-1):
+            J = self._gradients.array((n, o * k, some.shape[-1]), phi.dtype)
+            yield np.matmul(rows, some, out=J).reshape(n, o, k, -1)
+
+
+def _block(places: Sequence[Place], sides: Sequence[_Side], layout: Layout, n: int) -> Float[np.ndarray, "n1 s n2 s"]:
+    """Two batches, layer after layer, or one with itself: NumPy halves the work of a matrix with its own transpose."""
+    first = sides[0].parts[0]
+    o = first.signals.shape[2]
     side = 1 if layout.trace else o
-    triangle = np.zeros((rows * side, rows * side), parts[0].x.dtype, order="F")
-    for place, part in zip(places, parts, strict=True):
+    n1, n2 = (len(sides[i].parts[0].x) for i in (0, -1))
+    K = np.zeros((n1 * side, n2 * side), first.x.dtype)
+    factors, others = [], []
+    for layer, place in enumerate(places):
         sizes = Sizes.of(place, o)
         if not sizes.prefers_grams(layout, n):
-            for gradients in _chunks(place.layer, part, sizes, chunk_bytes):
-                triangle = _syrk(gradients.reshape(rows * side, -1), triangle)
+            for J in zip(*(each.gradients(layer, place.layer) for each in sides), strict=True):
+                K += J[0].reshape(len(K), -1) @ J[-1].reshape(K.shape[1], -1).T
         elif sizes.p == 1:
-            inputs, signals = np.asarray(_features(place.layer, part.x))[:, 0], np.asarray(part.signals)
-            term = _syrk(signals.reshape(rows * side, -1)).reshape(rows, side, rows, side)
-            term *= (inputs @ inputs.T)[:, None, :, None]
-            triangle += term.reshape(triangle.shape)
+            phi = [each.features(layer, place.layer)[:, 0] for each in sides]
+            S = [each.signals(layer).reshape(rows, -1) for each, rows in zip(sides, K.shape, strict=False)]
+            factors.append((phi[0] @ phi[-1].T, S[0] @ S[-1].T))
         else:
-            term = np.asarray(_between(place.layer, part, part, layout)) * (o if layout.trace else 1)
-            triangle += np.triu(term.reshape(triangle.shape))
-    np.fill_diagonal(triangle, triangle.diagonal() / 2)
-    triangle = triangle + triangle.T
-    return triangle.reshape(rows, side, rows, side) / (o if layout.trace else 1)
-
-
-def _chunks(layer, part, sizes, chunk_bytes) -> Iterator[Float[np.ndarray, "n o k f"]]:
-    """Gradients by the weights of some channels after the other."""
-    whole = len(part.x) * sizes.o * sizes.k * sizes.f * part.x.dtype.itemsize
-    channels = -(-sizes.k // -(-whole // int(chunk_bytes)))
-    for start in range(0, sizes.k, channels):
-        yield np.asarray(_gradients(layer, part.x, part.signals[..., start : start + channels]))
-
-
-def _syrk(A: Float[np.ndarray, "n m"], K: Float[np.ndarray, "n n"] | None = None) -> Float[np.ndarray, "n n"]:
-    """The upper triangle of A A^T, added to that of K."""
-    (syrk,) = blas.get_blas_funcs(("syrk",), (A,))
-    if K is None:
-        return syrk(1.0, A.T, trans=1)
-    return syrk(1.0, A.T, beta=1.0, c=K, trans=1, overwrite_c=1)
+            term = np.asarray(_between(place.layer, *(sides[i].parts[layer] for i in (0, -1)), layout))
+            term = (term + term.transpose(2, 3, 0, 1)) / 2 if len(sides) == 1 else term
+            others.append(term * (o if layout.trace else 1))
+    return np.asarray(_total(K.reshape(n1, side, n2, side), factors, others)) / (o if layout.trace else 1)
 
 
 @jit
@@ -83,15 +133,12 @@ def _parts(kernel, X):
 
 
 @eqx.filter_jit
-def _features(layer, x):
-    return jax.vmap(layer.features)(x)
-
-
-@eqx.filter_jit
-def _gradients(layer, x, signals):
-    return gradients(jax.vmap(layer.features)(x), signals)
-
-
-@eqx.filter_jit
 def _between(layer, one, two, layout):
     return between(layer, one, two, layout)
+
+
+@jax.jit
+def _total(K, factors, others):
+    """In one pass over what is as large as the result."""
+    terms = [inputs[:, None, :, None] * signals.reshape(K.shape) for inputs, signals in factors]
+    return sum([*terms, *map(jnp.asarray, others)], K)

@@ -97,6 +97,12 @@ class Conv(Weighted):
         patches = self._patches(self._wrapped(x), self._pads(x))
         return self.scaled(patches.reshape(-1, patches.shape[-1]))
 
+    def windows(self, X):
+        rows, columns = (pads(X.shape[1 + axis], self.window[axis], self.stride[axis], self.padding) for axis in (0, 1))
+        X = np.pad(X, ((0, 0), rows, columns, (0, 0)), "wrap" if self.padding == "CIRCULAR" else "constant")
+        seen = np.lib.stride_tricks.sliding_window_view(X, self.window, (1, 2))
+        return seen[:, :: self.stride[0], :: self.stride[1]].transpose(0, 1, 2, 4, 5, 3)
+
     def _pads(self, x):
         """Zeros before and after, of rows and of columns."""
         if self.padding == "CIRCULAR":
@@ -130,6 +136,14 @@ class Conv(Weighted):
         return k / math.prod(self.window)
 
 
+def side_by_side(x: Float[Array, "h w c"], window: Pair, stride: Pair) -> Float[Array, "h2 kh w2 kw c"] | None:
+    """The windows of an image, where they cover it without overlap: for them derivatives are quick on a CPU."""
+    (h, w, channels), (rows, columns) = x.shape, window
+    if window != stride or h % rows or w % columns:
+        return None
+    return x.reshape(h // rows, rows, w // columns, columns, channels)
+
+
 @dataclasses.dataclass(frozen=True)
 class AvgPool(LinearLayer):
     """The mean over each window. Limit: the mean over pairs of positions of both windows."""
@@ -147,6 +161,8 @@ class AvgPool(LinearLayer):
         return (), y.shape
 
     def apply(self, weights, x):
+        if self.padding == "VALID" and (split := side_by_side(x, self.window, self.stride)) is not None:
+            return jnp.mean(split, axis=(1, 3))
         return self._mean(x, 2)
 
     def covariance(self, cov):
@@ -201,10 +217,8 @@ class MaxPool(Layer):
         return (), y.shape
 
     def apply(self, weights, x):
-        h, w, channels = x.shape
-        (rows, columns), side_by_side = self.window, self.window == self.stride
-        if side_by_side and h % rows == 0 and w % columns == 0:  # the derivative of XLA's is slow on a CPU
-            split = x.reshape(h // rows, rows, w // columns, columns, channels)
+        rows, columns = self.window
+        if (split := side_by_side(x, self.window, self.stride)) is not None:
             return functools.reduce(_larger, (split[:, i, :, j] for i in range(rows) for j in range(columns)))
         least = np.array(-np.inf, x.dtype)  # a traced one would hide that this is a maximum, which has a derivative
         return jax.lax.reduce_window(x, least, jax.lax.max, (*self.window, 1), (*self.stride, 1), "VALID")

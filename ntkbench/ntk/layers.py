@@ -25,6 +25,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ntkbench.ntk.materialize import materialize
@@ -123,12 +124,24 @@ class Weighted(LinearLayer):
     def features(self, x: Float[Array, "..."]) -> Float[Array, "p f"]:
         """phi, with y_p = W phi_p at each position p of the output, for weights and biases in one matrix W."""
 
-    def scaled(self, x: Float[Array, "p f"]) -> Float[Array, "p g"]:
-        """Inputs, and the 1 that stands for the bias, with the scales that the parameterization puts before both."""
+    @abc.abstractmethod
+    def windows(self, X: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
+        """What the features of many examples are copies of, as a view: axes of positions, then of what is seen there.
+
+        Without scales, and without the 1 that stands for the bias.
+        """
+
+    def scales(self, fan_in: int) -> tuple[float, float | None]:
+        """What the parameterization puts before inputs, and before biases where there are any."""
         scale, bias = 1.0, 1.0
         if self.parameterization == "ntk":
-            scale, bias = self.W_std / math.sqrt(x.shape[1]), self.b_std or 0.0
-        if self.b_std is None:
+            scale, bias = self.W_std / math.sqrt(fan_in), self.b_std or 0.0
+        return scale, None if self.b_std is None else bias
+
+    def scaled(self, x: Float[Array, "p f"]) -> Float[Array, "p g"]:
+        """Inputs, and the 1 that stands for the bias, with their scales."""
+        scale, bias = self.scales(x.shape[1])
+        if bias is None:
             return x * scale
         return jnp.concatenate([x * scale, jnp.full((len(x), 1), bias, x.dtype)], axis=1)
 
@@ -166,6 +179,9 @@ class Dense(Weighted):
 
     def features(self, x):
         return self.scaled(x[None])
+
+    def windows(self, X):
+        return X[:, None]
 
     def covariance(self, cov):
         nngp = self.W_std**2 * cov.nngp + (self.b_std or 0.0) ** 2

@@ -32,8 +32,8 @@ class Part(NamedTuple):
 
     x: Float[Array, "..."]
     """what goes into the layer"""
-    signals: Float[Array, "o p k"]
-    """derivatives of o outputs, or of directions among them, by the layer's outputs k at each position p"""
+    signals: Float[Array, "p o k"]
+    """at each position p, derivatives of o outputs, or of directions among them, by the layer's outputs k"""
 
 
 class Trainable(eqx.Module):
@@ -54,7 +54,7 @@ class Trainable(eqx.Module):
         return None
 
     def parts(self, x: Float[Array, "..."], directions: Float[Array, "o c"]) -> tuple[Part, ...]:
-        """At each of `places`: the gradient of the o-th direction by its weights is sum_p signals[o, p] phi_p^T."""
+        """At each of `places`: the gradient of the o-th direction by its weights is sum_p signals[p, o] phi_p^T."""
         return ()
 
 
@@ -85,8 +85,8 @@ class Network(Trainable):
             return self.recipe.walk(visit, self.weights, x), inputs
 
         _, pull, inputs = jax.vjp(nudged, zeros, has_aux=True)
-        (signals,) = jax.vmap(pull)(directions.astype(x.dtype))
-        flat = (s.reshape(len(directions), -1, s.shape[-1]) for s in signals)
+        (signals,) = jax.vmap(pull, out_axes=-2)(directions.astype(x.dtype))
+        flat = (s.reshape(-1, *s.shape[-2:]) for s in signals)
         return tuple(Part(x, s) for x, s in zip(inputs, flat, strict=True))
 
     def places(self, shape, dtype):

@@ -90,7 +90,7 @@ class StructuredKernel(EmpiricalKernel):
 def between(layer: Weighted, one: Part, two: Part, layout: Layout) -> Float[Array, "n1 s n2 s"]:
     """The term of one layer, for two batches."""
     phi1, phi2 = (jax.vmap(layer.features)(part.x) for part in (one, two))
-    _, o, p, k = one.signals.shape
+    _, p, o, k = one.signals.shape
     sizes = Sizes(o, p, k, phi1.shape[-1])
     if not sizes.prefers_grams(layout, max(len(phi1), len(phi2))):
         J1, J2 = (gradients(*pair) for pair in ((phi1, one.signals), (phi2, two.signals)))
@@ -98,9 +98,9 @@ def between(layer: Weighted, one: Part, two: Part, layout: Layout) -> Float[Arra
     return _by_grams(phi1, one.signals, phi2, two.signals, layout)
 
 
-def gradients(phi: Float[Array, "n p f"], signals: Float[Array, "n o p k"]) -> Float[Array, "n o k f"]:
+def gradients(phi: Float[Array, "n p f"], signals: Float[Array, "n p o k"]) -> Float[Array, "n o k f"]:
     """Of each direction by the layer's weights."""
-    return jnp.einsum("nopk,npf->nokf", signals, phi, precision="highest")
+    return jnp.einsum("npok,npf->nokf", signals, phi, precision="highest")
 
 
 def _by_grams(phi1, s1, phi2, s2, layout):
@@ -108,13 +108,13 @@ def _by_grams(phi1, s1, phi2, s2, layout):
 
     Where there are several positions, one example at a time against all others: those of all pairs would not fit.
     """
-    o, p = s1.shape[1:3]
+    p, o = s1.shape[1:3]
     if p == 1:
         inputs = jnp.einsum("ipf,jpf->ij", phi1, phi2, precision="highest")[:, None, :, None]
-        equation = "iapk,japk->ij" if layout.trace else "iapk,jbpk->iajb"
+        equation = "ipak,jpak->ij" if layout.trace else "ipak,jpbk->iajb"
         signals = jnp.einsum(equation, s1, s2, precision="highest")
         return inputs * (signals[:, None, :, None] / o if layout.trace else signals)
-    equation, both = ("apk,jaqk->jpq", "jpq,jpq->j") if layout.trace else ("apk,jbqk->japbq", "jpq,japbq->ajb")
+    equation, both = ("pak,jqak->jpq", "jpq,jpq->j") if layout.trace else ("pak,jqbk->japbq", "jpq,japbq->ajb")
 
     def row(example):
         phi, s = example
