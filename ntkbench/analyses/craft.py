@@ -38,8 +38,8 @@ class Crafted:
     """Arrays alone, so that a store can keep them."""
 
     images: Float[np.ndarray, "e n ..."]
-    unmoved: Bool[np.ndarray, " n"]
-    """whether budget 0 left the image as it was"""
+    unmoved: Bool[np.ndarray, " m"]
+    """whether budget 0 left an image as it was, of those on which it was tried"""
     source_clean: Bool[np.ndarray, " n"]
     source_robust: Bool[np.ndarray, "e n"]
     gradient: Float[Array | np.ndarray, "n ..."]
@@ -49,24 +49,31 @@ class Crafted:
 
 
 def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
-    """Attacks every test example with every budget, and with 0 beside them.
+    """Attacks every test example with every budget, and the first of them with budget 0, too.
 
     An attack without an objective has no source: it takes the shape of the test set, and fools nobody.
     """
-    X = source.X
-    eps = jnp.array((0.0, *threat.radii), X.dtype)
-    images = attacks.perturb(
-        threat.attack, source.predictor, X, source.labels, eps, key=key, batch_size=source.batch_size
-    )
+    X, n = source.X, len(source.X)
+    spare, size = _batches(n, source.batch_size)
+    rows = jnp.arange(n + spare) % n
+    eps = jnp.where(jnp.arange(n + spare) < n, jnp.array(threat.radii, X.dtype)[:, None], 0)
+    made = attacks.perturb(threat.attack, source.predictor, X[rows], source.labels[rows], eps, key=key, batch_size=size)
+    images, still = made[:, :n], made[0, n:]
     if threat.objective is None:
-        right, loss = np.zeros(images.shape[:2], bool), np.zeros(images.shape[:2], X.dtype)
+        right, loss = np.zeros((1 + len(eps), n), bool), np.zeros((1 + len(eps), n), X.dtype)
         gradient = np.zeros(X.shape, X.dtype)
     else:
-        right, loss = source.judged(images, threat.objective)
+        right, loss = source.judged(jnp.concatenate([X[None], images]), threat.objective)
         gradient = source.gradient(threat.objective)
-    images = np.asarray(images)
-    unmoved = (images[0] == np.asarray(X)).reshape(len(X), -1).all(axis=1)
-    return Crafted(images[1:], unmoved, right[0], right[1:], gradient, loss)
+    unmoved = np.asarray(still == X[:spare]).reshape(spare, -1).all(axis=1)
+    return Crafted(np.asarray(images), unmoved, right[0], right[1:], gradient, loss)
+
+
+def _batches(n: int, batch_size: int) -> tuple[int, int]:
+    """How many examples more fill batches of one size, of which one is compiled; at least one, for budget 0. The size."""
+    count = -(-(n + 1) // batch_size)
+    size = -(-(n + 1) // count)
+    return count * size - n, size
 
 
 def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:
@@ -98,7 +105,7 @@ def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X:
     inside = np.all(norms <= radii * (1 + slack) + slack) and np.all(_norms(threat.ball, images, X) <= radii)
     largest = float(np.max(norms, initial=0, where=np.isfinite(norms)))
     found = [
-        Check("eps0_equals_clean", bool(np.all(crafted.unmoved)), {"attack": threat.id}),
+        Check("eps0_equals_clean", bool(np.all(crafted.unmoved)), {"attack": threat.id, "n": len(crafted.unmoved)}),
         Check("ball_respected", bool(inside), {"attack": threat.id, "largest": largest}),
         Check("box_respected", bool(np.all((made >= 0) & (made <= 1))), {"attack": threat.id}),
     ]

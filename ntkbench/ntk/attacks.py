@@ -145,22 +145,23 @@ def perturb(
     predictor: Predictor,
     X: Float[Array, "n ..."],
     labels: Int[Array, " n"],
-    eps: Float[Array, " e"],
+    eps: Float[Array, " e"] | Float[Array, "e n"],
     *,
     key: PRNGKeyArray,
     batch_size: int,
 ) -> Float[Array, "e n ..."]:
-    """Each example attacked with each budget, `batch_size` examples at a time.
+    """Each example attacked with each budget, or with each of its own, `batch_size` examples at a time.
 
     An example's random numbers depend on its place alone, so results do not depend on the batch. What does not
     depend on the budget, as the gradient of a single step, is computed once for all of them.
     """
 
     def example(args):
-        x, label, example_key = args
-        return jax.vmap(lambda one_eps: attack(predictor, x, label, one_eps, key=example_key))(eps)
+        x, label, own, example_key = args
+        return jax.vmap(lambda one_eps: attack(predictor, x, label, one_eps, key=example_key))(own)
 
-    examples = X, labels, jax.random.split(key, X.shape[0])
+    own = jnp.broadcast_to(eps[:, None] if eps.ndim == 1 else eps, (len(eps), len(X))).T
+    examples = X, labels, own, jax.random.split(key, X.shape[0])
     return jnp.moveaxis(jax.lax.map(example, examples, batch_size=batch_size), 1, 0)
 
 
