@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 File = str | PathLike[str]
-_PROVENANCE = ("attempt", "software", "jax", "device", "resources", "time")
+_PROVENANCE = ("software", "jax", "device", "resources", "time")
 _TYPES = {"value": float, "low": float, "high": float, "higher_is_better": "boolean"}
 _TYPES |= dict.fromkeys(("revision", "k", "n"), "Int64")
 
@@ -79,24 +79,29 @@ def track(folder: File) -> "pd.DataFrame":
     if not rows:
         raise UsageError(f"{folder} has no entries; `ntkbench submit` makes one")
     frame = pd.DataFrame(rows)
-    facts = [name for name in frame if name.startswith(("software.", "device."))]
+    facts = [name for name in frame if is_provenance(name)]
     labels = [name for name in frame if name not in (*facts, *_TYPES)]
-    return _typed(frame.fillna(dict.fromkeys(labels, "")), facts)
+    return _typed(frame.fillna(dict.fromkeys(labels, "")))
+
+
+def is_provenance(column: str) -> bool:
+    """Whether a column says how a number came about, not what it is."""
+    return column == "attempt" or column.startswith(tuple(f"{section}." for section in _PROVENANCE))
 
 
 def _frame(found: Iterable[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     numbers = tables.numbers(found, runs, keep_empty=True)
-    facts = [{"run_id": each.run_id, **_flat(each.model_dump(include=set(_PROVENANCE)))} for each in found]
-    merged = numbers.merge(pd.DataFrame(facts), on="run_id", how="left") if facts else numbers
-    return _typed(merged, [name for name in merged if name not in numbers])
+    facts = [{"run_id": each.run_id, **_flat(each.model_dump(include={"attempt", *_PROVENANCE}))} for each in found]
+    return _typed(numbers.merge(pd.DataFrame(facts), on="run_id", how="left") if facts else numbers)
 
 
-def _typed(frame: "pd.DataFrame", facts: Sequence[str]) -> "pd.DataFrame":
+def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Columns whose values may be missing keep their types."""
     types = {name: kind for name, kind in _TYPES.items() if name in frame}
-    return frame.astype(types).assign(**{name: frame[name].convert_dtypes() for name in facts})
+    facts = {name: frame[name].convert_dtypes() for name in frame if is_provenance(name)}
+    return frame.astype(types).assign(**facts)
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
