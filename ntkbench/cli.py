@@ -408,6 +408,17 @@ def schema(output: Path | None) -> None:
         output.write_text(dumps(), encoding="utf-8")
 
 
+@cli.command()
+@click.option("-o", "--output", type=FOLDER, default=Path("docs"), show_default=True, help="Folder of the pages.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a page is not what the program says.")
+def reference(output: Path, check: bool) -> None:
+    """Write the reference pages: spec.md, metrics.md and cli.md."""
+    from ntkbench.bench import manual
+
+    changed = manual.write(output, cli, check)
+    click.echo("\n".join(f"wrote {path}" for path in changed) or "every page is what the program says")
+
+
 @cli.group()
 def data() -> None:
     """Data sets on this machine."""

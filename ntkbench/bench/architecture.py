@@ -29,6 +29,7 @@ class Named(Scales):
     """What all networks with a name share."""
 
     activation: ActivationName = "relu"
+    """of all hidden layers"""
     leak: Annotated[BelowOne, Field(json_schema_extra={"as_before": LEAK})] = LEAK
     """slope below 0, of leaky_relu alone"""
 

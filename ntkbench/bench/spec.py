@@ -77,6 +77,7 @@ class NamedDataset(Section):
 
     kind: Literal["named"]
     name: str
+    """one of those in the list"""
 
 
 class Data(Section):
@@ -107,6 +108,7 @@ class InfiniteKernel(Section):
 
     kind: Literal["infinite"]
     type: Literal["ntk", "nngp"] = "ntk"
+    """ntk: of gradient flow on all weights; nngp: the covariance of outputs at init, if the last layer alone learns"""
     architecture: Architecture | None = None
     """null: the cell's own"""
     width: Count | None = None
@@ -126,7 +128,9 @@ class EmpiricalKernel(Section):
     )
     """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
     time: Time = float("inf")
+    """of gradient flow on (1/2) sum (f - y)^2"""
     ridge: NonNegative = 0.0
+    """added to every eigenvalue of the kernel"""
 
 
 Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
@@ -139,6 +143,7 @@ class Accuracy(Section):
     target: str = SELF
     """who is judged: self, or the id of a kernel"""
     attacks: Names = ()
+    """under which robust accuracies are counted; of several with one norm, also the worst case over all"""
 
 
 class Transfer(Section):
@@ -231,7 +236,9 @@ class Numerics(Section):
     """Precision. Solves and eigendecompositions are float64 always."""
 
     kernel: Literal["float64", "float32"] = "float64"
+    """of kernels and of attacks on them"""
     network: Literal["float64", "float32"] = "float32"
+    """of networks, their training and attacks on them"""
 
 
 class Cell(Section):
@@ -252,6 +259,7 @@ class Cell(Section):
     analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
     """what is measured, by id; one at least"""
     numerics: Numerics = Numerics()
+    """precision"""
 
 
 # ---- the header: names, and how to run -----------------------------------------------------------
@@ -274,10 +282,15 @@ class Header(Section):
     ntkbench: Annotated[Literal[1], Says("1, the version of the format that this program reads")]
     """version of the format"""
     name: Name
+    """what tables and records call it"""
     title: str = ""
+    """in a line"""
     about: str = ""
+    """what is asked, and why"""
     references: Texts = ()
+    """such as arXiv:2210.05577"""
     tags: Texts = ()
+    """words to find it by"""
     track: (
         Annotated[
             str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$"), Says("a track and its version, such as transfer-fashion@1")
@@ -294,6 +307,7 @@ class Header(Section):
     ] = 1
     """how many, or which"""
     run: RunOptions = RunOptions()
+    """how to run: speed alone, never part of a run's identity"""
     smoke: dict[str, Any] = Field(default={})
     """overrides that `--smoke` applies: the same experiment, small enough to try"""
 
