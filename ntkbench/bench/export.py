@@ -33,7 +33,7 @@ def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
         if metric(name).name not in set(frame["metric"]):
             there = sorted(filter(None, set(frame["metric"])))
             raise UsageError(f"no run measures {name}; they measure {', '.join(there) or 'nothing yet'}")
-    return frame[frame["metric"].isin(metrics)] if metrics else frame
+    return frame.loc[frame["metric"].isin(metrics)] if metrics else frame
 
 
 def export(frame: "pd.DataFrame", form: Format) -> bytes:
@@ -61,9 +61,10 @@ def _rows(frame: "pd.DataFrame") -> list[dict]:
 
 
 def _latex(frame: "pd.DataFrame") -> str:
+    rows = _rows(frame)
     labels = [name for name in frame if name not in (*_MEASURED, *_UNPRINTED) and not is_provenance(name)]
-    varying = [name for name in labels if frame[name].nunique() > 1]
-    rows, columns = _rows(frame), [*varying, *_MEASURED]
+    varying = [name for name in labels if len({row[name] for row in rows}) > 1]
+    columns = [*varying, *_MEASURED]
     body = [["" if row[name] is None else jsonfile.printable(row[name], 200) for name in columns] for row in rows]
     said = ", ".join(f"{name} {rows[0][name]}" for name in labels if name not in varying and rows[0][name] != "")
     return f"% all with {jsonfile.printable(said, 1000)}\n{render.table(columns, body, 'latex')}"

@@ -6,7 +6,7 @@ missing.
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,7 @@ def is_provenance(column: str) -> bool:
     return column == "attempt" or column.startswith(tuple(f"{section}." for section in _PROVENANCE))
 
 
-def _frame(found: Iterable[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
+def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     numbers = tables.numbers(found, runs, keep_empty=True)

@@ -89,17 +89,17 @@ def _section(name: str, field: Schema, models: Sequence[str]) -> str:
 
 def _heading(model: str) -> str:
     """A kind is called by its word, a mapping without kinds by its class."""
-    schema_ = _model(model)
-    tag = schema.tag(schema_)
-    name = f"`{tag}: {', '.join(map(str, schema.words(schema_['properties'][tag])))}`" if tag else model.lower()
+    found = _model(model)
+    tag = schema.tag(found)
+    name = f"`{tag}: {', '.join(map(str, schema.words(found['properties'][tag])))}`" if tag else model.lower()
     return f'### <a id="{_anchor(model)}"></a>{name}'
 
 
 def _described(model: str) -> Iterator[str]:
-    schema_ = _model(model)
-    yield _prose(_sentence(schema_["description"]))
-    tag = schema.tag(schema_)
-    fields = {name: field for name, field in schema_["properties"].items() if name != tag or "description" in field}
+    found = _model(model)
+    yield _prose(_sentence(found["description"]))
+    tag = schema.tag(found)
+    fields = {name: field for name, field in found["properties"].items() if name != tag or "description" in field}
     if fields:
         yield _table(fields)
 
@@ -123,9 +123,9 @@ def _type(field: Schema) -> str:
 
 
 def _word(model: str) -> str:
-    schema_ = _model(model)
-    tag = schema.tag(schema_)
-    return markdown(schema.words(schema_["properties"][tag])[0] if tag else model.lower())
+    found = _model(model)
+    tag = schema.tag(found)
+    return markdown(schema.words(found["properties"][tag])[0] if tag else model.lower())
 
 
 def _default(field: Schema, before: str = "") -> str:

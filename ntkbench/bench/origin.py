@@ -6,6 +6,7 @@ A value is traced by its place: whatever was merged, extended or overridden, it 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from ntkbench.bench.plan import Run
 from ntkbench.bench.progress import label
 from ntkbench.bench.record import Record
 from ntkbench.bench.store import Store
-from ntkbench.errors import UsageError
+from ntkbench.errors import NtkbenchError, UsageError
 
 DEFAULT = "default"
 _MANY = 5
@@ -145,8 +146,7 @@ def _yaml(value: Any) -> str:
 
 def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
     """One line a run; below one that is to be done, what the store has of it, and the run most like it."""
-    done = [each for each in record.read_all(store.records)[0] if each.status == "ok"]
-    others = {each.run_id: diff.asked(each) for each in done}
+    others = _done(store)
     for run in runs:
         found = ledger.find(store, run)
         pending = ledger.is_pending(store, run)
@@ -156,6 +156,16 @@ def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
                 yield f"    {stage:<9} {key}  {'in the store' if there else 'not in the store, would be made'}"
             if found is None and (near := _nearest(run, others)):
                 yield f"    {near}"
+
+
+def _done(store: Store) -> dict[str, Mapping[str, Any]]:
+    """What was asked of all runs that are ok, but those of kinds that are not installed here."""
+    found = {}
+    for each in record.read_all(store.records)[0]:
+        if each.status == "ok":
+            with suppress(NtkbenchError):
+                found[each.run_id] = diff.asked(each)
+    return found
 
 
 def _state(found: Record | None, pending: bool) -> str:

@@ -9,11 +9,13 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 `8/255`, `16/510` and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
 """
 
-from typing import Annotated, Any, Literal
+import abc
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from ntkbench.bench.architecture import Architecture
+from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.measures import Drift
 from ntkbench.bench.notation import (
     FRACTION,
@@ -42,6 +44,7 @@ from ntkbench.bench.notation import (
 from ntkbench.bench.regimes import Training, Untrained
 from ntkbench.bench.section import Section
 from ntkbench.bench.threats import SELF, AnyAttack
+from ntkbench.data.catalog import CATALOG, Entry
 
 # ---- the cell: all that can change a number ------------------------------------------------------
 
@@ -68,6 +71,10 @@ class SphereTeacher(Section):
     """degree of the teacher: 1 is a linear classifier"""
 
 
+Synthetic = TwoGaussians | SphereTeacher
+"""Sets of two classes that are drawn, as many examples as are asked for."""
+
+
 def _named_or_synthetic(value: Any) -> Any:
     return {"kind": "named", "name": value} if isinstance(value, str) else value
 
@@ -80,11 +87,23 @@ class NamedDataset(Section):
     """one of those in the list"""
 
 
+class ExtensionDataset(Section, abc.ABC):
+    """What other packages' data sets build on."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which gives a `data.dataset.Dataset` from the words and the folders of data sets"""
+
+    @property
+    @abc.abstractmethod
+    def entry(self) -> Entry:
+        """What is known of it without opening it: classes, shape, counts."""
+
+
 class Data(Section):
     """Which examples: a data set, its classes, how many, and how they are chosen."""
 
     dataset: Annotated[
-        Annotated[NamedDataset | TwoGaussians | SphereTeacher, Field(discriminator="kind")],
+        Annotated[NamedDataset | TwoGaussians | SphereTeacher, Kinds("datasets", ExtensionDataset)],
         BeforeValidator(_named_or_synthetic),
         Says("the name of a data set, or a mapping with the kind of a synthetic one", (".",)),
     ]
@@ -101,6 +120,16 @@ class Data(Section):
     """draws the subset; apart from the seeds of the runs, so that all see the same data"""
     targets: Literal["one_hot", "centered"] = "one_hot"
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
+
+    @property
+    def entry(self) -> Entry | None:
+        """What is known of a set of images; None of a synthetic one, and of a name that nothing has."""
+        match self.dataset:
+            case NamedDataset(name=name):
+                return CATALOG.get(name)
+            case ExtensionDataset() as extension:
+                return extension.entry
+        return None
 
 
 class InfiniteKernel(Section):
@@ -136,14 +165,26 @@ class EmpiricalKernel(Section):
 Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
 
 
-class Accuracy(Section):
-    """Clean accuracy of a predictor, and its robust accuracy under each attack."""
+class Judged(Section):
+    """Of a predictor, clean and under attacks."""
 
-    kind: Literal["accuracy"]
     target: str = SELF
     """who is judged: self, or the id of a kernel"""
     attacks: Names = ()
     """under which robust accuracies are counted; of several with one norm, also the worst case over all"""
+
+
+class Accuracy(Judged):
+    """Clean accuracy of a predictor, and its robust accuracy under each attack."""
+
+    kind: Literal["accuracy"]
+
+
+class ExtensionAnalysis(Judged):
+    """What other packages' analyses build on."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which gives a `Measurement` from the words, the target, and what attacks made"""
 
 
 class Transfer(Section):
@@ -229,7 +270,9 @@ class Consistency(Section):
 Spectral = Eigenspace | TimeCourse | Consistency
 """Analyses that take a kernel apart."""
 
-Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Field(discriminator="kind")]
+Analysis = Annotated[
+    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Kinds("analyses", ExtensionAnalysis)
+]
 
 
 class Numerics(Section):

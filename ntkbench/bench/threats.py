@@ -1,9 +1,10 @@
 """Attacks, in words: a threat set (norm and budgets), what is ascended, and in which steps."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.notation import Budgets, Count, Seed, Step
 from ntkbench.bench.section import Section
 
@@ -99,4 +100,11 @@ class RandomSign(Attack):
     """draws the signs"""
 
 
-AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Field(discriminator="kind")]
+class ExtensionAttack(GradientAttack):
+    """What other packages' attacks build on."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which gives an `ntk.attacks.Attack` from the words, the ball, and the objective"""
+
+
+AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Kinds("attacks", ExtensionAttack)]

@@ -1,6 +1,7 @@
 import io
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ def same(read: pd.DataFrame, rows: pd.DataFrame) -> None:
         assert plain(read[name]) == plain(rows[name]), name
 
 
-def plain(column: pd.Series) -> list:
+def plain(column: Any) -> list:
     return column.astype(object).where(column.notna(), None).tolist()
 
 

@@ -50,7 +50,8 @@ def test_types_hold_where_values_are_missing(kept):
 
 def test_a_run_without_numbers_tells_its_status(kept):
     rows = frame.records(kept.root)
-    (row,) = rows[rows["status"] == "failed"].to_dict("records")
+    assert rows["status"].tolist().count("failed") == 1
+    row = rows.loc[rows["status"] == "failed"].iloc[0]
     assert (row["seed"], row["metric"], row["eps"]) == (2, "", "")
     assert math.isnan(row["value"])
     assert pd.isna(row["k"])
@@ -113,7 +114,7 @@ def test_every_number_of_an_entry_is_a_row(board):
     entry = json.loads(board.read_text())
     rows = frame.track(board.parent.parent)
     assert len(rows) == sum(len(result["runs"]) for result in entry["results"])
-    first = rows[(rows["column"] == "transfer rate") & (rows["seed"] == 2)].to_dict("records")[0]
+    first = rows.loc[(rows["column"] == "transfer rate") & (rows["seed"] == 2)].iloc[0]
     number = entry["results"][0]["runs"][2]
     assert [first[name] for name in ("value", "k", "n")] == [number["value"], number["k"], number["n"]]
     assert [first[name] for name in ("entry", "run_id", "width")] == ["wide", entry["run_ids"][2], "512"]

@@ -118,6 +118,19 @@ def test_a_run_that_ended_badly_says_why(tmp_path):
     assert "diverged at attempt 1, would be tried again: the loss is NaN" in text
 
 
+def test_records_of_kinds_that_are_not_installed_are_passed_over(tmp_path):
+    spec = str(tiny.spec(tmp_path))
+    kept = Store(tmp_path / "runs")
+    first, second = plan.read(spec).runs
+    value = a_record(first)
+    value["spec"]["resolved"]["architecture"]["kind"] = "strange"
+    record.write(value, kept.record(first.id))
+    assert "differs from" not in explain(spec, (), False, kept)
+    record.write(a_record(second), kept.record(second.id))
+    text = explain(spec, ("training.epochs=4",), False, kept)
+    assert text.count(f"differs from {second.id} in training.epochs: 4, not 3") == 2
+
+
 def test_mistakes_are_told_first(spec, tmp_path):
     with pytest.raises(UsageError, match="no cell is depth=7; its axes are depth, `ntkbench plan"):
         explained(spec, depth="7")
