@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMS = ("plain", "md", "csv", "latex", "json")
 PICTURES = ("png", "pdf", "svg")
+TABLES = ("csv", "jsonl", "latex", "parquet")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -190,6 +191,18 @@ def plan(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
 @cli.command()
 @_spec
 @_store
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cell of the matrix. Default: the first.")
+def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where: Sequence[str]) -> None:
+    """Show where each value of a spec comes from, and why its runs are, or are not, done."""
+    from ntkbench.bench.origin import explain
+    from ntkbench.bench.store import Store
+
+    click.echo(explain(spec, overrides, smoke, Store(store), _pairs(where, "--where")))
+
+
+@cli.command()
+@_spec
+@_store
 def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
     """Show how far the runs of a spec are, and why some are not ok."""
     from ntkbench.bench import ledger, plan
@@ -258,6 +271,49 @@ def plot(
     results = [plot.of_plan(each, kept) for each in planned] or plot.of_store(kept)
     written = plot.plot(results, kept.records, output, form=form, analyses=analyses, budgets=budgets)
     click.echo("\n".join(map(str, written)))
+
+
+@cli.command()
+@click.argument("specs", nargs=-1)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
+@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
+@_store
+@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all there are.")
+@click.option("--format", "form", type=click.Choice(TABLES), help="Default: by the file's name, or csv.")
+@click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
+def export(
+    specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], form: Any,
+    output: Path | None,
+) -> None:  # fmt: skip
+    """Write the numbers of specs, or of everything in a store, one row each, with all digits and provenance."""
+    from ntkbench.bench import export, frame, jsonfile
+
+    if not specs and (overrides or smoke):
+        raise UsageError("--set and --smoke change a spec: name one")
+    form = form or export.of_file(output)
+    if output is None and form == "parquet":
+        raise UsageError("a Parquet file is no text for a screen; name a file with -o FILE")
+    rows = export.of_metrics(frame.records(store, *specs, overrides=overrides, smoke=smoke), metrics)
+    content = export.export(rows, form)
+    if output is None:
+        click.echo(content, nl=False)
+    else:
+        jsonfile.write(output, content)
+
+
+@cli.command()
+@click.argument("one", metavar="RUN")
+@click.argument("other", metavar="RUN")
+@_store
+def diff(one: str, other: str, store: Path) -> None:
+    """Show how two runs differ: config, software, device, execution, numbers.
+
+    RUN is an id, the beginning of one, or the file of a record.
+    """
+    from ntkbench.bench import diff
+    from ntkbench.bench.store import Store
+
+    click.echo(diff.diff(*(diff.find(name, Store(store)) for name in (one, other))))
 
 
 @cli.group()
@@ -344,15 +400,23 @@ def list_(what: str) -> None:
 @click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of specs, for editors."""
-    import json
+    from ntkbench.bench.schema import dumps
 
-    from ntkbench.bench.schema import document
-
-    text = json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(dumps(), nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(dumps(), encoding="utf-8")
+
+
+@cli.command()
+@click.option("-o", "--output", type=FOLDER, default=Path("docs"), show_default=True, help="Folder of the pages.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a page is not what the program says.")
+def reference(output: Path, check: bool) -> None:
+    """Write the reference pages: spec.md, metrics.md and cli.md."""
+    from ntkbench.bench import manual
+
+    changed = manual.write(output, cli, check)
+    click.echo("\n".join(f"wrote {path}" for path in changed) or "every page is what the program says")
 
 
 @cli.group()

@@ -26,6 +26,11 @@ AT_ONCE += (
     "bench.listing",
     "bench.schema",
     "bench.plot",
+    "bench.frame",
+    "bench.export",
+    "bench.diff",
+    "bench.origin",
+    "bench.manual",
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")

@@ -314,3 +314,42 @@ def _used() -> float:
     """Processor seconds of the processes that this one has started."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def test_from_records_to_a_file(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    assert call("run", spec)[0] == 0
+    code, out, err = call("export", spec, "--metric", "transfer_rate")
+    assert (code, err) == (0, "")
+    header, *rows = [line.split(",") for line in out.splitlines()]
+    assert header[:4] == ["run_id", "status", "spec", "seed"]
+    assert {row[header.index("metric")] for row in rows} == {"transfer_rate"}
+    assert call("export", "--format", "jsonl", "-o", "all.jsonl") == (0, "", "")
+    assert all(json.loads(line)["spec"] == "tiny" for line in (tmp_path / "all.jsonl").read_text().splitlines())
+    assert call("export", spec, "-o", "some.parquet") == (0, "", "")
+    assert (tmp_path / "some.parquet").read_bytes().startswith(b"PAR1")
+    assert call("export", "--format", "parquet")[0] == 2
+    assert call("export", "--smoke") == (2, "", "--set and --smoke change a spec: name one\n")
+    code, _, err = call("export", "--store", "nowhere")
+    assert (code, err) == (2, "nowhere has no records; `ntkbench run SPEC` makes some, or name another store\n")
+
+
+def test_two_runs_side_by_side(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    assert call("run", spec)[0] == 0
+    one, other = (path.stem for path in (tmp_path / "runs" / "records").glob("*.json"))
+    code, out, err = call("diff", one, other[:7])
+    assert (code, err) == (0, "")
+    assert "\nconfig    a    b\n" in out
+    assert "\nseed      " in out
+    assert call("diff", one, "rzz")[0] == 2
+
+
+def test_where_values_come_from(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    code, out, err = call("explain", spec, "--set", "width=9")
+    assert (code, err) == (0, "")
+    assert "width: 9" in out
+    assert "# --set width=9" in out
+    assert out.count("no record: would be run") == 2
+    assert call("explain", spec, "--where", "width=8")[0] == 2

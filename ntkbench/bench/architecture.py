@@ -1,9 +1,11 @@
 """Networks, in words: by name, or layer by layer. Each is a recipe for a finite network and, mostly, for its limit."""
 
+import abc
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.layers import ActivationName, Layer
 from ntkbench.bench.notation import BelowOne, NonNegative, Positive, Says, Window, listed
 from ntkbench.bench.section import Section
@@ -29,6 +31,7 @@ class Named(Scales):
     """What all networks with a name share."""
 
     activation: ActivationName = "relu"
+    """of all hidden layers"""
     leak: Annotated[BelowOne, Field(json_schema_extra={"as_before": LEAK})] = LEAK
     """slope below 0, of leaky_relu alone"""
 
@@ -112,4 +115,14 @@ class Layers(Scales):
     """from the image to the outputs, each with its `op`"""
 
 
-Architecture = Annotated[FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers, Field(discriminator="kind")]
+class ExtensionArchitecture(Scales, abc.ABC):
+    """What other packages' architectures build on: all that there is to a network is the list of its layers."""
+
+    @abc.abstractmethod
+    def stack(self) -> tuple[Layer, ...]:
+        """From the image to the outputs; the last layer is dense, and has as many units as there are outputs."""
+
+
+Architecture = Annotated[
+    FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers, Kinds("architectures", ExtensionArchitecture)
+]

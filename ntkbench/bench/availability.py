@@ -5,7 +5,11 @@ Read from the document itself: a mistake in one field of `data` hides no other.
 
 from collections.abc import Iterator, Sequence
 
+from pydantic import ValidationError
+
 from ntkbench.bench.document import Node, plain
+from ntkbench.bench.extensions import installed
+from ntkbench.bench.spec import ExtensionDataset
 from ntkbench.bench.suggest import did_you_mean, nearest
 from ntkbench.data.catalog import CATALOG, Entry, available, class_numbers
 from ntkbench.errors import Problem
@@ -27,6 +31,20 @@ def problems(root: Node) -> Iterator[Problem]:
             yield name.place.problem(path, f"no data set {name.value}{did_you_mean(name.value, CATALOG)}")
     elif plain(dataset.child("kind") or dataset) in _SYNTHETIC:
         yield from _synthetic(data)
+    elif known := _extension(dataset):
+        yield from _named(data, known)
+
+
+def _extension(dataset: Node) -> Entry | None:
+    """What a data set of another package says of itself, if it is asked for rightly."""
+    kind = dataset.at(("kind",)).value
+    model = next((each.model for each in installed("datasets") if each.kind == kind), None)
+    if model is None or not issubclass(model, ExtensionDataset):
+        return None
+    try:
+        return model.model_validate(plain(dataset)).entry
+    except ValidationError:
+        return None
 
 
 def _synthetic(data: Node) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from ntkbench.bench.architecture import (
     CNNLarge,
     CNNSmall,
     ConvNet,
+    ExtensionArchitecture,
     Layers,
     Myrtle,
     Named,
@@ -54,8 +55,8 @@ def _scaled(layer: Layer, scales: Scales) -> Layer:
 
 
 def _layers(architecture: Architecture) -> Iterator[Layer]:
-    if isinstance(architecture, Layers):
-        *body, last = architecture.layers
+    if isinstance(architecture, Layers | ExtensionArchitecture):
+        *body, last = architecture.layers if isinstance(architecture, Layers) else architecture.stack()
         yield from (*body, _head(last) if isinstance(last, Dense) else last)
         return
     act = activation(architecture)

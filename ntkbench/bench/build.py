@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import cost, regimes, spec, threats, timeline
+from ntkbench.bench import cost, extensions, regimes, spec, threats, timeline
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
@@ -46,6 +46,11 @@ def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
             return synthetic.two_gaussians(s.dim, s.distance, s.sd, data.n_train, data.n_test, data.seed)
         case spec.SphereTeacher() as s:
             return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed)
+        case spec.ExtensionDataset() as words:
+            known = words.entry
+            whole = load.verified(extensions.builder(words)(words, roots), known, f"the builder {words.builder}")
+            numbers = class_numbers(known, data.classes)
+            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed)
 
 
 def outputs(examples: dataset.Dataset) -> int:
@@ -183,6 +188,8 @@ def threat(cell: spec.Cell, attack_id: str) -> Threat:
     if isinstance(words, threats.APGD):
         targets = apgd.Targets(words.targeted, targeted_loss(words.loss, centered)) if words.targeted else None
         attack = apgd.APGD(ball, objective, words.steps, words.start == "uniform", targets)
+    elif isinstance(words, threats.ExtensionAttack):
+        attack = extensions.builder(words)(words, ball, objective)
     else:
         attack = _gradient_attack(words, ball, objective)
     if isinstance(words, threats.Iterated) and words.restarts > 1:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 import ntkbench
+from ntkbench.bench import extensions
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 
@@ -19,7 +20,9 @@ _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 @functools.cache
 def software() -> dict[str, Any]:
     """Versions; the commit and whether the tree is dirty, where ntkbench runs from a checkout."""
-    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    versions: dict[str, Any] = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    added = dict(extensions.packages())
+    versions |= {"extensions": added} if added else {}
     return {"ntkbench": ntkbench.__version__, **_commit(), "python": platform.python_version(), **versions}
 
 

@@ -23,7 +23,7 @@ from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
 from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, choice, memory, regimes, snapshots, spec, threats
+from ntkbench.bench import build, choice, extensions, memory, regimes, snapshots, spec, threats
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
@@ -63,9 +63,11 @@ class Experiment:
                 return drift(course, judged, attack=attack, adversary=adversary, at=at)
         target = self.subject(words.target)
         match words:
-            case spec.Accuracy():
+            case spec.Judged():
                 attacked = [self.attacked(name, target) for name in words.attacks]
                 with self._stage(f"analysis.{analysis_id}"):
+                    if isinstance(words, spec.ExtensionAnalysis):
+                        return extensions.builder(words)(words, target, attacked)
                     return accuracy(target, attacked)
             case spec.Transfer():
                 attack = self.attacked(words.attack, target)

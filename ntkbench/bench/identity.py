@@ -7,15 +7,16 @@ leave no trace. A field that a later version adds declares the value that means 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from pydantic import BaseModel
 
+from ntkbench.bench import extensions
 from ntkbench.bench.regimes import Trained, explicit
-from ntkbench.bench.spec import Cell, EmpiricalKernel, InfiniteKernel, NamedDataset
-from ntkbench.data.catalog import CATALOG, class_numbers
+from ntkbench.bench.spec import Cell, EmpiricalKernel, InfiniteKernel
+from ntkbench.data.catalog import class_numbers
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _CHARACTERS = 12
@@ -29,7 +30,8 @@ def canonical(value: Any) -> Any:
         kept = {
             name: canonical(getattr(value, name)) for name, info in fields.items() if not _as_before(value, name, info)
         }
-        return dict(sorted(kept.items()))
+        extension = extensions.identity(type(value))
+        return dict(sorted(kept.items())) | ({"$extension": dict(extension)} if extension else {})
     if isinstance(value, Mapping):
         return {str(key): canonical(value[key]) for key in sorted(value)}
     if isinstance(value, (tuple, list)):
@@ -67,10 +69,8 @@ def normalized(cell: Cell) -> Cell:
 
 
 def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
-    dataset = cell.data.dataset
-    if not isinstance(dataset, NamedDataset) or dataset.name not in CATALOG:
-        return cell.data.classes
-    return class_numbers(CATALOG[dataset.name], cell.data.classes)
+    entry = cell.data.entry
+    return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
 
 
 def _explicit(cell: Cell, kernel: Any) -> Any:
@@ -104,3 +104,12 @@ def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
 def resolved(cell: Cell) -> dict[str, Any]:
     """What a record stores: plain JSON with all defaults filled in, which `Cell.model_validate` reads back."""
     return cell.model_dump(mode="json")
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings by its dotted path; lists and empty mappings are values."""
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from leaves(below, f"{path}.{key}" if path else key)
+    else:
+        yield path, value

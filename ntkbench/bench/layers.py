@@ -50,6 +50,7 @@ class Pool(Section):
     """What poolings share."""
 
     window: Window = (2, 2)
+    """rows and columns"""
     stride: Window | None = None
     """null: that of the window, so that windows lie side by side"""
 
@@ -63,6 +64,7 @@ class AvgPool(Pool):
 
     op: Literal["avg_pool"]
     padding: Literal["SAME", "VALID", "CIRCULAR"] = "VALID"
+    """what is beyond the border: nothing (the image shrinks), zeros, or the other side"""
 
 
 class MaxPool(Pool):
@@ -100,6 +102,7 @@ class LeakyReLU(Section):
 
     op: Literal["leaky_relu"]
     leak: BelowOne = 0.01
+    """slope below 0"""
 
 
 class Residual(Section):
@@ -112,6 +115,7 @@ class Residual(Section):
         BeforeValidator(listed),
         Says("a list of two branches or more, each a list of layers"),
     ]
+    """all see the same, and end in the same shape"""
 
 
 Layer = Annotated[

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from ntkbench.bench import architecture, layers, spec, threats
+from ntkbench.bench.extensions import Kinds, installed
 from ntkbench.bench.render import table
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.data.catalog import CATALOG
@@ -37,6 +38,8 @@ def _datasets() -> Iterator[list[str]]:
         yield [e.name, str(len(e.classes)), shape, str(e.n_train), str(e.n_test), e.licence, "yes" if e.bundled else ""]
     for model in (spec.TwoGaussians, spec.SphereTeacher):
         yield [*_words(model, "kind"), "2", "1 x 1 x dim", "any", "any", "", "synthetic"]
+    for each in installed("datasets"):
+        yield [each.kind, "", "", "", "", "", f"of {each.package}"]
 
 
 def _kinds(what: str, tag: str) -> str:
@@ -52,7 +55,9 @@ def _members(union: Any) -> Iterator[type[BaseModel]]:
         yield union
         return
     for argument in get_args(union):
-        if (isinstance(argument, type) and issubclass(argument, BaseModel)) or get_args(argument):
+        if isinstance(argument, Kinds):
+            yield from argument.models
+        elif (isinstance(argument, type) and issubclass(argument, BaseModel)) or get_args(argument):
             yield from _members(argument)
 
 

@@ -12,6 +12,7 @@ class Probe(Section):
     n: Count = 100
     """how many, of all classes together"""
     split: Literal["train", "test"] = "train"
+    """from which of the two"""
 
 
 class Drift(Section):

@@ -48,12 +48,13 @@ def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
     """How many objects of each stage the plan uses, and how many are there."""
     found: dict[str, dict[str, bool]] = {}
     for run in plan.runs:
-        for stage, key, cached in _stages(run, store):
+        for stage, key, cached in objects(run, store):
             found.setdefault(stage, {})[key] = cached
     return {stage: (sum(keys.values()), len(keys)) for stage, keys in found.items()}
 
 
-def _stages(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
+def objects(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
+    """Stage, key, and whether it is there, of all that the run takes from the store or puts into it."""
     cell = run.cell
     if cell.width is not None and isinstance(cell.training, Trained):
         yield "training", f"{stages.training_key(cell)} {run.seed}", is_trained(store, cell, run.seed)

@@ -47,20 +47,20 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
 
     Without either, the `smoke` section is checked too, so that it works when it is needed.
     """
-    file = str(path)
-    root = merge.load(file)
-    settings = merge.overrides(overrides)
+    root = document(path, overrides, smoke)
     validator = Validator()
-    if not smoke and not settings and root.child("smoke"):
-        tried = _reading(merge.smoked(root), validator).problems
-    else:
-        tried = ()
-    root = _overridden(merge.smoked(root) if smoke else root, settings)
     reading = _reading(root, validator)
+    tried = _reading(merge.smoked(root), validator).problems if not (smoke or overrides) and root.child("smoke") else ()
     problems = [*reading.problems, *tried]
     if problems or reading.header is None:
         raise SpecError(problems)
-    return Plan(reading.header, tuple(_runs(reading.header, reading.cells)), file)
+    return Plan(reading.header, tuple(_runs(reading.header, reading.cells)), str(path))
+
+
+def document(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Node:
+    """What a spec file says, with all that it extends, `--smoke` and `--set` merged; not validated yet."""
+    root = merge.load(str(path))
+    return _overridden(merge.smoked(root) if smoke else root, merge.overrides(overrides))
 
 
 def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:

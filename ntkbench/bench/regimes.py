@@ -42,6 +42,7 @@ class Exponential(Section):
     factor: Positive
     """what is left after `every` epochs"""
     every: Count = 1
+    """epochs"""
     staircase: bool = False
     """all at once at the end of these epochs, not a little at each step"""
 
@@ -53,6 +54,7 @@ class Piecewise(Section):
     at: Counts
     """epochs, counted from 0, at whose beginning the rate changes"""
     factor: Positive = 0.1
+    """what is left after each of them"""
 
 
 Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(discriminator="kind")]
@@ -75,7 +77,9 @@ class SGD(Descent):
     learning_rate: Positive | Literal["auto"] = "auto"
     """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
     momentum: BelowOne = 0.0
+    """share of the last step that is taken again"""
     nesterov: bool = False
+    """with the gradient where momentum leads to"""
 
 
 class Adam(Descent):
@@ -83,9 +87,13 @@ class Adam(Descent):
 
     kind: Literal["adam"]
     learning_rate: Positive = 1e-3
+    """size of a step"""
     b1: BelowOne = 0.9
+    """decay of the mean of gradients"""
     b2: BelowOne = 0.999
+    """decay of the mean of their squares"""
     eps: Positive = 1e-8
+    """added to the root of that mean"""
 
 
 # ---- modes -----------------------------------------------------------------------------------------
@@ -103,7 +111,9 @@ class Trained(Section):
     loss: Literal["mse", "cross_entropy"] = "mse"
     """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
     optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
+    """in which steps"""
     epochs: Count
+    """passes over the training set"""
     batch_size: Count | None = None
     """null: the whole training set"""
     linearize_at: Annotated[int, Field(ge=0)] | None = None

@@ -12,7 +12,7 @@ from ntkbench.bench import ascents, courses, snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.regimes import Adversarial, Trained, WarmupCosine
 from ntkbench.bench.schema import BY_ID
-from ntkbench.bench.spec import Accuracy, Analysis, EmpiricalKernel, InfiniteKernel, Transfer
+from ntkbench.bench.spec import Analysis, EmpiricalKernel, InfiniteKernel, Judged, Transfer
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.threats import SELF, GradientAttack, RandomSign
 from ntkbench.bench.validate import Draft
@@ -74,7 +74,7 @@ def analysis_attacks(draft: Draft) -> Iterator[Problem]:
 
 def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
     path = ("analyses", name)
-    if not isinstance(analysis, Accuracy):
+    if not isinstance(analysis, Judged):
         roles = {role: getattr(analysis, role, None) for role in _ROLES}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from ntkbench.bench.document import Node, Path
+from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.identity import canonical
 from ntkbench.bench.prose import described
 from ntkbench.bench.spec import Cell, Header
@@ -137,7 +138,9 @@ def paths(root: Node) -> frozenset[str]:
     Read off the models: their JSON Schema takes longer to make than all the rest, and only mistakes need it.
     """
     fields = Cell.model_fields | {name: Header.model_fields[name] for name in ("run", *_SCALARS)}
-    found = {path for name, field in fields.items() for path in _below(name, field.annotation, root.child(name))}
+    found = {
+        path for name, field in fields.items() for path in _below(name, field.rebuild_annotation(), root.child(name))
+    }
     axes = root.child("matrix")
     return frozenset(found | {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))})
 
@@ -162,10 +165,10 @@ def elsewhere(name: str, known: Collection[str]) -> str | None:
 
 def _below(path: str, annotation: Any, node: Node | None) -> Iterator[str]:
     yield path
-    parts = get_args(annotation)
+    parts = get_args(annotation)  # of Annotated: what is annotated, and with what
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():
-            yield from _below(f"{path}.{name}", field.annotation, node.child(name) if node else None)
+            yield from _below(f"{path}.{name}", field.rebuild_annotation(), node.child(name) if node else None)
     elif get_origin(annotation) is dict:
         for name in node.entries if node else ():
             yield from _below(f"{path}.{name}", parts[1], node.child(name) if node else None)
@@ -173,4 +176,6 @@ def _below(path: str, annotation: Any, node: Node | None) -> Iterator[str]:
         for part in parts:
             yield from _below(path, part, node)
     elif get_origin(annotation) is Annotated:
-        yield from _below(path, parts[0], node)
+        added = (model for about in parts[1:] if isinstance(about, Kinds) for model in about.models)
+        for part in (parts[0], *added):
+            yield from _below(path, part, node)

@@ -18,8 +18,8 @@ from ntkbench.bench.layers import (
     Residual,
     Weighted,
 )
-from ntkbench.bench.spec import Data, NamedDataset
-from ntkbench.data.catalog import entry
+from ntkbench.bench.spec import Data, Synthetic
+from ntkbench.data.catalog import Entry, entry
 
 _Windowed = Conv | AvgPool | MaxPool
 Units = int | str
@@ -68,16 +68,19 @@ class Sizes:
 
 def image(data: Data) -> tuple[int, int, int]:
     """Rows, columns, channels of an example; features alone are the channels of one position."""
-    dataset = data.dataset
-    return entry(dataset.name).shape if isinstance(dataset, NamedDataset) else (1, 1, dataset.dim)
+    return (1, 1, data.dataset.dim) if isinstance(data.dataset, Synthetic) else _entry(data).shape
 
 
 def outputs(data: Data) -> int:
     """One for two classes."""
-    dataset = data.dataset
-    every = len(entry(dataset.name).classes) if isinstance(dataset, NamedDataset) else 2
+    every = 2 if isinstance(data.dataset, Synthetic) else len(_entry(data).classes)
     classes = every if data.classes is None else len(data.classes)
     return 1 if classes == 2 else classes
+
+
+def _entry(data: Data) -> Entry:
+    """UsageError if there is no data set of that name."""
+    return data.entry or entry(getattr(data.dataset, "name", ""))
 
 
 def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()) -> Iterator[Step]:

@@ -9,11 +9,13 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 `8/255`, `16/510` and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
 """
 
-from typing import Annotated, Any, Literal
+import abc
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from ntkbench.bench.architecture import Architecture
+from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.measures import Drift
 from ntkbench.bench.notation import (
     FRACTION,
@@ -42,6 +44,7 @@ from ntkbench.bench.notation import (
 from ntkbench.bench.regimes import Training, Untrained
 from ntkbench.bench.section import Section
 from ntkbench.bench.threats import SELF, AnyAttack
+from ntkbench.data.catalog import CATALOG, Entry
 
 # ---- the cell: all that can change a number ------------------------------------------------------
 
@@ -68,6 +71,10 @@ class SphereTeacher(Section):
     """degree of the teacher: 1 is a linear classifier"""
 
 
+Synthetic = TwoGaussians | SphereTeacher
+"""Sets of two classes that are drawn, as many examples as are asked for."""
+
+
 def _named_or_synthetic(value: Any) -> Any:
     return {"kind": "named", "name": value} if isinstance(value, str) else value
 
@@ -77,13 +84,26 @@ class NamedDataset(Section):
 
     kind: Literal["named"]
     name: str
+    """one of those in the list"""
+
+
+class ExtensionDataset(Section, abc.ABC):
+    """What other packages' data sets build on."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which gives a `data.dataset.Dataset` from the words and the folders of data sets"""
+
+    @property
+    @abc.abstractmethod
+    def entry(self) -> Entry:
+        """What is known of it without opening it: classes, shape, counts."""
 
 
 class Data(Section):
     """Which examples: a data set, its classes, how many, and how they are chosen."""
 
     dataset: Annotated[
-        Annotated[NamedDataset | TwoGaussians | SphereTeacher, Field(discriminator="kind")],
+        Annotated[NamedDataset | TwoGaussians | SphereTeacher, Kinds("datasets", ExtensionDataset)],
         BeforeValidator(_named_or_synthetic),
         Says("the name of a data set, or a mapping with the kind of a synthetic one", (".",)),
     ]
@@ -101,12 +121,23 @@ class Data(Section):
     targets: Literal["one_hot", "centered"] = "one_hot"
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
 
+    @property
+    def entry(self) -> Entry | None:
+        """What is known of a set of images; None of a synthetic one, and of a name that nothing has."""
+        match self.dataset:
+            case NamedDataset(name=name):
+                return CATALOG.get(name)
+            case ExtensionDataset() as extension:
+                return extension.entry
+        return None
+
 
 class InfiniteKernel(Section):
     """Regression with the kernel of the infinitely wide network."""
 
     kind: Literal["infinite"]
     type: Literal["ntk", "nngp"] = "ntk"
+    """ntk: of gradient flow on all weights; nngp: the covariance of outputs at init, if the last layer alone learns"""
     architecture: Architecture | None = None
     """null: the cell's own"""
     width: Count | None = None
@@ -126,19 +157,34 @@ class EmpiricalKernel(Section):
     )
     """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
     time: Time = float("inf")
+    """of gradient flow on (1/2) sum (f - y)^2"""
     ridge: NonNegative = 0.0
+    """added to every eigenvalue of the kernel"""
 
 
 Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
 
 
-class Accuracy(Section):
-    """Clean accuracy of a predictor, and its robust accuracy under each attack."""
+class Judged(Section):
+    """Of a predictor, clean and under attacks."""
 
-    kind: Literal["accuracy"]
     target: str = SELF
     """who is judged: self, or the id of a kernel"""
     attacks: Names = ()
+    """under which robust accuracies are counted; of several with one norm, also the worst case over all"""
+
+
+class Accuracy(Judged):
+    """Clean accuracy of a predictor, and its robust accuracy under each attack."""
+
+    kind: Literal["accuracy"]
+
+
+class ExtensionAnalysis(Judged):
+    """What other packages' analyses build on."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which gives a `Measurement` from the words, the target, and what attacks made"""
 
 
 class Transfer(Section):
@@ -224,14 +270,18 @@ class Consistency(Section):
 Spectral = Eigenspace | TimeCourse | Consistency
 """Analyses that take a kernel apart."""
 
-Analysis = Annotated[Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Field(discriminator="kind")]
+Analysis = Annotated[
+    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Kinds("analyses", ExtensionAnalysis)
+]
 
 
 class Numerics(Section):
     """Precision. Solves and eigendecompositions are float64 always."""
 
     kernel: Literal["float64", "float32"] = "float64"
+    """of kernels and of attacks on them"""
     network: Literal["float64", "float32"] = "float32"
+    """of networks, their training and attacks on them"""
 
 
 class Cell(Section):
@@ -252,6 +302,7 @@ class Cell(Section):
     analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
     """what is measured, by id; one at least"""
     numerics: Numerics = Numerics()
+    """precision"""
 
 
 # ---- the header: names, and how to run -----------------------------------------------------------
@@ -274,10 +325,15 @@ class Header(Section):
     ntkbench: Annotated[Literal[1], Says("1, the version of the format that this program reads")]
     """version of the format"""
     name: Name
+    """what tables and records call it"""
     title: str = ""
+    """in a line"""
     about: str = ""
+    """what is asked, and why"""
     references: Texts = ()
+    """such as arXiv:2210.05577"""
     tags: Texts = ()
+    """words to find it by"""
     track: (
         Annotated[
             str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$"), Says("a track and its version, such as transfer-fashion@1")
@@ -294,6 +350,7 @@ class Header(Section):
     ] = 1
     """how many, or which"""
     run: RunOptions = RunOptions()
+    """how to run: speed alone, never part of a run's identity"""
     smoke: dict[str, Any] = Field(default={})
     """overrides that `--smoke` applies: the same experiment, small enough to try"""
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ntkbench.bench.identity import canonical, digest, normalized
-from ntkbench.bench.spec import Accuracy, Analysis, Cell, InfiniteKernel, Transfer
+from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, Transfer
 from ntkbench.bench.threats import GradientAttack
 
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
@@ -45,7 +45,7 @@ def kernel_key(cell: Cell, kernel_id: str) -> str:
 
 def judged(analysis: Analysis) -> tuple[str, ...]:
     """The attacks whose examples an analysis shows to its target; those on a kernel's parts make their own."""
-    if isinstance(analysis, Accuracy):
+    if isinstance(analysis, Judged):
         return analysis.attacks
     if isinstance(analysis, Transfer):
         return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)

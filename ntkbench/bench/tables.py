@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OF_RUN = ("run_id", "status", "spec", "seed")
 OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
+LABELS = ("analysis", "metric", "ci_method", "unit", "reason")
 ENDS = ("low", "high")
 FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS))
 
@@ -41,8 +42,11 @@ def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd
     return pd.DataFrame(rows, columns=[*OF_RUN, *axes]).fillna(dict.fromkeys(axes, ""))
 
 
-def numbers(records: Iterable[Record], of: "pd.DataFrame") -> "pd.DataFrame":
-    """One row a number of the ok runs among `of` (see `runs`), whose columns come first, then `where` flattened."""
+def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool = False) -> "pd.DataFrame":
+    """One row a number of the ok runs among `of` (see `runs`), whose columns come first, then `where` flattened.
+
+    `keep_empty`: a run without numbers is a row, too, in which their columns are empty.
+    """
     import pandas as pd
 
     ok = set(of.loc[of["status"] == "ok", "run_id"])
@@ -55,7 +59,8 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame") -> "pd.DataFrame":
             fixed = {name: getattr(row, name) for name in OF_NUMBER}
             rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, **about})
     frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, *ENDS, *sorted(where)])
-    return of.merge(frame.fillna(dict.fromkeys(where, "")), on="run_id")
+    merged = of.merge(frame, on="run_id", how="left" if keep_empty else "inner")
+    return merged.fillna(dict.fromkeys((*where, *LABELS), ""))
 
 
 def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":

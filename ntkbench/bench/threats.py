@@ -1,9 +1,10 @@
 """Attacks, in words: a threat set (norm and budgets), what is ascended, and in which steps."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.notation import Budgets, Count, Seed, Step
 from ntkbench.bench.section import Section
 
@@ -15,6 +16,7 @@ class Norm(Section):
     """Of a threat set."""
 
     norm: Literal["linf", "l2"] = "linf"
+    """linf: no pixel moves by more than eps; l2: the root of the sum of squares over all pixels is at most eps"""
 
 
 class Ascent(Norm):
@@ -28,9 +30,11 @@ class Steps(Section):
     """Of projected gradient ascent."""
 
     steps: Annotated[int, Field(gt=0, le=100_000)] = 10
+    """each with one gradient"""
     step_size: Step | None = None
     """in pixel units; null: 2.5 eps / steps"""
     start: Literal["zero", "uniform"] = "zero"
+    """zero: at the example itself; uniform: drawn in the ball"""
 
 
 class Attack(Norm):
@@ -75,6 +79,7 @@ class APGD(GradientAttack):
     steps: Annotated[int, Field(gt=0, le=100_000)] = 100
     """each with one gradient"""
     start: Literal["zero", "uniform"] = "uniform"
+    """zero: at the example itself; uniform: drawn in the ball"""
     restarts: Restarts = 1
     """runs from starts of their own; the worst is kept of each example: misclassified first, then the highest loss"""
     targeted: Count | None = None
@@ -92,6 +97,14 @@ class RandomSign(Attack):
 
     kind: Literal["random_sign"]
     seed: Seed = 0
+    """draws the signs"""
 
 
-AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Field(discriminator="kind")]
+class ExtensionAttack(GradientAttack):
+    """What other packages' attacks build on."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which gives an `ntk.attacks.Attack` from the words, the ball, and the objective"""
+
+
+AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Kinds("attacks", ExtensionAttack)]

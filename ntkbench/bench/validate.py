@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from ntkbench.bench import explain
 from ntkbench.bench.document import Node, Path, mapping, plain
 from ntkbench.bench.schema import BY_ID
-from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header, NamedDataset
-from ntkbench.data.catalog import CATALOG
+from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header, Synthetic
 from ntkbench.errors import Problem
 
 
@@ -31,7 +30,7 @@ class Draft:
     def sized(self) -> bool:
         """Whether the numbers of examples and of classes, and the shape of an example, can be read."""
         dataset = self.cell.data.dataset if self.whole("data") else None
-        return dataset is not None and (not isinstance(dataset, NamedDataset) or dataset.name in CATALOG)
+        return dataset is not None and (isinstance(dataset, Synthetic) or self.cell.data.entry is not None)
 
     @property
     def cell(self) -> Cell:

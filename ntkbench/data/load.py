@@ -35,10 +35,7 @@ def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Data
     places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
     for layout, place in places:
         if not layout.missing(place):
-            train, test = layout.read(place)
-            _verify(train, known.shape, known.train_counts, place)
-            _verify(test, known.shape, known.test_counts, place)
-            return Dataset(train, test, known.classes)
+            return verified(Dataset(*layout.read(place), known.classes), known, place)
     looked = "\n".join(_absence(layout, roots) for layout in layouts)
     raise DataError(
         f"data set {known.name} is not on this machine. Looked for\n{looked}\n"
@@ -55,7 +52,16 @@ def _absence(layout: Layout, roots: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
-def _verify(split: Split, shape: tuple[int, ...], counts: tuple[int, ...], where: Path) -> None:
+def verified(found: Dataset, known: Entry, where: object) -> Dataset:
+    """The data set, if its shapes, its classes and their counts are those that are known; else a DataError."""
+    _verify(found.train, known.shape, known.train_counts, where)
+    _verify(found.test, known.shape, known.test_counts, where)
+    if found.classes != known.classes:
+        raise DataError(f"{where} has the classes {found.classes}, not {known.classes}")
+    return found
+
+
+def _verify(split: Split, shape: tuple[int, ...], counts: tuple[int, ...], where: object) -> None:
     found = tuple(np.bincount(split.labels, minlength=len(counts)).tolist())
     if split.images.shape[1:] != shape or found != counts:
         raise DataError(

@@ -1,0 +1,128 @@
+"""Two runs side by side: what was asked, with what and on what it was made, and what came out."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ntkbench.bench import jsonfile, record
+from ntkbench.bench.identity import leaves, normalized, resolved
+from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.record import MetricRow, Record
+from ntkbench.bench.render import table
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.store import Store
+from ntkbench.errors import NtkbenchError, UsageError
+
+_CIRCUMSTANCES = ("software", "jax", "device", "execution")
+_ABSENT = "-"
+_FEW = 5
+
+
+def find(name: str, store: Store) -> Record:
+    """The record in a file, or that of the store whose id is `name` or begins with it."""
+    if name.endswith(".json"):
+        return record.read(Path(name))
+    if not re.fullmatch("r[0-9a-z]{0,12}", name):
+        raise UsageError(f"{name}: write the id of a run, such as r1chqyw5atxxe or its beginning, or a record's file")
+    found = sorted(store.records.glob(f"{name}*.json"))
+    if not found:
+        raise UsageError(f"{store.records} has no run {name}; name another store with --store, or a record's file")
+    if len(found) > 1:
+        some = ", ".join(path.stem for path in found[:_FEW]) + (", ..." if len(found) > _FEW else "")
+        raise UsageError(f"{len(found)} runs begin with {name}: {some}; write more of the id")
+    return record.read(found[0])
+
+
+def diff(one: Record, other: Record) -> str:
+    """All that differs; what is the same is counted or named, not shown."""
+    parts = [_part(name, _facts(one, name), _facts(other, name)) for name in ("config", *_CIRCUMSTANCES)]
+    return "\n\n".join([_sides(one, other), *parts, _numbers(one, other)])
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Of two mappings, nested ones opened: what each has at every path where they differ."""
+    ours, theirs = dict(leaves(one)), dict(leaves(other))
+    shown = {path: (_shown(ours, path), _shown(theirs, path)) for path in {**ours, **theirs}}
+    return {path: sides for path, sides in shown.items() if sides[0] != sides[1]}
+
+
+def asked(of: Record) -> dict[str, Any]:
+    """The cell and the seed, in one notation for the same experiment."""
+    try:
+        return {**resolved(normalized(Cell.model_validate(of.spec.resolved))), "seed": of.spec.seed}
+    except ValidationError as error:
+        raise NtkbenchError(jsonfile.explain(error, f"{of.run_id}: spec.resolved")) from None
+
+
+def _facts(of: Record, name: str) -> Mapping[str, Any]:
+    return asked(of) if name == "config" else getattr(of, name)
+
+
+def _shown(values: Mapping[str, Any], path: str) -> str:
+    value = values.get(path, _ABSENT)
+    return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def _sides(one: Record, other: Record) -> str:
+    rows = [
+        [side, each.run_id, each.status, each.spec.name, _axes(each), str(each.spec.seed), each.time.started]
+        for side, each in zip("ab", (one, other), strict=True)
+    ]
+    return table(["", "run", "status", "spec", "cell", "seed", "started"], rows, "plain")
+
+
+def _axes(of: Record) -> str:
+    return printable(" ".join(f"{axis}={label}" for axis, label in of.spec.cell.items()))
+
+
+def _part(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    found = differences(one, other)
+    return (
+        table([name, "a", "b"], [[path, *sides] for path, sides in found.items()], "plain")
+        if found
+        else f"{name}: the same"
+    )
+
+
+def _numbers(one: Record, other: Record) -> str:
+    ours, theirs = ({_about(row): row for row in each.metrics} for each in (one, other))
+    rows = [
+        [*about, *_compared(ours.get(about), theirs.get(about))]
+        for about in {**ours, **theirs}
+        if about not in ours or about not in theirs or ours[about].value != theirs[about].value
+    ]
+    same = f"{len({**ours, **theirs}) - len(rows)} numbers are the same"
+    if not rows:
+        return same if ours else "neither has numbers"
+    headers = ["analysis", "metric", "of", "a", "b", "b - a", "95 % intervals"]
+    return "\n".join([table(headers, rows, "plain"), same])
+
+
+def _about(row: MetricRow) -> tuple[str, str, str]:
+    return row.analysis, row.metric, printable(", ".join(f"{name} {label}" for name, label in row.where.items()))
+
+
+def _compared(one: MetricRow | None, other: MetricRow | None) -> Iterator[str]:
+    for row in (one, other):
+        yield (
+            _ABSENT
+            if row is None or row.value is None
+            else f"{row.value:.6g}" + (f" ({row.k}/{row.n})" if row.k is not None else "")
+        )
+    if one is None or other is None or one.value is None or other.value is None:
+        yield from ("", "")
+    else:
+        yield f"{other.value - one.value:+.3g}"
+        yield _overlap(one, other)
+
+
+def _overlap(one: MetricRow, other: MetricRow) -> str:
+    """Whether each number is one that the other's interval allows."""
+    if one.ci95 is None or other.ci95 is None or one.value is None or other.value is None:
+        return ""
+    inside = [low <= value <= high for (low, high), value in ((one.ci95, other.value), (other.ci95, one.value))]
+    return {2: "each in the other's", 1: "one in the other's", 0: "apart"}[sum(inside)]

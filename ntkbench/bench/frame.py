@@ -1,0 +1,134 @@
+"""Results as tidy data frames, for one's own tables and pictures: one row a number, all that it is about beside it.
+
+Labels are texts, and empty where they do not apply, so that `groupby` drops no row; numbers that are not there are
+missing.
+"""
+
+import json
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ntkbench.bench import leaderboard, ledger, plan, record, tables
+from ntkbench.bench import track as tracks
+from ntkbench.bench.entry import Entry
+from ntkbench.bench.identity import leaves
+from ntkbench.bench.plan import Plan
+from ntkbench.bench.record import Record
+from ntkbench.bench.store import Store, StoreWarning
+from ntkbench.bench.vocabulary import METRICS
+from ntkbench.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+File = str | PathLike[str]
+_PROVENANCE = ("software", "jax", "device", "resources", "time")
+_TYPES = {"value": float, "low": float, "high": float, "higher_is_better": "boolean"}
+_TYPES |= dict.fromkeys(("revision", "k", "n"), "Int64")
+
+
+def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: bool = False) -> "pd.DataFrame":
+    """The numbers of a store, or of some specs in it; a run without any is one row that tells its status.
+
+    Columns: `run_id`, `status` (`missing`: asked for by a spec, and not there), `spec`, `seed`; the axes of the matrix;
+    `analysis`, `metric`, `revision`, `value`, `k`, `n`, `ci_method`, `unit`, `higher_is_better`, `reason` (why there is
+    no value), `low` and `high` (95 % interval over test points); what the number is about (`attack`, `eps`, ...);
+    `attempt`, and provenance by its path in the record (`software.commit`, `device.kind`, ...). An axis with one of
+    these names is called `cell.NAME`, and what a number is about `where.NAME`.
+
+    `overrides`, `smoke`: as `--set` and `--smoke` on the command line. UsageError where there is nothing.
+    """
+    kept = Store(Path(store))
+    if specs:
+        return of_plans(kept, [plan.read(spec, overrides, smoke) for spec in specs])
+    found, damaged = record.read_all(kept.records)
+    for error in damaged:
+        warnings.warn(f"{error}; it is left out", StoreWarning, stacklevel=2)
+    if not found:
+        raise UsageError(f"{store} has no records; `ntkbench run SPEC` makes some, or name another store")
+    return _frame(found, tables.runs(found))
+
+
+def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
+    """Like `records`, of specs that have been read."""
+    import pandas as pd
+
+    found = {each.run_id: each for planned in plans for each in ledger.records(store, planned.runs)}
+    runs = pd.concat(
+        [tables.runs(found.values(), planned.runs).assign(spec=planned.header.name) for planned in plans],
+        ignore_index=True,
+    )
+    axes = [name for name in runs if name not in tables.OF_RUN]
+    return _frame(found.values(), runs.fillna(dict.fromkeys(axes, "")))
+
+
+def track(folder: File) -> "pd.DataFrame":
+    """The numbers of a leaderboard's entries, which are verified: one row an entry, column of its table, and seed.
+
+    Columns: `track`, `entry`, `run_id`, `seed`; all that the track leaves free (`width`, `architecture.depth`, ...);
+    `column` (its title in the table), `metric`, `revision`, `value`, `k`, `n`, `unit`, `higher_is_better`; what the
+    number is about; software and device, where they are the same for all seeds. UsageError where there is no entry.
+    """
+    import pandas as pd
+
+    rules = tracks.read(Path(folder))
+    rows = [row for entry in leaderboard.entries(Path(folder), rules) for row in _rows(rules, entry)]
+    if not rows:
+        raise UsageError(f"{folder} has no entries; `ntkbench submit` makes one")
+    frame = pd.DataFrame(rows)
+    facts = [name for name in frame if is_provenance(name)]
+    labels = [name for name in frame if name not in (*facts, *_TYPES)]
+    return _typed(frame.fillna(dict.fromkeys(labels, "")))
+
+
+def is_provenance(column: str) -> bool:
+    """Whether a column says how a number came about, not what it is."""
+    return column == "attempt" or column.startswith(tuple(f"{section}." for section in _PROVENANCE))
+
+
+def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    numbers = tables.numbers(found, runs, keep_empty=True)
+    facts = [{"run_id": each.run_id, **_flat(each.model_dump(include={"attempt", *_PROVENANCE}))} for each in found]
+    return _typed(numbers.merge(pd.DataFrame(facts), on="run_id", how="left") if facts else numbers)
+
+
+def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Columns whose values may be missing keep their types."""
+    types = {name: kind for name, kind in _TYPES.items() if name in frame}
+    facts = {name: frame[name].convert_dtypes() for name in frame if is_provenance(name)}
+    return frame.astype(types).assign(**facts)
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A column a fact."""
+    return {path: value for path, value in leaves(facts) if not isinstance(value, (list, dict))}
+
+
+def _rows(rules: tracks.Track, entry: Entry) -> list[dict[str, Any]]:
+    free = {path: _label(value) for path, value in leaves(entry.cell) if tracks.within(path, rules.free)}
+    facts = {"software": _common(entry.software), "device": _common(entry.device)}
+    return [
+        {"track": rules.name, "entry": entry.name, "run_id": run_id, "seed": run.seed, **free}
+        | {"column": column.title, "metric": result.metric, "revision": result.revision}
+        | {"value": run.value, "k": run.k, "n": run.n, "unit": METRICS[result.metric].unit}
+        | {"higher_is_better": METRICS[result.metric].higher_is_better}
+        | {f"where.{name}" if name in tables.FIXED else name: label for name, label in result.where.items()}
+        | _flat(facts)
+        for column, result in zip([rules.rank, *rules.columns], entry.results, strict=True)
+        for run_id, run in zip(entry.run_ids, result.runs, strict=True)
+    ]
+
+
+def _label(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _common(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all say alike."""
+    first, *others = facts
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}

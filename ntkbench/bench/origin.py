@@ -1,0 +1,188 @@
+"""Where every value of a cell comes from, and why its runs are, or are not, in the store.
+
+A value is traced by its place: whatever was merged, extended or overridden, it stands where it was written.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ntkbench.bench import diff, ledger, merge, plan, record
+from ntkbench.bench.document import Node, Place
+from ntkbench.bench.identity import normalized, resolved
+from ntkbench.bench.matrix import Matrix
+from ntkbench.bench.outlook import objects
+from ntkbench.bench.plan import Run
+from ntkbench.bench.progress import label
+from ntkbench.bench.record import Record
+from ntkbench.bench.store import Store
+from ntkbench.errors import NtkbenchError, UsageError
+
+DEFAULT = "default"
+_MANY = 5
+"""differences of two runs that are no more told"""
+_PLAIN = re.compile(r"[A-Za-z][\w./@-]*|[0-9]+/[0-9]+")
+_NO_TEXT = frozenset(("null", "true", "false", "nan"))
+_TAGS = ("kind", "mode", "op")
+"""fields that come first, whatever a model builds on"""
+
+
+def explain(
+    file: str, overrides: Sequence[str], smoke: bool, store: Store, where: Mapping[str, str] | None = None
+) -> str:
+    """A cell as a spec of its own, each value with its origin; then the runs, and what of them is in the store.
+
+    `where`: labels of the cell, by axis; the first cell that has them is shown, and the runs of all that do.
+    """
+    planned = plan.read(file, overrides, smoke)
+    runs = [run for run in planned.runs if (where or {}).items() <= run.coordinates.items()]
+    if not runs:
+        axes = ", ".join(planned.runs[0].coordinates) or "none"
+        raise UsageError(
+            f"{file}: no cell is {_axes(where or {})}; its axes are {axes}, `ntkbench plan` lists its cells"
+        )
+    sources = _sources(file, overrides, smoke, runs[0])
+    header = {"ntkbench": 1, "name": planned.header.name, "seeds": list(planned.header.seed_values)}
+    lines = [*_lines(header | resolved(runs[0].cell), sources), "", *(f"# {line}" for line in _states(runs, store))]
+    if len({tuple(run.coordinates.items()) for run in runs}) > 1:
+        lines.insert(0, f"# the cell {_axes(runs[0].coordinates)}; another with --where AXIS=LABEL")
+    return "\n".join(lines)
+
+
+def _axes(labels: Mapping[str, str]) -> str:
+    return " ".join(f"{axis}={label}" for axis, label in labels.items())
+
+
+# ---- values --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The merged document of a cell, and what is known of the places in it."""
+
+    root: Node
+    axes: Mapping[Place, str]
+    """places that belong to a label of the matrix"""
+    smoke: frozenset[Place]
+    overrides: Sequence[str]
+
+    def of(self, path: tuple[str, ...]) -> str:
+        """`specs/base.yaml:3:10`, `matrix width: 512 (...)`, `--set width=512`, `default`."""
+        node = self._written(path)
+        if node is None:
+            return DEFAULT
+        place = node.place
+        if place.file == "--set":
+            return f"--set {self.overrides[place.line - 1]}"
+        if place in self.axes:
+            return f"matrix {self.axes[place]} ({place})"
+        return f"smoke ({place})" if place in self.smoke else str(place)
+
+    def _written(self, path: tuple[str, ...]) -> Node | None:
+        """The node of the value, or that of the shorter notation which stands for it."""
+        node = self.root.at(path)
+        if all(self.root.at(path[:i]) is not self.root.at(path[: i - 1]) for i in range(1, len(path) + 1)):
+            return node
+        mode = self.root.at(("training", "mode"))
+        if path == ("training", "linearize_at") and mode.value == "linearized":
+            return mode
+        return None if isinstance(node.value, Mapping) else node
+
+
+def _sources(file: str, overrides: Sequence[str], smoke: bool, run: Run) -> Sources:
+    root = plan.document(file, overrides, smoke)
+    matrix = Matrix(root)
+    (corner,) = (each for each in matrix.cells() if each.labels == run.coordinates)
+    axes = {
+        place: f"{axis.name}: {corner.labels[axis.name]}"
+        for axis in matrix.axes
+        for _, node in axis.labels[corner.labels[axis.name]]
+        for place in _places(node)
+    }
+    entries = {**root.entries, **corner.root.entries}
+    tried = merge.load(file).child("smoke") if smoke else None
+    return Sources(root.with_entries(entries), axes, frozenset(_places(tried) if tried else ()), overrides)
+
+
+def _places(node: Node) -> Iterator[Place]:
+    """Of all values at and below a node."""
+    yield node.place
+    for below in (*node.entries.values(), *node.items):
+        yield from _places(below)
+
+
+def _lines(values: Mapping[str, Any], sources: Sources) -> list[str]:
+    rows = list(_rows(values, sources, ()))
+    width = max(len(text) for text, origin in rows if origin and len(text) <= 60)
+    return [f"{text:<{width}}  # {origin}" if origin else text for text, origin in rows]
+
+
+def _rows(values: Mapping[str, Any], sources: Sources, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for key in sorted(values, key=lambda key: key not in _TAGS):
+        value, here, indent = values[key], (*path, key), "  " * len(path)
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{key}:", ""
+            yield from _rows(value, sources, here)
+        else:
+            yield f"{indent}{key}: {_yaml(value)}", sources.of(here)
+
+
+def _yaml(value: Any) -> str:
+    """As a spec could have it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_yaml(below)}" for key, below in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _NO_TEXT:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
+    """One line a run; below one that is to be done, what the store has of it, and the run most like it."""
+    others = _done(store)
+    for run in runs:
+        found = ledger.find(store, run)
+        pending = ledger.is_pending(store, run)
+        yield f"{run.id}  {label(run)}  {_state(found, pending)}"
+        if pending:
+            for stage, key, there in objects(run, store):
+                yield f"    {stage:<9} {key}  {'in the store' if there else 'not in the store, would be made'}"
+            if found is None and (near := _nearest(run, others)):
+                yield f"    {near}"
+
+
+def _done(store: Store) -> dict[str, Mapping[str, Any]]:
+    """What was asked of all runs that are ok, but those of kinds that are not installed here."""
+    found = {}
+    for each in record.read_all(store.records)[0]:
+        if each.status == "ok":
+            with suppress(NtkbenchError):
+                found[each.run_id] = diff.asked(each)
+    return found
+
+
+def _state(found: Record | None, pending: bool) -> str:
+    if found is None:
+        return "no record: would be run"
+    if found.error is not None:
+        why = found.error.message.splitlines()[0]
+        return f"{found.status} at attempt {found.attempt}, would be tried again: {why}"
+    return "ok, but its arrays are damaged or gone: would be run again" if pending else "ok: kept as it is"
+
+
+def _nearest(run: Run, others: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The run that differs in the fewest values, if these are few."""
+    mine = {**resolved(normalized(run.cell)), "seed": run.seed}
+    found = [(name, diff.differences(mine, other)) for name, other in others.items()]
+    name, apart = min(found, key=lambda each: len(each[1]), default=("", {}))
+    if not 0 < len(apart) <= _MANY:
+        return None
+    listed = "; ".join(f"{path}: {ours}, not {theirs}" for path, (ours, theirs) in apart.items())
+    return f"differs from {name} in {listed}"

@@ -1,0 +1,99 @@
+import io
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ntkbench.bench import frame, record
+from ntkbench.bench.export import export, of_file, of_metrics
+from ntkbench.errors import UsageError
+from tests.bench.factory import cell, failed, planned, store
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory) -> pd.DataFrame:
+    """Of two widths, and of a run that has failed."""
+    folder = tmp_path_factory.mktemp("store") / "records"
+    for width in (32, 128):
+        store(folder, planned(cell(width=width), range(2), width=str(width), regime="50 %_{a}\\b & c"))
+    (bad,) = planned(cell(width=7), [0], width="7", regime="")
+    record.write(failed(bad), folder / f"{bad.id}.json")
+    return frame.records(folder.parent)
+
+
+def same(read: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """To the last bit, missing values included."""
+    assert list(read) == list(rows)
+    for name in rows:
+        assert plain(read[name]) == plain(rows[name]), name
+
+
+def plain(column: Any) -> list:
+    return column.astype(object).where(column.notna(), None).tolist()
+
+
+def test_csv_reads_back(rows):
+    text = export(rows, "csv").decode()
+    assert "nan" not in text.lower()
+    assert "<NA>" not in text
+    read = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    for name in rows:
+        assert read[name].tolist() == ["" if value is None else str(value) for value in plain(rows[name])], name
+    assert [float(value) for value in read["value"] if value] == rows["value"].dropna().tolist()
+
+
+def test_jsonl_reads_back(rows):
+    lines = export(rows, "jsonl").decode().splitlines()
+    assert len(lines) == len(rows)
+    read = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    same(pd.DataFrame(read, dtype=object), rows)
+    assert read[0]["value"] == rows["value"].iloc[0]
+    assert type(read[0]["n"]) is int
+
+
+def test_parquet_reads_back_with_its_types(rows):
+    read = pd.read_parquet(io.BytesIO(export(rows, "parquet")), engine="pyarrow")
+    same(read, rows)
+    assert read["k"].dtype == "Int64"
+    assert read["value"].dtype == np.float64
+
+
+def test_parquet_says_what_to_install(rows, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"pip install 'ntkbench\[parquet\]'"):
+        export(rows, "parquet")
+
+
+def test_latex_has_what_tells_rows_apart_and_escapes_what_people_wrote(rows):
+    one = rows[(rows["metric"] == "transfer_rate") & (rows["attack"] == "ntk") & (rows["width"] != "7")]
+    text = export(one, "latex").decode()
+    first, *lines = text.splitlines()
+    assert first.startswith("% all with status ok, spec synthetic, regime 50 %_{a}\\b & c, analysis transfer")
+    headers = next(line for line in lines if "value" in line)
+    assert [each.strip() for each in headers.strip(" \\").split("&")] == [
+        *("seed", "width", "denominator", "eps", "value", "k", "n", "low", "high")
+    ]
+    assert str(one["value"].iloc[0]) in text
+    assert r"target\_correct" in text
+    escaped = export(rows, "latex").decode().partition("\n")[2]
+    assert r"50 \%\_\{a\}\textbackslash{}b \& c" in escaped
+    assert "None" not in escaped
+    assert "nan" not in escaped
+
+
+def test_metrics_are_chosen_by_name(rows):
+    assert set(of_metrics(rows, ["accuracy"])["metric"]) == {"accuracy"}
+    assert of_metrics(rows, []) is rows
+    with pytest.raises(UsageError, match="did you mean accuracy"):
+        of_metrics(rows, ["acuracy"])
+    with pytest.raises(UsageError, match=r"no run measures k90; they measure accuracy, normalized_transfer, "):
+        of_metrics(rows, ["k90"])
+
+
+def test_the_file_s_name_tells_its_format(tmp_path):
+    names = ("a.csv", "a.jsonl", "a.tex", "a.PARQUET", "a")
+    assert [of_file(tmp_path / name) for name in names] == ["csv", "jsonl", "latex", "parquet", "csv"]
+    assert of_file(None) == "csv"

@@ -1,0 +1,96 @@
+"""The pages in docs: what they show is what happens, what is generated is what the program would write."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+from ntkbench.bench import manual, plan, schema
+from ntkbench.bench.examples import EXAMPLES
+from ntkbench.bench.formulas import FORMULAS
+from ntkbench.bench.vocabulary import METRICS
+from ntkbench.cli import cli
+from ntkbench.errors import VerificationError
+from tests.test_cli import commands
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_sessions_in_python_go_as_they_are_shown():
+    text = (DOCS / "python.md").read_text("utf-8")
+    session = doctest.DocTestParser().get_doctest(text, {}, "python.md", "docs/python.md", 0)
+    told: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(session, out=told.append)
+    assert runner.tries > 15
+    assert runner.failures == 0, "".join(told)
+
+
+def test_the_reference_is_what_the_program_says():
+    assert manual.write(DOCS, cli, check=True) == [], "run `ntkbench reference`"
+
+
+def test_a_page_that_drifts_is_noticed(tmp_path):
+    assert [path.name for path in manual.write(tmp_path, cli)] == ["spec.md", "metrics.md", "cli.md"]
+    (tmp_path / "cli.md").write_text("by hand")
+    with pytest.raises(VerificationError, match=r"cli\.md: not what the program says; run `ntkbench reference"):
+        manual.write(tmp_path, cli, check=True)
+    assert [path.name for path in manual.write(tmp_path, cli)] == ["cli.md"]
+    assert manual.write(tmp_path, cli) == []
+
+
+def test_the_examples_of_a_spec_s_sections_are_one_spec(tmp_path):
+    examples = re.findall(r"```yaml\n(.*?)```", (DOCS / "spec.md").read_text("utf-8"), flags=re.DOTALL)
+    assert len(examples) == len(EXAMPLES)
+    file = tmp_path / "examples.yaml"
+    lines = "".join(example for example in examples if not example.startswith("width"))
+    file.write_text(f"ntkbench: 1\nname: examples\n{lines}", "utf-8")
+    assert len(plan.read(file).runs) == 3
+
+
+def test_every_field_of_every_section_is_told():
+    page = (DOCS / "spec.md").read_text("utf-8")
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) > 150
+    assert all(len(row) == 4 and row[3].strip() for row in rows), "every field has a text below it"
+    fields = {name for model in schema.document()["$defs"].values() for name in model["properties"]}
+    assert fields - {row[0].strip(" `") for row in rows} == {"kind", "op"}
+
+
+def test_every_metric_has_its_formula():
+    assert list(FORMULAS) == list(METRICS)
+
+
+def test_every_command_is_told():
+    page = (DOCS / "cli.md").read_text("utf-8")
+    assert set(re.findall(r"^## ntkbench (.*)$", page, flags=re.MULTILINE)) == {" ".join(path) for path in commands()}
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    text = page.read_text("utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        file, _, anchor = link.partition("#")
+        if not link.startswith("https://"):
+            there = (page.parent / file) if file else page
+            assert there.exists(), link
+            assert not anchor or anchor in anchors(there.read_text("utf-8")), link
+
+
+def anchors(text: str) -> set[str]:
+    """As GitHub makes them of headings, and those written out."""
+    headings = [re.sub(r"<[^>]*>", "", line) for line in re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)]
+    made = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return made | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+def test_the_index_names_every_page():
+    index = (DOCS / "README.md").read_text("utf-8")
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} == set(re.findall(r"\]\((\w+\.md)\)", index))

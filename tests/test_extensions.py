@@ -1,0 +1,166 @@
+"""Another package's kinds: found, checked, hashed, run and recorded like ntkbench's own. In processes of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ntkbench.bench import extensions, plan
+from ntkbench.errors import SpecError
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "docs" / "examples" / "ntkbench-example"
+SPEC = EXAMPLE / "stripes.yaml"
+ALL = ("architectures", "attacks", "analyses", "datasets")
+
+
+def installed(folder: Path, **entry_points: str) -> Path:
+    """A folder as pip would leave it; `entry_points` take the place of the package's own, by group."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    shutil.copytree(EXAMPLE / "ntkbench_example", folder / "ntkbench_example")
+    info = folder / f"ntkbench_example-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = entry_points or {
+        group.removeprefix("ntkbench."): "\n".join(f"{kind} = {model}" for kind, model in kinds.items())
+        for group, kinds in project["entry-points"].items()
+    }
+    (info / "entry_points.txt").write_text("".join(f"[ntkbench.{group}]\n{text}\n" for group, text in points.items()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    return installed(tmp_path_factory.mktemp("site"))
+
+
+def python(site: Path, code: str) -> str:
+    """What a process prints that has the package."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (site, ROOT))), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=site, env=environment
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def told(site: Path, *arguments: str) -> str:
+    """What a command prints, errors included."""
+    code = f"""
+import contextlib, io, sys
+from ntkbench.cli import main
+with contextlib.redirect_stderr(sys.stdout), contextlib.suppress(SystemExit):
+    main({list(arguments)!r})
+"""
+    return python(site, code)
+
+
+def test_without_the_package_its_kinds_are_unknown():
+    with pytest.raises(SpecError, match="unknown kind 'mim'"):
+        plan.read(SPEC)
+    assert extensions.packages() == {}
+
+
+def test_specs_name_its_kinds_without_jax_and_at_once(package):
+    code = f"""
+import sys, time
+began = time.perf_counter()
+from ntkbench.bench import plan
+from ntkbench.bench.outlook import outlook
+from ntkbench.bench.store import Store
+from pathlib import Path
+planned = plan.read({str(SPEC)!r}, ("attacks.mim.decay=0.5",))
+text = outlook(planned, Store(Path("nowhere")))
+assert time.perf_counter() - began < 2, "the words of a package load something heavy"
+assert not {{"jax", "ntkbench_example.numbers"}} & sys.modules.keys()
+cell = planned.runs[1].cell
+print(len(planned.runs), cell.architecture.depth, cell.attacks["mim"].decay, "training" in text)
+"""
+    assert python(package, code).split() == ["2", "2", "0.5", "True"]
+
+
+def test_mistakes_in_its_fields_have_their_place_and_a_suggestion(package, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    text = SPEC.read_text().replace("steps: 5", "step: 5").replace("narrow: 4", "narrow: 0").replace("sd: 0.3", "sd: x")
+    bad.write_text(text.replace("n_test: 40", "n_test: 401, classes: [horizontal, diagonal]"))
+    lines = told(package, "validate", str(bad)).splitlines()
+    assert [line.partition("bad.yaml:")[2] for line in lines] == [
+        "3:91: data.classes[1]: stripes has no class diagonal; its classes are horizontal, vertical (or 0 to 1)",
+        "4:42: architecture.narrow: expected a whole number from 1 to 10^9, found 0",
+        "10:45: attacks.mim.step: unknown field; did you mean steps?",
+        "12:28: analyses.noise.sd: expected a number above 0, found the text 'x'",
+    ]
+
+
+def test_its_kinds_are_listed(package):
+    code = f"from ntkbench.bench.listing import listing\nprint(*map(listing, {ALL!r}), sep='\\n')"
+    listed = [line.split("  ")[0] for line in python(package, code).splitlines()]
+    assert {"bottleneck", "mim", "noise", "stripes"} <= set(listed)
+
+
+def test_a_run_is_identified_by_fields_package_and_revision(package):
+    code = f"""
+from ntkbench.bench import plan
+from ntkbench.bench.identity import canonical, run_id
+run = plan.read({str(SPEC)!r}).runs[0]
+other = plan.read({str(SPEC)!r}, ("architecture.narrow=5",)).runs[0]
+print(canonical(run.cell.attacks["mim"])["$extension"], run.id == other.id)
+"""
+    assert python(package, code) == "{'package': 'ntkbench-example', 'revision': 1} False\n"
+
+
+BROKEN = {
+    "cannot be loaded: No module named 'ntkbench_exampel'": {"attacks": "mim = ntkbench_exampel.words:MIM"},
+    "give it this name": {"attacks": "momentum = ntkbench_example.words:MIM"},
+    "is no ExtensionAnalysis": {"analyses": "mim = ntkbench_example.words:MIM"},
+    "is no Section with a kind": {"attacks": "mim = ntkbench.bench.notation:Count"},
+    "imports jax": {"attacks": "mim = heavy:MIM"},
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_a_package_that_cannot_be_used_is_named(tmp_path, message):
+    site = installed(tmp_path / "site", **BROKEN[message])
+    (site / "jax.py").write_text("")
+    (site / "heavy.py").write_text("import jax\nfrom ntkbench_example.words import MIM\n")
+    text = told(site, "validate", str(ROOT / "specs" / "quickstart.yaml"))
+    assert text.startswith("ntkbench-example: ")
+    assert message in text
+    assert len(text.splitlines()) == 1
+
+
+def test_two_packages_with_one_kind_are_refused(tmp_path):
+    site = installed(tmp_path / "site")
+    words = site / "ntkbench_example" / "words.py"
+    words.write_text(words.read_text().replace('"mim"', '"fgsm"'))
+    points = site / "ntkbench_example-0.1.0.dist-info" / "entry_points.txt"
+    points.write_text("[ntkbench.attacks]\nfgsm = ntkbench_example.words:MIM\n")
+    text = told(site, "validate", str(ROOT / "specs" / "quickstart.yaml"))
+    assert text == "ntkbench.attacks: several packages, or ntkbench itself, have the kind fgsm\n"
+
+
+@pytest.mark.slow
+def test_all_four_run_and_are_recorded(package, tmp_path):
+    told(package, "run", str(SPEC), "--store", str(tmp_path / "runs"))
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "records").glob("*.json")]
+    assert [record["status"] for record in records] == ["ok", "ok"], records[0]["error"]
+    for record in records:
+        assert record["software"]["extensions"] == {"ntkbench-example": "0.1.0"}
+        assert all(check["ok"] for check in record["checks"]), record["checks"]
+        found = {
+            (row["analysis"], row["metric"], row["where"].get("noise") or row["where"].get("attack")): row["value"]
+            for row in record["metrics"]
+        }
+        assert found.keys() == {
+            ("noise", "accuracy", None),
+            ("noise", "robust_accuracy", "0.3"),
+            ("clean", "accuracy", None),
+            ("clean", "robust_accuracy", "mim"),
+        }
+        assert found["clean", "accuracy", None] > 0.9
+        assert found["clean", "robust_accuracy", "mim"] < found["clean", "accuracy", None]
