@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ntkbench.bench.entry import Entry, Result, locate, read_entry
+from ntkbench.bench.entry import Entry, Result, board_of, locate, read_entry
 from ntkbench.bench.jsonfile import printable
 from ntkbench.bench.render import decimal, markdown, mean_sd, table
 from ntkbench.bench.spec import Cell
@@ -144,7 +144,7 @@ def _protocol(a: Entry, b: Entry, path: Path) -> Iterator[str]:
     """Whether both were measured the same way, and all that differs."""
     one, two = (leaves(Cell.model_validate(entry.cell)) for entry in (a, b))
     differ = differing(one, two)
-    board = path.resolve().parent.parent
+    board = board_of(path)
     frozen = read(board).frozen_of(differ) if (board / FILE).is_file() and a.track == b.track else None
     if frozen is None:
         yield f"protocol: {a.track} and {b.track} are different tracks; all that differs is below"

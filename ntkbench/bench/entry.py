@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from math import isclose
+from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -136,6 +137,11 @@ def locate(name: str, folder: Path) -> Path:
     if path.is_file() or not inside.is_file():
         return path
     return inside
+
+
+def board_of(path: Path) -> Path:
+    """The folder of the track that an entry's file lies in."""
+    return Path(normpath(path.parent / ".."))
 
 
 def read_entry(path: Path) -> Entry:

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ntkbench.bench import jsonfile
-from ntkbench.bench.entry import Entry, Mini, locate, read_entry, recompute, slug
+from ntkbench.bench.entry import Entry, Mini, board_of, locate, read_entry, recompute, slug
 from ntkbench.bench.identity import run_id
 from ntkbench.bench.jsonfile import Document, Facts, Natural, accept
-from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.plan import Plan, Run, check
 from ntkbench.bench.record import Measured, Record, RunId, Sha256
 from ntkbench.bench.render import table
 from ntkbench.bench.spec import Cell, Header
@@ -86,16 +86,16 @@ def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:
     """The folder and rules of an entry's track, and the entry, with all recomputed that can be."""
     path = locate(name, folder)
     entry = read_entry(path)
-    beside = path.resolve().parent.parent
-    board = beside if (beside / FILE).is_file() else folder / entry.track
+    board = board_of(path) if (board_of(path) / FILE).is_file() else folder / entry.track
     track = read_track(board)
     recompute(entry, track, path)
     return board, track, entry
 
 
 def small(track: Track, entry: Entry) -> Run:
-    """The run whose numbers an entry's `mini` holds, or is to hold: of its first seed."""
+    """The run whose numbers an entry's `mini` holds, or is to hold: of its first seed. SpecError if it cannot be."""
     cell = track.small(Cell.model_validate(entry.cell))
+    check(cell, f"the small run of {track.name} does not fit {entry.name} (submit --no-mini does without)")
     seed = entry.mini.seed if entry.mini else entry.seeds[0]
     return Run("mini", cell, {"entry": slug(entry.name)}, seed, run_id(cell, seed))
 
