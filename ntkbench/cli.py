@@ -370,7 +370,7 @@ def verify(
 @click.option("--paired/--unpaired", default=True, help="On the same test points (default), or as if on others.")
 @click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
 @_leaderboards
-def compare(a: str, b: str, paired: bool, form: str, folder: Path) -> None:
+def compare(a: str, b: str, paired: bool, form: Any, folder: Path) -> None:
     """Compare two entries: each number they share, the difference, its interval and p. A, B: files, or TRACK/NAME."""
     from ntkbench.bench import compare
 

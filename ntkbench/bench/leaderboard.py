@@ -78,7 +78,7 @@ def board(track: Track, judged: Sequence[tuple[Entry, Level]]) -> Board:
     together, pairs = stack(each), comb(len(entries), 2)
 
     def apart(one: int) -> np.ndarray:
-        return difference(each[one], together, paired=track.by_point).p * pairs < track.ties.alpha
+        return np.less(difference(each[one], together, paired=track.by_point).p * pairs, track.ties.alpha)
 
     ranks = rank_with_ties(scores, apart)
     lines = [

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,17 @@ def test_lower_first_turns_the_order_around(folder):
 
 def test_the_tables_of_the_repository_are_up_to_date():
     leaderboard.build(Path("leaderboards"), check=True)
+
+
+@pytest.mark.slow
+def test_thousands_of_entries_take_seconds():
+    root = Path(__file__).parent.parent.parent
+    command = [sys.executable, str(root / "benchmarks" / "leaderboard.py"), "2000"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=environment)
+    many, ours = (float(line.split()[-2]) for line in done.stdout.splitlines() if line.endswith(" s"))
+    assert many < 30, "about 4 s on one core that does nothing else"
+    assert ours < 10
 
 
 def test_the_ledger_is_read_without_jax():

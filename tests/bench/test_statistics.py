@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -217,7 +219,7 @@ def test_ranks_follow_the_scores(scores, gap):
     ("a", "b"), [((1.0, 2.0, 4.0), (3.0, 5.0, 6.0, 9.0)), ((0.1, 0.11), (0.1, 0.5, 0.4)), ((1.0, 1.5), (2.0, 3.0))]
 )
 def test_numbers_over_seeds_are_compared_as_scipy_does(a: tuple[float, ...], b: tuple[float, ...]):
-    reference = stats.ttest_ind(a, b, equal_var=False)
+    reference: Any = stats.ttest_ind(a, b, equal_var=False)
     ends = reference.confidence_interval()
     found = difference(of_seeds(a), of_seeds(b), paired=False)
     assert (found.p, found.low, found.high) == pytest.approx((reference.pvalue, ends.low, ends.high), rel=1e-9)
