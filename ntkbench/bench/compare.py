@@ -1,5 +1,6 @@
 """Two entries side by side: every number they share, and whether they were measured the same way."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,16 +158,20 @@ def _protocol(a: Entry, b: Entry, path: Path) -> Iterator[str]:
     if a.seeds != b.seeds:
         yield f"differs: seeds: {_list(a.seeds)} | {_list(b.seeds)}"
     for name in ("software", "device"):
-        if getattr(a, name) != getattr(b, name):
-            yield f"differs: {name}: {_facts(getattr(a, name))} | {_facts(getattr(b, name))}"
+        yield from _facts(name, getattr(a, name), getattr(b, name))
+
+
+def _facts(name: str, one: Sequence[dict], two: Sequence[dict]) -> Iterator[str]:
+    """What differs; all of it where the seeds of an entry differ among themselves."""
+    if len(one) == len(two) == 1:
+        for each in differing(one[0], two[0]):
+            yield f"differs: {name}.{each}: {shown(one[0], each)} | {shown(two[0], each)}"
+    elif one != two:
+        yield f"differs: {name}: {json.dumps(one)} | {json.dumps(two)}"
 
 
 def _plain(text: str) -> str:
     return printable(text, 1000)
-
-
-def _facts(several: Sequence[dict]) -> str:
-    return "; ".join(", ".join(f"{name} {value}" for name, value in facts.items()) for facts in several)
 
 
 def _list(seeds: Sequence[int]) -> str:

@@ -66,7 +66,11 @@ def test_another_protocol_is_named(folder):
     text = compare("small@1/strong", "small@1/weak", folder)
     assert "protocol: NOT the same, numerics.kernel differ, which small@1 has frozen" in text
     assert "differs: numerics.kernel: float64 | float32" in text
-    assert "differs: software: ntkbench 0.1.0, dirty False | ntkbench 9" in text
+    assert "differs: software.ntkbench: 0.1.0 | 9" in text
+    assert "differs: software.dirty: False | nothing" in text
+    changed(folder, software=[{"ntkbench": "9"}, {"ntkbench": "8"}])
+    told = compare("small@1/strong", "small@1/weak", folder)
+    assert '| [{"ntkbench": "9"}, {"ntkbench": "8"}]' in told
     changed(folder, track="small@2")
     assert "small@1 and small@2 are different tracks" in compare("small@1/strong", "small@1/weak", folder)
 
