@@ -129,13 +129,15 @@ def _legend(board: Board) -> list[str]:
 def _ties(board: Board) -> str:
     """How many comparisons there are, and what is made of that."""
     ties, pairs = board.track.ties, comb(len(board.lines), 2)
+    alone = any(len(line.entry.seeds) == 1 for line in board.lines)
+    of_one = " An entry of one seed is taken as if every seed gave the same." if alone else ""
     test = f"An entry that {_TESTS[ties.rule]} can tell from the first of its rank begins the next rank"
     if pairs < 2:
         return f"{test}: p below {ties.alpha:g}."
     return (
         f"{test}: p below {ties.alpha:g} / {pairs}. That is Bonferroni's correction for all {pairs} pairs of the "
         f"{len(board.lines)} entries, since the numbers themselves decide which of them meet: where all are equally "
-        f"good, the chance that not all share the first rank is {100 * ties.alpha:g} % or less."
+        f"good, the chance that not all share the first rank is {100 * ties.alpha:g} % or less.{of_one}"
     )
 
 

@@ -177,12 +177,11 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
         by_point = np.sum((a.influence - b.influence) ** 2, axis=-1) / points**2
     else:
         by_point = a.by_point + b.by_point
-    by_point = by_point + _one_more(a) + _one_more(b)
-    variance = np.asarray(by_seed + np.maximum(0.0, by_point - a.both - b.both))
+    variance = np.asarray(by_seed + np.maximum(0.0, by_point - a.both - b.both) + _one_more(a) + _one_more(b))
     mean, sd = np.asarray(a.mean - b.mean), np.sqrt(variance)
     parts = np.asarray(_part(a) + _part(b))
-    of_seeds = np.divide(by_seed**2, parts, out=np.full(parts.shape, _MANY), where=parts > 0)
-    freedom = _freedom(of_seeds, by_seed, variance)
+    welch = np.divide(by_seed**2, parts, out=np.full(parts.shape, _MANY), where=parts > 0)
+    freedom = _freedom(welch, by_seed, variance)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(sd > 0, 2 * stdtr(freedom, -np.abs(mean) / sd), np.where(mean == 0, 1.0, 0.0))
     half = stdtrit(freedom, (1 + level) / 2) * sd
@@ -190,7 +189,7 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm 1979): their least is below p if nothing differs with chance p."""
+    """p values corrected for their number (Holm 1979): if nothing differs, the least is below p with a chance of p."""
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     corrected, least = [0.0] * len(ps), 0.0
     for place, i in enumerate(order):

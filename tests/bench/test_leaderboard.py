@@ -78,6 +78,7 @@ def test_pages_say_what_columns_mean_and_how_to_submit(folder):
         "ntkbench submit",
         "specs/small.yaml",
         "Level *claimed*",
+        "p below 0.05 / 3. That is Bonferroni's correction for all 3 pairs of the 3 entries",
         "share of the counted test points that the attack turns wrong".capitalize(),
     ):
         assert words in text
