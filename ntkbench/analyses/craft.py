@@ -70,7 +70,7 @@ def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
 
 
 def _batches(n: int, batch_size: int) -> tuple[int, int]:
-    """How many more examples fill batches of one size, so that one is compiled: at least one, for budget 0. The size."""
+    """How many more examples, one at least, fill batches of one size, of which one is compiled; and that size."""
     count = -(-(n + 1) // batch_size)
     size = -(-(n + 1) // count)
     return count * size - n, size
