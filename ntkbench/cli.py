@@ -276,6 +276,17 @@ def build(folder: Path, check: bool) -> None:
     click.echo("\n".join(f"wrote {path}" for path in changed) or "every table is what its entries give")
 
 
+@leaderboard.command()
+@_leaderboards
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the pages.")
+def site(folder: Path, output: Path) -> None:
+    """Write the leaderboards as a website: pages to open from disk, or to put on any host."""
+    from ntkbench.bench import leaderboard
+    from ntkbench.bench.site import site
+
+    click.echo(site(leaderboard.boards(folder), output))
+
+
 @cli.command()
 @_spec
 @_store

@@ -263,6 +263,14 @@ def test_leaderboards_are_built_and_checked(call, tmp_path: Path):
     assert (code, out) == (0, "every table is what its entries give\n")
 
 
+def test_leaderboards_become_a_site(call, tmp_path: Path):
+    code, out, told = call("leaderboard", "site", "-o", "pages", "--folder", QUICKSTART.parent.parent / "leaderboards")
+    assert (code, out, told) == (0, "pages/index.html\n", "")
+    assert (tmp_path / "pages" / "transfer-fashion@1" / "index.html").read_text("utf-8").startswith("<!doctype html>")
+    assert call("leaderboard", "site", "-o", "more", "--folder", "nowhere")[0] == 2
+    assert not (tmp_path / "more").exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [["validate"], ["plan", "--store", "runs"], ["status", "--store", "runs"], ["show", "--store", "runs"]],
@@ -273,10 +281,9 @@ def test_commands_that_only_look_never_import_jax(command: list[str], tmp_path: 
     assert "jax" not in _modules([name, str(QUICKSTART), *options], tmp_path)
 
 
-def test_building_leaderboards_never_imports_jax(tmp_path: Path):
-    modules = _modules(
-        ["leaderboard", "build", "--check", "--folder", str(QUICKSTART.parent.parent / "leaderboards")], tmp_path
-    )
+@pytest.mark.parametrize("command", [["build", "--check"], ["site", "-o", "pages"]], ids=lambda command: command[0])
+def test_building_leaderboards_never_imports_jax(command: list[str], tmp_path: Path):
+    modules = _modules(["leaderboard", *command, "--folder", str(QUICKSTART.parent.parent / "leaderboards")], tmp_path)
     assert "ntkbench.bench.leaderboard" in modules
     assert "jax" not in modules
 

@@ -7,7 +7,7 @@ leave no trace. A field that a later version adds declares the value that means 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -104,3 +104,12 @@ def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
 def resolved(cell: Cell) -> dict[str, Any]:
     """What a record stores: plain JSON with all defaults filled in, which `Cell.model_validate` reads back."""
     return cell.model_dump(mode="json")
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings by its dotted path; lists and empty mappings are values."""
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from leaves(below, f"{path}.{key}" if path else key)
+    else:
+        yield path, value

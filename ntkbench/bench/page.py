@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ntkbench.bench.entry import Entry, Result, slug
 from ntkbench.bench.render import decimal, markdown, mean_sd, table, with_interval
@@ -13,6 +14,12 @@ from ntkbench.bench.vocabulary import METRICS
 _DIGITS = 3
 _GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
 _TESTS = {"paired_bootstrap": "a paired bootstrap on the same test points", "welch": "Welch's t test over seeds"}
+LEVELS: Mapping[str, str] = MappingProxyType(
+    {
+        "claimed": "run ids, frozen fields, counts and means were recomputed from the entry; nobody has run it again.",
+    }
+)
+"""how far an entry can be trusted"""
 _NAMED = 3
 """leaders that the index names"""
 
@@ -105,19 +112,31 @@ def _cell(result: Result) -> str:
 
 
 def _legend(board: Board) -> list[str]:
+    ranked, *others = rules(board)
+    return [
+        *(f"- **{markdown(title)}**: {markdown(meaning)}" for title, meaning in columns(board.track)),
+        f"- {markdown(ranked)}",
+        "- The other columns are mean ± standard deviation over seeds (number of seeds).",
+        *(f"- {markdown(rule)}" for rule in others),
+        *(f"- Level *{level}*: {meaning}" for level, meaning in LEVELS.items()),
+    ]
+
+
+def columns(track: Track) -> list[tuple[str, str]]:
+    """Titles and what they stand for, the ranking metric first."""
+    return [(each.title, f"{each}. {_sentence(METRICS[each.metric].meaning)}") for each in (track.rank, *track.columns)]
+
+
+def rules(board: Board) -> list[str]:
+    """Sentences."""
     track = board.track
     better = "higher" if track.rank.order == "descending" else "lower"
-    columns = (track.rank, *track.columns)
     return [
-        *(f"- **{markdown(c.title)}**: {markdown(f'{c}. {_sentence(METRICS[c.metric].meaning)}')}" for c in columns),
-        f"- Ranked by {markdown(track.rank.title)}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
-        "- The other columns are mean ± standard deviation over seeds (number of seeds).",
-        f"- Entries that {_TESTS[track.ties.rule]} cannot tell from the first of their group at "
+        f"Ranked by {track.rank.title}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
+        f"Entries that {_TESTS[track.ties.rule]} cannot tell from the first of their group at "
         f"{100 * track.ties.alpha:g} % share its rank.",
-        f"- Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
+        f"Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
         f"At least {track.min_seeds} seeds.",
-        "- Level *claimed*: run ids, frozen fields, counts and means were recomputed from the entry; "
-        "nobody has run it again.",
     ]
 
 

@@ -1,6 +1,6 @@
 """A leaderboard's rules: the experiment, what of it is frozen, what it is ranked by."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ntkbench.bench import parse
 from ntkbench.bench.document import Node, plain
-from ntkbench.bench.identity import normalized, resolved
+from ntkbench.bench.identity import leaves, normalized, resolved
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, accept, explain, printable
 from ntkbench.bench.merge import merge
 from ntkbench.bench.record import MetricRow
@@ -105,7 +105,7 @@ class Track(Document):
     @model_validator(mode="after")
     def _complete(self) -> "Track":
         for field in Cell.model_fields:
-            if not any(_inside(path, field) for path in (*self.frozen, *self.free)):
+            if not any(within(path, (field,)) for path in (*self.frozen, *self.free)):
                 raise ValueError(f"{field} is neither frozen nor free")
         for path in (*self.frozen, *self.free):
             if path.split(".")[0] not in Cell.model_fields:
@@ -123,13 +123,11 @@ class Track(Document):
 
     def differences(self, cell: Cell) -> list[str]:
         """Where a cell departs from what is frozen: `path: expected, found`."""
-        expected, found = (dict(_leaves(resolved(normalized(each)))) for each in (self.reference, cell))
+        expected, found = (dict(leaves(resolved(normalized(each)))) for each in (self.reference, cell))
         return [
             f"{path}: the track has {_shown(expected, path)}, the runs have {_shown(found, path)}"
             for path in sorted(expected.keys() | found.keys())
-            if any(_inside(path, frozen) for frozen in self.frozen)
-            and not any(_inside(path, free) for free in self.free)
-            and expected.get(path) != found.get(path)
+            if within(path, self.frozen) and not within(path, self.free) and expected.get(path) != found.get(path)
         ]
 
 
@@ -167,16 +165,9 @@ def _text(where: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in where.items()}
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, below in value.items():
-            yield from _leaves(below, f"{path}.{key}" if path else key)
-    else:
-        yield path, value
-
-
-def _inside(path: str, root: str) -> bool:
-    return path == root or path.startswith(root + ".")
+def within(path: str, roots: Iterable[str]) -> bool:
+    """Whether a path is one of some, or below one."""
+    return any(path == root or path.startswith(root + ".") for root in roots)
 
 
 def _shown(leaves: Mapping[str, Any], path: str) -> str:

@@ -1,0 +1,114 @@
+"""Leaderboards as a website: files that any host serves and any browser opens from disk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ntkbench.bench.entry import Entry, slug
+from ntkbench.bench.identity import leaves
+from ntkbench.bench.page import LEVELS, Board, Standing, board_csv, columns, rules
+from ntkbench.bench.plots import standings, svg
+from ntkbench.bench.track import Track, within
+from ntkbench.bench.webpage import COPYING, SORTING, as_yaml, webpage
+
+
+def site(boards: Sequence[Board], output: Path) -> Path:
+    """Write all pages; returns the first to open."""
+    files = {"index.html": webpage("index.html.j2", boards=boards)}
+    for each in boards:
+        for name, text in _files(each):
+            files[f"{each.track.name}/{name}"] = text
+    for folder in {(output / name).parent for name in files}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (output / name).write_text(text, "utf-8")
+    return output / "index.html"
+
+
+def _files(board: Board) -> Iterator[tuple[str, str]]:
+    own = _differences(board)
+    shared = {"track": board.track, "level": _level, "slug": slug}
+    yield (
+        "index.html",
+        webpage(
+            "track.html.j2",
+            (*SORTING, *COPYING),
+            board=board,
+            own=own,
+            figures=_figures(board),
+            columns=columns(board.track),
+            rules=rules(board),
+            **shared,
+        ),
+    )
+    yield "table.csv", board_csv(board)
+    sharing = {rank: [line.rank for line in board.lines].count(rank) for rank in {line.rank for line in board.lines}}
+    for line in board.lines:
+        name = slug(line.entry.name)
+        spec = as_yaml(_spec(line.entry, board.track))
+        yield (
+            f"entries/{name}.html",
+            webpage(
+                "entry.html.j2",
+                COPYING,
+                line=line,
+                own=own[line.entry.name],
+                spec=spec,
+                file=f"{name}.yaml",
+                entries=len(board.lines),
+                sharing=sharing[line.rank],
+                columns=(board.track.rank, *board.track.columns),
+                seeds=_seeds(line.entry),
+                **shared,
+            ),
+        )
+        yield f"entries/{name}.yaml", spec
+
+
+def _level(line: Standing) -> tuple[str, str]:
+    """The level of an entry, and what that means."""
+    return line.entry.level, LEVELS[line.entry.level]
+
+
+def _spec(entry: Entry, track: Track) -> dict[str, Any]:
+    """The whole experiment as a spec file: it plans the runs of the entry, by their ids."""
+    return {"ntkbench": 1, "name": slug(entry.name), "track": track.name, "seeds": list(entry.seeds)} | entry.cell
+
+
+def _seeds(entry: Entry) -> list[tuple[int, str, list]]:
+    """Of each seed its run and what it measured, column by column."""
+    return [
+        (seed, id, [result.runs[place] for result in entry.results])
+        for place, (seed, id) in enumerate(zip(entry.seeds, entry.run_ids, strict=True))
+    ]
+
+
+def _figures(board: Board) -> list[tuple[Markup, str]]:
+    with standings.applied():
+        return [
+            (Markup(svg.inline(picture.figure, picture.name, picture.caption)), picture.caption)
+            for picture in standings.pictures(board)
+        ]
+
+
+def _differences(board: Board) -> dict[str, str]:
+    """Of each entry what is free and not the same in all of them: `width 1024, centered`."""
+    free = {
+        line.entry.name: {path: value for path, value in leaves(line.entry.cell) if within(path, board.track.free)}
+        for line in board.lines
+    }
+    paths = list(dict.fromkeys(path for found in free.values() for path in found))
+    varying = [path for path in paths if len({repr(found.get(path)) for found in free.values()}) > 1]
+    return {name: ", ".join(_said(found, varying)) for name, found in free.items()}
+
+
+def _said(found: Mapping[str, Any], paths: Sequence[str]) -> Iterator[str]:
+    """What is off or not there is left out."""
+    for path in paths:
+        name, value = path.rpartition(".")[2], found.get(path)
+        if value is True:
+            yield name
+        elif isinstance(value, (int, float, str)) and value is not False:
+            yield f"{name} {value}"
