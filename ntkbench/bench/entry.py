@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from ntkbench.bench.identity import run_id
+from ntkbench.bench.identity import run_ids
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, explain, parse, read
 from ntkbench.bench.record import Measured, MetricRow, RunId, Sha256
 from ntkbench.bench.spec import Cell
@@ -149,7 +149,7 @@ def _problems(entry: Entry, track: Track) -> list[str]:
         problems.append(f"track: made for {entry.track}, lies in {track.name}")
     if len(entry.seeds) < track.min_seeds:
         problems.append(f"seeds: {len(entry.seeds)} of at least {track.min_seeds}")
-    ids = tuple(run_id(cell, seed) for seed in entry.seeds)
+    ids = run_ids(cell, entry.seeds)
     problems += [
         f"run_ids: {claimed} is not the run of this cell and seed, which is {known}"
         for claimed, known in zip(entry.run_ids, ids, strict=True)

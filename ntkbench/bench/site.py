@@ -29,7 +29,7 @@ def site(boards: Sequence[Board], output: Path) -> Path:
 
 def _files(board: Board) -> Iterator[tuple[str, str]]:
     own = _differences(board)
-    shared = {"track": board.track, "level": _level, "slug": slug}
+    shared = {"track": board.track, "level": _level, "slug": slug, "rules": rules(board)}
     yield (
         "index.html",
         webpage(
@@ -39,7 +39,6 @@ def _files(board: Board) -> Iterator[tuple[str, str]]:
             own=own,
             figures=_figures(board),
             columns=columns(board.track),
-            rules=rules(board),
             **shared,
         ),
     )

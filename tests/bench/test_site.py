@@ -93,7 +93,7 @@ def test_an_entry_shows_its_seeds_with_their_counts(boards, made: Path):
     for run, id in zip(entry.results[0].runs, entry.run_ids, strict=True):
         assert id in text
         assert f"{run.k} of {run.n}" in text
-    for words in ("Rank 3 of 3", "nobody has run it again", "ntkbench run narrow.yaml", "{kind: fc, depth: 1"):
+    for words in ("Rank 3 of 3", "nobody has run it again", "ntkbench run narrow.yaml", "width: 16"):
         assert words in text
 
 
