@@ -260,6 +260,23 @@ def plot(
     click.echo("\n".join(map(str, written)))
 
 
+@cli.command()
+@_spec
+@_store
+@click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="The page.")
+def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output: Path) -> None:
+    """Write the results of a spec as one page for a browser: numbers, pictures, and what did not go well."""
+    from ntkbench.bench import plan
+    from ntkbench.bench.store import Store
+
+    planned = plan.read(spec, overrides, smoke)
+    from ntkbench.bench.report import report  # matplotlib: mistakes in specs show without it
+
+    options = [part for override in overrides for part in ("--set", override)] + ["--smoke"] * smoke
+    output.write_text(report(planned, Store(store), options), encoding="utf-8")
+    click.echo(output)
+
+
 @cli.group()
 def leaderboard() -> None:
     """Tables made from entries."""

@@ -26,6 +26,7 @@ AT_ONCE += (
     "bench.listing",
     "bench.schema",
     "bench.plot",
+    "bench.report",
     "bench.site",
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")

@@ -99,6 +99,24 @@ def test_from_records_to_pictures(call, tmp_path: Path):
     assert call("plot", "--smoke") == (2, "", "--set and --smoke change a spec: name one\n")
 
 
+def test_from_records_to_a_report(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    code, _, told = call("report", spec)
+    assert code == 2
+    assert f"`ntkbench run {spec}` makes them" in told
+    assert not (tmp_path / "report.html").exists()
+    assert call("run", spec)[0] == 0
+    assert call("report", spec) == (0, "report.html\n", "")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "2 runs: 2 ok." in page
+    assert "<svg" in page
+    code, out, told = call("report", spec, "--set", "seeds=3", "-o", "more.html")
+    assert (code, out, told) == (0, "more.html\n", "")
+    page = (tmp_path / "more.html").read_text("utf-8")
+    assert "<strong>Unfinished:</strong> 2 of 3 runs are done" in page
+    assert "--set seeds=3" in page
+
+
 def test_a_plan_before_and_after(call, tmp_path: Path):
     (tmp_path / "untrained.yaml").write_text(UNTRAINED)
     code, out, _ = call("plan", "untrained.yaml", "--store", "kept")

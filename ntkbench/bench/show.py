@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
-_HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
+HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
 """metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
 """axes that a caption leaves out where they do not vary"""
@@ -170,7 +170,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
-    wanted = metrics or ([name for name in there if name in _HEADLINES] or there)
+    wanted = metrics or ([name for name in there if name in HEADLINES] or there)
     return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
 
 

@@ -1,5 +1,6 @@
 """Leaderboards as a website: files that any host serves and any browser opens from disk."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,41 +30,47 @@ def site(boards: Sequence[Board], output: Path) -> Path:
 
 def _files(board: Board) -> Iterator[tuple[str, str]]:
     own = _differences(board)
-    shared = {"track": board.track, "level": _level, "slug": slug, "rules": rules(board)}
-    yield (
-        "index.html",
-        webpage(
-            "track.html.j2",
-            (*SORTING, *COPYING),
-            board=board,
-            own=own,
-            figures=_figures(board),
-            columns=columns(board.track),
-            **shared,
-        ),
-    )
+    ranks = Counter(line.rank for line in board.lines)
+    yield "index.html", _track_page(board, own)
     yield "table.csv", board_csv(board)
-    sharing = {rank: [line.rank for line in board.lines].count(rank) for rank in {line.rank for line in board.lines}}
     for line in board.lines:
-        name = slug(line.entry.name)
+        place = f"entries/{slug(line.entry.name)}"
         spec = as_yaml(_spec(line.entry, board.track))
-        yield (
-            f"entries/{name}.html",
-            webpage(
-                "entry.html.j2",
-                COPYING,
-                line=line,
-                own=own[line.entry.name],
-                spec=spec,
-                file=f"{name}.yaml",
-                entries=len(board.lines),
-                sharing=sharing[line.rank],
-                columns=(board.track.rank, *board.track.columns),
-                seeds=_seeds(line.entry),
-                **shared,
-            ),
-        )
-        yield f"entries/{name}.yaml", spec
+        yield f"{place}.html", _entry_page(board, line, own[line.entry.name], ranks[line.rank], spec)
+        yield f"{place}.yaml", spec
+
+
+def _track_page(board: Board, own: Mapping[str, str]) -> str:
+    return webpage(
+        "track.html.j2",
+        (*SORTING, *COPYING),
+        board=board,
+        track=board.track,
+        own=own,
+        figures=_figures(board),
+        columns=columns(board.track),
+        rules=rules(board),
+        level=_level,
+        slug=slug,
+    )
+
+
+def _entry_page(board: Board, line: Standing, own: str, sharing: int, spec: str) -> str:
+    return webpage(
+        "entry.html.j2",
+        COPYING,
+        line=line,
+        track=board.track,
+        own=own,
+        sharing=sharing,
+        entries=len(board.lines),
+        columns=(board.track.rank, *board.track.columns),
+        ranked=rules(board)[0],
+        seeds=_seeds(line.entry),
+        level=_level,
+        spec=spec,
+        file=f"{slug(line.entry.name)}.yaml",
+    )
 
 
 def _level(line: Standing) -> tuple[str, str]:
