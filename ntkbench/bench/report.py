@@ -75,8 +75,9 @@ def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], di
 def _ends(row: Mapping[str, Any]) -> str:
     """The interval over seeds; nothing where there is none."""
     low, high = row["ci_low"], row["ci_high"]
-    known = low is not None and low == low
-    return f"[{decimal(low, _DIGITS)}, {decimal(high, _DIGITS)}]" if known else ""
+    if low is None or low != low:
+        return ""
+    return f"[{decimal(low, _DIGITS)}, {decimal(high, _DIGITS)}]"
 
 
 def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str]:
@@ -115,10 +116,10 @@ def _distinct(facts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _took(found: Iterable[Record]) -> str:
     """When, and how long."""
     found = list(found)
-    seconds = [float(each.resources["wall_s"]) for each in found if each.resources.get("wall_s") is not None]
+    seconds = [spent for each in found if isinstance(spent := each.resources.get("wall_s"), (int, float))]
     began, ended = min(each.time.started for each in found), max(each.time.ended for each in found)
     when = f"From {began[:16].replace('T', ' ')} to {ended[:16].replace('T', ' ')} UTC"
     if not seconds:
         return f"{when}."
-    each = f"{duration(min(seconds))} to {duration(max(seconds))} a run"
-    return f"{when}: {duration(sum(seconds))} for {len(seconds)} runs, {each}."
+    span = f"{duration(min(seconds))} to {duration(max(seconds))} a run"
+    return f"{when}: {duration(sum(seconds))} for {len(seconds)} runs, {span}."

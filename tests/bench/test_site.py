@@ -87,6 +87,13 @@ def test_the_table_has_the_numbers_of_the_entries(boards, made: Path):
         assert '<span class="level">claimed</span>' in row
 
 
+def test_the_index_names_who_leads(boards, made: Path):
+    best = boards[0].lines[0]
+    text = " ".join(markup.read((made / "index.html").read_text()).text.split())
+    ends = f"[{best.interval[0]:.3f}, {best.interval[1]:.3f}]"
+    assert f"First: {best.entry.name}, {best.entry.score:.3f} {ends}; 1 other shares its rank." in text
+
+
 def test_an_entry_shows_its_seeds_with_their_counts(boards, made: Path):
     text = markup.read((made / "small@1" / "entries" / "narrow.html").read_text()).text
     entry = boards[0].lines[2].entry

@@ -6,13 +6,18 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ntkbench.bench import leaderboard, plan
+from ntkbench.bench.page import Board
 from ntkbench.bench.report import report
 from ntkbench.bench.site import site
 from ntkbench.bench.store import Store
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 ROOT = Path(__file__).parents[2]
 FLAGS = (
@@ -28,7 +33,7 @@ FLAGS = (
 PAGES = {
     "index": "index.html",
     "track": "transfer-fashion@1/index.html",
-    "empty track": "drift-fashion@1/index.html",
+    "empty track": "empty@1/index.html",
     "entry": "transfer-fashion@1/entries/fc-1-width-256-centered.html",
     "report": "report.html",
     "unfinished report": "unfinished.html",
@@ -39,7 +44,9 @@ PAGES = {
 def folder(tmp_path_factory) -> Path:
     """A page of each kind."""
     made = tmp_path_factory.mktemp("pages")
-    site(leaderboard.boards(ROOT / "leaderboards"), made)
+    boards = leaderboard.boards(ROOT / "leaderboards")
+    empty = Board(boards[0].track.model_copy(update={"name": "empty@1"}), ())
+    site([*boards, empty], made)
     records, specs = Store(ROOT / "docs" / "results"), ROOT / "specs"
     (made / "report.html").write_text(report(plan.read(specs / "eigenspace/fashion2.yaml"), records), "utf-8")
     more = plan.read(specs / "transfer/fashion2.yaml", ["matrix.width=[64, 512]"])
@@ -51,13 +58,13 @@ def folder(tmp_path_factory) -> Path:
 class Browser:
     """What the tests do with it."""
 
-    driver: object
+    driver: "Chrome"
     folder: Path
 
     def open(self, kind: str) -> None:
         self.driver.get((self.folder / PAGES[kind]).as_uri())
 
-    def run(self, script: str, *arguments: object):
+    def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
     def devtools(self, command: str, **values: object) -> None:

@@ -1,12 +1,13 @@
 """A leaderboard at a glance: what it ranks by with its intervals, and against another of its columns."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from string import ascii_lowercase
+from types import MappingProxyType
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,14 +21,14 @@ MOST = 40
 """entries of one picture"""
 _LETTERS = 30
 """of a name"""
-_TEXT = {"svg.fonttype": "none", "text.parse_math": False}
+_TEXT: Mapping[str, Any] = MappingProxyType({"svg.fonttype": "none", "text.parse_math": False})
 """letters stay letters, in the page's own face, and a name means nothing but itself"""
 
 
 @contextmanager
 def applied() -> Iterator[None]:
     """Draw like this inside."""
-    with look.applied(), matplotlib.rc_context(_TEXT), warnings.catch_warnings():
+    with look.applied(), matplotlib.style.context(dict(_TEXT)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts know more letters than ours
         yield
 
