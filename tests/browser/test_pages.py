@@ -163,8 +163,7 @@ def test_at_night_pages_are_dark_and_letters_of_pictures_light(kind: str, browse
         assert color == browser.run("return getComputedStyle(document.body).color")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 @pytest.mark.parametrize("kind", PAGES)
 def test_nobody_is_kept_out(kind: str, width: int, scheme: str, browser: Browser, axe: str):
     browser.screen(width)
