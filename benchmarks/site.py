@@ -41,6 +41,7 @@ def varied(entry: Entry, rules: Track, count: int) -> Iterator[Entry]:
             update={
                 "name": f"synthetic width {16 + i}",
                 "cell": entry.cell | {"width": 16 + i},
+                "mini": None,
                 "run_ids": run_ids(cell, entry.seeds),
                 "outcomes": Outcomes(points=outcomes.points, runs=runs),
                 "results": (summarize(rules.rank, entry.seeds, rows), *entry.results[1:]),

@@ -307,6 +307,7 @@ def site(folder: Path, output: Path) -> None:
 @cli.command()
 @_spec
 @_store
+@_data_dir
 @_leaderboards
 @click.option("--track", "board", help="The leaderboard. Default: the one that the spec names.")
 @click.option("--name", required=True, help="What the entry is called on the board.")
@@ -315,25 +316,93 @@ def site(folder: Path, output: Path) -> None:
 @click.option("--link", "links", multiple=True, help="Of a paper or code.")
 @click.option("--replace", is_flag=True, help="Overwrite the entry of that name.")
 @click.option("--allow-dirty", is_flag=True, help="Accept runs made with uncommitted changes of ntkbench.")
+@click.option("--mini/--no-mini", default=True, help="Run the track's small experiment, for others to check.")
 def submit(
-    spec: str, overrides: Sequence[str], smoke: bool, store: Path, folder: Path, board: str | None, name: str,
-    where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool, allow_dirty: bool,
+    spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, folder: Path,
+    board: str | None, name: str, where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool,
+    allow_dirty: bool, mini: bool,
 ) -> None:  # fmt: skip
     """Make a leaderboard entry from the finished runs of one cell of a spec."""
-    from ntkbench.bench import ledger, plan, submit, track
+    from ntkbench.bench import ledger, plan, submit, track, verify
     from ntkbench.bench.store import Store
 
     planned, kept = plan.read(spec, overrides, smoke), Store(store)
     board = board or planned.header.track
     if board is None:
         raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@1")
-    runs = submit.one_cell(planned.runs, _pairs(where, "--where"))
+    runs, rules = submit.one_cell(planned.runs, _pairs(where, "--where")), track.read(folder / board)
     entry = submit.make(
-        track.read(folder / board), runs, ledger.records(kept, runs), kept.records,
+        rules, runs, ledger.records(kept, runs), kept.records,
         name=name, authors=authors, links=links, allow_dirty=allow_dirty,
     )  # fmt: skip
-    path = submit.save(entry, folder, replace)
-    click.echo(f"{path}\nNow run `ntkbench leaderboard build`, commit both, and open a pull request.")
+    submit.free(entry, folder, replace)
+    if mini:
+        (record,) = _run_again([verify.small(rules, entry)], store / "mini", data_dir)
+        entry = verify.with_mini(entry, rules, record)
+    click.echo(submit.next_steps(submit.save(entry, folder, replace), entry))
+
+
+def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
+    """The records of these runs, made now where they are not in the store."""
+    from rich.console import Console
+
+    from ntkbench.bench import ledger, verify
+    from ntkbench.bench.progress import progress
+    from ntkbench.bench.store import Store
+    from ntkbench.data.load import search_roots
+
+    _configure_jax()
+    from ntkbench.bench.run import Options, execute
+
+    watcher = progress(Console(stderr=True))
+    try:
+        execute(verify.planned(runs), Store(store), search_roots(data_dir), Options(), watcher)
+    finally:
+        watcher.close()
+    return ledger.records(Store(store), runs)
+
+
+@cli.command()
+@click.argument("name", metavar="ENTRY")
+@click.option(
+    "--seeds", multiple=True, type=click.IntRange(0), help="Which of its seeds, e.g. --seeds 0. Default: the first."
+)
+@click.option("--mini", is_flag=True, help="The track's small experiment instead.")
+@click.option(
+    "--store", type=FOLDER, help="Where to run; what is there is not run again. Default: a new folder, thrown away."
+)
+@_data_dir
+@_leaderboards
+def verify(
+    name: str, seeds: Sequence[int], mini: bool, store: Path | None, data_dir: Path | None, folder: Path
+) -> None:
+    """Run an entry again, compare every number, and write down that they agree. ENTRY: a file, or TRACK/NAME."""
+    from tempfile import TemporaryDirectory
+
+    from ntkbench.bench import verify
+
+    if mini and seeds:
+        raise UsageError("--mini is one run of its own; leave --seeds out")
+    board, rules, entry = verify.claim(name, folder)
+    runs = verify.of_mini(rules, entry) if mini else verify.of_seeds(entry, seeds)
+    with TemporaryDirectory() as new:
+        records = _run_again(runs, store or Path(new), data_dir)
+    reruns = [verify.rerun(rules, entry, record) for record in records]
+    click.echo("\n\n".join(verify.report(rules, entry, each) for each in reruns))
+    click.echo(f"\n{verify.conclude(board, rules, entry, reruns)}")
+
+
+@cli.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--paired/--unpaired", default=True, help="On the same test points (default), or as if on others.")
+@click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
+@_leaderboards
+def compare(a: str, b: str, paired: bool, form: Any, folder: Path) -> None:
+    """Compare two entries: each number they share, the difference, its interval and p. A, B: files, or TRACK/NAME."""
+    from ntkbench.bench import compare
+
+    click.echo(compare.compare(a, b, folder, paired=paired, form=form))
 
 
 @cli.command()

@@ -23,6 +23,8 @@ AT_ONCE += (
     "bench.ledger",
     "bench.outlook",
     "bench.submit",
+    "bench.verify",
+    "bench.compare",
     "bench.listing",
     "bench.schema",
     "bench.plot",

@@ -289,6 +289,89 @@ def test_leaderboards_become_a_site(call, tmp_path: Path):
     assert not (tmp_path / "more").exists()
 
 
+RULES = """
+schema: ntkbench.track/1
+title: Tiny
+about: For tests.
+spec: tiny.yaml
+frozen: [data, attacks, analyses, numerics]
+free: [architecture, width, training, kernels]
+rank: {title: rate, metric: transfer_rate, where: {attack: ntk, denominator: target_correct}, order: descending}
+columns: [{title: clean, metric: accuracy, where: {target: self}}]
+min_seeds: 2
+tolerance: {fraction: 0.05}
+mini: {training: {epochs: 1}}
+"""
+
+
+def a_track(folder: Path) -> Path:
+    """The rules of the tiny experiment."""
+    cell = [line for line in tiny.SPEC.splitlines() if not line.startswith(("ntkbench:", "name:", "seeds:"))]
+    board = folder / "leaderboards" / "tiny@1"
+    board.mkdir(parents=True)
+    (board / "track.yaml").write_text(RULES + "cell:\n" + "\n".join(f"  {line}" for line in cell if line))
+    return board
+
+
+def test_from_runs_to_an_entry_that_is_reproduced(call, tmp_path: Path):
+    spec, board = tiny.spec(tmp_path), a_track(tmp_path)
+    assert call("run", spec)[0] == 0
+    submission = ("submit", spec, "--track", "tiny@1", "--allow-dirty", "--name")
+    code, out, _ = call(*submission, "Tiny")
+    assert code == 0
+    assert out.splitlines()[0] == "leaderboards/tiny@1/entries/tiny.json"
+    assert "Now run `ntkbench leaderboard build`" in out
+    assert "is there already" in call(*submission, "Tiny")[2]
+    assert "has the same runs" in call(*submission, "Copy")[2]
+    assert call("leaderboard", "build")[0] == 0
+    assert "| claimed" in (board / "README.md").read_text()
+    for options, level in ((["--mini"], "checked"), (["--seeds", "1"], "reproduced")):
+        code, out, _ = call("verify", "tiny@1/tiny", *options)
+        assert code == 0
+        assert f"Tiny is {level}: leaderboards/tiny@1/checks/tiny.json" in out
+        assert call("leaderboard", "build", "--check")[0] == 3, "the page does not know yet"
+        assert call("leaderboard", "build")[0] == 0
+        assert f"[{level}](checks/tiny.json)" in (board / "README.md").read_text()
+    assert call("leaderboard", "build", "--check")[0] == 0
+    code, out, _ = call("compare", "tiny@1/tiny", "leaderboards/tiny@1/entries/tiny.json")
+    assert code == 0
+    assert "+0.000" in out
+
+
+@pytest.mark.parametrize(("of", "options"), [("seeds", []), ("mini", ["--mini"])])
+def test_numbers_that_add_up_and_are_not_true_are_found_by_running_again(of: str, options, call, tmp_path: Path):
+    spec, board = tiny.spec(tmp_path), a_track(tmp_path)
+    assert call("run", spec)[0] == 0
+    assert call("submit", spec, "--track", "tiny@1", "--name", "Tiny", "--allow-dirty")[0] == 0
+    path = board / "entries" / "tiny.json"
+    value = json.loads(path.read_text())
+    result = value["results"][1]
+    number = result["runs"][0] if of == "seeds" else value["mini"]["numbers"][1]
+    number["k"] = abs(number["k"] - 3)
+    number["value"] = number["k"] / number["n"]
+    one, two = (run["value"] for run in result["runs"])
+    mean, half = (one + two) / 2, 12.706204736174705 * abs(one - two) / 2
+    value["results"][1] |= {"mean": mean, "sd": abs(one - two) / 2**0.5, "ci95": [mean - half, mean + half]}
+    path.write_text(json.dumps(value))
+    assert call("leaderboard", "build")[::2] == (0, ""), "it adds up"
+    code, out, err = call("verify", path, *options)
+    assert code == 3
+    assert "DIFFERS" in out
+    assert "does not give the entry's numbers; nothing is written down" in err
+    assert not (board / "checks").exists()
+
+
+def test_an_entry_without_its_small_run(call, tmp_path: Path):
+    spec, _ = tiny.spec(tmp_path), a_track(tmp_path)
+    assert call("run", spec)[0] == 0
+    code, out, _ = call("submit", spec, "--track", "tiny@1", "--name", "Tiny", "--allow-dirty", "--no-mini")
+    assert code == 0
+    assert "it stays *claimed* until somebody reproduces a seed" in out
+    code, _, err = call("verify", "tiny@1/tiny", "--mini")
+    assert (code, err) == (2, "Tiny has no numbers of a small run to compare with; leave --mini out\n")
+    assert call("verify", "tiny@1/tiny", "--mini", "--seeds", "0")[0] == 2
+
+
 @pytest.mark.parametrize(
     "command",
     [["validate"], ["plan", "--store", "runs"], ["status", "--store", "runs"], ["show", "--store", "runs"]],
@@ -297,6 +380,12 @@ def test_leaderboards_become_a_site(call, tmp_path: Path):
 def test_commands_that_only_look_never_import_jax(command: list[str], tmp_path: Path):
     name, *options = command
     assert "jax" not in _modules([name, str(QUICKSTART), *options], tmp_path)
+
+
+def test_comparing_entries_never_imports_jax(tmp_path: Path):
+    folder = ["--folder", str(QUICKSTART.parent.parent / "leaderboards")]
+    names = ["eigenspace-fashion@1/fc-1-relu-ntk", "eigenspace-fashion@1/fc-2-relu-ntk"]
+    assert "jax" not in _modules(["compare", *names, *folder], tmp_path)
 
 
 @pytest.mark.parametrize("command", [["build", "--check"], ["site", "-o", "pages"]], ids=lambda command: command[0])

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from math import isclose
+from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from ntkbench.bench.identity import run_ids
+from ntkbench.bench.identity import run_id, run_ids
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, explain, parse, read
 from ntkbench.bench.record import Measured, MetricRow, RunId, Sha256
 from ntkbench.bench.spec import Cell
@@ -60,8 +61,17 @@ class Outcomes(Document):
 
     def matrix(self) -> np.ndarray:
         """(seeds, points), NaN where a point does not count."""
-        values = {"1": 1.0, "0": 0.0, NOT_COUNTED: np.nan}
-        return np.array([[values[point] for point in run] for run in self.runs])
+        points = np.frombuffer("".join(self.runs).encode(), np.uint8).reshape(len(self.runs), -1)
+        return np.where(points == ord(NOT_COUNTED), np.nan, points == ord("1"))
+
+
+class Mini(Document):
+    """The experiment made as small as the track's `mini` says, run once: what anybody can run again in a minute."""
+
+    seed: Natural
+    run_id: RunId
+    numbers: tuple[Measured, ...]
+    """of the ranking metric and the track's other columns"""
 
 
 class Entry(Document):
@@ -73,6 +83,7 @@ class Entry(Document):
     links: Annotated[tuple[Link, ...], Field(max_length=10)]
     track: Annotated[str, Field(pattern=NAME)]
     level: Literal["claimed"]
+    """no entry says more of itself; see `bench/verify.py`"""
     cell: Facts
     seeds: Annotated[tuple[Natural, ...], Field(min_length=1, max_length=1000)]
     run_ids: tuple[RunId, ...]
@@ -83,6 +94,7 @@ class Entry(Document):
     software: tuple[Facts, ...]
     """one for all seeds, or all that differ"""
     device: tuple[Facts, ...]
+    mini: Mini | None = Field(default=None, exclude_if=lambda mini: mini is None)
 
     @model_validator(mode="after")
     def _tidy(self) -> "Entry":
@@ -117,6 +129,21 @@ def slug(name: str) -> str:
     return plain or "entry-" + sha256(name.encode()).hexdigest()[:8]
 
 
+def locate(name: str, folder: Path) -> Path:
+    """The file of an entry that is named by its path, or by its track and file name: transfer-fashion@1/fc-1."""
+    board, _, entry = name.rpartition("/")
+    inside = folder / board / "entries" / f"{entry.removesuffix('.json')}.json"
+    path = Path(name)
+    if path.is_file() or not inside.is_file():
+        return path
+    return inside
+
+
+def board_of(path: Path) -> Path:
+    """The folder of the track that an entry's file lies in."""
+    return Path(normpath(path.parent / ".."))
+
+
 def read_entry(path: Path) -> Entry:
     """The entry in a file of the right name."""
     entry = parse(Entry, read(path, _LIMIT), path)
@@ -132,7 +159,7 @@ def summarize(column: Column, seeds: Sequence[int], rows: Sequence[MetricRow]) -
     return Result(metric=column.metric, where=where, revision=rows[0].revision, runs=runs, **_aggregates(runs))
 
 
-def verify(entry: Entry, track: Track, place: object) -> None:
+def recompute(entry: Entry, track: Track, place: object) -> None:
     """Recompute all that can be recomputed from the entry alone; VerificationError has a line for each that differs."""
     problems = [f"{place}: {problem}" for problem in _problems(entry, track)]
     if problems:
@@ -149,17 +176,17 @@ def _problems(entry: Entry, track: Track) -> list[str]:
         problems.append(f"track: made for {entry.track}, lies in {track.name}")
     if len(entry.seeds) < track.min_seeds:
         problems.append(f"seeds: {len(entry.seeds)} of at least {track.min_seeds}")
-    ids = run_ids(cell, entry.seeds)
     problems += [
         f"run_ids: {claimed} is not the run of this cell and seed, which is {known}"
-        for claimed, known in zip(entry.run_ids, ids, strict=True)
+        for claimed, known in zip(entry.run_ids, run_ids(cell, entry.seeds), strict=True)
         if claimed != known
     ]
-    return problems + _wrong_columns(entry, track) + _wrong_numbers(entry) + _wrong_outcomes(entry, track)
+    problems += _wrong_columns(entry, track) + _wrong_numbers(entry) + _wrong_outcomes(entry, track, cell)
+    return problems + (_wrong_mini(entry.mini, track, cell) if entry.mini else [])
 
 
 def _wrong_columns(entry: Entry, track: Track) -> list[str]:
-    columns: tuple[Column, ...] = (track.rank, *track.columns)
+    columns = track.all_columns
     if len(columns) != len(entry.results):
         return [f"results: {len(entry.results)}, but the track has {len(columns)} columns"]
     return [
@@ -174,20 +201,40 @@ def _wrong_numbers(entry: Entry) -> list[str]:
     for place, result in enumerate(entry.results):
         if tuple(run.seed for run in result.runs) != entry.seeds:
             problems.append(f"results.{place}.runs: not the entry's seeds in their order")
-        low, high = METRICS[result.metric].range if result.metric in METRICS else (0, 1)
+        if result.metric not in METRICS:
+            continue  # no column of a track
+        low, high = METRICS[result.metric].range
+        revision = METRICS[result.metric].revision
+        if result.revision != revision:
+            problems.append(f"results.{place}.revision: {result.revision}, but {result.metric} is at {revision} now")
         if any(run.value is not None and not low <= run.value <= high for run in result.runs):
             problems.append(f"results.{place}.runs: a value outside of [{low}, {high}]")
         for name, value in _aggregates(result.runs).items():
             if not _equal(getattr(result, name), value):
                 problems.append(f"results.{place}.{name}: {getattr(result, name)}, but its runs give {value}")
+    if entry.results[0].mean is None:
+        problems.append("results.0: what entries are ranked by has no value for some seed")
     return problems
 
 
-def _wrong_outcomes(entry: Entry, track: Track) -> list[str]:
+def _wrong_mini(mini: Mini, track: Track, cell: Cell) -> list[str]:
+    try:
+        known = run_id(track.small(cell), mini.seed)
+    except NtkbenchError as error:
+        return [f"mini: {error}"]
+    problems = [] if mini.run_id == known else [f"mini.run_id: {mini.run_id} is not the small run, which is {known}"]
+    if len(mini.numbers) != len(track.all_columns):
+        problems.append(f"mini.numbers: {len(mini.numbers)}, but the track has {len(track.all_columns)} columns")
+    return problems
+
+
+def _wrong_outcomes(entry: Entry, track: Track, cell: Cell) -> list[str]:
     if (entry.outcomes is not None) != track.by_point:
         return [f"outcomes: {'there are none' if track.by_point else 'the track compares none'}"]
     if entry.outcomes is None:
         return []
+    if (points := len(entry.outcomes.runs[0])) != cell.data.n_test:
+        return [f"outcomes.runs: {points} test points, but the experiment has {cell.data.n_test}"]
     return [
         f"outcomes.runs.{place}: {outcomes.count('1')} of {len(outcomes) - outcomes.count(NOT_COUNTED)}, "
         f"but the number is {run.k} of {run.n}"

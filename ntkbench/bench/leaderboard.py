@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import unified_diff
-from math import inf
+from math import comb, inf
 from pathlib import Path
 
-from ntkbench.bench import jsonfile
-from ntkbench.bench.entry import Entry, read_entry, verify
+import numpy as np
+
+from ntkbench.bench import jsonfile, verify
+from ntkbench.bench.entry import Entry, read_entry, recompute
 from ntkbench.bench.page import Board, Standing, board_csv, board_page, index_page
-from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, welch
+from ntkbench.bench.statistics import Estimate, difference, interval, of_points, of_seeds, rank_with_ties, stack
 from ntkbench.bench.track import FILE, Track, read
+from ntkbench.bench.verify import Level
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 
 _DIFF_LINES = 20
@@ -47,42 +50,54 @@ def boards(folder: Path) -> list[Board]:
     return found
 
 
-def entries(folder: Path, track: Track) -> list[Entry]:
-    """The verified entries of a track."""
+def entries(folder: Path, track: Track) -> list[tuple[Entry, Level]]:
+    """The verified entries of a track, and how far each was run again."""
     found: dict[Path, Entry] = {}
+    levels: dict[Path, Level] = {}
     problems = []
     for path in sorted((folder / "entries").glob("*.json")):
         try:
             entry = read_entry(path)
-            verify(entry, track, path)
+            recompute(entry, track, path)
             found[path] = entry
+            levels[path] = verify.level(track, entry, verify.read(folder, entry), verify.file(folder, entry))
         except NtkbenchError as error:
             problems.append(str(error))
-    problems += _at_odds(found)
+    problems += _at_odds(found) + _orphans(folder)
     if problems:
         raise VerificationError("\n".join(problems))
-    return list(found.values())
+    return [(found[path], levels[path]) for path in found]
 
 
-def board(track: Track, entries: Sequence[Entry]) -> Board:
-    """Entries in their places. Ties: the track's test against the first of each group."""
+def board(track: Track, judged: Sequence[tuple[Entry, Level]]) -> Board:
+    """Entries in their places. Ties: the track's test against the first of each group, corrected for all pairs."""
     sign = 1 if track.rank.order == "descending" else -1
+    entries = [entry for entry, _ in judged]
     scores = [sign * entry.score for entry in entries]
-    ranks = rank_with_ties(scores, lambda i, j: _p(entries[i], entries[j]) < track.ties.alpha)
-    lines = [Standing(rank, entry, _interval(entry)) for rank, entry in zip(ranks, entries, strict=True)]
+    each = [of_points(entry.outcomes.matrix()) if entry.outcomes else of_seeds(entry.values) for entry in entries]
+    together, pairs = stack(each), comb(len(entries), 2)
+
+    def apart(one: int) -> np.ndarray:
+        return np.less(difference(each[one], together, paired=track.by_point).p * pairs, track.ties.alpha)
+
+    ranks = rank_with_ties(scores, apart)
+    lines = [
+        Standing(rank, entry, _interval(entry, estimate), level)
+        for rank, (entry, level), estimate in zip(ranks, judged, each, strict=True)
+    ]
     order = sorted(range(len(lines)), key=lambda i: (ranks[i], -scores[i], entries[i].name))
     return Board(track, tuple(lines[i] for i in order))
 
 
-def _p(one: Entry, two: Entry) -> float:
-    """Of no difference between two entries."""
-    if one.outcomes and two.outcomes:
-        return paired_bootstrap(one.outcomes.matrix(), two.outcomes.matrix()).p
-    return welch(one.values, two.values)
+def _interval(entry: Entry, estimate: Estimate) -> tuple[float, float]:
+    return interval(estimate) if entry.outcomes else entry.results[0].ci95 or (-inf, inf)
 
 
-def _interval(entry: Entry) -> tuple[float, float]:
-    return bootstrap_mean(entry.outcomes.matrix()) if entry.outcomes else entry.results[0].ci95 or (-inf, inf)
+def _orphans(folder: Path) -> list[str]:
+    """Checks of nothing."""
+    names = {path.name for path in (folder / "entries").glob("*.json")}
+    checks = sorted((folder / "checks").glob("*.json"))
+    return [f"{path}: there is no such entry; delete it" for path in checks if path.name not in names]
 
 
 def _at_odds(found: Mapping[Path, Entry]) -> list[str]:

@@ -2,24 +2,19 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from math import comb
 
 from ntkbench.bench.entry import Entry, Result, slug
 from ntkbench.bench.render import decimal, markdown, mean_sd, table, with_interval
 from ntkbench.bench.track import Track
+from ntkbench.bench.verify import LEVELS, Level
 from ntkbench.bench.vocabulary import METRICS
 
 _DIGITS = 3
 _GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
-_TESTS = {"paired_bootstrap": "a paired bootstrap on the same test points", "welch": "Welch's t test over seeds"}
-LEVELS: Mapping[str, str] = MappingProxyType(
-    {
-        "claimed": "run ids, frozen fields, counts and means were recomputed from the entry; nobody has run it again.",
-    }
-)
-"""how far an entry can be trusted"""
+_TESTS = {"paired": "a t test over seeds and the same test points", "welch": "Welch's t test over seeds"}
 _NAMED = 3
 """leaders that the index names"""
 
@@ -31,6 +26,7 @@ class Standing:
     rank: int
     entry: Entry
     interval: tuple[float, float]
+    level: Level
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def index_page(boards: Sequence[Board]) -> str:
                 table(["track", "question", "entries", "first"], rows, "md"),
                 "A track is frozen in its `track.yaml`; a change of its rules makes a new version. "
                 "Entries are files that `ntkbench submit` makes from records; tables are made from entries alone.",
-                *_submitting("SPEC", "TRACK"),
+                *_submitting("SPEC", "TRACK", "../docs/submitting.md"),
             ]
         )
         + "\n"
@@ -83,7 +79,7 @@ def board_page(board: Board) -> str:
                 markdown(track.about),
                 _table(board) if board.lines else "No entries yet.",
                 "\n".join(_legend(board)),
-                *_submitting(track.spec, track.name),
+                *_submitting(track.spec, track.name, "../../docs/submitting.md"),
             ]
         )
         + "\n"
@@ -100,11 +96,15 @@ def _table(board: Board) -> str:
             with_interval(line.entry.score, line.interval, _DIGITS),
             *(_cell(result) for result in line.entry.results[1:]),
             str(len(line.entry.seeds)),
-            line.entry.level,
+            _level(line),
         ]
         for line in board.lines
     ]
     return table([markdown(header) for header in headers], rows, "md")
+
+
+def _level(line: Standing) -> str:
+    return line.level if line.level == "claimed" else f"[{line.level}](checks/{slug(line.entry.name)}.json)"
 
 
 def _cell(result: Result) -> str:
@@ -118,7 +118,7 @@ def _legend(board: Board) -> list[str]:
         f"- {markdown(ranked)}",
         "- The other columns are mean ± standard deviation over seeds (number of seeds).",
         *(f"- {markdown(rule)}" for rule in others),
-        *(f"- Level *{level}*: {meaning}" for level, meaning in LEVELS.items()),
+        *(f"- Level *{level}*: {meaning}." for level, meaning in LEVELS.items()),
     ]
 
 
@@ -133,11 +133,23 @@ def rules(board: Board) -> list[str]:
     better = "higher" if track.rank.order == "descending" else "lower"
     return [
         f"Ranked by {track.rank.title}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
-        f"Entries that {_TESTS[track.ties.rule]} cannot tell from the first of their group at "
-        f"{100 * track.ties.alpha:g} % share its rank.",
+        _ties(board),
         f"Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
         f"At least {track.min_seeds} seeds.",
     ]
+
+
+def _ties(board: Board) -> str:
+    """How many comparisons there are, and what is made of that."""
+    ties, pairs = board.track.ties, comb(len(board.lines), 2)
+    test = f"An entry that {_TESTS[ties.rule]} can tell from the first of its rank begins the next rank"
+    if pairs < 2:
+        return f"{test}: p below {ties.alpha:g}."
+    return (
+        f"{test}: p below {ties.alpha:g} / {pairs}. That is Bonferroni's correction for all {pairs} pairs of the "
+        f"{len(board.lines)} entries, since the numbers themselves decide which of them meet: where all are equally "
+        f"good, the chance that not all share the first rank is {100 * ties.alpha:g} % or less."
+    )
 
 
 def _interval(board: Board) -> str:
@@ -146,20 +158,22 @@ def _interval(board: Board) -> str:
         return "Student's over seeds"
     outcomes = board.lines[0].entry.outcomes if board.lines else None
     on = f" on {len(outcomes.runs[0])} test points" if outcomes else ""
-    return f"a bootstrap over seeds and test points together{on}"
+    of_one = "of one seed, over test points alone"
+    return f"over seeds and test points together{on}: Wilson's with Student's quantile; {of_one}"
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _submitting(spec: str, track: str) -> list[str]:
+def _submitting(spec: str, track: str, docs: str) -> list[str]:
     return [
         "## Submit",
         f"1. Copy `{spec}`, change what is free, and run it: `ntkbench run MY_SPEC`.\n"
         "2. Make the entry from the records of one cell: "
         f'`ntkbench submit MY_SPEC --track {track} --name "My entry"`.\n'
         "3. Make the tables: `ntkbench leaderboard build`, and open a pull request with the entry and the tables.",
+        f"Step by step, with what can go wrong: [submitting]({docs}).",
     ]
 
 
@@ -176,5 +190,5 @@ def board_csv(board: Board) -> str:
         # Six digits of what is resampled: more would differ between machines.
         ends = [decimal(end, 6) for end in line.interval]
         rest = [part for result in entry.results[1:] for part in (result.mean, result.sd)]
-        writer.writerow([line.rank, entry.name, entry.score, *ends, *rest, len(entry.seeds), entry.level])
+        writer.writerow([line.rank, entry.name, entry.score, *ends, *rest, len(entry.seeds), line.level])
     return buffer.getvalue()

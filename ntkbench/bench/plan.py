@@ -1,12 +1,13 @@
 """A spec file -> the runs it asks for, or everything that is wrong with it. Neither needs an accelerator."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-from ntkbench.bench import availability, merge, rules, schema
+from ntkbench.bench import availability, merge, parse, rules, schema
 from ntkbench.bench.document import Node
-from ntkbench.bench.identity import run_id, run_ids
+from ntkbench.bench.identity import resolved, run_id, run_ids
 from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
 from ntkbench.bench.spec import Cell, Header
 from ntkbench.bench.validate import Validator
@@ -61,6 +62,15 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     if problems or reading.header is None:
         raise SpecError(problems)
     return Plan(reading.header, tuple(_runs(reading.header, reading.cells)), file)
+
+
+def check(cell: Cell, place: str) -> None:
+    """SpecError with all that a cell, which no file says, asks for and cannot have."""
+    root = parse.parse_value(json.dumps(resolved(cell)), place)
+    draft, problems = Validator().draft(root)
+    found = [*problems, *rules.problems(draft), *availability.problems(root)]
+    if found:
+        raise SpecError(found)
 
 
 def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:

@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from ntkbench.bench.entry import Entry, slug
 from ntkbench.bench.identity import leaves
-from ntkbench.bench.page import LEVELS, Board, Standing, board_csv, columns, rules
+from ntkbench.bench.page import Board, Standing, board_csv, columns, rules
 from ntkbench.bench.plots import standings, svg
 from ntkbench.bench.track import Track, within
+from ntkbench.bench.verify import LEVELS
 from ntkbench.bench.webpage import COPYING, SORTING, as_yaml, webpage
 
 
@@ -75,7 +76,7 @@ def _entry_page(board: Board, line: Standing, own: str, sharing: int, spec: str)
 
 def _level(line: Standing) -> tuple[str, str]:
     """The level of an entry, and what that means."""
-    return line.entry.level, LEVELS[line.entry.level]
+    return line.level, LEVELS[line.level]
 
 
 def _spec(entry: Entry, track: Track) -> dict[str, Any]:

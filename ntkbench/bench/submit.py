@@ -9,7 +9,7 @@ import numpy as np
 
 from ntkbench.bench import jsonfile
 from ntkbench.bench.arrays import column, read_samples
-from ntkbench.bench.entry import NOT_COUNTED, Entry, slug, summarize, verify
+from ntkbench.bench.entry import NOT_COUNTED, Entry, read_entry, recompute, slug, summarize
 from ntkbench.bench.jsonfile import accept
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import MetricRow, Record
@@ -55,17 +55,34 @@ def make(
     if refusals:
         raise UsageError("\n".join([f"no entry for {track.name}:", *(f"  {refusal}" for refusal in refusals)]))
     entry = _entry(track, [found[run.id] for run in runs], folder, name.strip(), authors, links)
-    verify(entry, track, name)
+    recompute(entry, track, name)
     return entry
+
+
+def free(entry: Entry, folder: Path, replace: bool = False) -> Path:
+    """Where the entry belongs; UsageError if another is there, or has the same runs."""
+    path = folder / entry.track / "entries" / f"{slug(entry.name)}.json"
+    if path.exists() and not replace:
+        raise UsageError(f"{path} is there already; choose another name, or replace it")
+    for other in sorted(set(path.parent.glob("*.json")) - {path}):
+        if twice := set(read_entry(other).run_ids) & set(entry.run_ids):
+            raise UsageError(f"{other} has the same runs ({', '.join(sorted(twice))}); a board has them once")
+    return path
 
 
 def save(entry: Entry, folder: Path, replace: bool = False) -> Path:
     """Write the entry where its track keeps entries; another one of the same file name stays unless `replace`."""
-    path = folder / entry.track / "entries" / f"{slug(entry.name)}.json"
-    if path.exists() and not replace:
-        raise UsageError(f"{path} is there already; choose another name, or replace it")
+    path = free(entry, folder, replace)
     jsonfile.write(path, jsonfile.dump(entry))
     return path
+
+
+def next_steps(path: Path, entry: Entry) -> str:
+    """What to do with a new entry."""
+    steps = ["Now run `ntkbench leaderboard build`, commit both, and open a pull request."]
+    if entry.mini is None:
+        steps.append("Without its small run it stays *claimed* until somebody reproduces a seed.")
+    return "\n".join([str(path), *steps])
 
 
 def _missing(track: Track, runs: Sequence[Run], found: Mapping[str, Record]) -> list[str]:
@@ -97,9 +114,9 @@ def _entry(
     seeds = [record.spec.seed for record in records]
     rows = {
         place: [each.row(record.metrics, f"run {record.run_id}") for record in records]
-        for place, each in enumerate((track.rank, *track.columns))
+        for place, each in enumerate(track.all_columns)
     }
-    results = [summarize(each, seeds, rows[place]) for place, each in enumerate((track.rank, *track.columns))]
+    results = [summarize(each, seeds, rows[place]) for place, each in enumerate(track.all_columns)]
     value = {
         "schema": "ntkbench.entry/1",
         "name": name,

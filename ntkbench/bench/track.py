@@ -1,14 +1,15 @@
 """A leaderboard's rules: the experiment, what of it is frozen, what it is ranked by."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ntkbench.bench import parse
+from ntkbench.bench import identity, parse
 from ntkbench.bench.document import Node, plain
-from ntkbench.bench.identity import leaves, normalized, resolved
+from ntkbench.bench.identity import normalized, resolved
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, accept, explain, printable
 from ntkbench.bench.merge import merge
 from ntkbench.bench.record import MetricRow
@@ -65,9 +66,10 @@ class Rank(Column):
 class Ties(Document):
     """When two entries share a rank."""
 
-    rule: Literal["paired_bootstrap", "welch"] = "paired_bootstrap"
-    """paired_bootstrap: seeds and test points, of a share of these; welch: a t test over seeds, of any other number"""
+    rule: Literal["paired", "welch"] = "paired"
+    """paired: over seeds and the same test points, of a share of these; welch: over seeds, of any other number"""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """the chance that entries which are equally good get different ranks, on the whole board"""
 
 
 class Track(Document):
@@ -87,8 +89,10 @@ class Track(Document):
     columns: tuple[Column, ...] = ()
     min_seeds: Annotated[Natural, Field(ge=1)]
     ties: Ties = Ties()
+    tolerance: dict[Line, Annotated[float, Field(ge=0)]] = Field(default={"fraction": 0.01})
+    """by unit, how far a number that is computed again may be from the one that was claimed"""
     mini: Facts
-    """overrides that make a run small enough to try again on two cores"""
+    """overrides that make a run small enough to try again on two cores; what an entry does not have stays as it is"""
     cell: Facts
     """the experiment, resolved"""
 
@@ -100,6 +104,13 @@ class Track(Document):
             )
         if not self.by_point and self.min_seeds < 2:
             raise ValueError("entries that are compared over seeds need 2 of them or more; raise min_seeds")
+        return self
+
+    @model_validator(mode="after")
+    def _tolerant(self) -> "Track":
+        for unit in dict.fromkeys(METRICS[column.metric].unit for column in self.all_columns):
+            if unit not in self.tolerance:
+                raise ValueError(f"tolerance: how far may a number in {unit} be off? e.g. tolerance: {{{unit}: 0.01}}")
         return self
 
     @model_validator(mode="after")
@@ -115,20 +126,39 @@ class Track(Document):
     @property
     def by_point(self) -> bool:
         """Whether entries are compared on the same test points."""
-        return self.ties.rule == "paired_bootstrap"
+        return self.ties.rule == "paired"
 
     @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The one that ranks, then the others."""
+        return (self.rank, *self.columns)
+
+    @cached_property
     def reference(self) -> Cell:
         return Cell.model_validate(self.cell)
 
+    @cached_property
+    def _expected(self) -> dict[str, Any]:
+        return leaves(self.reference)
+
     def differences(self, cell: Cell) -> list[str]:
         """Where a cell departs from what is frozen: `path: expected, found`."""
-        expected, found = (dict(leaves(resolved(normalized(each)))) for each in (self.reference, cell))
+        expected, found = self._expected, leaves(cell)
         return [
-            f"{path}: the track has {_shown(expected, path)}, the runs have {_shown(found, path)}"
-            for path in sorted(expected.keys() | found.keys())
-            if within(path, self.frozen) and not within(path, self.free) and expected.get(path) != found.get(path)
+            f"{path}: the track has {shown(expected, path)}, the runs have {shown(found, path)}"
+            for path in self.frozen_of(differing(expected, found))
         ]
+
+    def frozen_of(self, paths: Iterable[str]) -> list[str]:
+        """Those of the paths that no entry may change."""
+        return [path for path in paths if within(path, self.frozen) and not within(path, self.free)]
+
+    def small(self, cell: Cell) -> Cell:
+        """The cell with the overrides of `mini`, where it has what they override."""
+        try:
+            return Cell.model_validate(_overridden(resolved(cell), self.mini))
+        except ValidationError as error:
+            raise NtkbenchError(explain(error, f"{self.name}: mini does not fit this experiment")) from None
 
 
 def read(folder: Path) -> Track:
@@ -165,10 +195,27 @@ def _text(where: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in where.items()}
 
 
+def leaves(cell: Cell) -> dict[str, Any]:
+    """All fields of a cell by their dotted paths, in the one notation there is."""
+    return dict(identity.leaves(resolved(normalized(cell))))
+
+
+def differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
+    """The paths at which two cells differ."""
+    return [path for path in sorted(one.keys() | two.keys()) if one.get(path) != two.get(path)]
+
+
+def shown(leaves: Mapping[str, Any], path: str) -> str:
+    """A field in a message."""
+    return printable(leaves[path]) if path in leaves else "nothing"
+
+
+def _overridden(value: Mapping[str, Any], mini: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: new for key, new in mini.items() if value.get(key) is not None}
+    both = {key: isinstance(new, Mapping) and isinstance(value[key], Mapping) for key, new in known.items()}
+    return {**value, **{key: _overridden(value[key], new) if both[key] else new for key, new in known.items()}}
+
+
 def within(path: str, roots: Iterable[str]) -> bool:
     """Whether a path is one of some, or below one."""
     return any(path == root or path.startswith(root + ".") for root in roots)
-
-
-def _shown(leaves: Mapping[str, Any], path: str) -> str:
-    return printable(leaves[path]) if path in leaves else "nothing"

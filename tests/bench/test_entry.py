@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ntkbench.bench import jsonfile, submit, track
-from ntkbench.bench.entry import Entry, read_entry, verify
+from ntkbench.bench.entry import Entry, read_entry, recompute
 from ntkbench.errors import NtkbenchError, VerificationError
 from tests.bench.factory import cell, planned, store
 from tests.bench.test_track import written
@@ -35,7 +35,7 @@ def changed(value: dict, path: str, new) -> dict:
 
 def test_a_sound_entry_verifies(made):
     rules, value = made
-    verify(jsonfile.accept(Entry, value, "x"), rules, "x")
+    recompute(jsonfile.accept(Entry, value, "x"), rules, "x")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_an_entry_of_wrong_form_is_an_error_that_names_the_field(made, path, new
 def test_an_entry_that_does_not_add_up_fails_verification(made, path, new, message):
     entry = jsonfile.accept(Entry, changed(made[1], path, new), "x")
     with pytest.raises(VerificationError, match=message):
-        verify(entry, made[0], "x")
+        recompute(entry, made[0], "x")
 
 
 def test_values_leave_no_range(made):
@@ -102,23 +102,23 @@ def test_values_leave_no_range(made):
         value = changed(value, f"results.1.runs.{seed}", {"seed": seed, "value": 5.0, "k": None, "n": None})
     value = changed(changed(changed(value, "results.1.mean", 5.0), "results.1.sd", 0.0), "results.1.ci95", [5.0, 5.0])
     with pytest.raises(VerificationError, match=r"results.1.runs: a value outside of \[0.0, 1.0\]"):
-        verify(jsonfile.accept(Entry, value, "x"), made[0], "x")
+        recompute(jsonfile.accept(Entry, value, "x"), made[0], "x")
 
 
 def test_too_few_seeds_and_columns_fail_verification(made):
     rules, value = made
     strict = rules.model_copy(update={"min_seeds": 5})
     with pytest.raises(VerificationError, match="seeds: 3 of at least 5"):
-        verify(jsonfile.accept(Entry, value, "x"), strict, "x")
+        recompute(jsonfile.accept(Entry, value, "x"), strict, "x")
     fewer = changed(value, "results", value["results"][:2])
     with pytest.raises(VerificationError, match="results: 2, but the track has 3 columns"):
-        verify(jsonfile.accept(Entry, fewer, "x"), rules, "x")
+        recompute(jsonfile.accept(Entry, fewer, "x"), rules, "x")
 
 
 def test_round_off_is_no_difference(made):
     rules, value = made
     mean = float(np.nextafter(value["results"][0]["mean"], 1))
-    verify(jsonfile.accept(Entry, changed(value, "results.0.mean", mean), "x"), rules, "x")
+    recompute(jsonfile.accept(Entry, changed(value, "results.0.mean", mean), "x"), rules, "x")
 
 
 def test_an_entry_belongs_in_the_file_of_its_name(made, tmp_path: Path):

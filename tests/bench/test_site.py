@@ -1,5 +1,6 @@
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -8,7 +9,7 @@ import pytest
 
 from ntkbench.bench import leaderboard, plan, submit, track
 from ntkbench.bench.entry import slug
-from ntkbench.bench.page import Board, Standing
+from ntkbench.bench.page import Board
 from ntkbench.bench.plots.standings import MOST
 from ntkbench.bench.site import site
 from tests.bench import markup
@@ -47,7 +48,7 @@ def changed(board: Board, line: int = 0, rules: dict | None = None, **fields) ->
     """A board with what no valid track or entry holds."""
     lines = list(board.lines)
     old = lines[line]
-    lines[line] = Standing(old.rank, old.entry.model_copy(update=fields), old.interval)
+    lines[line] = replace(old, entry=old.entry.model_copy(update=fields))
     return Board(board.track.model_copy(update=rules or {}), tuple(lines))
 
 
@@ -216,7 +217,7 @@ def test_names_inside_a_page_are_its_own(made: Path):
 def test_of_a_long_board_the_pictures_show_the_first(boards, tmp_path: Path):
     (board,) = boards
     old = board.lines[0]
-    lines = [Standing(1, old.entry.model_copy(update={"name": f"no. {i}"}), old.interval) for i in range(MOST + 5)]
+    lines = [replace(old, entry=old.entry.model_copy(update={"name": f"no. {i}"})) for i in range(MOST + 5)]
     site([Board(board.track, tuple(lines))], tmp_path)
     page = markup.read((tmp_path / "small@1" / "index.html").read_text())
     assert f"the first {MOST} of {MOST + 5} entries" in page.text

@@ -1,10 +1,23 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ntkbench.bench.statistics import bootstrap_mean, paired_bootstrap, rank_with_ties, t_interval, welch, wilson
+from ntkbench.bench.statistics import (
+    difference,
+    holm,
+    interval,
+    of_counts,
+    of_points,
+    of_seeds,
+    rank_with_ties,
+    stack,
+    t_interval,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,51 +65,53 @@ def test_one_seed_has_no_interval_and_none_no_summary():
         t_interval([])
 
 
-def test_bootstrap_of_one_seed_is_that_of_a_proportion():
-    outcomes = np.array([[1.0] * 60 + [0.0] * 40])
-    low, high = bootstrap_mean(outcomes)
-    sd = (0.6 * 0.4 / 100) ** 0.5
-    assert (low, high) == pytest.approx((0.6 - 1.96 * sd, 0.6 + 1.96 * sd), abs=0.015)
+def test_a_share_of_one_seed_has_the_interval_of_a_proportion():
+    for k, n in ((60, 100), (0, 20), (20, 20), (1, 29)):
+        outcomes = np.array([[1.0] * k + [0.0] * (n - k)])
+        assert interval(of_points(outcomes)) == pytest.approx(wilson(k, n), abs=1e-8)
 
 
 def test_points_that_do_not_count_do_not_count():
     outcomes = np.array([[1.0] * 60 + [0.0] * 40])
     padded = np.concatenate([outcomes, np.full((1, 100), np.nan)], axis=1)
-    assert bootstrap_mean(padded) == pytest.approx(bootstrap_mean(outcomes), abs=0.02)
+    assert interval(of_points(padded)) == pytest.approx(interval(of_points(outcomes)), abs=1e-12)
     with pytest.raises(ValueError, match="without a single point"):
-        bootstrap_mean(np.full((1, 5), np.nan))
+        of_points(np.full((1, 5), np.nan))
 
 
-def test_seeds_are_resampled_too():
-    """Points that all agree within a seed: what varies is the seeds alone."""
+def test_seeds_that_agree_on_every_point_are_one_seed():
+    outcomes = np.array([[1.0] * 60 + [0.0] * 40])
+    assert interval(of_points(np.repeat(outcomes, 5, axis=0))) == pytest.approx(interval(of_points(outcomes)))
+    assert interval(of_points(np.ones((5, 20)))) == pytest.approx(wilson(20, 20))
+
+
+def test_where_points_agree_within_a_seed_only_seeds_count():
+    """Its variance is that of seeds, its quantile that of their number."""
     outcomes = np.repeat(np.array([[1.0], [0.0], [1.0], [0.0]]), 50, axis=1)
-    assert bootstrap_mean(outcomes) == (0.0, 1.0)
+    found = of_points(outcomes)
+    assert (found.by_point, found.both) == (0, 0)
+    assert found.variance == pytest.approx(np.var([1, 0, 1, 0], ddof=1) / 4)
+    # Wilson's with 3 points, which give this variance, and t_{3, 0.975} = 3.182446
+    half = 3.182446 * (0.25 / 3 + (3.182446 / 6) ** 2) ** 0.5 / (1 + 3.182446**2 / 3)
+    assert interval(found) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
 
 
-def test_the_same_seed_draws_the_same_interval_and_other_batches_one_like_it(monkeypatch):
-    outcomes = np.random.default_rng(0).integers(0, 2, (3, 40)).astype(float)
-    whole = bootstrap_mean(outcomes, draws=500)
-    assert whole == bootstrap_mean(outcomes, draws=500)
-    assert len({bootstrap_mean(outcomes, draws=500, seed=seed) for seed in range(5)}) > 1
-    monkeypatch.setattr("ntkbench.bench.statistics._BATCH", 40 * 100)
-    assert whole == pytest.approx(bootstrap_mean(outcomes, draws=500), abs=0.05)
+def test_the_variance_is_that_of_a_table_of_seeds_by_points():
+    """From the mean squares of a two-way table, as textbooks have it."""
+    table = (np.random.default_rng(0).random((4, 30)) < 0.4) * 1.0
+    seeds, points = table.shape
+    by_seed = points * np.sum((table.mean(1) - table.mean()) ** 2) / (seeds - 1)
+    by_point = seeds * np.sum((table.mean(0) - table.mean()) ** 2) / points
+    rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
+    both = np.sum(rest**2) / (seeds - 1) / points
+    found = of_points(table)
+    parts = [found.by_seed, found.by_point, found.both]
+    assert parts == pytest.approx([part / seeds / points for part in (by_seed, by_point, both)])
 
 
 def test_published_intervals_do_not_drift():
     outcomes = np.array([[1, 0, 1, 1, 0, 1, 1, 0, 1, 1], [1, 1, 1, 0, 0, 1, np.nan, 0, 1, 1]])
-    assert bootstrap_mean(outcomes) == pytest.approx((0.4, 0.9444444444444444), abs=1e-12)
-
-
-def test_the_bootstrap_covers_the_truth():
-    """Seeds and points both have an effect: 95 % intervals hold the mean in about 95 % of experiments."""
-    rng = np.random.default_rng(7)
-    experiments, hits, truth = 200, 0, 0.5
-    for experiment in range(experiments):
-        chance = 0.5 + 0.2 * rng.standard_normal((1, 150)) + 0.05 * rng.standard_normal((8, 1))
-        outcomes = (rng.random((8, 150)) < chance).astype(float)
-        low, high = bootstrap_mean(outcomes, draws=400, seed=experiment)
-        hits += low <= truth <= high
-    assert 0.90 <= hits / experiments <= 1.0
+    assert interval(of_points(outcomes)) == pytest.approx((0.4527143625616949, 0.8491533004956372), abs=1e-9)
 
 
 def test_a_paired_comparison_sees_what_an_unpaired_one_cannot():
@@ -104,49 +119,96 @@ def test_a_paired_comparison_sees_what_an_unpaired_one_cannot():
     a = np.repeat(np.array([[1.0] * 100 + [0.0] * 100]), 3, axis=0)
     b = a.copy()
     b[:, :10] = 0
-    found = paired_bootstrap(a, b)
+    one, two = of_points(a), of_points(b)
+    found = difference(one, two, paired=True)
     assert found.mean == pytest.approx(0.05)
-    assert found.interval[0] > 0
-    assert found.p < 0.05
-    (low_a, _), (_, high_b) = bootstrap_mean(a), bootstrap_mean(b)
-    assert low_a < high_b
+    assert found.low > 0
+    assert found.p < 0.01
+    apart = difference(one, two, paired=False)
+    assert apart.low < 0 < apart.high
+    assert apart.p > 0.1
 
 
-def test_a_paired_comparison_is_antisymmetric_in_direction_and_of_oneself_is_nothing():
+def test_one_seed_each_is_mcnemar_with_one_more_point():
+    """b right where a is wrong, c the other way around: (b - c) / sqrt(b + c - (b - c)^2 / n + 1)."""
+    a = np.array([[1.0] * 12 + [0.0] * 5 + [1.0] * 33])
+    b = np.array([[0.0] * 12 + [1.0] * 5 + [1.0] * 33])
+    found = difference(of_points(a), of_points(b), paired=True)
+    z = 7 / np.sqrt(17 - 49 / 50 + 1)
+    assert found.p == pytest.approx(2 * stats.norm.sf(z), rel=1e-6)
+    assert (found.low, found.high) == pytest.approx(tuple(7 / 50 * (1 + np.array([-1, 1]) * 1.959964 / z)), rel=1e-5)
+
+
+def test_two_that_are_right_on_the_same_points_may_differ_on_others():
+    found = difference(of_points(np.ones((1, 10))), of_points(np.ones((1, 10))), paired=True)
+    assert (found.mean, found.p) == (0, 1)
+    assert found.high == -found.low == pytest.approx(1.96 / 10, abs=1e-3)
+
+
+def test_a_difference_turns_around():
     rng = np.random.default_rng(0)
-    a, b = (rng.random((3, 100)) < rate for rate in (0.7, 0.3))
-    one, two = paired_bootstrap(a * 1.0, b * 1.0), paired_bootstrap(b * 1.0, a * 1.0)
-    assert one.mean == -two.mean > 0
-    assert max(one.p, two.p) < 0.001
-    same = paired_bootstrap(np.ones((1, 10)), np.ones((1, 10)))
-    assert (same.mean, same.interval, same.p) == (0.0, (0.0, 0.0), 1.0)
+    a, b = (of_points((rng.random((3, 100)) < rate) * 1.0) for rate in (0.7, 0.3))
+    for paired in (True, False):
+        one, two = difference(a, b, paired=paired), difference(b, a, paired=paired)
+        assert (one.mean, one.low, one.high, one.p) == pytest.approx((-two.mean, -two.high, -two.low, two.p))
+        assert one.p < 0.001
+
+
+def test_many_at_once_are_one_at_a_time():
+    rng = np.random.default_rng(1)
+    several = [of_points((rng.random((seeds, 60)) < 0.5) * 1.0) for seeds in (1, 3, 5, 4)]
+    for paired in (True, False):
+        together = difference(several[1], stack(several), paired=paired)
+        apart = [difference(several[1], each, paired=paired) for each in several]
+        for name in ("mean", "low", "high", "p"):
+            assert getattr(together, name) == pytest.approx([getattr(each, name) for each in apart])
 
 
 def test_equal_entries_are_rarely_told_apart():
     rng = np.random.default_rng(3)
-    ps = [
-        paired_bootstrap(*((rng.random((2, 4, 80)) < 0.5) * 1.0), draws=300, seed=experiment).p
-        for experiment in range(150)
-    ]
-    assert np.mean(np.array(ps) < 0.05) <= 0.08
+    pairs = (rng.random((200, 2, 4, 80)) < 0.5) * 1.0
+    ps = [difference(of_points(a), of_points(b), paired=True).p for a, b in pairs]
+    assert np.mean(np.array(ps) < 0.05) <= 0.05 + 4 * (0.05 * 0.95 / 200) ** 0.5
 
 
 def test_points_of_different_number_cannot_be_paired():
+    one, two, counts = of_points(np.ones((1, 10))), of_points(np.ones((1, 11))), of_counts([5], [10])
     with pytest.raises(ValueError, match="10 and 11 points"):
-        paired_bootstrap(np.ones((1, 10)), np.ones((1, 11)))
+        difference(one, two, paired=True)
+    with pytest.raises(ValueError, match="0 and 0 points"):
+        difference(counts, counts, paired=True)
+    assert difference(one, two, paired=False).p == 1
+
+
+def test_counts_tell_no_more_than_outcomes():
+    table = (np.random.default_rng(5).random((3, 50)) < 0.4) * 1.0
+    counted = of_counts(table.sum(1).astype(int).tolist(), [50] * 3)
+    assert counted.mean == pytest.approx(of_points(table).mean)
+    assert counted.variance > of_points(table).variance
+
+
+def test_p_values_are_corrected_after_holm():
+    # Holm 1979; the numbers are those of R's p.adjust(c(.01, .04, .03, .005), "holm")
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def told(scores: list[float], gap: float):
+    return lambda i: np.abs(np.array(scores) - scores[i]) > gap
 
 
 def test_ties_share_the_rank_of_the_first_of_their_group():
     scores = [0.50, 0.90, 0.88, 0.70, 0.69]
-    assert rank_with_ties(scores, lambda i, j: abs(scores[i] - scores[j]) > 0.05) == (5, 1, 1, 3, 3)
-    assert rank_with_ties(scores, lambda i, j: False) == (1, 1, 1, 1, 1)
-    assert rank_with_ties(scores, lambda i, j: i != j) == (5, 1, 2, 3, 4)
-    assert rank_with_ties([], lambda i, j: True) == ()
+    assert rank_with_ties(scores, told(scores, 0.05)) == (5, 1, 1, 3, 3)
+    assert rank_with_ties(scores, told(scores, 1.0)) == (1, 1, 1, 1, 1)
+    assert rank_with_ties(scores, told(scores, 0.0)) == (5, 1, 2, 3, 4)
+    assert rank_with_ties([], told([], 0.0)) == ()
 
 
 @given(st.lists(st.floats(0, 1), max_size=20), st.floats(0, 0.5))
 def test_ranks_follow_the_scores(scores, gap):
-    ranks = rank_with_ties(scores, lambda i, j: abs(scores[i] - scores[j]) > gap)
+    ranks = rank_with_ties(scores, told(scores, gap))
     for i, one in enumerate(scores):
         for j, other in enumerate(scores):
             assert one <= other or ranks[i] <= ranks[j]
@@ -156,11 +218,14 @@ def test_ranks_follow_the_scores(scores, gap):
 @pytest.mark.parametrize(
     ("a", "b"), [((1.0, 2.0, 4.0), (3.0, 5.0, 6.0, 9.0)), ((0.1, 0.11), (0.1, 0.5, 0.4)), ((1.0, 1.5), (2.0, 3.0))]
 )
-def test_welch_is_scipys(a: tuple[float, ...], b: tuple[float, ...]):
-    _, p = stats.ttest_ind(a, b, equal_var=False)
-    assert welch(a, b) == pytest.approx(p, rel=1e-10)
+def test_numbers_over_seeds_are_compared_as_scipy_does(a: tuple[float, ...], b: tuple[float, ...]):
+    reference: Any = stats.ttest_ind(a, b, equal_var=False)
+    ends = reference.confidence_interval()
+    found = difference(of_seeds(a), of_seeds(b), paired=False)
+    assert (found.p, found.low, found.high) == pytest.approx((reference.pvalue, ends.low, ends.high), rel=1e-9)
 
 
-def test_welch_of_groups_without_variance():
-    assert welch((1.0, 1.0), (1.0, 1.0)) == 1
-    assert welch((1.0, 1.0), (2.0, 2.0)) == 0
+def test_groups_without_variance():
+    same, other = of_seeds((1.0, 1.0)), of_seeds((2.0, 2.0))
+    assert difference(same, same, paired=False).p == 1
+    assert difference(same, other, paired=False).p == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntkbench.bench import arrays, record, submit, track
-from ntkbench.bench.entry import read_entry, slug, verify
+from ntkbench.bench.entry import read_entry, recompute, slug
 from ntkbench.bench.record import Record
 from ntkbench.errors import NtkbenchError, UsageError
 from tests.bench.factory import a_record, cell, failed, planned, store
@@ -130,7 +130,7 @@ def test_tracks_may_rank_by_other_shares(tmp_path, metric, where):
     rules = track.read(written(tmp_path / "leaderboards", text))
     entry = submit.make(rules, RUNS, store(tmp_path, RUNS), tmp_path, name="x")
     assert entry.results[0].metric == metric
-    verify(entry, rules, "x")
+    recompute(entry, rules, "x")
 
 
 def test_one_cell_is_chosen_by_its_coordinates():

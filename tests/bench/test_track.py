@@ -26,6 +26,7 @@ columns:
   - {title: clean accuracy, metric: accuracy, where: {target: self}}
   - {title: normalized, metric: normalized_transfer, where: {attack: ntk, eps: 8/255}}
 min_seeds: 3
+tolerance: {fraction: 0.01, ratio: 0.05}
 mini: {training: {epochs: 2}}
 cell:
   data: {dataset: fashion_mnist_mini, classes: [sneaker, ankle_boot], n_train: 100, n_test: 20}
@@ -139,6 +140,7 @@ def test_the_tracks_of_the_repository_are_sound():
 
 def test_a_number_of_each_seed_needs_a_test_over_seeds_and_several_of_them(tmp_path):
     text = TEXT.replace("  metric: transfer_rate", "  metric: gradient_cosine", 1) + "ties: {rule: welch}\n"
+    text = text.replace("tolerance: {", "tolerance: {cosine: 0.01, ")
     assert not track.read(written(tmp_path, text)).by_point
     with pytest.raises(NtkbenchError, match="need 2 of them or more; raise min_seeds"):
         track.read(written(tmp_path, text.replace("min_seeds: 3", "min_seeds: 1"), "other@1"))

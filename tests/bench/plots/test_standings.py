@@ -1,9 +1,10 @@
+from dataclasses import replace
 from math import inf
 
 import pytest
 
 from ntkbench.bench import leaderboard, submit, track
-from ntkbench.bench.page import Board, Standing
+from ntkbench.bench.page import Board
 from ntkbench.bench.plots import standings
 from tests.bench.factory import cell, planned, store
 from tests.bench.test_track import written
@@ -40,17 +41,14 @@ def test_what_it_ranks_by_and_that_against_accuracy(board: Board):
 
 def test_a_name_means_nothing_but_itself(board: Board):
     """Not mathematics, which may be wrong and cannot be drawn then."""
-    lines = tuple(
-        Standing(line.rank, line.entry.model_copy(update={"name": r"a $\frac{$ b"}), line.interval)
-        for line in board.lines
-    )
+    lines = tuple(replace(line, entry=line.entry.model_copy(update={"name": r"a $\frac{$ b"})) for line in board.lines)
     with standings.applied():
         for picture in standings.pictures(Board(board.track, lines)):
             picture.figure.canvas.draw()
 
 
 def test_an_interval_without_ends_is_no_bar(board: Board):
-    lines = tuple(Standing(line.rank, line.entry, (-inf, inf)) for line in board.lines)
+    lines = tuple(replace(line, interval=(-inf, inf)) for line in board.lines)
     (axes,) = drawn(Board(board.track, lines))["ranking"].figure.axes
     lengths = [end[0] - start[0] for bars in axes.collections for start, end in bars.get_segments()]
     assert lengths == [0.0, 0.0]

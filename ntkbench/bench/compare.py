@@ -1,0 +1,186 @@
+"""Two entries side by side: every number they share, and whether they were measured the same way."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ntkbench.bench.entry import Entry, Result, board_of, locate, read_entry
+from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.render import decimal, markdown, mean_sd, table
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.statistics import Difference, Estimate, difference, holm, of_counts, of_points, of_seeds
+from ntkbench.bench.track import FILE, differing, leaves, read, shown
+from ntkbench.errors import UsageError
+
+Form = Literal["plain", "md"]
+_DIGITS = 3
+PAIRED = "paired: seeds and the same test points"
+POINTS = "unpaired: seeds and test points"
+COUNTS = "unpaired: seeds and counts"
+SEEDS = "unpaired: seeds alone (Welch)"
+FEW = "too few seeds: no interval"
+MEANINGS = {
+    PAIRED: "the test points vary together, as they are the same",
+    POINTS: "as if on other test points; too wide where they are the same",
+    COUNTS: "entries keep outcomes per test point of the ranking metric alone; of others the counts, so too wide",
+    SEEDS: "no share of test points: says nothing about other test points",
+    FEW: "nothing tells how the number varies",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A number that both have."""
+
+    what: str
+    one: Result
+    two: Result
+    method: str
+    found: Difference | None
+
+
+def compare(one: str, two: str, folder: Path, *, paired: bool = True, form: Form = "plain") -> str:
+    """The comparison as text. UsageError if they are to be paired and were not judged on the same test points."""
+    paths = [locate(name, folder) for name in (one, two)]
+    a, b = map(read_entry, paths)
+    found = rows(a, b, paired)
+    if not found:
+        raise UsageError(f"{paths[0]} and {paths[1]} share no number")
+    escape = markdown if form == "md" else _plain
+    protocol = [escape(line) for line in _protocol(a, b, paths[0])]
+    notes = [*_notes(found), "", *protocol]
+    title = f"{escape(a.name)} less {escape(b.name)}"
+    gap = "  \n" if form == "md" else "\n"
+    return f"{title}\n\n{_table(found, form)}\n\n{gap.join(notes)}".rstrip()
+
+
+def rows(a: Entry, b: Entry, paired: bool) -> list[Row]:
+    """Every number that both have, by metric and what it is about."""
+    others = {_key(result): result for result in b.results}
+    if paired:
+        _pairable(a, b)
+    return [
+        Row(_what(one), one, others[_key(one)], *_difference(a, b, one, others[_key(one)], paired))
+        for one in a.results
+        if _key(one) in others
+    ]
+
+
+def _pairable(a: Entry, b: Entry) -> None:
+    if a.outcomes is None or b.outcomes is None or _key(a.results[0]) != _key(b.results[0]):
+        return  # nothing to pair, and the methods say so
+    if a.outcomes.points != b.outcomes.points:
+        raise UsageError(
+            f"{a.name} and {b.name} were judged on different test points and cannot be paired; "
+            "--unpaired compares them as two samples"
+        )
+
+
+def _difference(a: Entry, b: Entry, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
+    ranked = one is a.results[0] and two is b.results[0]
+    if ranked and a.outcomes and b.outcomes:
+        estimates = [of_points(entry.outcomes.matrix()) for entry in (a, b) if entry.outcomes]
+        return PAIRED if paired else POINTS, difference(*estimates, paired=paired)
+    counted = [_counted(result) for result in (one, two)]
+    if all(counted):
+        return COUNTS, difference(*filter(None, counted), paired=False)
+    values = [[run.value for run in result.runs if run.value is not None] for result in (one, two)]
+    if any(len(each) < len(result.runs) or len(each) < 2 for each, result in zip(values, (one, two), strict=True)):
+        return FEW, None
+    return SEEDS, difference(*map(of_seeds, values), paired=False)
+
+
+def _counted(result: Result) -> Estimate | None:
+    counts = [(run.k, run.n) for run in result.runs if run.k is not None and run.n]
+    return of_counts(*zip(*counts, strict=True)) if len(counts) == len(result.runs) else None
+
+
+def _table(found: Sequence[Row], form: Form) -> str:
+    corrected = iter(holm([float(row.found.p) for row in found if row.found]))
+    several = sum(row.found is not None for row in found) > 1
+    headers = ["", "first", "second", "difference", "95 % interval", "p", *(["p, Holm"] if several else []), "method"]
+    body = [
+        [
+            row.what,
+            _value(row.one),
+            _value(row.two),
+            *_numbers(row.found, next(corrected) if row.found and several else None, several),
+            row.method,
+        ]
+        for row in found
+    ]
+    escape = markdown if form == "md" else _plain
+    return table(headers, [[escape(cell) for cell in line] for line in body], form)
+
+
+def _numbers(found: Difference | None, corrected: float | None, several: bool) -> list[str]:
+    if found is None:
+        return ["–"] * (4 if several else 3)
+    low, high = (decimal(float(end), _DIGITS) for end in (found.low, found.high))
+    ps = [found.p] if corrected is None else [found.p, corrected]
+    return [f"{float(found.mean):+z.{_DIGITS}f}", f"[{low}, {high}]", *(_p(float(p)) for p in ps)]
+
+
+def _p(p: float) -> str:
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _value(result: Result) -> str:
+    return "–" if result.mean is None else mean_sd(result.mean, result.sd, len(result.runs), _DIGITS)
+
+
+def _notes(found: Sequence[Row]) -> list[str]:
+    tests = sum(row.found is not None for row in found)
+    lines = [
+        "mean ± standard deviation over seeds (number of seeds); of one seed, intervals are over test points alone"
+    ]
+    if tests > 1:
+        lines.append(f"p: of each comparison alone; p, Holm: corrected for these {tests}")
+    return lines + [f"{method}: {MEANINGS[method]}" for method in dict.fromkeys(row.method for row in found)]
+
+
+def _protocol(a: Entry, b: Entry, path: Path) -> Iterator[str]:
+    """Whether both were measured the same way, and all that differs."""
+    one, two = (leaves(Cell.model_validate(entry.cell)) for entry in (a, b))
+    differ = differing(one, two)
+    board = board_of(path)
+    frozen = read(board).frozen_of(differ) if (board / FILE).is_file() and a.track == b.track else None
+    if frozen is None:
+        yield f"protocol: {a.track} and {b.track} are different tracks; all that differs is below"
+    elif frozen:
+        yield f"protocol: NOT the same, {', '.join(frozen)} differ, which {a.track} has frozen"
+    else:
+        yield f"protocol: the same, nothing that {a.track} has frozen differs"
+    for each in differ:
+        yield f"differs: {each}: {shown(one, each)} | {shown(two, each)}"
+    if a.seeds != b.seeds:
+        yield f"differs: seeds: {_list(a.seeds)} | {_list(b.seeds)}"
+    for name in ("software", "device"):
+        yield from _facts(name, getattr(a, name), getattr(b, name))
+
+
+def _facts(name: str, one: Sequence[dict], two: Sequence[dict]) -> Iterator[str]:
+    """What differs; all of it where the seeds of an entry differ among themselves."""
+    if len(one) == len(two) == 1:
+        for each in differing(one[0], two[0]):
+            yield f"differs: {name}.{each}: {shown(one[0], each)} | {shown(two[0], each)}"
+    elif one != two:
+        yield f"differs: {name}: {json.dumps(one)} | {json.dumps(two)}"
+
+
+def _plain(text: str) -> str:
+    return printable(text, 1000)
+
+
+def _list(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def _key(result: Result) -> tuple:
+    return result.metric, result.revision, tuple(sorted(result.where.items()))
+
+
+def _what(result: Result) -> str:
+    return " ".join([result.metric, *(f"{name}={label}" for name, label in result.where.items())])

@@ -1,0 +1,92 @@
+"""Whether 95 % intervals hold the truth in 95 % of experiments, and equal entries are told apart in 5 %.
+
+An outcome is 1 where base + point + seed + noise is positive, all normal; the noise has unit variance. The spreads are
+about those that the runs of the leaderboards show: points vary twice to four times as much as the noise, seeds a tenth
+of that.
+"""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from ntkbench.bench.statistics import difference, interval, of_points, of_seeds, t_interval
+
+EXPERIMENTS = 2000
+SETTINGS = [
+    pytest.param(seeds, points, spread, shift, id=f"{seeds}-seeds-{points}-points-{spread}-{shift}")
+    for seeds, points, spread, shift in product((3, 5), (100, 500), (2.0, 3.0), (0.1, 0.3))
+]
+NOMINAL = (0.93, 0.97)
+ROUND = 2 * (0.95 * 0.05 / EXPERIMENTS) ** 0.5
+"""two standard errors of a share of the experiments"""
+
+pytestmark = pytest.mark.slow
+
+
+def outcomes(
+    rng: np.random.Generator, rate: float, hard: np.ndarray, seeds: int, spread: float, shift: float
+) -> np.ndarray:
+    """(seeds, points), right in a share `rate` of all there could be."""
+    base = ndtri(rate) * np.sqrt(spread**2 + shift**2 + 1)
+    noise = rng.standard_normal((seeds, len(hard)))
+    return (base + spread * hard + shift * rng.standard_normal((seeds, 1)) + noise > 0) * 1.0
+
+
+@pytest.mark.parametrize(("seeds", "points", "spread", "shift"), SETTINGS)
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_the_interval_of_a_share(rate: float, seeds: int, points: int, spread: float, shift: float):
+    rng = np.random.default_rng(points + seeds)
+    held = 0
+    for _ in range(EXPERIMENTS):
+        low, high = interval(of_points(outcomes(rng, rate, rng.standard_normal(points), seeds, spread, shift)))
+        held += low <= rate <= high
+    assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= NOMINAL[1] + ROUND
+
+
+@pytest.mark.parametrize(("seeds", "points", "spread", "shift"), SETTINGS)
+@pytest.mark.parametrize("rates", [(0.2, 0.2), (0.2, 0.3)])
+def test_the_interval_of_a_difference_on_the_same_points(rates, seeds: int, points: int, spread: float, shift: float):
+    rng = np.random.default_rng(points + seeds)
+    held = 0
+    for _ in range(EXPERIMENTS):
+        hard = rng.standard_normal(points)
+        a, b = (of_points(outcomes(rng, rate, hard, seeds, spread, shift)) for rate in rates)
+        found = difference(a, b, paired=True)
+        held += found.low <= rates[0] - rates[1] <= found.high
+    assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= 0.98 + ROUND
+
+
+@pytest.mark.parametrize(("seeds", "points"), [(3, 100), (5, 500)])
+def test_the_interval_of_a_difference_on_other_points(seeds: int, points: int):
+    rng = np.random.default_rng(7)
+    held = 0
+    for _ in range(EXPERIMENTS):
+        a, b = (of_points(outcomes(rng, rate, rng.standard_normal(points), seeds, 2.0, 0.2)) for rate in (0.2, 0.3))
+        found = difference(a, b, paired=False)
+        held += found.low <= -0.1 <= found.high
+    assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= NOMINAL[1] + ROUND
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_over_seeds(seeds: int):
+    rng = np.random.default_rng(seeds)
+    values = rng.standard_normal((EXPERIMENTS, 2, seeds)) * [[1.0], [3.0]]
+    alone = [t_interval(a.tolist()).interval or (0.0, 0.0) for a, _ in values]
+    assert np.mean([low <= 0 <= high for low, high in alone]) == pytest.approx(0.95, abs=0.02)
+    found = [difference(of_seeds(a.tolist()), of_seeds(b.tolist()), paired=False) for a, b in values]
+    assert np.mean([float(each.low) <= 0 <= float(each.high) for each in found]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_bootstrap_that_this_replaced_did_not():
+    """Three seeds that are drawn again tell too little of how seeds vary."""
+    rng = np.random.default_rng(0)
+    held, experiments, rate = 0, 300, 0.2
+    for _ in range(experiments):
+        table = outcomes(rng, rate, rng.standard_normal(500), 3, 1.0, 0.3)
+        points = rng.multinomial(500, np.full(500, 1 / 500), size=500) / 500
+        seeds = rng.multinomial(3, np.full(3, 1 / 3), size=500) / 3
+        low, high = np.percentile(np.sum(seeds * (points @ table.T), axis=1), [2.5, 97.5])
+        held += low <= rate <= high
+    assert held / experiments < 0.9

@@ -1,0 +1,166 @@
+"""Levels follow from what was run again, and from nothing that an entry says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntkbench.bench import leaderboard, record, submit, track, verify
+from ntkbench.bench.entry import Entry, read_entry
+from ntkbench.bench.plan import Run
+from ntkbench.errors import NtkbenchError, UsageError, VerificationError
+from tests.bench.factory import a_record, cell, failed, outcomes, planned, store
+from tests.bench.test_track import TEXT, written
+
+RUNS = planned(cell(), range(3), width="32")
+CHECK = "checks/sound.json"
+
+
+@pytest.fixture
+def board(tmp_path) -> Path:
+    """A track with one entry that has a small run."""
+    folder = written(tmp_path / "leaderboards")
+    rules = track.read(folder)
+    entry = submit.make(rules, RUNS, store(tmp_path, RUNS), tmp_path, name="Sound")
+    entry = verify.with_mini(entry, rules, again(verify.small(rules, entry)))
+    submit.save(entry, folder.parent)
+    return folder
+
+
+def again(run: Run, rate: float = 0.5) -> record.Record:
+    """What running it gives; another rate stands for other numbers."""
+    return record.validate(a_record(run, outcomes(np.random.default_rng(0), n=run.cell.data.n_test, rate=rate)))
+
+
+def claimed(board: Path) -> tuple[track.Track, Entry]:
+    _, rules, entry = verify.claim("small@1/sound", board.parent)
+    return rules, entry
+
+
+def level(board: Path) -> str:
+    rules, entry = claimed(board)
+    leaderboard.build(board.parent)
+    (line,) = [line for line in (board / "README.md").read_text().splitlines() if "entries/sound.json" in line]
+    shown = line.strip("|").split("|")[-1].strip()
+    assert shown == "claimed" or "](checks/sound.json)" in shown
+    found = verify.level(rules, entry, verify.read(board, entry), "x")
+    assert found in shown
+    return found
+
+
+def conclude(board: Path, *records: record.Record) -> str:
+    rules, entry = claimed(board)
+    return verify.conclude(board, rules, entry, [verify.rerun(rules, entry, each) for each in records])
+
+
+def test_a_level_is_earned_by_running_again(board, tmp_path):
+    rules, entry = claimed(board)
+    assert level(board) == "claimed"
+    assert "Sound is checked" in conclude(board, again(verify.of_mini(rules, entry)[0]))
+    assert level(board) == "checked"
+    (seed,) = verify.of_seeds(entry, [1])
+    assert "Sound is reproduced" in conclude(board, record.read(tmp_path / f"{seed.id}.json"))
+    assert level(board) == "reproduced"
+    kinds = [run["kind"] for run in json.loads((board / CHECK).read_text())["reruns"]]
+    assert kinds == ["mini", "seed"], "what was known stays"
+
+
+def test_a_changed_entry_is_claimed_again(board):
+    rules, entry = claimed(board)
+    conclude(board, again(verify.small(rules, entry)))
+    submit.save(entry.model_copy(update={"authors": ("Somebody else",)}), board.parent, replace=True)
+    assert level(board) == "claimed"
+
+
+def test_other_numbers_are_told_and_nothing_is_written(board):
+    rules, entry = claimed(board)
+    run = verify.small(rules, entry)
+    different = verify.rerun(rules, entry, again(run, rate=0.1))
+    assert "DIFFERS" in verify.report(rules, entry, different)
+    with pytest.raises(VerificationError, match=rf"Sound: run {run.id} \(seed 0\) does not give the entry's numbers"):
+        conclude(board, again(run, rate=0.1))
+    assert not (board / CHECK).exists()
+    same = verify.rerun(rules, entry, again(run))
+    assert "DIFFERS" not in verify.report(rules, entry, same)
+    assert len(verify.report(rules, entry, same).splitlines()) == 3 + len(rules.all_columns)
+
+
+@pytest.mark.parametrize(("off", "ok"), [(0.0, True), (0.01, True), (-0.01, True), (0.0101, False), (None, False)])
+def test_numbers_may_be_off_by_the_tolerance(off: float | None, ok: bool):
+    measured = None if off is None else 0.6 + off
+    assert verify.Comparison("x", 0.6, measured, 0.01).ok == ok
+    assert verify.Comparison("x", None, None, 0.01).ok
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "message"),
+    [
+        (("reruns", 0, "numbers", 1), {"value": 0.0, "k": 0, "n": 20}, "0 measured; no check, delete it"),
+        (("reruns", 0, "run_id"), "r000000000000", "no numbers of the run r000000000000"),
+        (("reruns", 0, "kind"), "seed", "no numbers of the run"),
+        (("reruns", 0, "seed"), 2, "no numbers of the run"),
+        (("reruns", 0, "numbers"), [], "no numbers of the run"),
+        (("reruns",), [], "reruns: Tuple should have at least 1"),
+        (("level",), "reproduced", "level: Extra inputs"),
+        (("schema",), "ntkbench.check/2", "schema: "),
+    ],
+)
+def test_a_check_that_does_not_hold_is_refused(board, path, new, message):
+    rules, entry = claimed(board)
+    conclude(board, again(verify.small(rules, entry)))
+    value = json.loads((board / CHECK).read_text())
+    place = value
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = new
+    (board / CHECK).write_text(json.dumps(value))
+    with pytest.raises(VerificationError, match=message):
+        leaderboard.build(board.parent)
+
+
+def test_a_check_of_nothing_is_refused(board):
+    (board / "checks").mkdir()
+    (board / "checks" / "gone.json").write_text("{}")
+    with pytest.raises(VerificationError, match=r"gone.json: there is no such entry; delete it"):
+        leaderboard.build(board.parent)
+
+
+def test_what_cannot_be_run_again_is_told(board, tmp_path):
+    rules, entry = claimed(board)
+    with pytest.raises(UsageError, match="seed 7: Sound has the seeds 0, 1, 2"):
+        verify.of_seeds(entry, [7])
+    assert [run.seed for run in verify.of_seeds(entry, [])] == [0]
+    with pytest.raises(UsageError, match="no numbers of a small run"):
+        verify.of_mini(rules, entry.model_copy(update={"mini": None}))
+    run = verify.small(rules, entry)
+    with pytest.raises(NtkbenchError, match=f"run {run.id} is timeout: the loss is NaN"):
+        verify.rerun(rules, entry, record.validate(failed(run, "timeout")))
+    with pytest.raises(NtkbenchError, match=r"nowhere.json: cannot be read"):
+        verify.claim("nowhere.json", tmp_path)
+
+
+def test_the_small_run_overrides_what_an_entry_has(tmp_path):
+    text = TEXT.replace("mini: {training", "mini: {width: 4, data: {n_train: 50}, training")
+    rules = track.read(written(tmp_path, text))
+    small = rules.small(cell(width=512))
+    assert (small.width, small.data.n_train, small.data.n_test) == (4, 50, 20)
+    kernel = cell(width=None, training={"mode": "none"}, analyses={"clean": {"kind": "accuracy", "target": "limit"}})
+    assert rules.small(kernel).width is None
+    assert rules.small(kernel).training == kernel.training
+
+
+def test_an_experiment_that_the_small_run_does_not_fit_is_told(tmp_path):
+    rules = track.read(written(tmp_path / "leaderboards"))
+    runs = planned(cell(training={"mode": "standard", "epochs": 10, "linearize_at": 5}), range(3))
+    entry = submit.make(rules, runs, store(tmp_path, runs), tmp_path, name="Late")
+    with pytest.raises(NtkbenchError, match=r"small run of small@1 does not fit Late.*training.linearize_at"):
+        verify.small(rules, entry)
+    with pytest.raises(NtkbenchError, match="small@1: mini does not fit this experiment: width"):
+        rules.model_copy(update={"mini": {"width": "wide"}}).small(cell())
+
+
+def test_an_entry_is_found_by_path_or_by_name(board):
+    path = board / "entries" / "sound.json"
+    for name in (str(path), "small@1/sound", "small@1/sound.json"):
+        assert verify.claim(name, board.parent)[2] == read_entry(path)

@@ -1,0 +1,68 @@
+"""The workflows parse, trust nobody, and name only commands and options that there are."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from ntkbench.cli import cli
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTIONS = {"actions/checkout@v4", "actions/setup-python@v5"}
+
+
+def workflow(path: Path) -> dict[Any, Any]:
+    # YAML 1.1 reads the key `on` as true.
+    found = yaml.safe_load(path.read_text())
+    return {"on" if key is True else key: value for key, value in found.items()}
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    return [step for job in workflow(path)["jobs"].values() for step in job["steps"]]
+
+
+def test_there_are_workflows():
+    assert [path.name for path in FILES] == ["ci.yml", "leaderboard.yml"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_fork_s_code_meets_nothing_worth_taking(path: Path):
+    found = workflow(path)
+    assert set(found["on"]) <= {"pull_request", "push"}
+    assert found["permissions"] == {"contents": "read"}
+    assert all("permissions" not in job for job in found["jobs"].values())
+    assert "secrets" not in path.read_text()
+    for step in steps(path):
+        assert step.get("uses", "actions/checkout@v4") in ACTIONS
+        if step.get("uses", "").startswith("actions/checkout"):
+            assert step["with"]["persist-credentials"] is False
+        assert "${{" not in step.get("run", ""), "text of a pull request never becomes a command"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_commands_are_those_there_are(path: Path):
+    for step in steps(path):
+        for line in re.findall(r"ntkbench [^|]*", step.get("run", "")):
+            _exists(shlex.split(line)[1:])
+        for script in re.findall(r"^(\.\S+)", step.get("run", "")):
+            assert (ROOT / script).stat().st_mode & 0o111
+
+
+def _exists(words: list[str]) -> None:
+    command: click.Command = cli
+    while words and isinstance(command, click.Group):
+        assert words[0] in command.commands
+        command = command.commands[words.pop(0)]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= options
+
+
+def test_a_command_that_is_not_there_is_noticed():
+    for words in (["verfy", "--mini"], ["verify", "--min"], ["leaderboard", "built"]):
+        with pytest.raises(AssertionError):
+            _exists(words)
