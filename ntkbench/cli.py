@@ -316,6 +316,23 @@ def diff(one: str, other: str, store: Path) -> None:
     click.echo(diff.diff(*(diff.find(name, Store(store)) for name in (one, other))))
 
 
+@cli.command()
+@_spec
+@_store
+@click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="The page.")
+def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output: Path) -> None:
+    """Write the results of a spec as one page for a browser: numbers, pictures, and what did not go well."""
+    from ntkbench.bench import plan
+    from ntkbench.bench.store import Store
+
+    planned = plan.read(spec, overrides, smoke)
+    from ntkbench.bench.report import report  # matplotlib: mistakes in specs show without it
+
+    options = [part for override in overrides for part in ("--set", override)] + ["--smoke"] * smoke
+    output.write_text(report(planned, Store(store), options), encoding="utf-8")
+    click.echo(output)
+
+
 @cli.group()
 def leaderboard() -> None:
     """Tables made from entries."""
@@ -330,6 +347,17 @@ def build(folder: Path, check: bool) -> None:
 
     changed = leaderboard.build(folder, check)
     click.echo("\n".join(f"wrote {path}" for path in changed) or "every table is what its entries give")
+
+
+@leaderboard.command()
+@_leaderboards
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the pages.")
+def site(folder: Path, output: Path) -> None:
+    """Write the leaderboards as a website: pages to open from disk, or to put on any host."""
+    from ntkbench.bench import leaderboard
+    from ntkbench.bench.site import site
+
+    click.echo(site(leaderboard.boards(folder), output))
 
 
 @cli.command()

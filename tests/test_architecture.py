@@ -33,6 +33,8 @@ AT_ONCE += (
     "bench.diff",
     "bench.origin",
     "bench.manual",
+    "bench.report",
+    "bench.site",
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")

@@ -99,6 +99,24 @@ def test_from_records_to_pictures(call, tmp_path: Path):
     assert call("plot", "--smoke") == (2, "", "--set and --smoke change a spec: name one\n")
 
 
+def test_from_records_to_a_report(call, tmp_path: Path):
+    spec = tiny.spec(tmp_path)
+    code, _, told = call("report", spec)
+    assert code == 2
+    assert f"`ntkbench run {spec}` makes them" in told
+    assert not (tmp_path / "report.html").exists()
+    assert call("run", spec)[0] == 0
+    assert call("report", spec) == (0, "report.html\n", "")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "2 runs: 2 ok." in page
+    assert "<svg" in page
+    code, out, told = call("report", spec, "--set", "seeds=3", "-o", "more.html")
+    assert (code, out, told) == (0, "more.html\n", "")
+    page = (tmp_path / "more.html").read_text("utf-8")
+    assert "<strong>Unfinished:</strong> 2 of 3 runs are done" in page
+    assert "--set seeds=3" in page
+
+
 def test_a_plan_before_and_after(call, tmp_path: Path):
     (tmp_path / "untrained.yaml").write_text(UNTRAINED)
     code, out, _ = call("plan", "untrained.yaml", "--store", "kept")
@@ -263,6 +281,14 @@ def test_leaderboards_are_built_and_checked(call, tmp_path: Path):
     assert (code, out) == (0, "every table is what its entries give\n")
 
 
+def test_leaderboards_become_a_site(call, tmp_path: Path):
+    code, out, told = call("leaderboard", "site", "-o", "pages", "--folder", QUICKSTART.parent.parent / "leaderboards")
+    assert (code, out, told) == (0, "pages/index.html\n", "")
+    assert (tmp_path / "pages" / "transfer-fashion@1" / "index.html").read_text("utf-8").startswith("<!doctype html>")
+    assert call("leaderboard", "site", "-o", "more", "--folder", "nowhere")[0] == 2
+    assert not (tmp_path / "more").exists()
+
+
 RULES = """
 schema: ntkbench.track/1
 title: Tiny
@@ -362,10 +388,9 @@ def test_comparing_entries_never_imports_jax(tmp_path: Path):
     assert "jax" not in _modules(["compare", *names, *folder], tmp_path)
 
 
-def test_building_leaderboards_never_imports_jax(tmp_path: Path):
-    modules = _modules(
-        ["leaderboard", "build", "--check", "--folder", str(QUICKSTART.parent.parent / "leaderboards")], tmp_path
-    )
+@pytest.mark.parametrize("command", [["build", "--check"], ["site", "-o", "pages"]], ids=lambda command: command[0])
+def test_building_leaderboards_never_imports_jax(command: list[str], tmp_path: Path):
+    modules = _modules(["leaderboard", *command, "--folder", str(QUICKSTART.parent.parent / "leaderboards")], tmp_path)
     assert "ntkbench.bench.leaderboard" in modules
     assert "jax" not in modules
 

@@ -68,14 +68,14 @@ def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
 def track(folder: File) -> "pd.DataFrame":
     """The numbers of a leaderboard's entries, which are verified: one row an entry, column of its table, and seed.
 
-    Columns: `track`, `entry`, `run_id`, `seed`; all that the track leaves free (`width`, `architecture.depth`, ...);
-    `column` (its title in the table), `metric`, `revision`, `value`, `k`, `n`, `unit`, `higher_is_better`; what the
-    number is about; software and device, where they are the same for all seeds. UsageError where there is no entry.
+    Columns: `track`, `entry`, its `level`, `run_id`, `seed`; all that the track leaves free (`width`, ...); `column` (its
+    title in the table), `metric`, `revision`, `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is about;
+    software and device, where they are the same for all seeds. UsageError where there is no entry.
     """
     import pandas as pd
 
     rules = tracks.read(Path(folder))
-    rows = [row for entry in leaderboard.entries(Path(folder), rules) for row in _rows(rules, entry)]
+    rows = [row for entry, level in leaderboard.entries(Path(folder), rules) for row in _rows(rules, entry, level)]
     if not rows:
         raise UsageError(f"{folder} has no entries; `ntkbench submit` makes one")
     frame = pd.DataFrame(rows)
@@ -109,11 +109,11 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {path: value for path, value in leaves(facts) if not isinstance(value, (list, dict))}
 
 
-def _rows(rules: tracks.Track, entry: Entry) -> list[dict[str, Any]]:
+def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]:
     free = {path: _label(value) for path, value in leaves(entry.cell) if tracks.within(path, rules.free)}
     facts = {"software": _common(entry.software), "device": _common(entry.device)}
     return [
-        {"track": rules.name, "entry": entry.name, "run_id": run_id, "seed": run.seed, **free}
+        {"track": rules.name, "entry": entry.name, "level": level, "run_id": run_id, "seed": run.seed, **free}
         | {"column": column.title, "metric": result.metric, "revision": result.revision}
         | {"value": run.value, "k": run.k, "n": run.n, "unit": METRICS[result.metric].unit}
         | {"higher_is_better": METRICS[result.metric].higher_is_better}

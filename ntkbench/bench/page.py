@@ -112,17 +112,30 @@ def _cell(result: Result) -> str:
 
 
 def _legend(board: Board) -> list[str]:
+    ranked, *others = rules(board)
+    return [
+        *(f"- **{markdown(title)}**: {markdown(meaning)}" for title, meaning in columns(board.track)),
+        f"- {markdown(ranked)}",
+        "- The other columns are mean ± standard deviation over seeds (number of seeds).",
+        *(f"- {markdown(rule)}" for rule in others),
+        *(f"- Level *{level}*: {meaning}." for level, meaning in LEVELS.items()),
+    ]
+
+
+def columns(track: Track) -> list[tuple[str, str]]:
+    """Titles and what they stand for, the ranking metric first."""
+    return [(each.title, f"{each}. {_sentence(METRICS[each.metric].meaning)}") for each in (track.rank, *track.columns)]
+
+
+def rules(board: Board) -> list[str]:
+    """Sentences."""
     track = board.track
     better = "higher" if track.rank.order == "descending" else "lower"
-    columns = (track.rank, *track.columns)
     return [
-        *(f"- **{markdown(c.title)}**: {markdown(f'{c}. {_sentence(METRICS[c.metric].meaning)}')}" for c in columns),
-        f"- Ranked by {markdown(track.rank.title)}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
-        "- The other columns are mean ± standard deviation over seeds (number of seeds).",
-        f"- {_ties(board)}",
-        f"- Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
+        f"Ranked by {track.rank.title}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
+        _ties(board),
+        f"Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
         f"At least {track.min_seeds} seeds.",
-        *(f"- Level *{level}*: {meaning}." for level, meaning in LEVELS.items()),
     ]
 
 

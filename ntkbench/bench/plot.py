@@ -86,18 +86,24 @@ def plot(
     chosen = [study.chosen(budgets) for study in found]  # all mistakes show before the first file
     output.mkdir(parents=True, exist_ok=True)
     written = []
-    with look.applied():
-        for study, eps in zip(found, chosen, strict=True):
-            for picture in DRAWN[study.kind](study, eps):
-                path = output / f"{_slug(study.spec, study.analysis, picture.name)}.{form}"
-                if path in written:  # other signs between the same letters
-                    path = path.with_stem(f"{path.stem}-{len(written)}")
-                look.save(picture.figure, path)
-                path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
-                written.append(path)
+    for study, picture in pictures(found, chosen):
+        path = output / f"{_slug(study.spec, study.analysis, picture.name)}.{form}"
+        if path in written:  # other signs between the same letters
+            path = path.with_stem(f"{path.stem}-{len(written)}")
+        look.save(picture.figure, path)
+        path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
+        written.append(path)
     if not written:
         raise UsageError("no cell of the matrix has all its runs; `ntkbench status` shows which are missing")
     return written
+
+
+def pictures(found: Sequence[Study], budgets: Sequence[Sequence[str]]) -> Iterator[tuple[Study, Picture]]:
+    """All there are, one after another; `budgets`: of each study."""
+    for study, eps in zip(found, budgets, strict=True):
+        with look.applied():
+            for picture in DRAWN[study.kind](study, eps):
+                yield study, picture
 
 
 def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[Study]:

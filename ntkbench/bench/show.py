@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
-_HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
+HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
 """metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
 """axes that a caption leaves out where they do not vary"""
@@ -46,6 +46,16 @@ class Selection:
         return sorted({str(label) for label in frame[axis]}, key=label_key)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A table: labels along the axes down the side, summaries over seeds across; None where nothing is measured."""
+
+    axes: tuple[str, ...]
+    columns: tuple[str, ...]
+    lines: tuple[tuple[tuple[str, ...], tuple[Mapping | None, ...]], ...]
+    caption: tuple[str, ...]
+
+
 def show(
     records: Iterable[Record],
     *,
@@ -64,16 +74,42 @@ def show(
     `planned`: the runs to expect; without it, the records are taken for all there should be.
     """
     records = list(records)
+    if form not in ("csv", "json"):
+        return _text(grid(records, metrics, where, rows, column, planned), form, digits)
     chosen = select(records, metrics, where or {}, (*rows, column), planned)
     row_axes, column = layout(chosen, rows, column)
     axes = [*row_axes, *([column] if column else [])]
-    if form in ("csv", "json"):
-        axes += [axis for axis in chosen.axes if axis not in (*axes, "seed") and any(chosen.labels(axis))]
+    axes += [axis for axis in chosen.axes if axis not in (*axes, "seed") and any(chosen.labels(axis))]
+    return _exact(_summary(chosen, axes), form)
+
+
+def grid(
+    records: Sequence[Record],
+    metrics: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    rows: Sequence[str] = (),
+    column: str | None = None,
+    planned: Sequence[Run] | None = None,
+) -> Grid:
+    """The same table for whoever writes it in another form."""
+    chosen = select(records, metrics, where or {}, (*rows, column), planned)
+    row_axes, column = layout(chosen, rows, column)
+    summary = _summary(chosen, [*row_axes, *([column] if column else [])])
+    names = chosen.labels("metric")
+    columns = chosen.labels(column) if column else [", ".join(names) or "runs"]
+    lines: dict[tuple[str, ...], dict[str, Mapping]] = {}
+    for row in summary.to_dict("records"):
+        line = lines.setdefault(tuple(str(row[axis]) for axis in row_axes), {})
+        line[str(row[column]) if column else columns[0]] = row
+    titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
+    body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
+    caption = _caption(chosen, names, bool(summary["mean"].isna().any()))
+    return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
+
+
+def _summary(chosen: Selection, axes: Sequence[str]) -> "pd.DataFrame":
     summary = aggregate(chosen.numbers, chosen.runs, axes)
-    summary = summary.sort_values(axes, key=lambda labels: labels.map(label_key)) if axes else summary
-    if form in ("csv", "json"):
-        return _exact(summary, form)
-    return _pretty(summary, chosen, row_axes, column, form, digits)
+    return summary.sort_values(axes, key=lambda labels: labels.map(label_key)) if axes else summary
 
 
 def select(
@@ -134,7 +170,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
-    wanted = metrics or ([name for name in there if name in _HEADLINES] or there)
+    wanted = metrics or ([name for name in there if name in HEADLINES] or there)
     return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
 
 
@@ -163,31 +199,29 @@ def _exact(summary: "pd.DataFrame", form: str) -> str:
     return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
 
 
-def _pretty(
-    summary: "pd.DataFrame", chosen: Selection, row_axes: Sequence[str], column: str | None, form: str, digits: int
-) -> str:
-    names = chosen.labels("metric")
-    columns = chosen.labels(column) if column else [", ".join(names) or "runs"]
-    cells: dict[tuple, dict[str, str]] = {}
-    for row in summary.to_dict("records"):
-        line = cells.setdefault(tuple(str(row[axis]) for axis in row_axes), {})
-        line[str(row[column]) if column else columns[0]] = _cell(row, digits)
+def _text(grid: Grid, form: str, digits: int) -> str:
     escape = render.markdown if form == "md" else str
-    headers = [*row_axes, *(f"{column} {label}" if column and column != "metric" else label for label in columns)]
-    body = [[*map(escape, labels), *(line.get(each, "") for each in columns)] for labels, line in cells.items()]
-    text = render.table([escape(header) for header in headers], body, form)
-    caption = _caption(chosen, names, bool(summary["mean"].isna().any()), form)
+    body = [
+        [*map(escape, labels), *("" if row is None else cell(row, digits) for row in line)]
+        for labels, line in grid.lines
+    ]
+    text = render.table([escape(header) for header in (*grid.axes, *grid.columns)], body, form)
+    if form == "md":
+        caption = [f"{render.markdown(line)}  " for line in grid.caption]
+    else:
+        caption = [("% " if form == "latex" else "") + printable(line, 1000) for line in grid.caption]
     return text + "\n\n" + "\n".join(caption) + "\n"
 
 
-def _cell(row: Mapping, digits: int) -> str:
+def cell(row: Mapping, digits: int) -> str:
+    """`0.61 ± 0.02 (5)`, or how much of it is missing."""
     if row["mean"] != row["mean"] or row["mean"] is None:
         return render.missing(int(row["n"]), int(row["expected"]))
     sd = None if row["sd"] is None or row["sd"] != row["sd"] else row["sd"]
     return render.mean_sd(row["mean"], sd, int(row["n"]), digits)
 
 
-def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, form: str) -> list[str]:
+def _caption(chosen: Selection, names: Sequence[str], incomplete: bool) -> list[str]:
     lines = []
     for name in names:
         word = metric(name)
@@ -199,6 +233,4 @@ def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, form: st
     lines.append("mean ± standard deviation over seeds (number of seeds)")
     if incomplete:
         lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
-    if form == "md":
-        return [f"{render.markdown(line)}  " for line in lines]
-    return [("% " if form == "latex" else "") + printable(line, 1000) for line in lines]
+    return lines

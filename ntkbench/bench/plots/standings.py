@@ -1,0 +1,127 @@
+"""A leaderboard at a glance: what it ranks by with its intervals, and against another of its columns."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from string import ascii_lowercase
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntkbench.bench.page import Board, Standing
+from ntkbench.bench.plots import look
+from ntkbench.bench.plots.shares import Shares
+from ntkbench.bench.plots.study import Picture
+
+MOST = 40
+"""entries of one picture"""
+_LETTERS = 30
+"""of a name"""
+_TEXT: Mapping[str, Any] = MappingProxyType({"svg.fonttype": "none", "text.parse_math": False})
+"""letters stay letters, in the page's own face, and a name means nothing but itself"""
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw like this inside."""
+    with look.applied(), matplotlib.style.context(dict(_TEXT)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts know more letters than ours
+        yield
+
+
+def pictures(board: Board) -> Iterator[Picture]:
+    """Nothing of a track without entries."""
+    lines = board.lines[:MOST]
+    if not lines:
+        return
+    rank = board.track.rank.title
+    whose = f"the first {len(lines)} of {len(board.lines)} entries" if len(lines) < len(board.lines) else "all entries"
+    about = f"{rank[0].upper()}{rank[1:]} of {whose}, with 95 % intervals"
+    lettered = ", letters tell which is which" if len(lines) <= len(ascii_lowercase) else ""
+    yield Picture("ranking", _ranking(lines, rank), f"{about}; blue shares the first rank{lettered}.")
+    place = _other(board)
+    if place is not None:
+        title = board.track.columns[place - 1].title
+        caption = f"{about}, against {title} (mean over seeds)."
+        yield Picture("scatter", _scatter(lines, place, rank, title), caption)
+
+
+def _other(board: Board) -> int | None:
+    """The first accuracy, what robustness is weighed against, or else the first column; if two entries have it."""
+    columns = sorted(enumerate(board.track.columns, 1), key=lambda column: column[1].metric != "accuracy")
+    lines = board.lines[:MOST]
+    known = (place for place, _ in columns if sum(line.entry.results[place].mean is not None for line in lines) > 1)
+    return next(known, None)
+
+
+def _ranking(lines: Sequence[Standing], title: str) -> Figure:
+    figure, (axes,) = look.panels(1, columns=1, height=0.17 * len(lines) + 0.2, spare=0.25)
+    places = np.arange(len(lines))
+    of = _shares(lines)
+    for color, chosen in _colored(lines):
+        at = Shares(of.value[chosen], of.low[chosen], of.high[chosen])
+        _bars(axes, at.value, places[chosen], color, xerr=at.bars, elinewidth=1)
+    names = [_short(line.entry.name) for line in lines]
+    letters = _letters(lines)
+    axes.set_yticks(places, [f"{name}  {letter}".rstrip() for name, letter in zip(names, letters, strict=True)])
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=look.GRAY, alpha=0.3, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(title)
+    return figure
+
+
+def _scatter(lines: Sequence[Standing], place: int, rank: str, title: str) -> Figure:
+    figure, (axes,) = look.panels(1, columns=1, height=2.4)
+    lines = [line for line in lines if line.entry.results[place].mean is not None]
+    y = _shares(lines)
+    x = _of_seeds(lines, place)
+    for color, chosen in _colored(lines):
+        below, right = (Shares(of.value[chosen], of.low[chosen], of.high[chosen]) for of in (y, x))
+        _bars(axes, right.value, below.value, color, xerr=right.bars, yerr=below.bars, elinewidth=0.4)
+    for a, b, letter in zip(x.value, y.value, _letters(lines), strict=True):
+        axes.annotate(letter, (a, b), (2, 2), textcoords="offset points")
+    axes.set_xlabel(title)
+    axes.set_ylabel(rank)
+    return figure
+
+
+def _shares(lines: Sequence[Standing]) -> Shares:
+    """What they are ranked by; no interval where it has no end."""
+    value = np.array([line.entry.score for line in lines])
+    ends = np.array([line.interval for line in lines])
+    low, high = np.where(np.isfinite(ends), ends, value[:, None]).T
+    return Shares(value, low, high)
+
+
+def _of_seeds(lines: Sequence[Standing], place: int) -> Shares:
+    results = [line.entry.results[place] for line in lines]
+    value = np.array([result.mean for result in results], float)
+    low, high = np.array([result.ci95 or (result.mean, result.mean) for result in results], float).T
+    return Shares(value, low, high)
+
+
+def _colored(lines: Sequence[Standing]) -> Iterator[tuple[str, np.ndarray]]:
+    """Who shares the first rank, and the others."""
+    first = np.array([line.rank == 1 for line in lines])
+    yield look.BLUE, first
+    yield look.GRAY, ~first
+
+
+def _bars(axes: Axes, x: np.ndarray, y: np.ndarray, color: str, **style: Any) -> None:
+    axes.errorbar(x, y, linestyle="none", marker="o", markersize=3, color=color, **style)
+
+
+def _letters(lines: Sequence[Standing]) -> Sequence[str]:
+    """None where there are not enough."""
+    return ascii_lowercase[: len(lines)] if len(lines) <= len(ascii_lowercase) else [""] * len(lines)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"

@@ -1,0 +1,125 @@
+"""The report of a spec: one page with its numbers and pictures, how far it is, and what did not go well."""
+
+import shlex
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from ntkbench.bench import ledger, plot
+from ntkbench.bench.identity import resolved
+from ntkbench.bench.outlook import duration
+from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.plots import svg
+from ntkbench.bench.record import Record
+from ntkbench.bench.render import decimal
+from ntkbench.bench.show import HEADLINES, Grid, cell, grid
+from ntkbench.bench.store import Store
+from ntkbench.bench.vocabulary import METRICS
+from ntkbench.bench.webpage import COPYING, as_yaml, webpage
+from ntkbench.errors import NtkbenchError, UsageError
+
+_DIGITS = 3
+_MADE_WITH = ("software", "jax", "device")
+"""facts of a record that are shown"""
+
+
+def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
+    """The page. `options`: of the command line, that changed the spec. Without any record, a UsageError."""
+    found = {each.run_id: each for each in ledger.records(store, planned.runs)}
+    if not found:
+        raise UsageError(
+            f"{planned.file}: {store.root} has no records of its runs; `ntkbench run {planned.file}` makes them"
+        )
+    figures, undrawn = _figures(planned, store)
+    headlines, others = _tables(planned, list(found.values()))
+    return webpage(
+        "report.html.j2",
+        COPYING,
+        header=planned.header,
+        command=shlex.join(["ntkbench", "run", planned.file, *options]),
+        runs=[(run, _said(run), found.get(run.id)) for run in planned.runs],
+        ended=Counter(each.status for each in found.values()).most_common(),
+        done=sum(each.status == "ok" for each in found.values()),
+        headlines=headlines,
+        others=others,
+        mean=lambda row: cell(row, _DIGITS),
+        ends=_ends,
+        figures=figures,
+        undrawn=undrawn,
+        checks=_failed_checks(found.values()),
+        told=Counter(told for each in found.values() for told in each.warnings),
+        spec=as_yaml(resolved(planned.runs[0].cell)),
+        made={
+            name: _distinct(getattr(each, name) for each in found.values()) for name in ("software", "jax", "device")
+        },
+        took=_took(found.values()),
+    )
+
+
+def _said(run: Run) -> str:
+    """Where a run stands in the matrix."""
+    return ", ".join(f"{axis} {label}" for axis, label in run.coordinates.items())
+
+
+def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], dict[str, Grid]]:
+    """One a metric: the headlines (or, where there is none of these, all), and the others."""
+    measured = {row.metric for each in found if each.status == "ok" for row in each.metrics}
+    every = {name: grid(found, [name], planned=planned.runs) for name in METRICS if name in measured}
+    headlines = {name: every[name] for name in HEADLINES if name in every} or every
+    return headlines, {name: table for name, table in every.items() if name not in headlines}
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    """The interval over seeds; nothing where there is none."""
+    low, high = row["ci_low"], row["ci_high"]
+    if low is None or low != low:
+        return ""
+    return f"[{decimal(low, _DIGITS)}, {decimal(high, _DIGITS)}]"
+
+
+def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str]:
+    """Pictures with their captions, or why there are none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the page tells which runs are missing
+            studies = plot.studies([plot.of_plan(planned, store)], store.records)
+            drawn = list(plot.pictures(studies, [study.chosen(()) for study in studies]))
+    except NtkbenchError as error:
+        return [], str(error)
+    return [
+        (Markup(svg.inline(picture.figure, f"picture-{place}", f"{study.analysis}: {picture.name}")), picture.caption)
+        for place, (study, picture) in enumerate(drawn)
+    ], ""
+
+
+def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[Record, Mapping[str, Any]]]]]:
+    """What the numbers rest on and did not hold: analysis, code, and the runs with what was seen."""
+    failed: dict[tuple[str, str], list[tuple[Record, Mapping[str, Any]]]] = {}
+    for each in found:
+        for check in each.checks:
+            if not check.ok:
+                failed.setdefault((check.analysis or "", check.code), []).append((each, check.detail))
+    return [(analysis, code, runs) for (analysis, code), runs in failed.items()]
+
+
+def _distinct(facts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    kept: list[Mapping[str, Any]] = []
+    for fact in facts:
+        if fact not in kept:
+            kept.append(fact)
+    return kept
+
+
+def _took(found: Iterable[Record]) -> str:
+    """When, and how long."""
+    found = list(found)
+    seconds = [spent for each in found if isinstance(spent := each.resources.get("wall_s"), (int, float))]
+    began, ended = min(each.time.started for each in found), max(each.time.ended for each in found)
+    when = f"From {began[:16].replace('T', ' ')} to {ended[:16].replace('T', ' ')} UTC"
+    if not seconds:
+        return f"{when}."
+    span = f"{duration(min(seconds))} to {duration(max(seconds))} a run"
+    return f"{when}: {duration(sum(seconds))} for {len(seconds)} runs, {span}."

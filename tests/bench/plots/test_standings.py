@@ -1,0 +1,59 @@
+from dataclasses import replace
+from math import inf
+
+import pytest
+
+from ntkbench.bench import leaderboard, submit, track
+from ntkbench.bench.page import Board
+from ntkbench.bench.plots import standings
+from tests.bench.factory import cell, planned, store
+from tests.bench.test_track import written
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory) -> Board:
+    folder = tmp_path_factory.mktemp("boards")
+    rules = track.read(written(folder))
+    for width, rate in ((512, 0.9), (16, 0.1)):
+        runs = planned(cell(width=width), range(3), width=str(width))
+        records = store(folder / "records", runs, rate=rate)
+        submit.save(submit.make(rules, runs, records, folder / "records", name=f"width ${width}$"), folder)
+    (found,) = leaderboard.boards(folder)
+    return found
+
+
+def drawn(board: Board) -> dict:
+    with standings.applied():
+        return {picture.name: picture for picture in standings.pictures(board)}
+
+
+def test_what_it_ranks_by_and_that_against_accuracy(board: Board):
+    ranking, scatter = drawn(board).values()
+    (axes,) = ranking.figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["width $512$  a", "width $16$  b"]
+    assert axes.get_xlabel() == "transfer rate"
+    assert "all entries" in ranking.caption
+    (axes,) = scatter.figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("clean accuracy", "transfer rate")
+    points = {(x, y) for line in axes.lines if line.get_marker() == "o" for x, y in line.get_xydata()}
+    assert points == {(line.entry.results[1].mean, line.entry.score) for line in board.lines}
+
+
+def test_a_name_means_nothing_but_itself(board: Board):
+    """Not mathematics, which may be wrong and cannot be drawn then."""
+    lines = tuple(replace(line, entry=line.entry.model_copy(update={"name": r"a $\frac{$ b"})) for line in board.lines)
+    with standings.applied():
+        for picture in standings.pictures(Board(board.track, lines)):
+            picture.figure.canvas.draw()
+
+
+def test_an_interval_without_ends_is_no_bar(board: Board):
+    lines = tuple(replace(line, interval=(-inf, inf)) for line in board.lines)
+    (axes,) = drawn(Board(board.track, lines))["ranking"].figure.axes
+    lengths = [end[0] - start[0] for bars in axes.collections for start, end in bars.get_segments()]
+    assert lengths == [0.0, 0.0]
+
+
+def test_one_entry_is_not_weighed_against_anything(board: Board):
+    assert list(drawn(Board(board.track, board.lines[:1]))) == ["ranking"]
+    assert drawn(Board(board.track, ())) == {}
