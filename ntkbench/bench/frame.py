@@ -68,9 +68,9 @@ def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
 def track(folder: File) -> "pd.DataFrame":
     """The numbers of a leaderboard's entries, which are verified: one row an entry, column of its table, and seed.
 
-    Columns: `track`, `entry`, its `level`, `run_id`, `seed`; all that the track leaves free (`width`, ...); `column` (its
-    title in the table), `metric`, `revision`, `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is about;
-    software and device, where they are the same for all seeds. UsageError where there is no entry.
+    Columns: `track`, `entry`, its `level`, `run_id`, `seed`; all that the track leaves free (`width`, ...); `column`
+    (its title in the table), `metric`, `revision`, `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is
+    about; software and device, where they are the same for all seeds. UsageError where there is no entry.
     """
     import pandas as pd
 
