@@ -53,7 +53,7 @@ def finite(case: Case, arrays: dict[str, np.ndarray]) -> FiniteNetwork:
         place = next(left)
         w, b = (jnp.asarray(arrays[f"{name}{place}"]) for name in "wb")
         weights.append((w.T if w.ndim == 2 else w, b))
-    return FiniteNetwork(recipe(case.network), tuple(weights))
+    return FiniteNetwork(recipe=recipe(case.network), weights=tuple(weights))
 
 
 def versions() -> str:

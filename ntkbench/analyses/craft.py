@@ -65,7 +65,7 @@ def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
     else:
         right, loss = source.judged(jnp.concatenate([X[None], images]), threat.objective)
         gradient = source.gradient(threat.objective)
-    unmoved = np.asarray(still == X[:spare]).reshape(spare, -1).all(axis=1)
+    unmoved = np.all(np.asarray(still == X[:spare]).reshape(spare, -1), axis=1)
     return Crafted(np.asarray(images), unmoved, right[0], right[1:], gradient, loss)
 
 
