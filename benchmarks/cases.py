@@ -126,7 +126,7 @@ def arrays(case: Case, dtype: str) -> dict[str, np.ndarray]:
 
 def layers(case: Case) -> Iterator[tuple[str, tuple[int, ...], int]]:
     """Of a finite network: each word, the shape that goes in, and the width."""
-    shape = case.shape
+    shape: tuple[int, ...] = case.shape
     for text in case.network:
         word, _, width = text.partition(" ")
         yield word, shape, int(width or 0)
@@ -134,7 +134,8 @@ def layers(case: Case) -> Iterator[tuple[str, tuple[int, ...], int]]:
             case "conv":
                 shape = (*shape[:2], int(width))
             case "pool" | "maxpool":
-                shape = (shape[0] // 2, shape[1] // 2, shape[2])
+                h, w, channels = shape
+                shape = (h // 2, w // 2, channels)
             case "flatten":
                 shape = (math.prod(shape),)
             case "dense":

@@ -62,7 +62,6 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "operator",
         "typing",
         "numpy",
-        "scipy",
         "jaxtyping",
     )
     for name, module in house.items():
