@@ -6,14 +6,12 @@
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from cases import CASES, arrays
 from ours import FINITE_TILE_BYTES, finite
+from timing import best
 
 from ntkbench.ntk import algorithms, gram
 from ntkbench.ntk.empirical import FULL, TRACE, Layout
@@ -22,17 +20,6 @@ from ntkbench.ntk.products import ProductKernel
 from ntkbench.ntk.structured import StructuredKernel
 
 WAYS = {"structured": StructuredKernel, "jacobian": JacobianKernel, "products": ProductKernel}
-
-
-def best(function: Callable[[], object], repeats: int) -> float:
-    """Seconds of the quickest of some runs after the first."""
-    jax.block_until_ready(function())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def row(name: str, layout: Layout, n: int, repeats: int) -> str:

@@ -134,8 +134,7 @@ def layers(case: Case) -> Iterator[tuple[str, tuple[int, ...], int]]:
             case "conv":
                 shape = (*shape[:2], int(width))
             case "pool" | "maxpool":
-                h, w, channels = shape
-                shape = (h // 2, w // 2, channels)
+                shape = (*(size // 2 for size in shape[:2]), *shape[2:])
             case "flatten":
                 shape = (math.prod(shape),)
             case "dense":

@@ -8,29 +8,16 @@ both is one product of matrices for each feature and image, at the peak that is 
 """
 
 import argparse
-import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from cases import Case, arrays, fc
-from ours import LAYERS
+from ours import recipe
+from timing import best
 
 from ntkbench.ntk import features, regression
 from ntkbench.ntk.infinite import InfiniteKernel
-from ntkbench.ntk.layers import Sequential
-
-
-def seconds(function: Callable[[], object], repeats: int = 2) -> float:
-    """The best of some runs after the first."""
-    jax.block_until_ready(function())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def main() -> None:
@@ -44,7 +31,7 @@ def main() -> None:
     case = Case("features", "gradient", fc(options.depth), options.n, options.tests, outputs=1, size=options.size)
     inputs = arrays(case, options.dtype)
     X, x = jnp.asarray(inputs["X"]), jnp.asarray(inputs["x"])
-    kernel = InfiniteKernel(Sequential(tuple(LAYERS[word] for word in case.network)))
+    kernel = InfiniteKernel(recipe(case.network))
     rng = np.random.default_rng(1)
     alpha = jnp.asarray(rng.standard_normal((options.features, options.n, 1, 1)), X.dtype)
     one = regression.predictor(kernel, X, alpha[0, :, 0])
@@ -65,11 +52,11 @@ def main() -> None:
 
     few = alpha[: options.chunk]
     assert np.mean(together(few, x) != mapped(few, x)) < 0.01, "the two ways differ"
-    family_seconds = seconds(lambda: together(alpha, x))
-    mapped_seconds = seconds(lambda: mapped(few, x)) * options.features / options.chunk
+    family_seconds = best(lambda: together(alpha, x), 2)
+    mapped_seconds = best(lambda: mapped(few, x), 2) * options.features / options.chunk
     product = jax.jit(lambda a, b: a @ b)
     wide, tall = alpha[:, :, 0, 0], X.reshape(options.n, -1)
-    floor = seconds(lambda: product(wide, tall), 5) * options.tests
+    floor = best(lambda: product(wide, tall), 5) * options.tests
     print(f"{options.features} features x {options.tests} images, n = {options.n}, {tall.shape[1]} pixels, ", end="")
     print(f"depth {options.depth}, {options.dtype}")
     print(f"family {family_seconds:.2f} s; mapped autodiff {mapped_seconds:.2f} s ({options.chunk} features at a time)")

@@ -11,8 +11,6 @@ import dataclasses
 import json
 import math
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from cases import CASES, STEPS, Case, Network, layers
+from timing import best
 
 # Operations for each entry of a covariance, K and T together. Convolution: 3 x 3 windows as two sums of three (4
 # additions for each of the two), scale, bias and sum (4). ReLU: cosine (2), sine (4), angle (17: a polynomial of degree
@@ -53,17 +52,6 @@ class Work:
     def floor(self, peak: Peak) -> float:
         """Seconds: arithmetic at the peak of products, or copying, whichever takes longer."""
         return max((self.products + self.others) / peak.operations, self.bytes / peak.copying(self.size))
-
-
-def best(function: Callable[[], object], repeats: int = 7) -> float:
-    """Seconds of the quickest of some runs after the first."""
-    jax.block_until_ready(function())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def peak(dtype: str) -> Peak:
