@@ -81,7 +81,7 @@ def gaussians():
     return Subject("limit", predictor, jnp.asarray(data.test.unit()), jnp.asarray(data.test.labels), 500)
 
 
-@pytest.mark.parametrize("ball", [balls.Linf(), balls.L2()])
+@pytest.mark.parametrize("ball", [balls.Linf(), pytest.param(balls.L2(), marks=pytest.mark.slow)])
 def test_two_gaussians_end_to_end(gaussians, ball):
     """The kernel is nearly as good as the best classifier, and no classifier is more robust than the bound."""
     eps = ("0.05", "0.15")

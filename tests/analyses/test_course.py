@@ -81,6 +81,7 @@ def test_the_trace_layout_is_the_mean_over_outputs():
     assert snapshots[0].specialization is None
 
 
+@pytest.mark.slow
 def test_an_adversary_attacks_the_probe_at_each_snapshot_through_its_own_gradient():
     of, adversary = course(kept=frozenset({3})), armed(eps=("0.1",))
     snapshots, _ = follow(of, adversary)

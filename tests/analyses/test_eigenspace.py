@@ -69,6 +69,7 @@ def test_the_headline_is_the_robustness_of_the_first_k90_features(done):
         np.testing.assert_array_equal(done.samples[f"fgsm@{eps}"], outcome)
 
 
+@pytest.mark.slow
 def test_the_whole_predictor_and_the_groups_stand_beside_it(done):
     of = study()
     for part, ends in (("all", (0, N)), ("group 0-4", (0, 4)), ("group 4-12", (4, N))):
@@ -123,6 +124,7 @@ def test_pictures_are_gradients_of_features(done):
     np.testing.assert_allclose(series["picture_gradient"][1, 1], np.asarray(expected)[0, 0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_chunks_of_features_change_nothing(done):
     told: list[str] = []
     small = eigenspace(study(together=3, tick=told.append), (0, 1, 2, 5), (2, 5), ((0, 4), (4, 12)))

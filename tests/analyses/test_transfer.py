@@ -82,6 +82,7 @@ def test_normalized_transfer(measured):
     assert found.sd == pytest.approx(np.std((above - 0.6 * below) / below.mean(), ddof=1), rel=EXACT)
 
 
+@pytest.mark.slow
 def test_spread_of_normalized_transfer_is_that_of_resampling():
     rng = np.random.default_rng(0)
     pixels, labels = rng.uniform(0.25, 0.75, (500, 2)), rng.integers(0, 2, 500)
@@ -167,6 +168,7 @@ def test_warns_where_the_attack_beats_the_ceiling():
     assert "white fools more than the white-box step at eps 0.1 (6 of 7 against 4)" in warning
 
 
+@pytest.mark.slow
 def test_examples_in_double_are_judged_in_single():
     """Rounding must not push them out of the target's own ball."""
     rng = np.random.default_rng(0)

@@ -29,6 +29,8 @@ analyses:
     adversarial_probe: one
     accuracy_on: [test, train]
     keep_kernels: all
+"""
+REGIMES = """
 matrix:
   regime:
     standard: {training.linearize_at: null}
@@ -36,14 +38,17 @@ matrix:
 """
 
 
+def ran(folder: Path, text: str):
+    """The records, and the folder that they lie in."""
+    planned, store = tiny.planned(folder, text=text), Store(folder / "runs")
+    told = tiny.run(planned, store)
+    assert {end for _, end in told.lines} == {"ok"}, told.notes
+    return ledger.records(store, planned.runs), store.records
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The records of both regimes, and the folder that they lie in."""
-    folder = tmp_path_factory.mktemp("drifting")
-    planned, store = tiny.planned(folder, text=SPEC), Store(folder / "runs")
-    told = tiny.run(planned, store)
-    assert [end for _, end in told.lines] == ["ok", "ok"], told.notes
-    return ledger.records(store, planned.runs), store.records
+    return ran(tmp_path_factory.mktemp("drifting"), SPEC)
 
 
 def numbers(record, metric: str, **where: str) -> list:
@@ -51,7 +56,7 @@ def numbers(record, metric: str, **where: str) -> list:
 
 
 def test_a_record_holds_the_series_and_the_numbers(done):
-    (standard, _), folder = done
+    (standard,), folder = done
     series = arrays.read_analysis(folder, standard, "drift")
     np.testing.assert_array_equal(series["epoch"], [0, 3])
     assert series["distance"].shape == (2, 2)
@@ -68,7 +73,7 @@ def test_a_record_holds_the_series_and_the_numbers(done):
 
 
 def test_outcomes_per_test_point_give_the_shares(done):
-    (standard, _), folder = done
+    (standard,), folder = done
     samples = arrays.read_samples(folder, standard)
     for row in standard.metrics:
         if row.metric in ("accuracy", "robust_accuracy") and row.where["split"] == "test":
@@ -76,18 +81,21 @@ def test_outcomes_per_test_point_give_the_shares(done):
             assert (packed.count("1"), len(packed)) == (row.k, row.n)
 
 
-def test_a_linearized_network_stays_where_it_is(done):
-    (standard, linearized), _ = done
+@pytest.mark.slow
+def test_a_linearized_network_stays_where_it_is(tmp_path: Path):
+    (standard, linearized), _ = ran(tmp_path, SPEC + REGIMES)
     constant = {check.code: check.ok for check in linearized.checks}["kernel_constant"]
     assert constant
     assert numbers(linearized, "kernel_drift", probe="clean")[0] < 1e-6
     assert numbers(linearized, "lazy_onset", probe="clean") == [None]
     assert "kernel_constant" not in {check.code for check in standard.checks}
-    assert all(check.ok for record in done[0] for check in record.checks if check.code != "gradients_not_zero")
+    assert all(
+        check.ok for record in (standard, linearized) for check in record.checks if check.code != "gradients_not_zero"
+    )
 
 
 def test_accuracy_at_the_end_is_that_of_the_trained_network(done, tmp_path: Path):
-    (standard, _), _ = done
+    (standard,), _ = done
     text = SPEC.partition("analyses:")[0] + "analyses: {clean: {kind: accuracy, attacks: [own]}}\n"
     planned, store = tiny.planned(tmp_path, text=text), Store(tmp_path / "runs")
     tiny.run(planned, store)

@@ -73,6 +73,7 @@ def test_outcomes_per_test_point_give_the_numbers(done):
             assert row.value == samples[arrays.column(row.analysis, "clean")].mean()
 
 
+@pytest.mark.slow
 def test_an_empirical_kernel_of_a_diverged_network_is_no_result(tmp_path: Path):
     text = KERNELS.split("analyses:")[0] + "analyses:\n  last: {kind: accuracy, target: last}\n"
     planned = tiny.planned(tmp_path, "training.optimizer={kind: sgd, learning_rate: 1e30}", text=text)

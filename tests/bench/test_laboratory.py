@@ -41,6 +41,7 @@ def test_another_process_finds_the_kernel(store: Store, tmp_path: Path):
     np.testing.assert_array_equal(made.value.alpha, found.value.alpha)
 
 
+@pytest.mark.slow
 def test_tiles_change_nothing_beyond_round_off(store: Store, tmp_path: Path):
     of = cell(tmp_path)
     whole = Laboratory(store, (), 1e9).regression(of, "limit").value

@@ -85,6 +85,7 @@ def runs_of(text: str) -> list[str]:
     return [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ") and "cell" not in line]
 
 
+@pytest.mark.slow
 def test_why_runs_are_not_done(tmp_path):
     spec = str(tiny.spec(tmp_path))
     kept = Store(tmp_path / "runs")

@@ -60,6 +60,7 @@ def test_many_cells_have_a_picture_each_and_seeds_share_it(store: Store):
     assert names == [f"time-{along}-eps-8-255-depth-{d}" for d in range(1, 5) for along in ("flow", "ridge")]
 
 
+@pytest.mark.slow
 def test_many_seeds_of_a_cell_have_a_picture_each(store: Store):
     findings.store(store.records, depths(1, seeds=range(7)))
     names = drawn(store, analyses=["time"])
@@ -152,6 +153,7 @@ def test_damaged_arrays_are_told(store: Store):
         drawn(store)
 
 
+@pytest.mark.slow
 def test_pictures_of_one_name_do_not_hide_each_other(store: Store):
     for label in ("a b", "a-b"):
         runs = [

@@ -29,6 +29,7 @@ def widths(*labels: int, seeds: int = 3) -> list[Run]:
     return [run for width in labels for run in planned(cell(width=width), range(seeds), width=str(width))]
 
 
+@pytest.mark.slow
 def test_the_report_of_committed_records():
     """Every picture and every metric of a spec, the numbers of `show`."""
     page = markup.read(report(plan.read(ROOT / "specs/eigenspace/fashion2.yaml"), Store(ROOT / "docs" / "results")))
@@ -111,7 +112,7 @@ def test_a_spec_without_records_has_no_report(store: Store):
         report(a_plan(widths(16)), store)
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", [HOSTILE[0], *(pytest.param(text, marks=pytest.mark.slow) for text in HOSTILE[1:])])
 def test_text_is_text_wherever_it_comes_from(store: Store, text: str):
     (one, two) = planned(cell(), range(2), regime=text)
     check = {"code": text, "ok": False, "analysis": text, "detail": {text: text}}

@@ -72,6 +72,7 @@ def test_another_store_gets_the_same_bits(tmp_path: Path, store: Store, finished
     assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
 
 
+@pytest.mark.slow
 def test_more_seeds_leave_the_first_records_alone(tmp_path: Path, store: Store):
     tiny.run(tiny.planned(tmp_path), store)
     before = tiny.files(store.records)
@@ -93,7 +94,9 @@ def test_fewer_seeds_are_a_part_of_the_plan(tmp_path: Path, finished: Store):
     ("overrides", "status", "message"),
     [
         (["training.optimizer={kind: sgd, learning_rate: 1e30}"], "diverged", "not finite from epoch .* smaller"),
-        (["data.dataset={kind: two_gaussians, dim: 6, sd: 1e-15}"], "failed", "singular"),
+        pytest.param(
+            ["data.dataset={kind: two_gaussians, dim: 6, sd: 1e-15}"], "failed", "singular", marks=pytest.mark.slow
+        ),
         (["run.timeout=1e-6"], "timeout", r"longer than run\.timeout"),
     ],
 )
@@ -109,6 +112,7 @@ def test_what_goes_wrong_is_recorded(overrides: list[str], status: str, message:
         assert "Traceback" in store.log(found.run_id).read_text()
 
 
+@pytest.mark.slow
 def test_bad_ends_are_tried_again_unless_asked_not_to(tmp_path: Path, store: Store, finished: Store):
     timed_out, planned = tiny.planned(tmp_path, "run.timeout=1e-6"), tiny.planned(tmp_path)
     tiny.run(timed_out, store)
@@ -120,7 +124,11 @@ def test_bad_ends_are_tried_again_unless_asked_not_to(tmp_path: Path, store: Sto
 
 @pytest.mark.parametrize(
     ("failure", "status"),
-    [(MemoryError(), "oom"), (RuntimeError("who knows"), "failed"), (NumericsError("no"), "failed")],
+    [
+        (MemoryError(), "oom"),
+        pytest.param(RuntimeError("who knows"), "failed", marks=pytest.mark.slow),
+        pytest.param(NumericsError("no"), "failed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_failure_of_one_run_stops_no_other(
     failure: Exception, status: str, tmp_path: Path, store: Store, monkeypatch
@@ -144,7 +152,9 @@ def test_a_failure_of_one_run_stops_no_other(
     assert first.samples is None
 
 
-@pytest.mark.parametrize("moment", ["kernel", "analysis", "attack", "epoch"])
+@pytest.mark.parametrize(
+    "moment", ["epoch", *(pytest.param(name, marks=pytest.mark.slow) for name in ("kernel", "analysis", "attack"))]
+)
 def test_an_interrupted_call_is_resumed(moment: str, tmp_path: Path, store: Store, finished: Store):
     planned = tiny.planned(tmp_path, "run.checkpoint_every=1")
     with pytest.raises(KeyboardInterrupt):
@@ -155,6 +165,7 @@ def test_an_interrupted_call_is_resumed(moment: str, tmp_path: Path, store: Stor
     assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_made_again(tmp_path: Path, store: Store, finished: Store):
     planned = tiny.planned(tmp_path)
     tiny.run(planned, store)
@@ -167,7 +178,13 @@ def test_a_damaged_record_is_made_again(tmp_path: Path, store: Store, finished: 
         assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-1])])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: path.unlink(), marks=pytest.mark.slow),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    ],
+)
 def test_damaged_arrays_of_a_record_are_made_again(damage, tmp_path: Path, store: Store, finished: Store):
     planned = tiny.planned(tmp_path)
     tiny.run(planned, store)
@@ -178,7 +195,9 @@ def test_damaged_arrays_of_a_record_are_made_again(damage, tmp_path: Path, store
     assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
 
 
-@pytest.mark.parametrize("stage", ["kernel", "craft", "training"])
+@pytest.mark.parametrize(
+    "stage", ["kernel", *(pytest.param(name, marks=pytest.mark.slow) for name in ("craft", "training"))]
+)
 def test_a_damaged_stage_is_made_again(stage: str, tmp_path: Path, store: Store, finished: Store):
     planned = tiny.planned(tmp_path)
     tiny.run(planned, store)
@@ -193,6 +212,7 @@ def test_a_damaged_stage_is_made_again(stage: str, tmp_path: Path, store: Store,
     assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
 
 
+@pytest.mark.slow
 def test_what_another_process_tried_meanwhile_is_left_to_it(tmp_path: Path, store: Store):
     planned = tiny.planned(tmp_path)
 
@@ -222,7 +242,7 @@ def test_the_end_of_a_run_has_a_name():
 
 def test_too_little_memory_is_told_before_it_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ntkbench.bench.memory.host_bytes", lambda: 1000)
-    listener = tiny.run(tiny.planned(tmp_path), Store(tmp_path / "runs"))
+    listener = tiny.run(tiny.planned(tmp_path, "run.timeout=1e-6"), Store(tmp_path / "runs"))
     assert any("may run out of memory" in text for text in listener.warnings)
 
 

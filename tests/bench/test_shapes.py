@@ -34,7 +34,7 @@ def test_sizes_of_data():
     assert (shapes.image(synthetic), shapes.outputs(synthetic)) == ((1, 1, 7), 1)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 3), (12, 8, 1)])
+@pytest.mark.parametrize("shape", [(8, 8, 3), pytest.param((12, 8, 1), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*NETWORKS, *FINITE])
 def test_each_layer_gives_what_jax_says(name: str, shape: tuple[int, ...]):
     """The numbers of weights, too, layer by layer."""

@@ -73,14 +73,8 @@ def bits(group: Group) -> list[bytes]:
 @pytest.mark.parametrize(
     "regime",
     [
-        "descent",
-        "adam, batches",
-        "linearized later",
-        "adversarial",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("momentum, batches", "linearized", "linearized, adam", "adversarial, linearized later")
-        ),
+        pytest.param(name, marks=() if name in ("linearized later", "adversarial") else pytest.mark.slow)
+        for name in REGIMES
     ],
 )
 def test_resumed_is_uninterrupted(regime: str, tmp_path: Path):
@@ -112,6 +106,7 @@ def test_a_killed_training_leaves_one_checkpoint(tmp_path: Path):
     assert groups(store, of, {1, 2}) == [(0, 1), (2,)]
 
 
+@pytest.mark.slow
 def test_checkpoints_change_no_bit(tmp_path: Path):
     of = cell(**REGIMES["momentum, batches"])
     found = {tuple(bits(fit(Store(tmp_path / str(every)), of, every=every))) for every in (1, 4, 50)}
@@ -189,7 +184,7 @@ def test_the_learning_rate_is_taken_from_the_kernel_or_from_the_spec(tmp_path: P
     assert given.of(0).facts["largest_eigenvalue"] is None
 
 
-@pytest.mark.parametrize("eigenvalue", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("eigenvalue", [0.0, *(pytest.param(v, marks=pytest.mark.slow) for v in (np.nan, np.inf))])
 def test_a_kernel_without_a_largest_eigenvalue_gives_no_learning_rate(eigenvalue: float, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("ntkbench.bench.stretch._largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
     with pytest.raises(NumericsError, match=r"set training\.optimizer\.learning_rate to a number"):
@@ -222,6 +217,7 @@ def weights(group: Group, moment: str) -> list[bytes]:
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(group.at(Fraction(moment)).weights)]
 
 
+@pytest.mark.slow
 def test_killed_within_an_adversarial_epoch(tmp_path: Path):
     """Its snapshot is there, whole, and training goes on from it."""
     of = cell(**ADVERSARIAL)
@@ -249,6 +245,7 @@ def test_a_snapshot_is_a_training_that_stops_there(tmp_path: Path):
     assert all(np.array_equal(a[1], b) for a, b in zip(both, jax.tree.leaves(one), strict=True))
 
 
+@pytest.mark.slow
 def test_moments_of_a_training_that_is_linearized(tmp_path: Path):
     """Epochs count from the start of all; up to the linearization there is a network."""
     store, of = Store(tmp_path), cell(**{**ADVERSARIAL, "linearize_at": 3})
@@ -264,6 +261,7 @@ def test_moments_of_a_training_that_is_linearized(tmp_path: Path):
     assert steps == {training_key(timeline.beginning(of)): {6}, training_key(of): {1, 6}}  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp_path: Path, monkeypatch):
     store, of = Store(tmp_path / "a"), cell(**ADVERSARIAL)
     at_once = fit(Store(tmp_path / "b"), of, (0, 1), "1", "2", "8/3", "5")
@@ -283,6 +281,7 @@ def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp
     assert weights(again, "8/3") == weights(at_once, "8/3")
 
 
+@pytest.mark.slow
 def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
     store, of, told = Store(tmp_path), cell(**ADVERSARIAL), list[str]()
     with pytest.raises(Killed):
@@ -296,6 +295,7 @@ def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
     assert [text.partition(",")[0] for text in told[1:]] == ["epoch 4 of 7"], "the checkpoint is the snapshot"
 
 
+@pytest.mark.slow
 def test_a_damaged_snapshot_is_made_again(tmp_path: Path):
     store, of = Store(tmp_path), cell(**ADVERSARIAL)
     expected = weights(fit(store, of, (0, 1), "2"), "2")
@@ -315,12 +315,14 @@ def test_nobody_looks_back_at_a_training_that_diverged(tmp_path: Path, monkeypat
     assert found == []
 
 
+@pytest.mark.slow
 def test_adversarial_training_without_a_budget_is_standard(tmp_path: Path):
     one = fit(Store(tmp_path / "1"), cell(**{**ADVERSARIAL, "attack": {"kind": "fgsm", "eps": 0}}))
     two = fit(Store(tmp_path / "2"), cell(**{name: ADVERSARIAL[name] for name in ("optimizer", "batch_size")}))
     np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_warm_up_counts_on_the_whole_time_line(tmp_path: Path):
     """Linearized after 3 of 6 epochs, attacked from the fifth on."""
     how = {**ADVERSARIAL, "warm_up": 4, "linearize_at": 3}

@@ -1,6 +1,6 @@
 """A program for processes of their own: Gram matrices on several devices against one.
 
-Its arguments are an address, the number of processes, and which of them this one is; or none.
+Its arguments are networks and, of several processes, an address, their number, and which of them this one is.
 """
 
 import sys
@@ -21,13 +21,13 @@ RECIPES = {
 }
 
 
-def main(address: str = "", processes: str = "1", number: str = "0") -> None:
+def main(names: str, address: str = "", processes: str = "1", number: str = "0") -> None:
     jax.config.update("jax_enable_x64", True)
     if address:
         jax.distributed.initialize(address, int(processes), int(number))
     X = jnp.asarray(np.random.default_rng(0).random((19, 4, 4, 2)))
-    for name, recipe in RECIPES.items():
-        kernel = infinite.InfiniteKernel(recipe)
+    for name in names.split(","):
+        kernel = infinite.InfiniteKernel(RECIPES[name])
         for two in (None, X[:5]):
             alone = np.asarray(gram.gram(kernel, X, two, tile_bytes=2e3, devices=jax.local_devices()[:1]))
             spread = gram.gram(kernel, X, two, tile_bytes=2e3, devices=jax.devices())

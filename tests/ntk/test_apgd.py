@@ -109,7 +109,7 @@ def published(x, label, eps, ball, steps):
     return best, len(halved)
 
 
-@pytest.mark.parametrize("ball", [LINF, L2])
+@pytest.mark.parametrize("ball", [LINF, pytest.param(L2, marks=pytest.mark.slow)])
 def test_the_published_algorithm(ball):
     found = perturb(PLAIN[ball])
     for eps, images in zip(EPS, found, strict=True):
@@ -151,7 +151,7 @@ def kernel():
     return regression.predictor(limit, points, targets), points
 
 
-FIRST = {("pgd_restarts", LINF), ("apgd_targeted", L2)}
+FIRST = {("fgsm", L2)}
 EACH = [
     pytest.param(
         name, ball, marks=() if (name, ball) in FIRST else pytest.mark.slow, id=f"{name}-{type(ball).__name__}"
@@ -182,6 +182,7 @@ def test_contract(name, ball, kernel):
         assert np.min(gain[:2]) >= -1e-5
 
 
+@pytest.mark.slow
 def test_batches_do_not_matter():
     np.testing.assert_allclose(perturb(PLAIN[L2], batch_size=4), perturb(PLAIN[L2]), rtol=0, atol=1e-9)
 
@@ -208,6 +209,7 @@ def test_more_restarts_are_never_weaker(attack):
     assert np.any(np.asarray(many.loss) > np.asarray(few.loss))
 
 
+@pytest.mark.slow
 def test_more_targets_are_never_weaker():
     few, many = (scores(DLR, perturb(apgd.APGD(LINF, DLR, 5, False, towards(k))), LABELS) for k in (1, 4))
     assert np.all(not_worse(many, few))
@@ -256,7 +258,13 @@ class Cliff(Waves):
         return Waves.__call__(self, x) + 0 * jnp.sum(jnp.sqrt(0.9 - x))
 
 
-@pytest.mark.parametrize("attack", [attacks.PGD(LINF, CROSS_ENTROPY, 3), apgd.APGD(LINF, CROSS_ENTROPY, 3, False)])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(attacks.PGD(LINF, CROSS_ENTROPY, 3), marks=pytest.mark.slow),
+        apgd.APGD(LINF, CROSS_ENTROPY, 3, False),
+    ],
+)
 def test_what_is_no_number_on_the_way_shows_at_the_end(attack):
     """Neither the image nor its loss may look as if the attack had failed."""
     cliff, dark = Cliff(WAVES.U, WAVES.V), 0.8 * X
@@ -291,6 +299,7 @@ def test_gradients_are_counted_by_steps():
     assert len(calls) == 7
 
 
+@pytest.mark.slow
 def test_predicted_labels_are_left():
     """An attack away from a wrong answer may end at the right one."""
     own = np.asarray(jax.vmap(lambda x: losses.predict(WAVES(x)))(X))

@@ -46,7 +46,9 @@ class TestReference:
         np.testing.assert_allclose(attacks.outputs(many, X, batch_size=5), o["f_multi"], rtol=REFERENCE, atol=REFERENCE)
         np.testing.assert_allclose(attacks.outputs(one, X, batch_size=5)[:, 0], o["f_pm1"], rtol=REFERENCE)
 
-    @pytest.mark.parametrize("name", ["grad_ce", "grad_bce", "grad_sum_pm1"])
+    @pytest.mark.parametrize(
+        "name", ["grad_ce", *(pytest.param(k, marks=pytest.mark.slow) for k in ("grad_bce", "grad_sum_pm1"))]
+    )
     def test_gradients(self, reference, name):
         o, many, one = reference
         predictor, labels = (
@@ -62,6 +64,7 @@ class TestReference:
         found = jax.jit(jax.jacrev(rows))(jnp.asarray(o["x_test"][0]))
         np.testing.assert_allclose(found, o["jac_k_first"], rtol=REFERENCE, atol=1e-12)
 
+    @pytest.mark.slow
     def test_pgd(self, reference):
         o, many, _ = reference
         X, labels = jnp.asarray(o["x_test"]), o["y_test_labels"]
@@ -71,7 +74,10 @@ class TestReference:
         np.testing.assert_allclose(loss(many, adv, labels).sum(), o["loss_ce_pgd"], rtol=REFERENCE)
 
 
-@pytest.mark.parametrize("objective", [LOSS, attacks.Objective(losses.margin), attacks.Objective(losses.squared)])
+@pytest.mark.parametrize(
+    "objective",
+    [LOSS, *(pytest.param(attacks.Objective(f), marks=pytest.mark.slow) for f in (losses.margin, losses.squared))],
+)
 def test_kernel_gradient_is_that_of_finite_differences(objective):
     train, X = uniform(6, 3, 2, 1), uniform(3, 3, 2, 1, seed=1)
     predictor = regression.predictor(KERNEL, train, jnp.asarray(np.random.default_rng(2).standard_normal((6, 3))))
@@ -121,6 +127,7 @@ class TestLinear:
             perturb(attacks.FGSM(ball, LOSS), ONE, X, BINARY, self.EPS), self.worst(ball, X), atol=1e-14
         )
 
+    @pytest.mark.slow
     def test_pgd_of_one_full_step_is_fgsm(self, ball):
         one = perturb(attacks.PGD(ball, LOSS, 1, 0.3), MANY, X, LABELS, 0.3)
         np.testing.assert_array_equal(one, perturb(attacks.FGSM(ball, LOSS), MANY, X, LABELS, 0.3))
@@ -131,6 +138,7 @@ class TestLinear:
         adv = perturb(attacks.PGD(ball, LOSS, 60, 0.3, uniform_start=True), ONE, images, BINARY, self.EPS)
         np.testing.assert_allclose(adv, self.worst(ball, np.asarray(images)), rtol=0, atol=1e-12)
 
+    @pytest.mark.slow
     def test_many_steps_are_not_worse_than_one(self, ball):
         steps = perturb(attacks.PGD(ball, LOSS, 20), MANY, X, LABELS, self.EPS)
         single = perturb(attacks.FGSM(ball, LOSS), MANY, X, LABELS, self.EPS)
@@ -164,7 +172,11 @@ class TestLinear:
 
 @pytest.mark.parametrize(
     ("attack", "tolerance"),
-    [(attacks.RandomSigns(L2), 1e-15), (attacks.PGD(LINF, LOSS, 3, 0.01, True), 0), (attacks.FGSM(L2, LOSS), 1e-14)],
+    [
+        pytest.param(attacks.RandomSigns(L2), 1e-15, marks=pytest.mark.slow),
+        (attacks.PGD(LINF, LOSS, 3, 0.01, True), 0),
+        pytest.param(attacks.FGSM(L2, LOSS), 1e-14, marks=pytest.mark.slow),
+    ],
 )
 def test_batches_do_not_matter(attack, tolerance):
     """Random numbers bit for bit; where sums are fused or a matrix product shows, to round-off."""

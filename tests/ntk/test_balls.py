@@ -38,7 +38,7 @@ def threats(draw):
 
 
 @both()
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(threat=threats())
 def test_ball_and_box_hold_exactly(name, threat):
     ball, (adv, x, eps) = BALLS[name], threat

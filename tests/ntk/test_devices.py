@@ -22,8 +22,9 @@ def start(devices: int, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_eight_devices():
-    out, errors = start(8).communicate(timeout=200)
+@pytest.mark.parametrize("names", ["vectors", pytest.param("rows,images", marks=pytest.mark.slow)])
+def test_eight_devices(names: str):
+    out, errors = start(8, names).communicate(timeout=200)
     assert out == "8 devices agree\n", errors
 
 
@@ -32,7 +33,7 @@ def test_two_processes_of_two_devices():
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    both = [start(2, address, "2", str(number)) for number in range(2)]
+    both = [start(2, "vectors,rows,images", address, "2", str(number)) for number in range(2)]
     for process in both:
         out, errors = process.communicate(timeout=200)
         assert out.endswith("4 devices agree\n"), errors

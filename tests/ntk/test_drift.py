@@ -301,6 +301,7 @@ def test_a_linearized_network_does_not_move():
     assert moved(linearize.linearize(drawn(architectures.fc(16, 1, depth=1), X.shape[1:]))) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_wide_network_moves_less_than_a_narrow_one():
     """As 1 / width, in the mean over draws; every third would do."""
     narrow, wide = (

@@ -27,7 +27,12 @@ def derivatives(predictor):
 
 
 @pytest.mark.parametrize(
-    ("outputs", "parameterization", "b_std"), [(1, "ntk", 0.1), (3, "standard", 0.1), (3, "ntk", None)]
+    ("outputs", "parameterization", "b_std"),
+    [
+        pytest.param(1, "ntk", 0.1, marks=pytest.mark.slow),
+        (3, "standard", 0.1),
+        pytest.param(3, "ntk", None, marks=pytest.mark.slow),
+    ],
 )
 def test_is_the_gram_matrix_of_the_jacobian(outputs, parameterization, b_std):
     predictor = net(outputs, parameterization, b_std)
@@ -44,7 +49,7 @@ def test_of_a_linearized_network_does_not_move():
     np.testing.assert_allclose(one, gram.gram(jacobian.JacobianKernel(net(2)), X), rtol=EXACT)
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_largest_eigenvalue(outputs):
     predictor = net(outputs)
     K = gram.matrix(np.asarray(gram.gram(jacobian.JacobianKernel(predictor), X)))

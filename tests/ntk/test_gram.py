@@ -21,8 +21,8 @@ def kernels():
     }
 
 
-@pytest.mark.parametrize("name", ["infinite", "jacobian", "structured"])
-@pytest.mark.parametrize("rows", [1, 3, 5])
+@pytest.mark.parametrize("name", ["infinite", pytest.param("jacobian", marks=pytest.mark.slow), "structured"])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_tiles_do_not_matter(name, rows):
     k = kernels()[name]
     whole = np.asarray(gram.gram(k, X))
@@ -35,7 +35,9 @@ def test_tiles_do_not_matter(name, rows):
     )
 
 
-@pytest.mark.parametrize("name", ["infinite", "jacobian", "structured"])
+@pytest.mark.parametrize(
+    "name", ["infinite", *(pytest.param(k, marks=pytest.mark.slow) for k in ("jacobian", "structured"))]
+)
 def test_symmetric_and_positive(name):
     K = gram.matrix(np.asarray(gram.gram(kernels()[name], X)))
     np.testing.assert_array_equal(K, K.T)

@@ -23,7 +23,7 @@ def scalar(K):
     return np.asarray(K)[:, 0, :, 0]
 
 
-@pytest.mark.parametrize("depth", [1, 5])
+@pytest.mark.parametrize("depth", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_diagonal_is_the_closed_form_of_one_example(depth):
     """With W_std^2 = 2 a ReLU layer keeps the variance q, so K = q + depth b^2, and T grows by K and halves no more."""
     X = uniform(4, 3, 3, 2)
@@ -45,6 +45,7 @@ def test_standard_parameterization_without_bias_has_no_bias_term():
     np.testing.assert_allclose(np.diag(K), 8 * (2 * q / 4) / 2 + 2 * q / 2, rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "parameterization"), [(1, "standard"), (2, "ntk")])
 def test_is_the_mean_of_finite_networks(depth, parameterization):
     """One hidden layer: exactly, at any width. More: to order 1/width, below the errors of 64 draws."""
@@ -59,6 +60,7 @@ def test_is_the_mean_of_finite_networks(depth, parameterization):
     assert np.max(np.abs(error)) < STATISTICAL
 
 
+@pytest.mark.slow
 def test_nngp_is_the_covariance_of_outputs():
     X = uniform(3, 5, 1, 1)
     recipe = architectures.fc(128, 1, depth=2, b_std=0.3)
@@ -88,7 +90,7 @@ def test_zero_image_gives_finite_kernels_and_gradients():
     assert np.all(np.isfinite(slope(x, zero)[1]))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(jnp.float32, marks=pytest.mark.slow), jnp.float64])
 def test_gradient_at_equal_inputs_is_the_mean_of_the_two_slopes(dtype):
     k = kernel(2)
     x = uniform(3, 3, 1, dtype=dtype)
@@ -107,7 +109,7 @@ def test_gradient_at_equal_inputs_is_the_mean_of_the_two_slopes(dtype):
     np.testing.assert_allclose(slope, np.mean(one_sided), rtol=2e-3)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_pairs_of_equal_inputs_are_the_diagonal(dtype):
     """An angle of round-off, sqrt(2 ulp), would show in the eighth digit, and hide duplicates from whoever inverts."""
     k, X = kernel(4), uniform(50, 4, 4, 1, dtype=dtype)

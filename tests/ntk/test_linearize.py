@@ -52,7 +52,7 @@ def test_leaves_the_network_to_second_order():
     np.testing.assert_allclose(distance(1e-3) / distance(5e-4), 4, rtol=1e-2)
 
 
-@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("centered", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_gradient_in_the_image(centered):
     """Of f_0 + J w as a function of x, where J depends on x too."""
     label = jnp.array(1)
@@ -73,6 +73,7 @@ def test_trained_weights_are_the_displacement_alone():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=EXACT), slopes, expected)
 
 
+@pytest.mark.slow
 def test_a_convolution_can_be_linearized_attacked_and_trained():
     """Derivatives in the image and in the weights of a derivative: of several networks, and compiled."""
     recipe = Sequential((Conv(3), ReLU(), MaxPool(), Conv(4), ReLU(), Flatten(), Dense(2)))

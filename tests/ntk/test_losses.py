@@ -149,7 +149,7 @@ EVERY = {
 
 
 @pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_losses_and_their_gradients_are_finite_at_ties(name, dtype):
     value = jax.jit(jax.value_and_grad(EVERY[name]))
 

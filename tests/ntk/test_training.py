@@ -72,7 +72,10 @@ def net(outputs=3, seed=0):
     return drawn(architectures.fc(6, outputs, depth=1, b_std=0.1), X.shape[1:], seed)
 
 
-@pytest.mark.parametrize(("outputs", "centered"), [(1, False), (3, False), (3, True)])
+@pytest.mark.parametrize(
+    ("outputs", "centered"),
+    [(3, False), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((1, False), (3, True)))],
+)
 def test_small_steps_on_the_linearized_network_are_kernel_regression_at_time_t(outputs, centered):
     """t = epochs * learning_rate / n, since the loss is a mean. Two step sizes give their limit at zero.
 
@@ -122,7 +125,7 @@ class Slope(training.Trainable):
         return jnp.vdot(self.weights, x)[None]
 
 
-@pytest.mark.parametrize("batch_size", [4, 5])
+@pytest.mark.parametrize("batch_size", [4, pytest.param(5, marks=pytest.mark.slow)])
 def test_an_epoch_by_hand(batch_size):
     """Of mini-batches in their drawn order, each a mean over the examples that it has."""
     labels, epochs, rate = LABELS % 2, 3, 0.1
@@ -214,7 +217,11 @@ def test_the_predictors_survive():
 
 @pytest.mark.parametrize(
     ("loss", "outputs", "curvature"),
-    [(losses.squared, 3, 1), (losses.cross_entropy, 3, 0.5), (losses.cross_entropy, 1, 0.25)],
+    [
+        (losses.squared, 3, 1),
+        pytest.param(losses.cross_entropy, 3, 0.5, marks=pytest.mark.slow),
+        pytest.param(losses.cross_entropy, 1, 0.25, marks=pytest.mark.slow),
+    ],
 )
 def test_learning_rate_from_the_largest_eigenvalue(loss, outputs, curvature):
     """n / (curvature lambda_1) descends at every step; beyond twice that squared loss diverges."""
@@ -229,8 +236,10 @@ def test_learning_rate_from_the_largest_eigenvalue(loss, outputs, curvature):
         assert history[2, -1] > 100 * history[2, 0]
 
 
-@pytest.mark.parametrize("attack", [pgd(eps=0.0), pgd(warm_up=4), fgsm(eps=0.0)])
-@pytest.mark.parametrize("batch_size", [4, 10])
+@pytest.mark.parametrize(
+    "attack", [pgd(warm_up=4), *(pytest.param(how, marks=pytest.mark.slow) for how in (pgd(eps=0.0), fgsm(eps=0.0)))]
+)
+@pytest.mark.parametrize("batch_size", [4, pytest.param(10, marks=pytest.mark.slow)])
 def test_an_attack_without_budget_or_after_the_end_is_none(attack, batch_size):
     nets = stack(net(), net(seed=1))
     clean, same = (
@@ -289,6 +298,7 @@ def test_the_first_order_model_is_attacked_in_its_own_direction():
     assert abs(found - np.mean(np.log1p(np.exp(-along_the_network)))) > 0.1
 
 
+@pytest.mark.slow
 def test_starts_depend_on_the_seed_the_epoch_and_the_example_alone():
     """Without steps of training, the loss only tells where the examples start from."""
     start = inner(attacks.PGD(balls.Linf(), ASCENT, 1, 1e-9, uniform_start=True), 0.3)

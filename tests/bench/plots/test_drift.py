@@ -91,7 +91,7 @@ def lines(axes: Axes) -> dict[str, np.ndarray]:
     return {str(line.get_label()): np.asarray(line.get_xydata()) for line in axes.lines}
 
 
-@pytest.mark.parametrize("adversarial", [False, True])
+@pytest.mark.parametrize("adversarial", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_both_probes_have_their_pictures(adversarial: bool, tmp_path: Path):
     names = list(figures(study(tmp_path, runs("fast", "slow"), adversarial=adversarial)))
     others = [f"adversarial-{name}" for name in CLEAN] if adversarial else []
@@ -167,6 +167,7 @@ def test_one_seed_has_no_interval_and_the_caption_says_how_many(tmp_path: Path):
         assert set(heights) <= set(np.concatenate([line[:, 1] for line in lines(axes).values()]))
 
 
+@pytest.mark.slow
 def test_many_cells_have_pictures_of_their_own(tmp_path: Path):
     names = figures(study(tmp_path, runs(*"abcdefg", seeds=1)))
     assert len(names) == 7 * 8

@@ -85,12 +85,13 @@ def test_the_spectrum_flags_small_gaps(study: Study):
 
 
 def test_captions_say_whose_results_these_are_and_how_many_points(study: Study):
-    for picture in eigenspace.pictures(study, study.budgets):
+    pictures = list(eigenspace.pictures(study, study.budgets))
+    for picture in pictures:
         for panel in study.panels:
             assert f"{panel.label}: {panel.record.run_id}" in picture.caption
         if "eps" in picture.name:
             assert "n = 200 test points, Wilson 95 % intervals" in picture.caption
-    assert [picture.name for picture in eigenspace.pictures(study, study.budgets)] == [
+    assert [picture.name for picture in pictures] == [
         *(f"{name}-eps-{eps}-" for eps in ("2/255", "8/255") for name in ("scatter", "index", "cumulative")),
         "spectrum-",
         "features-",

@@ -15,7 +15,11 @@ from tests.bench.plots.findings import depths, studies
 from tests.bench.plots.test_transfer import runs, study
 
 
-@pytest.fixture(scope="module", params=[1, 3, 4], ids="{} cells".format)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)],
+    ids="{} cells".format,
+)
 def figures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
     folder = tmp_path_factory.mktemp("store")
     found = list(studies(folder, depths(*range(1, request.param + 1))).values())
@@ -64,7 +68,7 @@ def test_colors_can_be_told_apart_in_gray_and_from_white():
     assert len(set(look.MARKERS)) == len(set(look.COLORS)) == 6
 
 
-@pytest.mark.parametrize("form", look.FORMATS)
+@pytest.mark.parametrize("form", [pytest.param(f, marks=() if f == "svg" else pytest.mark.slow) for f in look.FORMATS])
 def test_the_same_records_are_the_same_file(form: str, tmp_path: Path):
     run = depths(1)
     studies(tmp_path, run)
