@@ -101,13 +101,13 @@ def _figures(board: Board) -> list[tuple[Markup, str]]:
 
 
 def _differences(board: Board) -> dict[str, str]:
-    """Of each entry what is free and not the same in all of them: `width 1024, centered`."""
+    """Of each entry what is free and not the same in all that have it: `width 1024, centered`."""
     free = {
         line.entry.name: {path: value for path, value in leaves(line.entry.cell) if within(path, board.track.free)}
         for line in board.lines
     }
     paths = list(dict.fromkeys(path for found in free.values() for path in found))
-    varying = [path for path in paths if len({repr(found.get(path)) for found in free.values()}) > 1]
+    varying = [path for path in paths if len({repr(found[path]) for found in free.values() if path in found}) > 1]
     return {name: ", ".join(_said(found, varying)) for name, found in free.items()}
 
 
