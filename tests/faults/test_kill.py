@@ -108,6 +108,7 @@ def test_two_processes_on_one_store_share_the_work(whole: tuple[Path, Store, flo
     assert tiny.results(store, runs) == tiny.results(expected, runs)
 
 
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="interrupts are ignored here")
 def test_an_interrupt_is_told_and_resumed(whole: tuple[Path, Store, float], tmp_path: Path):
     spec, expected, _ = whole
     runs, store = plan.read(spec).runs, Store(tmp_path / "runs")
