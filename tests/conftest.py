@@ -32,6 +32,15 @@ def oracle():
     return load
 
 
+@pytest.fixture(autouse=True)
+def few_programs():
+    """A worker compiles more in an hour than a process may hold."""
+    from ntkbench.bench import environment  # not before the types of what it imports are checked
+
+    yield
+    environment.forget_programs()
+
+
 @pytest.fixture
 def full_data() -> Path:
     """The folder of the full data sets, for tests marked `data`."""

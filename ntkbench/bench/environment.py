@@ -70,6 +70,22 @@ def host_peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def forget_programs(most: float = 0.5) -> bool:
+    """Let go of compiled programs if they take more than a share of the memory maps that Linux gives a process.
+
+    Each takes a few, and a process without any left dies. True if they were many.
+    """
+    try:
+        there = int(Path("/proc/sys/vm/max_map_count").read_text())
+        taken = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:  # another system
+        return False
+    if taken <= most * there:
+        return False
+    jax.clear_caches()
+    return True
+
+
 class CompileClock:
     """Seconds that JAX spends on compilation, while it is open."""
 

@@ -95,6 +95,7 @@ class _Runner:
             else:
                 for run in runs:
                     self._run(run, None, {})
+        environment.forget_programs()
         return True
 
     def _is_left(self, run: Run) -> bool:

@@ -70,3 +70,16 @@ def test_compilation_is_timed_while_the_clock_runs():
     assert heard > 0
     jax.jit(lambda x: x * 5 - 1)(jnp.arange(3.0)).block_until_ready()
     assert clock.seconds == heard
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no limit that could be read")
+def test_programs_are_forgotten_when_they_are_many_and_not_before():
+    def maps() -> int:
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+
+    for n in range(20):
+        jax.jit(lambda x, n=n: jnp.sin(x) * n)(jnp.ones(n + 1))
+    before = maps()
+    assert not environment.forget_programs(1.0)
+    assert environment.forget_programs(1e-6)
+    assert maps() < before
