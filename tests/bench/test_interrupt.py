@@ -54,6 +54,7 @@ def test_one_that_is_sent_twice_at_once_is_one():
 
 def test_the_second_ends_at_once_even_in_compiled_code():
     process = start(DEAF)
+    time.sleep(0.5)  # until it is in there
     process.send_signal(signal.SIGINT)
     time.sleep(0.6)
     assert process.poll() is None, "compiled code heard nothing of the first"
