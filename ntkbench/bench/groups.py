@@ -7,7 +7,7 @@ machine's memory decides on it.
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from ntkbench.bench import cost
+from ntkbench.bench import sizes
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store
@@ -23,7 +23,7 @@ def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, 
         if left & set(group):
             found.append(group)
             left -= set(group)
-    together = int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // cost.training(cell).bytes)))
+    together = int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // sizes.state_bytes(cell))))
     rest = sorted(left)
     return found + [tuple(rest[i : i + together]) for i in range(0, len(rest), together)]
 

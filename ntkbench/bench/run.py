@@ -89,6 +89,7 @@ class _Runner:
                 return False
             runs = [run for run in runs if self._is_left(run)]
             cell = runs[0].cell if runs else None
+            environment.forget_peak()
             if cell is not None and cell.width is not None:
                 for seeds in groups(self.store, cell, {run.seed for run in runs}):
                     self._group([run for run in runs if run.seed in seeds], seeds)
@@ -162,7 +163,7 @@ class _Runner:
             "jax": environment.jax_settings(),
             "device": environment.device(),
             "execution": self._execution(group),
-            "resources": {"wall_s": seconds, "host_peak_bytes": environment.host_peak_bytes()},
+            "resources": environment.resources(seconds),
             "time": {"started": started, "ended": _now()},
             "error": None if failure is None else {"type": type(failure).__name__, "message": _message(failure)},
         }
