@@ -75,15 +75,14 @@ class Measurement:
         return {kind: (expected[kind], took[kind]) for kind in took}
 
 
-def measured(path: Path = MEASURED) -> Iterator[Measurement]:
-    """All there are."""
-    for each in json.loads(path.read_text()):
-        planned = plan.read(str(ROOT / each["spec"]), each["set"], each["smoke"])
-        stages = {run: {name: _stage(*took) for name, took in its.items()} for run, its in each["stages"].items()}
-        runs = [run for run in planned.runs if run.id in stages]
-        parts = tuple(spent.parts(runs, stages, cost.tile_bytes(planned)))
-        words = [each["spec"].removeprefix("specs/").removesuffix(".yaml"), *each["set"], *["--smoke"] * each["smoke"]]
-        yield Measurement(" ".join(words), each["cores"], parts, each["seconds"], each["peak_bytes"])
+def of_process(entry: Mapping[str, Any]) -> Measurement:
+    """One that `measure` has kept."""
+    planned = plan.read(str(ROOT / entry["spec"]), entry["set"], entry["smoke"])
+    stages = {run: {name: _stage(*took) for name, took in its.items()} for run, its in entry["stages"].items()}
+    runs = [run for run in planned.runs if run.id in stages]
+    parts = tuple(spent.parts(runs, stages, cost.tile_bytes(planned)))
+    words = [entry["spec"].removeprefix("specs/").removesuffix(".yaml"), *entry["set"], *["--smoke"] * entry["smoke"]]
+    return Measurement(" ".join(words), entry["cores"], parts, entry["seconds"], entry["peak_bytes"])
 
 
 def _stage(key: str, compile_s: float, run_s: float) -> Stage:
@@ -209,7 +208,7 @@ def main() -> None:
     if told.measure:
         new = measure(told.measure, told.sets, told.smoke, told.data_dir)
         keep(new)
-    print(report(recorded(told.records) if told.records else measured(), told.form))
+    print(report(recorded(told.records) if told.records else map(of_process, _read(MEASURED)), told.form))
 
 
 def keep(new: dict[str, Any], path: Path = MEASURED) -> None:

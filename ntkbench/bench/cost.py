@@ -85,8 +85,7 @@ def seconds(work: Work) -> float:
 
 def peak_bytes(work: Work) -> int:
     """Of a process that does this and no more."""
-    functions = sum(program.functions for program in work.programs)
-    return machine.BASE_BYTES + machine.FUNCTION_BYTES * functions + work.bytes
+    return machine.BASE_BYTES + int(machine.COMPILED_BYTES * work.compiling(cores=1)) + work.bytes
 
 
 def estimate(plan: Plan) -> Estimate:
@@ -370,13 +369,13 @@ def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
         return Work(
             entrywise=n * sizes.inputs(cell) * len(attack.eps) * DRAWN,
             bytes=images,
-            programs=_programs(("signs", attack, _form(cell, SELF)), cell, DRAWN),
+            programs=_programs(("signs", _shape(attack), _form(cell, SELF)), cell, DRAWN),
         )
     budgets = len(attack.eps) if isinstance(attack, Iterated) else 1
     work = _gradients(cell, attack.source, n * (1 + ascents(attack) * budgets), tile)
     work += _values(cell, attack.source, n * (1 + len(attack.eps)), tile)
     passes = (VALUE.rest + 2 * GRADIENT.rest) * _through(cell, attack.source)
-    programs = _programs(("craft", attack, _form(cell, attack.source)), cell, passes, 3)
+    programs = _programs(("craft", _shape(attack), _form(cell, attack.source)), cell, passes, 3)
     return work + Work(calls=3, bytes=images + work.bytes, programs=programs)
 
 
@@ -438,7 +437,7 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
         work += Work(double=2 * n * size**2)
     kernels = (analysis.target, *getattr(analysis, "against", ()))
     programs = frozenset[Program]().union(
-        *(_programs(("parts", cell.kernels[name], attack), cell, 9 * _through(cell, name), 5) for name in kernels)
+        *(_programs(("parts", _form(cell, name), attack and _shape(attack)), cell, 9 * _through(cell, name), 5) for name in kernels)
     )
     return work + Work(calls=4 * len(kernels), programs=programs)
 
@@ -491,6 +490,16 @@ def _layers(steps: Sequence[Step]) -> int:
 
 
 def _form(cell: Cell, who: str) -> object:
-    """What functions of a predictor are compiled for."""
+    """What functions of a predictor are compiled for; its numbers are none of it."""
+    match cell.kernels.get(who):
+        case InfiniteKernel(type=of, architecture=architecture):
+            return of, architecture
+        case EmpiricalKernel():
+            return "empirical"
     centered = isinstance(cell.training, Trained) and cell.training.centered
-    return cell.kernels.get(who) or (_is_linear(cell), centered)
+    return _is_linear(cell), centered
+
+
+def _shape(attack: AnyAttack) -> object:
+    """What functions of an attack are compiled for."""
+    return attack.model_dump(exclude={"source", "eps", "seed"}), len(attack.eps)

@@ -28,8 +28,8 @@ PASS = 0.03
 """seconds for each time that it goes through a layer, forward or back"""
 BASE_BYTES = 450_000_000
 """of a process with JAX"""
-FUNCTION_BYTES = 10_000_000
-"""that a compiled function keeps"""
+COMPILED_BYTES = 16_000_000
+"""that a second of compiling leaves behind"""
 
 
 class Program(NamedTuple):
