@@ -22,6 +22,7 @@ from ntkbench.bench.spec import (
     Eigenspace,
     EmpiricalKernel,
     InfiniteKernel,
+    Kernel,
     Spectral,
     TimeCourse,
 )
@@ -103,7 +104,7 @@ def estimate(plan: Plan) -> Estimate:
         for part in trainings(cell):
             key = training_key(part)
             seeds.setdefault(key, set()).update(run.seed for run in same)
-            shared[key] = training(part).together(len(seeds[key]))
+            shared[key] = training(part).times(len(seeds[key]), sizes.together(part))
     return Estimate(shared, runs)
 
 
@@ -166,7 +167,9 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
     gradients = cell.data.n_test if getattr(analysis, "ceiling", None) or hasattr(analysis, "floor") else 0
     work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
     work += _gradients(cell, analysis.target, gradients, tile)
-    programs = _programs(("judge", budgets, _form(cell, analysis.target)), cell, _through(cell, analysis.target))
+    programs = _programs(
+        ("judge", budgets, _form(cell, cell.kernels.get(analysis.target))), cell, _through(cell, analysis.target)
+    )
     return work + Work(bytes=work.bytes + sum(_images(cell, many) for many in budgets), calls=2, programs=programs)
 
 
@@ -197,7 +200,10 @@ def training(cell: Cell) -> Work:
     how, n = cell.training, cell.data.n_train
     steps, itemsize = sizes.network(cell), _itemsize(cell.numerics.network)
     size = sizes.parameters(steps)
-    drawing = Work(bytes=sizes.state_bytes(cell), programs=_programs("draw", cell, DRAWN * len(sizes.weighted(steps))))
+    drawing = Work(
+        bytes=sizes.state_bytes(cell),
+        programs=_programs(("draw", cell.architecture, cell.width), cell, DRAWN * len(sizes.weighted(steps))),
+    )
     if not isinstance(how, Trained):
         return drawing
     linear, epochs, inner = how.linearize_at is not None, timeline.length(cell), _inner_gradients(cell)
@@ -213,7 +219,8 @@ def training(cell: Cell) -> Work:
     return replace(
         drawing + work,
         bytes=sizes.state_bytes(cell) + batch * (2 if linear else 1),
-        programs=drawing.programs | _programs(("training", how), cell, passes * _through(cell, SELF)),
+        programs=drawing.programs
+        | _programs(("training", how, _form(cell, None)), cell, passes * _through(cell, SELF)),
     )
 
 
@@ -263,11 +270,11 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Wor
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
         entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
-        programs = _programs(("gram", kernel), cell, OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0]))
+        programs = _programs(("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0]))
     else:
         rows = n * shapes.outputs(cell.data)
         entries = _empirical(cell, n, tile)
-        programs = _programs("empirical", cell, 2 * _layers(sizes.network(cell)))
+        programs = _programs(("gram", _form(cell, kernel)), cell, 2 * _layers(sizes.network(cell)))
     work = entries + Work(double=EIGH * rows**3, calls=2, programs=programs)
     return replace(work, bytes=3 * 8 * rows**2 + entries.bytes)
 
@@ -349,7 +356,7 @@ def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
     if isinstance(kernel, InfiniteKernel):
         work = _values(cell, who, BACKWARD * examples, tile)
         kept = sizes.row_entries(cell, kernel) * cell.data.n_train * _itemsize(cell.numerics.kernel)
-        return replace(work, bytes=max(work.bytes, min(tile, examples * 16 * kept)))
+        return replace(work, bytes=max(work.bytes, min(tile // 4, examples * 4 * kept)))
     dtype = cell.numerics.network if kernel is None else cell.numerics.kernel
     if kernel is not None or _is_linear(cell):
         gradient = LINEAR_GRADIENT
@@ -369,13 +376,13 @@ def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
         return Work(
             entrywise=n * sizes.inputs(cell) * len(attack.eps) * DRAWN,
             bytes=images,
-            programs=_programs(("signs", _shape(attack), _form(cell, SELF)), cell, DRAWN),
+            programs=_programs(("signs", _shape(attack), _form(cell, None)), cell, DRAWN),
         )
     budgets = len(attack.eps) if isinstance(attack, Iterated) else 1
     work = _gradients(cell, attack.source, n * (1 + ascents(attack) * budgets), tile)
     work += _values(cell, attack.source, n * (1 + len(attack.eps)), tile)
     passes = (VALUE.rest + 2 * GRADIENT.rest) * _through(cell, attack.source)
-    programs = _programs(("craft", _shape(attack), _form(cell, attack.source)), cell, passes, 3)
+    programs = _programs(("craft", _shape(attack), _form(cell, cell.kernels.get(attack.source))), cell, passes, 3)
     return work + Work(calls=3, bytes=images + work.bytes, programs=programs)
 
 
@@ -408,7 +415,9 @@ def following(cell: Cell, drift: Drift, tile: int) -> Work:
         work += _judging(cell, drift.attack, examples, tile).times(times)
     if drift.adversarial_probe:
         work += _judging(cell, drift.adversarial_probe, drift.probe.n, tile).times(count)
-    return work + Work(programs=_programs("kernels", cell, GRADIENT.rest * _through(cell, SELF), 3))
+    return work + Work(
+        programs=_programs(("kernels", _form(cell, None)), cell, GRADIENT.rest * _through(cell, SELF), 3)
+    )
 
 
 def _judging(cell: Cell, attack_id: str | None, n: int, tile: int) -> Work:
@@ -423,12 +432,13 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
     """Parts of a kernel at the test points. The row of the kernel at a clean one serves all parts, and their gradients
     there are one product of matrices; on what becomes of it, each part has a row of its own.
 
-    All truncations are two more products, with the eigenvectors.
+    All truncations are two more products, with the eigenvectors; where kernels are compared, so are gradients of both.
     """
     attack, n, size = cell.attacks.get(analysis.attack or ""), cell.data.n_test, choice.size(cell, analysis.target)
     members = _members(analysis, size)
     work = _gradients(cell, analysis.target, n, tile)
-    work += Work(double=2 * n * members * size * sizes.inputs(cell))
+    compared = 2 * len(analysis.against) * _many(analysis.features, size) if isinstance(analysis, Consistency) else 0
+    work += Work(double=2 * n * (members + compared) * size * sizes.inputs(cell))
     if attack is not None:
         work += _values(cell, analysis.target, n * members * len(attack.eps), tile)
         if isinstance(attack, Iterated):
@@ -437,7 +447,15 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
         work += Work(double=2 * n * size**2)
     kernels = (analysis.target, *getattr(analysis, "against", ()))
     programs = frozenset[Program]().union(
-        *(_programs(("parts", _form(cell, name), attack and _shape(attack)), cell, 9 * _through(cell, name), 5) for name in kernels)
+        *(
+            _programs(
+                ("parts", _form(cell, cell.kernels.get(name)), attack and _shape(attack)),
+                cell,
+                9 * _through(cell, name),
+                5,
+            )
+            for name in kernels
+        )
     )
     return work + Work(calls=4 * len(kernels), programs=programs)
 
@@ -472,7 +490,7 @@ OF_LIMIT, OF_CONVOLUTION = 2, 4
 
 def _programs(what: object, cell: Cell, passes: int, functions: int = 1) -> frozenset[Program]:
     """Some, for the sizes of the cell."""
-    told = repr((what, cell.architecture, cell.width, cell.data.n_train, cell.data.n_test))
+    told = repr((what, cell.data.n_train, cell.data.n_test))
     return frozenset({Program(told, functions, passes)})
 
 
@@ -489,15 +507,15 @@ def _layers(steps: Sequence[Step]) -> int:
     return sum(OF_CONVOLUTION if isinstance(step.layer, Conv) else 1 for step in steps)
 
 
-def _form(cell: Cell, who: str) -> object:
-    """What functions of a predictor are compiled for; its numbers are none of it."""
-    match cell.kernels.get(who):
+def _form(cell: Cell, kernel: Kernel | None) -> object:
+    """What functions of the network, or of a kernel, are compiled for; its numbers are none of it."""
+    match kernel:
         case InfiniteKernel(type=of, architecture=architecture):
-            return of, architecture
+            return of, architecture or cell.architecture
         case EmpiricalKernel():
-            return "empirical"
+            return "first order", cell.architecture, cell.width
     centered = isinstance(cell.training, Trained) and cell.training.centered
-    return _is_linear(cell), centered
+    return _is_linear(cell), centered, cell.architecture, cell.width
 
 
 def _shape(attack: AnyAttack) -> object:

@@ -85,17 +85,10 @@ class Work:
         added = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)[:-2]}
         return Work(**added, bytes=max(self.bytes, other.bytes), programs=self.programs | other.programs)
 
-    def times(self, count: int) -> "Work":
-        """Again and again."""
-        return self._scaled(count, self.bytes)
-
-    def together(self, copies: int) -> "Work":
-        """Several at once, of one program."""
-        return self._scaled(copies, copies * self.bytes)
-
-    def _scaled(self, count: int, size: int) -> "Work":
+    def times(self, count: int, at_once: int = 1) -> "Work":
+        """Again and again, so many at once."""
         several = {field.name: count * getattr(self, field.name) for field in fields(self)[:-2]}
-        return Work(**several, bytes=size, programs=self.programs)
+        return Work(**several, bytes=min(count, at_once) * self.bytes, programs=self.programs)
 
 
 def _float(count: int) -> float:

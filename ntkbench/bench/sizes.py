@@ -10,6 +10,9 @@ from ntkbench.bench.regimes import Adam, Adversarial, Trained
 from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import Cell, InfiniteKernel
 
+_MOST_TOGETHER = 16
+_MOST_BYTES = 4e9
+
 
 def walk(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
     """The layers of an architecture, on the cell's images."""
@@ -78,6 +81,11 @@ def state_bytes(cell: Cell) -> int:
     images = 2 if isinstance(how, Adversarial) else 1
     kept = 2 * (how.batch_size or cell.data.n_train) * (images * inputs(cell) + activations(steps))
     return itemsize * (copies * size + kept * (1 + int(linear > 0)))
+
+
+def together(cell: Cell) -> int:
+    """How many seeds train at once."""
+    return int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // state_bytes(cell))))
 
 
 def of_limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limit.Positions]:

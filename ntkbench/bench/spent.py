@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntkbench.bench import cost
+from ntkbench.bench import cost, sizes
 from ntkbench.bench.machine import CORES, Work
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.stages import training_key
@@ -44,21 +45,18 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "Stage"]], tile
     """Of runs of a plan, each once; `stages`: of their records, by the id of the run."""
     seeds: dict[str, set[int]] = {}
     for run in runs:
-        seeds.setdefault(_training(run), set()).add(run.seed)
+        if run.cell.width is not None:
+            seeds.setdefault(training_key(run.cell), set()).add(run.seed)
     done: set[str] = set()
-    for run in runs:
-        expected = {stage.name: stage.work for stage in cost.stages(run.cell, tile)}
-        expected["training"] = sum((cost.training(part) for part in cost.trainings(run.cell)), Work())
-        for name, stage in stages[run.id].items():
-            if stage.cached or (stage.key and stage.key in done) or name not in expected:
-                continue
-            done.add(stage.key)
-            copies = len(seeds[_training(run)]) if name == "training" else 1
-            yield Part(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name].together(copies))
-
-
-def _training(run: Run) -> str:
-    return training_key(run.cell) if run.cell.width is not None else ""
+    for cell, members in groupby(runs, key=lambda run: run.cell):
+        expected = {stage.name: stage.work for stage in cost.stages(cell, tile)}
+        if cell.width is not None:
+            training = sum((cost.training(part) for part in cost.trainings(cell)), Work())
+            expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.together(cell))
+        for name, stage in (named for run in members for named in stages[run.id].items()):
+            if not stage.cached and stage.key not in done and name in expected:
+                done.update({stage.key} - {""})
+                yield Part(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name])
 
 
 def of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | None:

@@ -143,7 +143,7 @@ def test_a_plan_counts_what_runs_share_once(tmp_path):
     assert set(estimate.runs) == {run.id for run in read_once.runs}
     assert sorted(key[0] for key in estimate.stages) == ["c", "k", "t", "t", "t"]
     first = read_once.runs[0].cell
-    assert estimate.stages[training_key(first)] == cost.training(first).together(3)
+    assert estimate.stages[training_key(first)] == cost.training(first).times(3, 3)
     assert estimate.seconds == pytest.approx(machine.START + estimate.total.seconds())
     assert estimate.peak_bytes > machine.BASE_BYTES
     alone = [cost.alone(run, 10**7) for run in read_once.runs]

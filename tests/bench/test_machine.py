@@ -11,8 +11,9 @@ ONE, OTHER = Program("one", 2, 5), Program("other", 1, 3)
 def test_work_adds_up_and_memory_is_used_again():
     one, other = Work(1, 2, 3, 4, 5, 6, 7, bytes=30), Work(10, 20, 30, 40, 50, 60, 70, bytes=3)
     assert one + other == Work(11, 22, 33, 44, 55, 66, 77, bytes=30)
-    assert Work(dense=1, calls=2, bytes=30).together(2) == Work(dense=2, calls=4, bytes=60)
+    assert Work(dense=1, calls=2, bytes=30).times(3, at_once=2) == Work(dense=3, calls=6, bytes=60)
     assert Work(dense=1, calls=2, bytes=30).times(2) == Work(dense=2, calls=4, bytes=30)
+    assert Work(bytes=30).times(1, at_once=16) == Work(bytes=30)
 
 
 def test_every_kind_of_work_has_its_rate():

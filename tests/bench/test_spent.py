@@ -45,7 +45,7 @@ def test_what_was_done_counts_once_and_is_compared_with_its_own_estimate(planned
     tile = cost.tile_bytes(planned)
     works = {stage.name: stage.work for stage in cost.stages(first.cell, tile)}
     analysis = works["analysis.transfer"]
-    total = cost.training(first.cell).together(2) + works["kernel.limit"] + analysis + analysis
+    total = cost.training(first.cell).times(2, 2) + works["kernel.limit"] + analysis + analysis
     assert found.expected_seconds == pytest.approx(total.seconds())
     assert (found.bytes, found.expected_bytes) == (10**9, cost.peak_bytes(total))
 
@@ -69,6 +69,7 @@ def test_parts_of_one_process():
     assert found == spent.Spent(6.0, 2.0, 7, machine.BASE_BYTES)
 
 
+@pytest.mark.slow
 def test_a_real_run_is_beside_its_estimate(tmp_path: Path):
     """Seconds of work by seconds of estimate, whatever machine this is."""
     planned, store = tiny.planned(tmp_path), Store(tmp_path / "runs")
