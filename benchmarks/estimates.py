@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +64,7 @@ class Measurement:
 
     def kinds(self) -> dict[str, tuple[float, float]]:
         """Seconds estimated and measured, by kind of stage. A function is compiled where it is met first."""
-        expected, took = Counter[str](), Counter[str]()
+        expected, took = defaultdict[str, float](float), defaultdict[str, float](float)
         compiled: set[machine.Program] = set()
         for part in self.parts:
             kind = KINDS[part.name.split(".")[0]]
@@ -118,8 +118,7 @@ def _typical(runs: Sequence[Run], records: Mapping[str, Any]) -> dict[str, dict[
             seconds[str(run.coordinates), name].append(stage["run_s"])
 
     def typical(run: Run, name: str, stage: Any) -> Stage:
-        shared = stage["key"] or name == "training"
-        took = stage["run_s"] if shared else median(seconds[str(run.coordinates), name])
+        took = stage["run_s"] if stage["key"] else median(seconds[str(run.coordinates), name])
         return Stage(key=stage["key"], cached=stage["cached"], compile_s=stage["compile_s"], run_s=took)
 
     return {

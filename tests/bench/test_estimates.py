@@ -1,7 +1,6 @@
 """Estimates beside what was measured, one spec at a time; `benchmarks/estimates.py` tells how."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def test_an_estimate_is_within_a_factor_of_two(entry: dict[str, Any]):
 
 
 @pytest.fixture(scope="module")
-def records() -> Iterator[dict[str, Measurement]]:
+def records() -> dict[str, Measurement]:
     return {each.name: each for each in recorded(RECORDS)}
 
 
