@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from ntkbench.bench import blueprint, sizes, shapes
+from ntkbench.bench import blueprint, shapes, sizes
 from ntkbench.bench.layers import Residual, Weighted
 from tests.bench.networks import network
 
