@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import jax
 
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.bench import arrays, cost, environment, identity, memory, record, snapshots, stages
+from ntkbench.bench import arrays, cost, disk, environment, identity, memory, record, snapshots, stages
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.laboratory import Laboratory
@@ -27,7 +27,7 @@ from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.progress import Progress
 from ntkbench.bench.store import Store
 from ntkbench.bench.train import Group, train
-from ntkbench.errors import DivergedError, TimeoutReached
+from ntkbench.errors import DivergedError, StorageError, TimeoutReached
 
 Status = record.Status
 T = TypeVar("T")
@@ -47,6 +47,8 @@ def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, p
     """How many runs of the plan ended how, those of earlier calls included. DataError if a data set is missing."""
     pending = [run for run in plan.runs if is_pending(store, run, options.retry)]
     tried = {run.id: attempts(store, run) for run in pending}
+    if pending:
+        store.prepare()
     progress.begin(len(plan.runs), len(plan.runs) - len(pending))
     _warn_of_memory(plan, progress)
     tile_bytes = memory.tile_bytes(plan.header.run.tile_bytes, environment.accelerator_bytes())
@@ -178,6 +180,8 @@ class _Runner:
             warnings.simplefilter("always")
             try:
                 return work(), None
+            except StorageError:
+                raise  # no result of this run, and the next one would end the same way
             except (Exception, KeyboardInterrupt) as failure:
                 return None, failure
             finally:
@@ -214,10 +218,11 @@ class _Runner:
 
     def _log(self, run: Run, status: Status, failure: BaseException | None) -> None:
         path = self.store.log(run.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
         trace = "" if failure is None else "".join(traceback.format_exception(failure))
-        with path.open("a") as log:
-            log.write(f"{_now()} {status}\n{trace}")
+        with disk.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as log:
+                log.write(f"{_now()} {status}\n{trace}")
 
 
 def _warn_of_memory(plan: Plan, progress: Progress) -> None:
