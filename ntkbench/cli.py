@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -210,13 +211,12 @@ def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> Non
     from ntkbench.bench.store import Store
 
     planned, kept = plan.read(spec, overrides, smoke), Store(store)
+    ends = ledger.ends(kept, planned.runs)
     for run in planned.runs:
-        found = ledger.find(kept, run)
-        if found is not None and found.error is not None:
-            click.echo(f"{run.id}  {found.status:<11} {label(run)}  {found.error.message.splitlines()[0]}")
-    ended = ledger.statuses(kept, planned)
-    counts = [f"{number} {name}" for name, number in ended.most_common()]
-    left = len(planned.runs) - ended.total()
+        if run.id in ends and (why := ends[run.id].error) is not None:
+            click.echo(f"{run.id}  {ends[run.id].status:<11} {label(run)}  {why}")
+    counts = [f"{number} {name}" for name, number in Counter(end.status for end in ends.values()).most_common()]
+    left = len(planned.runs) - len(ends)
     click.echo(f"{len(planned.runs)} runs: " + ", ".join([*counts, *([f"{left} not begun"] if left else [])]))
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from ntkbench.bench import cost, memory, snapshots, stages
+from ntkbench.bench import cost, ledger, memory, snapshots, stages
 from ntkbench.bench.cost import Work
 from ntkbench.bench.groups import has_snapshot, is_trained, state_key
-from ntkbench.bench.ledger import is_pending
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.regimes import Trained
 from ntkbench.bench.render import table
@@ -15,7 +14,7 @@ from ntkbench.bench.store import Store
 
 def outlook(plan: Plan, store: Store) -> str:
     """One line a cell, then the stages and the whole."""
-    pending = [run for run in plan.runs if is_pending(store, run)]
+    pending = ledger.left(store, plan.runs)
     waiting = {run.id for run in pending}
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
     left = [work for key, work in estimate.stages.items() if not _is_cached(store, key)]

@@ -21,7 +21,7 @@ from ntkbench.bench import arrays, cost, disk, environment, identity, memory, re
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.laboratory import Laboratory
-from ntkbench.bench.ledger import attempts, is_pending, statuses
+from ntkbench.bench.ledger import attempts, is_pending, left, statuses
 from ntkbench.bench.outlook import size
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.progress import Progress
@@ -45,7 +45,7 @@ class Options:
 
 def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: Progress) -> Counter[Status]:
     """How many runs of the plan ended how, those of earlier calls included. DataError if a data set is missing."""
-    pending = [run for run in plan.runs if is_pending(store, run, options.retry)]
+    pending = left(store, plan.runs, options.retry)
     tried = {run.id: attempts(store, run) for run in pending}
     if pending:
         store.prepare()

@@ -98,7 +98,8 @@ class Store:
             ) from error
         if not locked:
             message = f"the file system of {self.root} has no locks; files that their holders touch stand in for them"
-            warnings.warn(f"{message}, and what a killed process was at waits for a minute or two", StoreWarning)
+            message += ", and what a killed process was at waits for a minute or two"
+            warnings.warn(message, StoreWarning, stacklevel=2)
 
     def load(self, stage: str, key: str) -> Stored | None:
         """The object, or None where it is absent or damaged."""

@@ -212,7 +212,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(store: Store, monke
     monkeypatch.setattr("os.fsync", _full)
     with pytest.raises(StorageError, match=r"k2: cannot be written: No space left on device; make room \(`ntkbench"):
         store.save("kernel", "k2", ARRAYS)
-    with pytest.raises(StorageError, match="r1.json: cannot be written"):
+    with pytest.raises(StorageError, match=r"r1\.json: cannot be written"):
         jsonfile.write(store.record("r1"), b"{}")
     assert tiny.files(store.root) == before
 
