@@ -126,6 +126,17 @@ def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
     return index, damaged
 
 
+def ends(store: Store) -> dict[str, End]:
+    """Of all records that can be read."""
+    index, found = Index.open(store), {}
+    for run_id in run_ids(store):
+        with suppress(NtkbenchError):
+            if (end := index.end(run_id)) is not None:
+                found[run_id] = end
+    index.save()
+    return found
+
+
 def run_ids(store: Store) -> list[str]:
     """Of all records, by their names."""
     return sorted(path.stem for path in store.records.glob("r*.json"))

@@ -70,6 +70,22 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def remove(path: Path) -> bool:
+    """Remove the file of a lock or a lease, unless somebody holds it."""
+    if path.suffix == ".lease" and is_held(path):
+        return False
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        path.unlink()
+    return True
+
+
 def _acquire(path: Path, token: str, wait: bool) -> bool:
     seen, since = _touched(path), time.monotonic()
     while not _create(path, token):

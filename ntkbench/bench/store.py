@@ -107,39 +107,20 @@ class Store:
 
         place = self._place(stage, key)
         try:
-            with self._opened(place) as (file, facts), np.load(file, allow_pickle=False) as arrays:
-                found = Stored(dict(arrays), facts)
-        except (_Damage, OSError, ValueError, EOFError, zipfile.BadZipFile) as damage:
-            return self._damaged(place, _told(damage)) if self.has(stage, key) else None
+            with _opened(place, stage, key) as (file, facts), np.load(file, allow_pickle=False) as arrays:
+                stored = Stored(dict(arrays), facts)
+        except (_Damage, OSError) as found:
+            return self._damaged(place, _told(found)) if self.has(stage, key) else None
+        except (ValueError, EOFError, zipfile.BadZipFile):  # with the right checksum: nobody who saves would replace it
+            self.discard(stage, key)
+            return self._damaged(place, "its arrays are none")
         with suppress(OSError):  # when it was last of use: `gc` asks
             os.utime(place)
-        return found
+        return stored
 
     def damage(self, stage: str, key: str) -> str | None:
         """What is wrong with an object, if anything. Every byte is read, a little at a time."""
-        try:
-            with self._opened(self._place(stage, key)):
-                return None
-        except (_Damage, OSError) as damage:
-            return _told(damage)
-
-    @contextmanager
-    def _opened(self, place: Path) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
-        """The arrays and the facts of a whole object."""
-        try:
-            with (place / "manifest.json").open("rb") as file:
-                manifest = json.loads(file.read(_MANIFEST_LIMIT))
-        except (ValueError, RecursionError):
-            raise _Damage("its manifest cannot be read") from None
-        try:
-            file = (place / "arrays.npz").open("rb")
-        except (FileNotFoundError, NotADirectoryError):
-            raise _Damage("its arrays are gone") from None
-        with file:
-            facts = manifest.get("facts") if isinstance(manifest, dict) else None
-            if manifest != _manifest(place.parent.name, place.name, file, facts):
-                raise _Damage("it is not what its manifest says")
-            yield file, facts or {}
+        return damage(self._place(stage, key), stage, key)
 
     def save(
         self, stage: str, key: str, arrays: "Mapping[str, np.ndarray]", facts: Mapping[str, Any] | None = None
@@ -213,6 +194,34 @@ class Store:
 
     def _place(self, stage: str, key: str) -> Path:
         return self._stage(stage) / key
+
+
+def damage(folder: Path, stage: str, key: str) -> str | None:
+    """What is wrong with a folder as the object of that name, if anything."""
+    try:
+        with _opened(folder, stage, key):
+            return None
+    except (_Damage, OSError) as found:
+        return _told(found)
+
+
+@contextmanager
+def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
+    """The arrays and the facts of a whole object."""
+    try:
+        with (place / "manifest.json").open("rb") as file:
+            manifest = json.loads(file.read(_MANIFEST_LIMIT))
+    except (ValueError, RecursionError):
+        raise _Damage("its manifest cannot be read") from None
+    try:
+        file = (place / "arrays.npz").open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        raise _Damage("its arrays are gone") from None
+    with file:
+        facts = manifest.get("facts") if isinstance(manifest, dict) else None
+        if manifest != _manifest(stage, key, file, facts):
+            raise _Damage("it is not what its manifest says")
+        yield file, facts or {}
 
 
 def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader, facts: Any) -> dict[str, Any]:
