@@ -580,7 +580,7 @@ def reindex(store: Path) -> None:
     from ntkbench.bench.store import Store
 
     built, damaged = index.build(Store(store))
-    built.save(always=True)
+    built.save()
     click.echo("\n".join([*(f"warning: {error}" for error in damaged), f"{len(built.entries)} records"]))
 
 

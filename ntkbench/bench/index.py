@@ -97,13 +97,17 @@ class Index:
         self._learn(run_id, known.model_copy(update={"whole": now}), began)
         return True
 
-    def save(self, *, always: bool = False) -> None:
-        """Keep what was learned, where it is much; a store that can only be read stays as it is."""
-        if always or self._news >= _WORTH:
-            settled = {name: entry for name, entry in self.entries.items() if name not in self._restless}
-            content = _File(schema="ntkbench.index/1", entries=settled).model_dump_json(by_alias=True)
+    def keep(self) -> None:
+        """Save what was learned, where it is much; a store that can only be read stays as it is."""
+        if self._news >= _WORTH:
             with suppress(StorageError):
-                jsonfile.write(self.store.root / FILE, content.encode())
+                self.save()
+
+    def save(self) -> None:
+        """Write the index; of the last moments it knows nothing."""
+        settled = {name: entry for name, entry in self.entries.items() if name not in self._restless}
+        content = _File(schema="ntkbench.index/1", entries=settled).model_dump_json(by_alias=True)
+        jsonfile.write(self.store.root / FILE, content.encode())
 
     def _learn(self, run_id: str, entry: Entry, began: int) -> Entry:
         self.entries[run_id] = entry
@@ -133,7 +137,7 @@ def ends(store: Store) -> dict[str, End]:
         with suppress(NtkbenchError):
             if (end := index.end(run_id)) is not None:
                 found[run_id] = end
-    index.save()
+    index.keep()
     return found
 
 

@@ -41,7 +41,7 @@ def ends(store: Store, runs: Iterable[Run]) -> "dict[str, End]":
 
     index = Index.open(store)
     found = {run.id: end for run in runs if (end := _end(index, run)) is not None}
-    index.save()
+    index.keep()
     return found
 
 
@@ -53,7 +53,7 @@ def left(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
 
     index = Index.open(store)
     found = [run for run in runs if _is_pending(index, run, retry)]
-    index.save()
+    index.keep()
     return found
 
 

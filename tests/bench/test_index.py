@@ -24,7 +24,7 @@ def store(tmp_path: Path, monkeypatch) -> Store:
     record.write(factory.failed(RUNS[3]), store.record(RUNS[3].id))
     built, damaged = index.build(store)
     assert damaged == []
-    built.save(always=True)
+    built.save()
     return store
 
 
@@ -92,7 +92,7 @@ def test_what_was_changed_a_moment_ago_is_kept_out(store: Store, monkeypatch):
     time.sleep(0.02)
     factory.store(store.records, RUNS[:1])
     built, _ = index.build(store)
-    built.save(always=True)
+    built.save()
     assert RUN.id not in Index.open(store).entries
 
 

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     (store.records / ".r.json.1234.tmp").write_text("half")
     (store.root / "notes.txt").write_text("mine")
     with store.lock("unit"):
-        index.build(store)[0].save(always=True)
+        index.build(store)[0].save()
     return store
 
 
