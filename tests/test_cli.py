@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import ntkbench
+from ntkbench.bench import store
 from ntkbench.bench.store import Store
-from ntkbench.cli import cli, main
+from ntkbench.cli import STAGES, cli, main
 from tests.bench import factory, tiny
 
 QUICKSTART = Path(__file__).parent.parent / "specs" / "quickstart.yaml"
@@ -469,6 +470,10 @@ def test_where_values_come_from(call, tmp_path: Path):
     assert "# --set width=9" in out
     assert out.count("no record: would be run") == 2
     assert call("explain", spec, "--where", "width=8")[0] == 2
+
+
+def test_stages_are_those_of_the_store():
+    assert STAGES == store.STAGES
 
 
 @pytest.fixture

@@ -38,11 +38,13 @@ def examined(things: Iterable[Thing]) -> list[Thing]:
 def examine(store: Store, thing: Thing) -> Finding | None:
     """An object or a record, read whole."""
     if thing.kind in STAGES:
-        why = store.damage(thing.kind, thing.name)
+        why = store.damage(thing.kind, thing.name) if thing.path.exists() else None
         return Finding(f"{thing.path}: damaged: {why}", _AGAIN, (thing.path,)) if why else None
     try:
         sound(thing.path)
     except NtkbenchError as error:
+        if not thing.path.exists():  # gone since it was listed
+            return None
         arrays = thing.path.with_suffix(".npz")
         return Finding(str(error), "the run counts as not done: run its spec again", (thing.path, arrays))
     return None

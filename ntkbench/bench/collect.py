@@ -62,6 +62,8 @@ def waste(store: Store, things: Iterable[Thing], ends: Mapping[str, End], wishes
             return "a killed process left it"
         if thing.kind == "locks":
             return None if lease.is_held(thing.path) else "nobody holds it"
+        if thing.kind == "running":
+            return None if busy else "a killed process left it"
         if thing.kind == "arrays":
             return None if thing.name in runs else "its record is gone"
         if thing.kind not in STAGES or busy or thing.kind in wishes.keep:

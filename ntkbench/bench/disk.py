@@ -9,6 +9,7 @@ from pathlib import Path
 from ntkbench.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 """what file systems answer that flush files and no folders"""
 
@@ -25,7 +26,7 @@ def writing(path: Path) -> Iterator[None]:
 def _advice(error: OSError) -> str:
     if error.errno in _FULL:
         return "; make room (`ntkbench store gc` shows what can go), then the same command resumes"
-    return ""
+    return "; name another place" if error.errno in _REFUSED else ""
 
 
 def flush(file) -> None:

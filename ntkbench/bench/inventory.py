@@ -34,13 +34,14 @@ def things(store: Store) -> Iterator[Thing]:
     for entry in _entries(store.root):
         if entry.name == "objects" and entry.is_dir():
             for stage in _entries(entry.path):
-                yield from (_thing(stage.name if stage.name in STAGES else "other", each) for each in _in(stage))
+                yield from _things(stage.name if stage.name in STAGES else "other", _in(stage))
         elif entry.name == "records":
-            yield from (_thing("arrays" if each.name.endswith(".npz") else "records", each) for each in _in(entry))
+            for each in _in(entry):
+                yield from _things("arrays" if each.name.endswith(".npz") else "records", [each])
         elif entry.name in _FOLDERS:
-            yield from (_thing(entry.name, each) for each in _in(entry))
+            yield from _things(entry.name, _in(entry))
         else:
-            yield _thing("index" if entry.name == FILE else "other", entry)
+            yield from _things("index" if entry.name == FILE else "other", [entry])
 
 
 def usage(found: Iterable[Thing], ends: Mapping[str, End]) -> str:
@@ -83,6 +84,16 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 def _in(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return _entries(folder.path) if folder.is_dir() else [folder]
+
+
+def _things(kind: str, entries: Iterable[os.DirEntry[str]]) -> Iterator[Thing]:
+    """But for what has gone in the meantime."""
+    for entry in entries:
+        try:
+            found = _thing(kind, entry)
+        except FileNotFoundError:
+            continue
+        yield found
 
 
 def _thing(kind: str, entry: os.DirEntry[str]) -> Thing:

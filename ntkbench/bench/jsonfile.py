@@ -70,15 +70,19 @@ def dump(document: Document) -> bytes:
     return (json.dumps(value, allow_nan=False, indent=1) + "\n").encode()
 
 
-def write(path: Path, content: bytes) -> None:
-    """The whole file or none: a reader never sees half of it, not even after a power cut. StorageError if it cannot."""
+def write(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """The whole file or none: a reader never sees half of it, if `durable` not even after a power cut.
+
+    StorageError if the disk does not take it.
+    """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     with disk.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
                 file.write(content)
-                disk.flush(file)
+                if durable:
+                    disk.flush(file)
             temporary.replace(path)
         finally:
             with suppress(OSError):

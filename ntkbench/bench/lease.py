@@ -16,6 +16,8 @@ from tempfile import TemporaryFile
 from threading import Event, Thread
 from uuid import uuid4
 
+from ntkbench.bench import disk
+
 BEAT = 5.0
 """seconds between two touches"""
 EXPIRED = 90.0
@@ -40,7 +42,9 @@ def has_locks(folder: Path) -> bool:
 def lease(path: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the lease; gives False where another holds it and `wait` is off."""
     token = uuid4().hex
-    if not _acquire(path, token, wait):
+    with disk.writing(path):
+        acquired = _acquire(path, token, wait)
+    if not acquired:
         yield False
         return
     ended = Event()
@@ -51,8 +55,9 @@ def lease(path: Path, *, wait: bool) -> Iterator[bool]:
     finally:
         ended.set()
         beating.join()
-        if _holder(path) == token:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if _holder(path) == token:
+                path.unlink(missing_ok=True)
 
 
 def is_held(path: Path) -> bool:

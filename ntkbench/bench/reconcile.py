@@ -178,7 +178,8 @@ def comparisons(ours: Record, theirs: Record) -> list[Comparison]:
 def _compared(about: str, one: MetricRow | None, other: MetricRow | None) -> Comparison:
     values = [row and row.value for row in (one, other)]
     unit = (one or other).unit  # type: ignore[union-attr]
-    return Comparison(about, *values, TOLERANCE.get(unit, _RELATIVE * max(abs(value or 0) for value in values)))
+    tolerance = TOLERANCE.get(unit, _RELATIVE * max(abs(value or 0) for value in values))
+    return Comparison(about, values[0], values[1], tolerance)
 
 
 def _about(row: MetricRow) -> str:

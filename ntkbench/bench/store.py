@@ -21,10 +21,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ntkbench.bench import disk
-from ntkbench.errors import StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,17 +85,13 @@ class Store:
         from ntkbench.bench import lease
 
         locks = self.root / "locks"
-        try:
+        with disk.writing(self.root):
             for folder in (self.records, locks):
                 folder.mkdir(parents=True, exist_ok=True)
-            draft = self.root / f".{uuid.uuid4().hex}.tmp"
-            draft.write_bytes(bytes(4096))
-            draft.unlink()
+            with TemporaryFile(dir=self.records) as probe:
+                probe.write(bytes(4096))
+                disk.flush(probe)
             locked = lease.has_locks(locks)
-        except OSError as error:
-            raise StorageError(
-                f"{self.root}: cannot be written: {error.strerror or error}; name a folder that can, with --store"
-            ) from error
         if not locked:
             message = f"the file system of {self.root} has no locks; files that their holders touch stand in for them"
             message += ", and what a killed process was at waits for a minute or two"
@@ -185,6 +181,12 @@ class Store:
             yield True
         finally:
             lock.release()
+
+    def is_held(self, name: str) -> bool:
+        """Whether a process holds the named lock; nothing is written."""
+        from ntkbench.bench import lease
+
+        return any(lease.is_held(self.root / "locks" / f"{name}.{kind}") for kind in ("lock", "lease"))
 
     def _damaged(self, place: Path, why: str) -> None:
         warnings.warn(f"{place} is damaged ({why}); it is made again", StoreWarning, stacklevel=3)

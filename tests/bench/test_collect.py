@@ -69,6 +69,8 @@ def test_what_no_record_needs_goes(store: Store, plan: Plan):
     (store.root / "objects" / "kernel" / ".k.1234").mkdir()
     (store.records / ".r.json.1234.tmp").write_text("half")
     (store.records / "r000000000000.npz").write_text("")
+    (store.root / "running").mkdir(exist_ok=True)
+    (store.root / "running" / "t.json").write_text("")
     found = {name: why for (kind, name), why in waste(store).items() if kind != "locks"}
     assert found == {
         state_key(group, 1): "all runs of its training are ok",
@@ -78,6 +80,7 @@ def test_what_no_record_needs_goes(store: Store, plan: Plan):
         ".k.1234": "a killed process left it",
         ".r.json.1234": "a killed process left it",
         "r000000000000": "its record is gone",
+        "t.json": "a killed process left it",
     }
     assert set(delete(store)) >= set(found)
     assert waste(store) == {}

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -242,10 +243,7 @@ def test_a_merge_that_was_interrupted_goes_on(ours: Store, theirs: Store, tmp_pa
     merge(whole, ours)
     merge(whole, theirs)
     for moment in range(1, 6):
-        steps = reconcile.merge(ours, theirs.root)
-        for _ in range(moment):
-            next(steps)
-        steps.close()
+        list(islice(reconcile.merge(ours, theirs.root), moment))
     merge(ours, theirs)
     assert files(ours) == files(whole)
 

@@ -202,14 +202,17 @@ def test_many_may_save_and_discard_the_same_object_without_a_lock(store: Store):
     assert [path.name for path in (store.root / "objects" / "kernel").iterdir()] == ["k1"]
 
 
-def _full(*_: object) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
+def _refuse(number: int):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 @pytest.mark.usefixtures("place")
 def test_a_full_disk_is_told_and_leaves_nothing_half_written(store: Store, monkeypatch):
     before = tiny.files(store.root)
-    monkeypatch.setattr("os.fsync", _full)
+    monkeypatch.setattr("os.fsync", _refuse(errno.ENOSPC))
     with pytest.raises(StorageError, match=r"k2: cannot be written: No space left on device; make room \(`ntkbench"):
         store.save("kernel", "k2", ARRAYS)
     with pytest.raises(StorageError, match=r"r1\.json: cannot be written"):
@@ -221,12 +224,10 @@ def test_a_store_that_cannot_be_written_is_told_of_before_any_work(store: Store,
     store.prepare()
     assert [path.name for path in store.root.iterdir() if path.is_file()] == []
 
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(StorageError, match="runs: cannot be written: Read-only file system; name a folder that can"):
-        store.prepare()
+    for refusal, advice in ((errno.EROFS, "name another place"), (errno.ENOSPC, "make room")):
+        monkeypatch.setattr("os.fsync", _refuse(refusal))
+        with pytest.raises(StorageError, match=f"runs: cannot be written: .*; {advice}"):
+            store.prepare()
 
 
 def test_folders_that_cannot_be_flushed_are_no_fault(store: Store, monkeypatch):
@@ -244,15 +245,13 @@ def test_folders_that_cannot_be_flushed_are_no_fault(store: Store, monkeypatch):
 
 @pytest.mark.parametrize("refusal", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_where_there_are_no_locks_leases_stand_in(refusal: int, store: Store, monkeypatch):
-    def flock(*_: object) -> None:
-        raise OSError(refusal, os.strerror(refusal))
-
-    monkeypatch.setattr("fcntl.flock", flock)
+    monkeypatch.setattr("fcntl.flock", _refuse(refusal))
     with pytest.warns(StoreWarning, match="has no locks"):
         store.prepare()
     with store.lock("unit") as held, store.lock("another", wait=False) as other:
         assert held
         assert other
+        assert store.is_held("unit")
         with store.lock("unit", wait=False) as again:
             assert not again
     with store.lock("unit", wait=False) as held:

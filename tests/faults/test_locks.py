@@ -153,6 +153,6 @@ def test_a_store_that_can_only_be_read_is_read(read_only: Store, tmp_path: Path)
     run = "import sys\nfrom ntkbench.cli import main\nmain(['run', sys.argv[1], '--set', 'seeds=5'])"
     done = as_a_reader(run, spec, read_only.root, out=tmp_path)
     assert done.returncode == 1
-    told = f"{read_only.root}: cannot be written: Permission denied; name a folder that can, with --store\n"
+    told = f"{read_only.root}: cannot be written: Permission denied; name another place\n"
     assert done.stderr == told
     assert tiny.files(read_only.root) == before
