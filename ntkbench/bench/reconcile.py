@@ -166,7 +166,6 @@ def _keep(store: Store, theirs: Record, draft: Path) -> None:
     if draft.with_suffix(".npz").exists():
         draft.with_suffix(".npz").replace(store.arrays(theirs.run_id))
     draft.replace(store.record(theirs.run_id))
-    disk.flush_folder(store.records)
 
 
 def comparisons(ours: Record, theirs: Record) -> list[Comparison]:
