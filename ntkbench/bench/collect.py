@@ -49,7 +49,7 @@ def at_work(store: Store) -> bool:
 
 
 def waste(store: Store, things: Iterable[Thing], ends: Mapping[str, End], wishes: Wishes) -> list[Waste]:
-    """What may go. While somebody is at work, no object is among it: one may be about to be named by a record."""
+    """What may go. While somebody is at work, no object or draft is: a record may be about to name it."""
     there = list(things)
     before, busy = time.time() - wishes.age, at_work(store)
     named = Counter(key for end in ends.values() for key in end.stages.values())
@@ -58,12 +58,10 @@ def waste(store: Store, things: Iterable[Thing], ends: Mapping[str, End], wishes
     runs = {thing.name for thing in there if thing.kind == "records"}
 
     def why(thing: Thing) -> str | None:
-        if thing.kind == "drafts":
-            return "a killed process left it"
+        if thing.kind in ("drafts", "running"):
+            return None if busy else "a killed process left it"
         if thing.kind == "locks":
             return None if lease.is_held(thing.path) else "nobody holds it"
-        if thing.kind == "running":
-            return None if busy else "a killed process left it"
         if thing.kind == "arrays":
             return None if thing.name in runs else "its record is gone"
         if thing.kind not in STAGES or busy or thing.kind in wishes.keep:
