@@ -6,6 +6,7 @@ machine's memory decides on it.
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 
 from ntkbench.bench import cost
 from ntkbench.bench.spec import Cell
@@ -14,6 +15,8 @@ from ntkbench.bench.store import Store
 
 _MOST_TOGETHER = 16
 _MOST_BYTES = 4e9
+_MOST_NAMED = 1000
+"""seeds that the name of an object stands for"""
 
 
 def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, ...]]:
@@ -47,7 +50,8 @@ def state_key(group_key: str, step: int) -> str:
 def kept(store: Store, stage: str, group_key: str) -> set[int]:
     """After how many steps a stage has kept the group's state."""
     prefix = state_key(group_key, 0)[:-1]
-    return {int(key.removeprefix(prefix)) for key in store.keys(stage, prefix)}
+    steps = (key.removeprefix(prefix) for key in store.keys(stage, prefix))
+    return {int(step) for step in steps if re.fullmatch(r"\d{1,20}", step)}
 
 
 def has_snapshot(store: Store, cell: Cell, seed: int, step: int) -> bool:
@@ -78,5 +82,9 @@ def _tag(seeds: Sequence[int]) -> str:
 
 
 def _seeds(tag: str) -> tuple[int, ...]:
-    bounds = [tuple(map(int, re.findall(r"\d+", run))) for run in tag.split(".")]
-    return tuple(seed for bound in bounds for seed in range(bound[0], bound[-1] + 1))
+    """None of a name that is no tag, or stands for more than can have trained together."""
+    if not re.fullmatch(r"\d{1,20}(-\d{1,20})?(\.\d{1,20}(-\d{1,20})?)*", tag):
+        return ()
+    bounds = [tuple(map(int, run.split("-"))) for run in tag.split(".")]
+    found = [range(bound[0], bound[-1] + 1) for bound in bounds]
+    return tuple(chain(*found)) if sum(map(len, found)) <= _MOST_NAMED else ()

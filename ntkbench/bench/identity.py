@@ -51,7 +51,14 @@ def _as_before(model: BaseModel, name: str, info: Any) -> bool:
 
 def digest(prefix: str, value: Any) -> str:
     """The prefix and 60 bits of the SHA-256 of the canonical JSON, as 12 characters without i, l, o, u."""
-    content = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _hashed(prefix, _text(value))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _hashed(prefix: str, content: str) -> str:
     bits = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8]) >> 4
     return prefix + "".join(_ALPHABET[bits >> (5 * i) & 31] for i in reversed(range(_CHARACTERS)))
 
@@ -97,8 +104,8 @@ def run_id(cell: Cell, seed: int) -> str:
 
 def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
     """Those of the seeds of one cell."""
-    content = canonical(normalized(cell))
-    return tuple(digest("r", {"cell": content, "seed": seed}) for seed in seeds)
+    content = _text(normalized(cell))  # once: seeds are many
+    return tuple(_hashed("r", f'{{"cell":{content},"seed":{seed}}}') for seed in seeds)
 
 
 def resolved(cell: Cell) -> dict[str, Any]:

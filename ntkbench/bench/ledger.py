@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntkbench.bench.plan import Plan, Run
@@ -45,11 +46,15 @@ def _whole(store: Store, found: "Record") -> bool:
     """Whether the arrays beside the record are those that it speaks of."""
     expected = {note.sha256 for note in (found.samples, *found.series.values()) if note is not None}
     path = store.arrays(found.run_id)
-    content = path.read_bytes() if expected and path.is_file() else b""
-    if not expected or expected == {hashlib.sha256(content).hexdigest()}:
+    if not expected or (path.is_file() and expected == {_checksum(path)}):
         return True
     warnings.warn(f"{path} is damaged or gone; the run counts as not done", StoreWarning, stacklevel=3)
     return False
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def attempts(store: Store, run: Run) -> int:

@@ -20,8 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ntkbench.errors import UsageError
+from ntkbench.foreign import content, regular
+
 if TYPE_CHECKING:
     import numpy as np
+
+
+_MANIFEST = 2**24
+"""bytes"""
 
 
 class StoreWarning(UserWarning):
@@ -41,6 +48,14 @@ class Store:
     """A folder of objects, records and logs."""
 
     root: Path
+
+    def __post_init__(self) -> None:
+        """UsageError where a folder is a link: a store of somebody else could have it lead to the user's own files."""
+        objects = self.root / "objects"
+        folders = [objects, self.records, self.root / "logs", self.root / "locks"]
+        for folder in [*folders, *(objects.iterdir() if objects.is_dir() else ())]:
+            if folder.is_symlink():
+                raise UsageError(f"{folder} is a link; a store may be one as a whole, but its folders are its own")
 
     @property
     def records(self) -> Path:
@@ -66,22 +81,29 @@ class Store:
 
     def load(self, stage: str, key: str) -> Stored | None:
         """The object, or None where it is absent or damaged."""
-        import numpy as np
+        from ntkbench.data import npz
 
         place = self._place(stage, key)
+        if place.is_symlink():
+            return self._damaged(place, "it is a link, and may lead anywhere")
         try:
-            manifest = json.loads((place / "manifest.json").read_bytes())
-            file = (place / "arrays.npz").open("rb")
+            manifest = json.loads(content(place / "manifest.json", _MANIFEST))
+            file = regular(place / "arrays.npz")
         except (FileNotFoundError, NotADirectoryError):
             return self._damaged(place, "its arrays are gone") if self.has(stage, key) else None
         except (ValueError, RecursionError):
             return self._damaged(place, "its manifest cannot be read")
+        except OSError as error:
+            return self._damaged(place, str(error.strerror))
         with file:
             facts = manifest.get("facts") if isinstance(manifest, dict) else None
             if manifest != _manifest(stage, key, file, facts):
                 return self._damaged(place, "it is not what its manifest says")
-            with np.load(file, allow_pickle=False) as arrays:
-                return Stored(dict(arrays), facts or {})
+            try:
+                # Stored as they are, not compressed: together they are no larger than their file.
+                return Stored(npz.read(file, os.fstat(file.fileno()).st_size), facts or {})
+            except npz.Damaged as error:
+                return self._damaged(place, str(error))
 
     def save(
         self, stage: str, key: str, arrays: "Mapping[str, np.ndarray]", facts: Mapping[str, Any] | None = None
@@ -113,6 +135,9 @@ class Store:
     def discard(self, stage: str, key: str) -> None:
         """Remove an object. Without its manifest it does not exist, so that goes first."""
         place = self._place(stage, key)
+        if place.is_symlink():
+            place.unlink()
+            return
         (place / "manifest.json").unlink(missing_ok=True)
         shutil.rmtree(place, ignore_errors=True)
 

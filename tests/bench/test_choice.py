@@ -28,8 +28,8 @@ def test_as_many_as_asked_for_if_there_are_as_many(count: int, last: int):
 
 
 def test_all_and_lists():
-    assert choice.features("all", 3) == (0, 1, 2)
-    assert choice.truncations("all", 3) == (1, 2, 3)
+    assert tuple(choice.features("all", 3)) == (0, 1, 2)
+    assert tuple(choice.truncations("all", 3)) == (1, 2, 3)
     assert choice.features((5, 7), 10) == choice.truncations((5, 7), 10) == (5, 7)
 
 

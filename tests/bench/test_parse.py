@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_a_folder_or_huge(tmp_path):
         parse.read("a\0b")
     huge = tmp_path / "huge.yaml"
     huge.write_text("a: " + "x" * parse.MAX_BYTES)
-    with pytest.raises(SpecError, match="larger than 1 MB"):
+    with pytest.raises(SpecError, match="larger than 200 kB"):
         parse.read(str(huge))
 
 
