@@ -17,6 +17,7 @@ from ntkbench.bench import extensions
 from ntkbench.bench.regimes import Trained, explicit
 from ntkbench.bench.spec import Cell, EmpiricalKernel, InfiniteKernel
 from ntkbench.data.catalog import class_numbers
+from ntkbench.errors import NtkbenchError
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _CHARACTERS = 12
@@ -77,7 +78,10 @@ def normalized(cell: Cell) -> Cell:
 
 def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
     entry = cell.data.entry
-    return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
+    try:
+        return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
+    except ValueError as error:
+        raise NtkbenchError(f"data.classes: {error}") from None
 
 
 def _explicit(cell: Cell, kernel: Any) -> Any:

@@ -60,7 +60,7 @@ def _time(value: Any) -> Any:
 
 def _fraction(value: Any) -> Any:
     """Decimals are read as the decimals they show: 0.1 is one tenth."""
-    if isinstance(value, str) and re.fullmatch(r"\d{1,40}(/0*[1-9]\d{0,40})?", value, re.ASCII):
+    if isinstance(value, str) and re.fullmatch(r"\d{1,400}(/0*[1-9]\d{0,400})?", value, re.ASCII):
         return Fraction(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf:
         return Fraction(repr(value))

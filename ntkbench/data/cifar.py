@@ -13,10 +13,10 @@ from ntkbench.data.dataset import Split
 
 _PIXELS = 3 * 32 * 32
 _TUPLES = 100
-_CODES = frozenset(
+_CODES = (
     "PROTO FRAME STOP MARK MEMOIZE BINPUT LONG_BINPUT BINGET LONG_BINGET EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST "
     "LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING "
-    "SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINUNICODE SHORT_BINUNICODE GLOBAL STACK_GLOBAL REDUCE BUILD".split()
+    "SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINUNICODE SHORT_BINUNICODE GLOBAL STACK_GLOBAL REDUCE BUILD"
 )
 Batch = tuple[np.ndarray, np.ndarray]
 """images (n, 3 * 32 * 32), channels outermost, and labels (n,)"""
@@ -67,7 +67,7 @@ def _check(content: bytes) -> None:
     found = Counter()
     for code, argument, _ in pickletools.genops(content):
         found[code.name] += 1
-        if code.name not in _CODES or (code.name == "LONG_BINPUT" and argument > len(content)):
+        if code.name not in _CODES.split() or (code.name == "LONG_BINPUT" and argument > len(content)):
             raise pickle.UnpicklingError(f"a data set needs no {code.name}")
     if sum(found[name] for name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")) > _TUPLES:
         raise pickle.UnpicklingError("a data set needs fewer tuples")
