@@ -51,7 +51,7 @@ def kept(store: Store, stage: str, group_key: str) -> set[int]:
     """After how many steps a stage has kept the group's state."""
     prefix = state_key(group_key, 0)[:-1]
     steps = (key.removeprefix(prefix) for key in store.keys(stage, prefix))
-    return {int(step) for step in steps if re.fullmatch(r"\d{1,20}", step)}
+    return {int(step) for step in steps if re.fullmatch(r"[0-9]{1,20}", step)}
 
 
 def has_snapshot(store: Store, cell: Cell, seed: int, step: int) -> bool:
@@ -83,7 +83,7 @@ def _tag(seeds: Sequence[int]) -> str:
 
 def _seeds(tag: str) -> tuple[int, ...]:
     """None of a name that is no tag, or stands for more than can have trained together."""
-    if not re.fullmatch(r"\d{1,20}(-\d{1,20})?(\.\d{1,20}(-\d{1,20})?)*", tag):
+    if not re.fullmatch(r"[0-9]{1,20}(-[0-9]{1,20})?(\.[0-9]{1,20}(-[0-9]{1,20})?)*", tag):
         return ()
     bounds = [tuple(map(int, run.split("-"))) for run in tag.split(".")]
     found = [range(bound[0], bound[-1] + 1) for bound in bounds]

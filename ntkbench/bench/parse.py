@@ -130,7 +130,7 @@ def _text(file: str) -> str:
         raise refuse("not UTF-8 text; save the file as UTF-8", line) from None
 
 
-def _plainer(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+def _plainer(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     """Where the mistake is, and what it is."""
     said = error.problem or error.context or "unreadable"
     for pattern, plainer, at_start in _PLAINER:

@@ -52,8 +52,11 @@ def _records(content: bytes) -> Batch:
 
 def _unpickled(content: bytes) -> Batch:
     _check(content)
-    batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-    images, labels = batch[b"data"], np.asarray(batch[b"labels"])
+    try:
+        batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+        images, labels = batch[b"data"], np.asarray(batch[b"labels"])
+    except Exception as error:  # a program that makes no sense can fail in any way
+        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
     if not isinstance(images, np.ndarray) or labels.ndim != 1 or labels.dtype != np.int64:
         raise ValueError("its images are no array, or its labels no list of whole numbers")
     if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):

@@ -22,6 +22,7 @@ _END = 22
 """bytes of the end of an archive"""
 _MEMBERS = 2**20
 """bytes of the list of members before it"""
+_FAULTS = (ValueError, TypeError, SyntaxError, OverflowError, OSError, EOFError, MemoryError, NotImplementedError)
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -44,10 +45,8 @@ def read(file: bytes | io.BufferedIOBase, limit: int, names: Collection[str] | N
             return {name: _array(archive, members[name]) for name in wanted}
     except Damaged:
         raise
-    except (ValueError, TypeError, SyntaxError, OSError, EOFError, MemoryError, NotImplementedError) as error:
-        raise Damaged(str(error)) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise Damaged(str(error)) from error
+    except (*_FAULTS, zipfile.BadZipFile, zlib.error) as error:
+        raise Damaged(f"{type(error).__name__}: {error}") from error
 
 
 def _check_size(stream: io.BufferedIOBase) -> None:

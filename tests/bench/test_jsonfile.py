@@ -88,3 +88,10 @@ def test_files_are_bounded_and_missing_ones_named(tmp_path):
 def test_foreign_text_is_tamed():
     assert jsonfile.printable("a\x1b[0m\nb\u202e") == "a\ufffd[0m\ufffdb\ufffd"
     assert len(jsonfile.printable("x" * 1000)) == 80
+
+
+def test_what_others_wrote_is_tamed_on_its_way_in():
+    content = json.dumps({"number": 1, "facts": {"\x1b[31m": ["\u202e", {"a": "b\n\x07"}]}})
+    found = jsonfile.parse(Example, content, "a.json")
+    assert found.facts == {"\ufffd[31m": ["\ufffd", {"a": "b\n\ufffd"}]}
+    assert jsonfile.parse(Example, jsonfile.dump(found), "a.json") == found
