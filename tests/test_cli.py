@@ -467,3 +467,14 @@ def test_where_values_come_from(call, tmp_path: Path):
     assert "# --set width=9" in out
     assert out.count("no record: would be run") == 2
     assert call("explain", spec, "--where", "width=8")[0] == 2
+
+
+def test_nothing_that_is_told_moves_the_cursor(call, tmp_path: Path):
+    path = tmp_path / "a\x1b[2Jb.yaml"
+    code, _, told = call("validate", str(path))
+    assert code == 2
+    assert "\x1b" not in told
+    assert "a\ufffd[2Jb.yaml" in told
+    code, _, told = call("run", str(path / "\u202e"), "--store", "\x9b")
+    assert code == 2
+    assert "\u202e" not in told

@@ -215,6 +215,8 @@ class _Runner:
     def _log(self, run: Run, status: Status, failure: BaseException | None) -> None:
         path = self.store.log(run.id)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():  # in a store of somebody else it could lead to any file
+            path.unlink()
         trace = "" if failure is None else "".join(traceback.format_exception(failure))
         with path.open("a") as log:
             log.write(f"{_now()} {status}\n{trace}")

@@ -70,7 +70,7 @@ def _check(content: bytes) -> None:
     found = Counter()
     for code, argument, _ in pickletools.genops(content):
         found[code.name] += 1
-        if code.name not in _CODES.split() or (code.name == "LONG_BINPUT" and argument > len(content)):
+        if code.name not in _CODES.split() or (code.name == "LONG_BINPUT" and int(argument or 0) > len(content)):
             raise pickle.UnpicklingError(f"a data set needs no {code.name}")
     if sum(found[name] for name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")) > _TUPLES:
         raise pickle.UnpicklingError("a data set needs fewer tuples")

@@ -80,3 +80,7 @@ def test_a_kernel_on_a_probe_has_a_row_for_each_output_and_leaves_a_rest():
     trace = drift.model_copy(update={"layout": "trace", "top": (10, 29, 30)})
     assert (choice.rows(cell(), drift), choice.rows(cell(), trace)) == (90, 30)
     assert (choice.tops(cell(), drift), choice.tops(cell(), trace)) == ((10, 20), (10, 29))
+
+
+def test_all_features_of_a_billion_take_no_memory():
+    assert len(choice.features("all", 10**9)) == len(choice.truncations("all", 10**9)) == 10**9

@@ -250,3 +250,14 @@ def test_tiles_are_a_share_of_the_memory_unless_told():
     assert memory.tile_bytes(1e6, 80 * 10**9) == 1e6
     assert memory.tile_bytes(None, 80 * 10**9) == 5e9
     assert 0 < memory.tile_bytes(None) <= 512e6
+
+
+def test_a_log_that_is_a_link_is_replaced(tmp_path: Path):
+    planned, store = tiny.planned(tmp_path), Store(tmp_path / "runs")
+    (tmp_path / "secret").write_text("kept")
+    log = store.log(planned.runs[0].id)
+    log.parent.mkdir(parents=True)
+    log.symlink_to(tmp_path / "secret")
+    tiny.run(planned, store)
+    assert (tmp_path / "secret").read_text() == "kept"
+    assert "ok" in log.read_text()

@@ -2,6 +2,7 @@ import io
 import json
 import multiprocessing
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -215,3 +216,12 @@ def test_a_pipe_in_an_object_is_not_waited_for(name: str, store: Store, place: P
     os.mkfifo(place / name)
     with pytest.warns(StoreWarning, match="no regular file"):
         assert store.load("kernel", "k1") is None
+
+
+def test_a_lock_that_is_a_link_writes_nothing_elsewhere(store: Store, tmp_path: Path):
+    (tmp_path / "secret").write_text("kept")
+    (store.root / "locks").mkdir(parents=True)
+    (store.root / "locks" / "x.lock").symlink_to(tmp_path / "secret")
+    with suppress(OSError), store.lock("x"):
+        pass
+    assert (tmp_path / "secret").read_text() == "kept"

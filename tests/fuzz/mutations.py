@@ -131,6 +131,6 @@ def _with(tree: Any, path: Path, value: Any) -> Any:
     if not path:
         return value
     key, *rest = path
-    if isinstance(tree, dict):
-        return {**tree, key: _with(tree[key], tuple(rest), value)}
-    return [*tree[:key], _with(tree[key], tuple(rest), value), *tree[key + 1 :]]
+    copy = tree.copy()
+    copy[key] = _with(tree[key], tuple(rest), value)
+    return copy

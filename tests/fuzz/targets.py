@@ -34,7 +34,7 @@ CORPUS = Path(__file__).parent / "corpus"
 SPECS = ROOT / "tests" / "bad_specs"
 SPLIT = b"\n--\n"
 """between the files of an input that is several"""
-RUNS, VALUES = 200, 20_000
+RUNS, VALUES = 40, 10_000
 """of a matrix: a spec of thousands of runs takes its time, in proportion to these, and is not what is looked for"""
 
 
