@@ -9,7 +9,8 @@ from uuid import uuid4
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ntkbench.errors import NtkbenchError
-from ntkbench.foreign import TooLarge, content, printable, tamed
+from ntkbench.foreign import printable, tamed
+from ntkbench.reading import TooLarge, content
 
 LIMIT = 16 * 2**20
 """bytes; a longer document is none of ours"""

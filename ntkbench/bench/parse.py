@@ -21,7 +21,8 @@ except ImportError:  # without libyaml: the same, slower
 from ntkbench.bench.document import Node, Place, Scalar, found, mapping
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.errors import MOST, Problem, SpecError
-from ntkbench.foreign import CONTROL, TooLarge, content
+from ntkbench.foreign import CONTROL
+from ntkbench.reading import TooLarge, content
 
 MAX_BYTES = 200_000
 MAX_NODES = 20_000

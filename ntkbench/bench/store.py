@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkbench.errors import UsageError
-from ntkbench.foreign import content, regular
+from ntkbench.reading import content, regular
 
 if TYPE_CHECKING:
     import numpy as np

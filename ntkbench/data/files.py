@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntkbench.errors import DataError
-from ntkbench.foreign import regular
+from ntkbench.reading import regular
 
 
 @dataclass(frozen=True)
