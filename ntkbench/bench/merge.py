@@ -105,8 +105,10 @@ class _Loading:
             return f"{name} is a place on one machine; name a file by its way from this one"
         if not os.path.isfile(file):
             return f"{file} is {_why_not(file)}"
-        if not file.endswith(_SUFFIXES):
-            return f"{file} is no spec by its name, which ends in {' or '.join(_SUFFIXES)}"
+        if not real.endswith(_SUFFIXES):
+            return (
+                f"{file} is no spec by its name (that of a link's end counts), which ends in {' or '.join(_SUFFIXES)}"
+            )
         return f"more than {MAX_FILES} files" if len(self.known) >= MAX_FILES else None
 
 

@@ -1,8 +1,7 @@
 """YAML text -> a tree of located values. YAML is data here: no tags, no merge keys, one document, bounded.
 
 PyYAML reads the characters, with libyaml where that is there (17 times as fast). What they mean is decided here:
-`1e-2` and `inf` are numbers, `8/255` is a fraction, `on`, `no`, dates and `010` are text, a
-key twice is a mistake.
+`1e-2` and `inf` are numbers, `8/255` is a fraction, `on`, `no`, dates and `010` are text, a key twice is a mistake.
 """
 
 import re

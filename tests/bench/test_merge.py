@@ -123,7 +123,8 @@ def test_a_spec_extends_specs_alone(tmp_path):
     assert "is not there" in refusal(tmp_path, "../../../../../../proc/self/environ.yaml")
     (tmp_path / "zero.yaml").symlink_to("/dev/zero")
     assert "is not there" in refusal(tmp_path, "zero.yaml")
-    for name in ("secret", "/etc/passwd"):
+    (tmp_path / "link.yaml").symlink_to(secret)
+    for name in ("secret", "/etc/passwd", "link.yaml"):
         assert "root:" not in refusal(tmp_path, name)
 
 
