@@ -16,6 +16,7 @@ import click
 
 from ntkbench import __version__
 from ntkbench.errors import NtkbenchError, UsageError
+from ntkbench.foreign import tamed
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -54,19 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         if isinstance(error, NtkbenchError):
-            click.echo(str(error), err=True)
+            click.echo(tamed(str(error)), err=True)
             sys.exit(error.exit_code)
         if isinstance(error, OSError) and error.strerror:
-            click.echo(f"{error.filename or 'input or output'}: {error.strerror}", err=True)
+            click.echo(tamed(f"{error.filename or 'input or output'}: {error.strerror}"), err=True)
             sys.exit(1)
-        click.echo(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}", err=True)
+        click.echo(tamed(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}"), err=True)
         click.echo("This is a fault of ntkbench. Add --debug before the command to see where.", err=True)
         sys.exit(1)
 
 
 def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning in one line, for people."""
-    click.echo(f"warning: {message}", err=True)
+    click.echo(tamed(f"warning: {message}"), err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -3,6 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ntkbench.foreign import printable
+
+MOST = 100
+"""mistakes of a spec that are looked for and told at once"""
+_LENGTH = 2000
+
 
 class NtkbenchError(Exception):
     """What a user can mend. The command line prints it without a traceback and exits with `exit_code`."""
@@ -28,17 +34,18 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}: "
-        return place + (f"{self.path}: " if self.path else "") + self.message
+        return printable(place + (f"{self.path}: " if self.path else "") + self.message, _LENGTH)
 
 
 class SpecError(NtkbenchError):
-    """Everything wrong with a spec, one line each, in the order of the file."""
+    """Everything wrong with a spec, one line each, in the order of the file; of more than `MOST`, the first."""
 
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem]):
         self.problems = tuple(sorted(set(problems)))
-        super().__init__("\n".join(map(str, self.problems)))
+        more = ["... and more; mend these first"] if len(self.problems) > MOST else []
+        super().__init__("\n".join([*map(str, self.problems[:MOST]), *more]))
 
 
 class DataError(NtkbenchError):

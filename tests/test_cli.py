@@ -82,7 +82,7 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path):
     assert code == 0
     assert "runs      2, of which 2 are done" in outlook
     assert "training  2 of 2 in the store" in outlook
-    assert "time" not in outlook.splitlines()[-1]
+    assert outlook.splitlines()[-1].startswith("took      time ")
     code, out, _ = call("show", spec, "--format", "json", "--metric", "accuracy")
     assert code == 0
     assert json.loads(out)
@@ -536,3 +536,14 @@ def test_what_is_left_out_of_a_merge_is_told(shards: list[Path], call):
     code, out, err = call("store", "merge", shards[0], "--store", shards[1])
     assert (code, out) == (0, f"{shards[0]}: nothing new\n")
     assert err.startswith(f"warning: {record}: ")
+
+
+def test_nothing_that_is_told_moves_the_cursor(call, tmp_path: Path):
+    path = tmp_path / "a\x1b[2Jb.yaml"
+    code, _, told = call("validate", str(path))
+    assert code == 2
+    assert "\x1b" not in told
+    assert "a\ufffd[2Jb.yaml" in told
+    code, _, told = call("run", str(path / "\u202e"), "--store", "\x9b")
+    assert code == 2
+    assert "\u202e" not in told

@@ -1,7 +1,6 @@
 """The arrays beside a record: outcomes per test point and series, in one npz file with its checksum."""
 
 import io
-import zipfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +10,9 @@ import numpy as np
 
 from ntkbench.bench import jsonfile
 from ntkbench.bench.record import Record
+from ntkbench.data import npz
 from ntkbench.errors import NtkbenchError
+from ntkbench.foreign import printable
 
 LIMIT = 2 * 2**30
 """bytes, of the file and of all its arrays together"""
@@ -74,12 +75,7 @@ def _load(path: Path, expected: str, members: Mapping[str, str]) -> dict[str, np
     if sha256(content).hexdigest() != expected:
         raise NtkbenchError(f"{path}: its checksum is not the record's; run the spec again to write it anew")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LIMIT:
-                raise NtkbenchError(f"{path}: its arrays take more than {LIMIT} bytes")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[member] for name, member in members.items()}
-    except KeyError as error:
-        raise NtkbenchError(f"{path}: {error.args[0]}") from None
-    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise NtkbenchError(f"{path}: damaged: {error}") from None
+        arrays = npz.read(content, LIMIT, members.values())
+    except npz.Damaged as error:
+        raise NtkbenchError(f"{path}: damaged: {printable(error, 200)}") from None
+    return {name: arrays[member] for name, member in members.items()}

@@ -1,5 +1,6 @@
 """Which features, truncations, groups and moments an analysis looks at: words -> indices and epochs."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import exp, log
 
@@ -15,18 +16,18 @@ def size(cell: Cell, kernel_id: str) -> int:
     return n * shapes.outputs(cell.data) if isinstance(cell.kernels[kernel_id], EmpiricalKernel) else n
 
 
-def features(words: int | str | tuple[int, ...], size: int) -> tuple[int, ...]:
+def features(words: int | str | tuple[int, ...], size: int) -> Sequence[int]:
     """Indices from 0 on."""
     if isinstance(words, tuple):
         return words
-    return tuple(k - 1 for k in truncations(words, size))
+    return range(size) if isinstance(words, str) else tuple(k - 1 for k in spaced(words, size))
 
 
-def truncations(words: int | str | tuple[int, ...], size: int) -> tuple[int, ...]:
+def truncations(words: int | str | tuple[int, ...], size: int) -> Sequence[int]:
     """Numbers of features, up to all."""
     if isinstance(words, tuple):
         return words
-    return tuple(range(1, size + 1)) if isinstance(words, str) else spaced(words, size)
+    return range(1, size + 1) if isinstance(words, str) else spaced(words, size)
 
 
 def spaced(count: int, last: int) -> tuple[int, ...]:

@@ -58,6 +58,11 @@ class Node:
             node = below
         return node
 
+    @property
+    def size(self) -> int:
+        """How many values are below it."""
+        return sum(1 + below.size for below in (*self.entries.values(), *self.items))
+
     def with_entries(self, entries: "Mapping[str, Node]") -> "Node":
         return Node(entries, self.place, self.key)
 

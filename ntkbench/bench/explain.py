@@ -12,16 +12,16 @@ from ntkbench.bench import schema
 from ntkbench.bench.document import Node, Path, dotted, found
 from ntkbench.bench.schema import Schema
 from ntkbench.bench.suggest import did_you_mean, nearest
-from ntkbench.errors import Problem
+from ntkbench.errors import MOST, Problem
 
 _OUR_OWN = ("repeated", "mode")
 _NO_VALUE = ("union_tag_invalid", "union_tag_not_found", "literal_error")
 
 
 def problems(error: ValidationError, root: Node) -> Iterator[Problem]:
-    """One for each place; a list that is wrong in some items is not wrong itself."""
+    """One for each place, of the first; a list that is wrong in some items is not wrong itself."""
     details: dict[Path, Mapping[str, Any]] = {}
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[: MOST + 1]:
         details.setdefault(_path(detail, root), detail)
     for path, detail in details.items():
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in details)

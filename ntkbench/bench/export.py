@@ -2,9 +2,10 @@
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ntkbench.bench import jsonfile, render
 from ntkbench.bench.frame import is_provenance
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "jsonl", "latex", "parquet"]
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[-+](inf|[\d.][\d.eE+/-]*)?")
 _MEASURED = ("value", "k", "n", *ENDS)
 _UNPRINTED = ("run_id", "revision", "ci_method", "unit", "higher_is_better", "reason")
 """columns that a printed table does without, as it does without provenance"""
@@ -41,10 +44,20 @@ def export(frame: "pd.DataFrame", form: Format) -> bytes:
     if form == "parquet":
         return _parquet(frame)
     if form == "csv":
-        return frame.to_csv(index=False, lineterminator="\n").encode()
+        plain = frame.rename(columns=_no_formula).map(_no_formula)
+        return plain.to_csv(index=False, lineterminator="\n").encode()
     if form == "jsonl":
         return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(frame)).encode()
     return (_latex(frame) + "\n").encode()
+
+
+def _no_formula(cell: Any) -> Any:
+    """A spreadsheet computes what begins like a formula, and a formula can fetch and run; an apostrophe makes it text.
+
+    Numbers stay as they are: no letter, no formula.
+    """
+    formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if formula else cell
 
 
 def _parquet(frame: "pd.DataFrame") -> bytes:

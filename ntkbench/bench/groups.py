@@ -6,11 +6,15 @@ machine's memory decides on it.
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 
 from ntkbench.bench import sizes
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store
+
+_MOST_NAMED = 1000
+"""seeds that the name of an object stands for"""
 
 
 def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, ...]]:
@@ -43,7 +47,8 @@ def state_key(group_key: str, step: int) -> str:
 def kept(store: Store, stage: str, group_key: str) -> set[int]:
     """After how many steps a stage has kept the group's state."""
     prefix = state_key(group_key, 0)[:-1]
-    return {int(key.removeprefix(prefix)) for key in store.keys(stage, prefix)}
+    steps = (key.removeprefix(prefix) for key in store.keys(stage, prefix))
+    return {int(step) for step in steps if re.fullmatch(r"[0-9]{1,20}", step)}
 
 
 def has_snapshot(store: Store, cell: Cell, seed: int, step: int) -> bool:
@@ -74,6 +79,9 @@ def _tag(seeds: Sequence[int]) -> str:
 
 
 def seeds_of(tag: str) -> tuple[int, ...]:
-    """What a group's key ends in, read back."""
-    bounds = [tuple(map(int, re.findall(r"\d+", run))) for run in tag.split(".")]
-    return tuple(seed for bound in bounds for seed in range(bound[0], bound[-1] + 1))
+    """What a group's key ends in, read back. None of a name that is no tag, or stands for more than train together."""
+    if not re.fullmatch(r"[0-9]{1,20}(-[0-9]{1,20})?(\.[0-9]{1,20}(-[0-9]{1,20})?)*", tag):
+        return ()
+    bounds = [tuple(map(int, run.split("-"))) for run in tag.split(".")]
+    found = [range(bound[0], bound[-1] + 1) for bound in bounds]
+    return tuple(chain(*found)) if sum(map(len, found)) <= _MOST_NAMED else ()

@@ -17,6 +17,7 @@ from ntkbench.bench import extensions
 from ntkbench.bench.regimes import Trained, explicit
 from ntkbench.bench.spec import Cell, EmpiricalKernel, InfiniteKernel
 from ntkbench.data.catalog import class_numbers
+from ntkbench.errors import NtkbenchError
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _CHARACTERS = 12
@@ -51,7 +52,14 @@ def _as_before(model: BaseModel, name: str, info: Any) -> bool:
 
 def digest(prefix: str, value: Any) -> str:
     """The prefix and 60 bits of the SHA-256 of the canonical JSON, as 12 characters without i, l, o, u."""
-    content = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _hashed(prefix, _text(value))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _hashed(prefix: str, content: str) -> str:
     bits = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8]) >> 4
     return prefix + "".join(_ALPHABET[bits >> (5 * i) & 31] for i in reversed(range(_CHARACTERS)))
 
@@ -70,7 +78,10 @@ def normalized(cell: Cell) -> Cell:
 
 def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
     entry = cell.data.entry
-    return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
+    try:
+        return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
+    except ValueError as error:
+        raise NtkbenchError(f"data.classes: {error}") from None
 
 
 def _explicit(cell: Cell, kernel: Any) -> Any:
@@ -97,8 +108,8 @@ def run_id(cell: Cell, seed: int) -> str:
 
 def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
     """Those of the seeds of one cell."""
-    content = canonical(normalized(cell))
-    return tuple(digest("r", {"cell": content, "seed": seed}) for seed in seeds)
+    content = _text(normalized(cell))  # once: seeds are many
+    return tuple(_hashed("r", f'{{"cell":{content},"seed":{seed}}}') for seed in seeds)
 
 
 def resolved(cell: Cell) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from ntkbench.bench import disk
 from ntkbench.errors import NtkbenchError
+from ntkbench.foreign import printable, tamed
+from ntkbench.reading import TooLarge, content
 
-LIMIT = 32 * 2**20
+LIMIT = 16 * 2**20
 """bytes; a longer document is none of ours"""
 _SHOWN = 5
 
@@ -28,21 +30,30 @@ D = TypeVar("D", bound=Document)
 def _writable(value: dict) -> dict:
     """Refuses what JSON cannot carry: NaN, infinity, numbers beyond all bounds."""
     json.dumps(value, allow_nan=False)
-    return value
+    return _tamed(value)
+
+
+def _tamed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {tamed(key): _tamed(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_tamed(below) for below in value]
+    return tamed(value) if isinstance(value, str) else value
 
 
 Facts = Annotated[dict[str, JsonValue], AfterValidator(_writable)]
 """A free mapping of JSON values."""
 Natural = Annotated[int, Field(ge=0, le=2**53)]
-Line = Annotated[str, Field(max_length=1000)]
+Line = Annotated[str, Field(max_length=1000), AfterValidator(tamed)]
+Paragraphs = Annotated[str, Field(max_length=20_000), AfterValidator(tamed)]
 
 
 def read(path: Path, limit: int = LIMIT) -> bytes:
-    """The content of a file of bounded size."""
+    """The content of a regular file of bounded size."""
     try:
-        if path.stat().st_size > limit:
-            raise NtkbenchError(f"{path}: larger than {limit} bytes; this is not a file of ntkbench")
-        return path.read_bytes()
+        return content(path, limit)
+    except TooLarge as error:
+        raise NtkbenchError(f"{path}: {error.strerror}; this is not a file of ntkbench") from None
     except OSError as error:
         raise NtkbenchError(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -87,12 +98,6 @@ def write(path: Path, content: bytes, *, durable: bool = True) -> None:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def printable(text: object, length: int = 80) -> str:
-    """Foreign text that is safe in a message: no control characters, not endless."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-    return shown if len(shown) <= length else shown[: length - 1] + "…"
 
 
 def explain(error: ValidationError, place: object) -> str:

@@ -3,16 +3,20 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import accumulate, product
 
 from ntkbench.bench import schema
 from ntkbench.bench.document import Node, Path, found, text
 from ntkbench.bench.merge import merge, overlay
 from ntkbench.bench.spec import NOT_IN_THE_CELL
 from ntkbench.bench.suggest import did_you_mean, nearest
-from ntkbench.errors import Problem
+from ntkbench.errors import MOST, Problem, SpecError
 
 MAX_RUNS = 10_000
+MAX_VALUES = 300_000
+"""of all cells, written out"""
+MAX_LABEL = 200
+"""characters"""
 EXCLUDE = "exclude"
 
 
@@ -23,6 +27,11 @@ class Axis:
     name: str
     node: Node
     labels: Mapping[str, Sequence[tuple[str, Node]]]
+
+    @property
+    def size(self) -> int:
+        """How many values a label sets at most."""
+        return max((sum(1 + node.size for _, node in settings) for settings in self.labels.values()), default=0)
 
     @property
     def leaves(self) -> Mapping[str, Node]:
@@ -53,16 +62,28 @@ class Matrix:
 
     def _report(self, node: Node, name: Path, message: str, key: bool = False) -> None:
         self.problems.append((node.key if key else node.place).problem(("matrix", *name), message))
+        if len(self.problems) > MOST:
+            raise SpecError(self.problems)
 
     def _axes(self) -> tuple[Axis, ...]:
         if self._node is None:
             return ()
         axes = [self._axis(name, node) for name, node in self._node.entries.items() if name != EXCLUDE]
-        for one, other in combinations(axes, 2):
-            for path, node in other.leaves.items():
-                if any(overlaps(known, path) for known in one.leaves):
-                    self._report(node, (other.name,), f"{path} is set by the axis {one.name} too", key=True)
+        self._once(axes)
         return tuple(axes)
+
+    def _once(self, axes: Sequence[Axis]) -> None:
+        """No two axes set the same path, or one above or below."""
+        leaves: dict[str, str] = {}
+        above: dict[str, str] = {}
+        for axis in axes:
+            own = axis.leaves
+            for path, node in own.items():
+                other = next((leaves[step] for step in _ways(path) if step in leaves), above.get(path))
+                if other is not None:
+                    self._report(node, (axis.name,), f"{path} is set by the axis {other} too", key=True)
+            leaves |= dict.fromkeys(own, axis.name)
+            above |= {step: axis.name for path in own for step in _ways(path)}
 
     def _axis(self, name: str, node: Node) -> Axis:
         if isinstance(node.value, tuple):
@@ -79,6 +100,11 @@ class Matrix:
         known = self._known(name, node, (name,), node.items)
         for position, item in enumerate(node.items):
             label = text(item)
+            if len(label) > MAX_LABEL:
+                message = (
+                    f"a value of {len(label)} characters is too long for a label; name it: {{{name[:40]}: its value}}"
+                )
+                self._report(item, (name, position), message)
             if label in labels:
                 self._report(item, (name, position), f"{label} stands here twice")
             labels[label] = [(name, Node(item.value, item.place, item.place))] if known else []
@@ -136,20 +162,26 @@ class Matrix:
         return {name: text(label) for name, label in item.entries.items()}
 
     def too_large(self, seeds: int) -> Problem | None:
-        size = math.prod(len(axis.labels) for axis in self.axes) * seeds
-        if size <= MAX_RUNS:
-            return None
-        place = (self._node or self._root).key
+        cells = math.prod(len(axis.labels) for axis in self.axes)
+        place, values = (self._node or self._root).key, self.base.size + sum(axis.size for axis in self.axes)
         axes = " x ".join(f"{len(axis.labels)} {axis.name}" for axis in self.axes)
-        message = f"{size} runs ({axes}{' x ' if axes else ''}{seeds} seeds), more than {MAX_RUNS}; split the spec"
-        return place.problem("matrix" if self._node else "seeds", message)
+        if cells * seeds > MAX_RUNS:
+            message = f"{cells * seeds} runs ({axes}{' x ' if axes else ''}{seeds} seeds), more than {MAX_RUNS}"
+            return place.problem("matrix" if self._node else "seeds", f"{message}; split the spec")
+        if cells * values > MAX_VALUES:
+            message = f"{cells} cells ({axes}) of {values} values each, more than {MAX_VALUES} together; split the spec"
+            return place.problem("matrix", message)
+        return None
 
     def cells(self) -> Iterator[Coordinates]:
         """In the order of the axes, the last one fastest."""
         axes = [axis for axis in self.axes if axis.labels]
+        excluded: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+        for part in filter(None, self.excluded):
+            excluded.setdefault(tuple(part), set()).add(tuple(part.values()))
         for corner in product(*(axis.labels.items() for axis in axes)):
             labels = {axis.name: label for axis, (label, _) in zip(axes, corner, strict=True)}
-            if any(part and part.items() <= labels.items() for part in self.excluded):
+            if any(tuple(map(labels.get, names)) in corners for names, corners in excluded.items()):
                 continue
             settings = [setting for _, several in corner for setting in several]
             yield Coordinates(labels, merge(self.base, overlay(settings, self.base.place)) if settings else self.base)
@@ -162,9 +194,9 @@ def _leaves(path: str, node: Node) -> Iterator[tuple[str, Node]]:
         yield from _leaves(f"{path}.{key}", below)
 
 
-def overlaps(one: str, other: str) -> bool:
-    """Whether two paths are the same or one holds the other."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+def _ways(path: str) -> Iterator[str]:
+    """`a`, `a.b` and `a.b.c` of `a.b.c`."""
+    return accumulate(path.split("."), lambda above, step: f"{above}.{step}")
 
 
 def no_such_path(path: str, known: Collection[str]) -> str:

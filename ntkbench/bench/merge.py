@@ -3,13 +3,16 @@
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ntkbench.bench import parse
 from ntkbench.bench.document import Node, Place, mapping
 from ntkbench.bench.suggest import nearest
-from ntkbench.errors import Problem, SpecError
+from ntkbench.errors import MOST, Problem, SpecError
 
+MAX_FILES = 50
 _REPLACED_BY_SMOKE = ("matrix", "seeds")
+_SUFFIXES = (".yaml", ".yml")
 
 
 def merge(below: Node, above: Node) -> Node:
@@ -50,23 +53,63 @@ def overlay(settings: Iterable[tuple[str, Node]], place: Place) -> Node:
 
 def load(file: str) -> Node:
     """The file merged over everything it extends."""
-    problems: list[Problem] = []
-    root = _extended(parse.read(file), (file,), problems)
-    if problems:
-        raise SpecError(problems)
+    loading = _Loading()
+    root = loading.extended(parse.read(file), (file,))
+    if root.size > parse.MAX_NODES or any(len(node.entries) > parse.MAX_KEYS for node in root.entries.values()):
+        message = f"more than {parse.MAX_NODES} values, or {parse.MAX_KEYS} keys in one mapping, in all files together"
+        loading.problems.append(root.key.problem("extends", message))
+    if loading.problems:
+        raise SpecError(loading.problems)
     return root
 
 
-def _extended(root: Node, chain: tuple[str, ...], problems: list[Problem]) -> Node:
-    named = root.child("extends")
-    result = root.with_entries({key: node for key, node in root.entries.items() if key != "extends"})
-    if named is None:
-        return result
-    bases = [base for reference in _references(named, problems) if (base := _base(reference, chain, problems))]
-    merged = bases[0] if bases else result
-    for layer in [*bases[1:], result]:
-        merged = merge(merged, layer)
-    return Node(merged.value, root.place, root.key)
+@dataclass
+class _Loading:
+    """Each file is read once, however many extend it."""
+
+    problems: list[Problem] = field(default_factory=list)
+    known: dict[str, Node | None] = field(default_factory=dict)
+
+    def extended(self, root: Node, chain: tuple[str, ...]) -> Node:
+        named = root.child("extends")
+        result = root.with_entries({key: node for key, node in root.entries.items() if key != "extends"})
+        if named is None:
+            return result
+        bases = [base for each in _references(named, self.problems) if (base := self.base(each, chain))]
+        merged = bases[0] if bases else result
+        for layer in [*bases[1:], result]:
+            merged = merge(merged, layer)
+        return Node(merged.value, root.place, root.key)
+
+    def base(self, reference: Node, chain: tuple[str, ...]) -> Node | None:
+        file = os.path.join(os.path.dirname(chain[-1]), str(reference.value))
+        real, visited = os.path.realpath(file), [os.path.realpath(name) for name in chain]
+        if real not in self.known or real in visited:
+            if len(self.problems) > MOST:
+                raise SpecError(self.problems)
+            if problem := self.refused(str(reference.value), file, real, chain, visited):
+                self.problems.append(reference.place.problem("extends", problem))
+                return None
+            try:
+                self.known[real] = self.extended(parse.read(file), (*chain, file))
+            except SpecError as error:
+                self.known[real] = None
+                self.problems.extend(error.problems)
+        return self.known[real]
+
+    def refused(self, name: str, file: str, real: str, chain: tuple[str, ...], visited: list[str]) -> str | None:
+        """Why the file is not read, if so. A spec of a stranger names none that no spec is in."""
+        if real in visited:
+            return f"files that extend each other: {' -> '.join([*chain[visited.index(real) :], file])}"
+        if os.path.isabs(name):
+            return f"{name} is a place on one machine; name a file by its way from this one"
+        if not os.path.isfile(file):
+            return f"{file} is {_why_not(file)}"
+        if not real.endswith(_SUFFIXES):
+            return (
+                f"{file} is no spec by its name (that of a link's end counts), which ends in {' or '.join(_SUFFIXES)}"
+            )
+        return f"more than {MAX_FILES} files" if len(self.known) >= MAX_FILES else None
 
 
 def _references(named: Node, problems: list[Problem]) -> Sequence[Node]:
@@ -75,23 +118,6 @@ def _references(named: Node, problems: list[Problem]) -> Sequence[Node]:
         if not isinstance(node.value, str):
             problems.append(node.place.problem("extends", "expected the name of a file, or a list of names"))
     return [node for node in references if isinstance(node.value, str)]
-
-
-def _base(reference: Node, chain: tuple[str, ...], problems: list[Problem]) -> Node | None:
-    file = os.path.join(os.path.dirname(chain[-1]), str(reference.value))
-    visited = [os.path.realpath(name) for name in chain]
-    if os.path.realpath(file) in visited:
-        circle = " -> ".join([*chain[visited.index(os.path.realpath(file)) :], file])
-        problems.append(reference.place.problem("extends", f"files that extend each other: {circle}"))
-        return None
-    if not os.path.isfile(file):
-        problems.append(reference.place.problem("extends", f"{file} is {_why_not(file)}"))
-        return None
-    try:
-        return _extended(parse.read(file), (*chain, file), problems)
-    except SpecError as error:
-        problems.extend(error.problems)
-        return None
 
 
 def _why_not(file: str) -> str:

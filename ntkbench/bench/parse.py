@@ -1,25 +1,37 @@
 """YAML text -> a tree of located values. YAML is data here: no tags, no merge keys, one document, bounded.
 
-PyYAML reads the characters; what they mean is decided here: `1e-2` and `inf` are numbers, `8/255` is a fraction,
-`on`, `no`, dates and `010` are text, a key twice is a mistake.
+PyYAML reads the characters, with libyaml where that is there (17 times as fast). What they mean is decided here:
+`1e-2` and `inf` are numbers, `8/255` is a fraction, `on`, `no`, dates and `010` are text, a key twice is a mistake.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
+from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as Fast
+except ImportError:  # without libyaml: the same, slower
+    from yaml import SafeLoader as Fast
+
 from ntkbench.bench.document import Node, Place, Scalar, found, mapping
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.errors import Problem, SpecError
+from ntkbench.errors import MOST, Problem, SpecError
+from ntkbench.foreign import CONTROL
+from ntkbench.reading import TooLarge, content
 
-MAX_BYTES = 1_000_000
-MAX_NODES = 50_000
+MAX_BYTES = 200_000
+MAX_NODES = 20_000
 MAX_DEPTH = 30
 MAX_DIGITS = 300
+MAX_TEXT = 10_000
+MAX_KEY = 200
+MAX_KEYS = 200
+_EXPLAINED = 20_000
+"""characters of a text that is not YAML which are read again to tell why"""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -27,7 +39,8 @@ _FRACTION = re.compile(r"([-+]?[0-9]+)/([0-9]+)")
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _WORDS |= {sign + dot + "inf": float(sign + "inf") for sign in ("", "+", "-") for dot in ("", ".")}
 _WORDS |= {"nan": float("nan"), ".nan": float("nan")}
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A line may end as on Windows; those of a value are YAML's own by then.
+_UNPRINTABLE = re.compile("(?!\r)" + CONTROL.pattern)
 
 # What PyYAML says, what we say, and whether the mistake is where it started or where it was noticed.
 _PLAINER = (
@@ -74,14 +87,19 @@ def parse_value(text: str, file: str, line: int = 1, column: int = 1) -> Node:
     builder = _Builder(file, line, column)
     if bad := _UNPRINTABLE.search(text):
         row, at = text.count("\n", 0, bad.start()), bad.start() - (text.rfind("\n", 0, bad.start()) + 1)
-        place = builder.place_at(row, at)
-        raise SpecError([place.problem("", f"the control character U+{ord(bad[0]):04X}; delete it")])
+        raise SpecError([builder.place_at(row, at).problem("", _control(bad[0]))])
     try:
-        root = builder.document(text)
+        root = builder.document(text, Fast)
     except yaml.MarkedYAMLError as error:
-        mark, message = _plainer(error)
-        place = builder.place(mark) if mark else Place(file, line, column)
-        raise SpecError([*builder.problems, place.problem("", "not YAML: " + message)]) from None
+        if len(text) > _EXPLAINED:
+            raise builder.not_yaml(error) from None
+        builder = _Builder(file, line, column)
+        try:
+            root = builder.document(text, yaml.SafeLoader)
+        except yaml.MarkedYAMLError as better:
+            raise builder.not_yaml(better) from None
+        except ValueError:  # of a version with too many digits
+            raise builder.not_yaml(error) from None
     if builder.problems:
         raise SpecError(builder.problems)
     return root
@@ -92,28 +110,27 @@ def _text(file: str) -> str:
         return SpecError([Place(file, line, 1).problem("", message)])
 
     try:
-        with Path(file).open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        found = content(file, MAX_BYTES)
+    except TooLarge:
+        raise refuse(f"larger than {MAX_BYTES // 1000} kB; this is not a spec") from None
     except FileNotFoundError:
         raise refuse("there is no such file") from None
     except IsADirectoryError:
         raise refuse("a folder, not a file") from None
     except (OSError, ValueError) as error:
         raise refuse(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(content) > MAX_BYTES:
-        raise refuse(f"larger than {MAX_BYTES // 1_000_000} MB; this is not a spec")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if found.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise refuse("UTF-16 text; save the file as UTF-8")
-    if b"\0" in content:
+    if b"\0" in found:
         raise refuse("a binary file; a spec is YAML, a text file in UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return found.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = found.count(b"\n", 0, error.start) + 1
         raise refuse("not UTF-8 text; save the file as UTF-8", line) from None
 
 
-def _plainer(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+def _plainer(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
     """Where the mistake is, and what it is."""
     said = error.problem or error.context or "unreadable"
     for pattern, plainer, at_start in _PLAINER:
@@ -137,22 +154,29 @@ class _Builder:
     open_anchors: list[str] = field(default_factory=list)
     nodes: int = 0
 
-    def place(self, mark: yaml.Mark) -> Place:
+    def place(self, mark: Any) -> Place:
         return self.place_at(mark.line, mark.column)
 
     def place_at(self, row: int, column: int) -> Place:
         return Place(self.file, self.line + row, column + (self.column if row == 0 else 1))
 
-    def report(self, mark: yaml.Mark, message: str) -> None:
-        self.problems.append(self.place(mark).problem("", message))
+    def report(self, place: Place, message: str) -> None:
+        self.problems.append(place.problem("", message))
+        if len(self.problems) > MOST:
+            raise SpecError(self.problems)
 
-    def document(self, text: str) -> Node:
-        events = yaml.parse(text, Loader=yaml.SafeLoader)
+    def not_yaml(self, error: yaml.MarkedYAMLError) -> SpecError:
+        mark, message = _plainer(error)
+        place = self.place(mark) if mark else Place(self.file, self.line, self.column)
+        return SpecError([*self.problems, place.problem("", "not YAML: " + message)])
+
+    def document(self, text: str, loader: Any) -> Node:
+        events = yaml.parse(text, Loader=loader)
         root: Node | None = None
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    self.report(event.start_mark, "a second document starts here; one file holds one spec")
+                    self.report(self.place(event.start_mark), "a second document starts here; one file holds one spec")
                     return root
                 root = self.node(next(events), events, 0)
         start = Place(self.file, self.line, self.column)
@@ -169,7 +193,7 @@ class _Builder:
         anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
         if tag:
             shown = tag.replace("tag:yaml.org,2002:", "!!")
-            self.report(event.start_mark, f"the tag {shown}; a spec is plain data, tags are not allowed")
+            self.report(place, f"the tag {shown}; a spec is plain data, tags are not allowed")
         if anchor:
             self.open_anchors.append(anchor)
         node = Node(self.value(event, events, depth, place), place, place)
@@ -184,12 +208,11 @@ class _Builder:
         if isinstance(event, yaml.SequenceStartEvent):
             return tuple(self.node(item, events, depth + 1) for item in _until(events, yaml.SequenceEndEvent))
         assert isinstance(event, yaml.ScalarEvent)
-        if event.style or event.tag:
-            return event.value
         try:
-            return scalar(event.value)
+            text = _readable(event.value)
+            return text if event.style or event.tag else scalar(text)
         except ValueError as error:
-            self.problems.append(place.problem("", str(error)))
+            self.report(place, str(error))
             return None
 
     def entries(self, events: Iterator[yaml.Event], depth: int) -> dict[str, Node]:
@@ -198,28 +221,26 @@ class _Builder:
             key = self.node(event, events, depth + 1)
             node = self.node(next(events), events, depth + 1)
             if not isinstance(event, yaml.ScalarEvent):
-                self.problems.append(key.place.problem("", "a key must be plain text; put it in quotes if it is"))
+                self.report(key.place, "a key must be plain text; put it in quotes if it is")
             elif event.value == "<<" and not event.style:
-                self.problems.append(
-                    key.place.problem("", "merge keys (<<) are not supported; use `extends`, or repeat the fields")
-                )
+                self.report(key.place, "merge keys (<<) are not supported; use `extends`, or repeat the fields")
+            elif len(event.value) > MAX_KEY:
+                self.report(key.place, f"a key of {len(event.value)} characters; {MAX_KEY} are the most")
             elif event.value in entries:
                 first = entries[event.value].key
-                self.problems.append(
-                    key.place.problem("", f"the key {event.value} stands here twice, first on line {first.line}")
-                )
+                self.report(key.place, f"the key {event.value} stands here twice, first on line {first.line}")
             else:
                 entries[event.value] = Node(node.value, node.place, key.place)
+            if len(entries) > MAX_KEYS:
+                raise SpecError([*self.problems, key.place.problem("", f"more than {MAX_KEYS} keys in one mapping")])
         return entries
 
     def alias(self, event: yaml.AliasEvent, place: Place) -> Node:
         name = event.anchor
         if name in self.open_anchors:
-            self.problems.append(place.problem("", f"*{name} stands inside &{name}; a value cannot contain itself"))
+            self.report(place, f"*{name} stands inside &{name}; a value cannot contain itself")
         elif name not in self.anchors:
-            self.problems.append(
-                place.problem("", f"*{name} refers to no anchor above" + did_you_mean(name, self.anchors))
-            )
+            self.report(place, f"*{name} refers to no anchor above" + did_you_mean(name, self.anchors))
         else:
             node, size = self.anchors[name]
             self.count(size, place)
@@ -238,6 +259,19 @@ def _until(events: Iterator[yaml.Event], end: type[yaml.Event]) -> Iterator[yaml
         if isinstance(event, end):
             return
         yield event
+
+
+def _readable(text: str) -> str:
+    """Quotes can hide control characters; ValueError if these do."""
+    if bad := CONTROL.search(text):
+        raise ValueError(_control(bad[0]))
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"a text of {len(text)} characters; {MAX_TEXT} are the most")
+    return text
+
+
+def _control(character: str) -> str:
+    return f"the control character U+{ord(character):04X}; delete it"
 
 
 def scalar(text: str) -> Scalar:

@@ -3,15 +3,19 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 
 from ntkbench.bench import availability, merge, parse, rules, schema
 from ntkbench.bench.document import Node
-from ntkbench.bench.identity import resolved, run_id, run_ids
+from ntkbench.bench.identity import resolved, run_ids
 from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
 from ntkbench.bench.spec import Cell, Header
 from ntkbench.bench.validate import Validator
-from ntkbench.errors import Problem, SpecError
+from ntkbench.errors import MOST, Problem, SpecError
+
+_MANY = 2 * MOST
+"""mistakes, those of several cells counted for each, after which no further cell is looked at"""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a document says; `header` is None, and the cells are not to be used, if there are problems."""
+    """What a document says; `header` is None, or there are no runs, if there are problems."""
 
     header: Header | None
-    cells: Sequence[tuple[Coordinates, Cell]]
+    runs: Sequence[Run]
     problems: Sequence[Problem]
 
 
@@ -55,7 +59,7 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     problems = [*reading.problems, *tried]
     if problems or reading.header is None:
         raise SpecError(problems)
-    return Plan(reading.header, tuple(_runs(reading.header, reading.cells)), str(path))
+    return Plan(reading.header, tuple(reading.runs), str(path))
 
 
 def document(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Node:
@@ -108,28 +112,31 @@ def _reading(root: Node, validator: Validator) -> _Reading:
     for corner in corners:
         draft, problems = validator.draft(corner.root)
         found.extend(problems)
-        found.extend(rules.problems(draft))
-        found.extend(availability.problems(corner.root))
+        found.extend(islice(rules.problems(draft), MOST + 1))
+        found.extend(islice(availability.problems(corner.root), MOST + 1))
         if not found:
             cells.append((corner, draft.cell))
-    if not found:
-        found.extend(_same(cells, root.at(("matrix",))))
-    return _Reading(header, cells, found)
+        elif len(found) > _MANY:
+            break
+    if found or header is None:
+        return _Reading(header, (), found)
+    runs = tuple(_runs(header, cells))
+    return _Reading(header, runs, list(_same(runs, root.at(("matrix",)))))
 
 
-def _same(cells: Sequence[tuple[Coordinates, Cell]], matrix: Node) -> Iterator[Problem]:
+def _same(runs: Sequence[Run], matrix: Node) -> Iterator[Problem]:
     """Cells with other labels and the same content would be one run under two names."""
-    first: dict[str, Coordinates] = {}
-    for corner, cell in cells:
-        known = first.setdefault(run_id(cell, 0), corner)
-        if known is not corner:
+    first: dict[str, Run] = {}
+    for run in runs:
+        known = first.setdefault(run.id, run)
+        if known is not run:
             yield matrix.key.problem(
-                "matrix", f"{_called(corner)} and {_called(known)} are the same experiment; delete one"
+                "matrix", f"{_called(run)} and {_called(known)} are the same experiment; delete one"
             )
 
 
-def _called(corner: Coordinates) -> str:
-    return "{" + ", ".join(f"{axis}: {label}" for axis, label in corner.labels.items()) + "}"
+def _called(run: Run) -> str:
+    return "{" + ", ".join(f"{axis}: {label}" for axis, label in run.coordinates.items()) + "}"
 
 
 def _runs(header: Header, cells: Sequence[tuple[Coordinates, Cell]]) -> Iterator[Run]:

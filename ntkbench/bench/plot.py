@@ -132,7 +132,7 @@ def _kinds(results: Results) -> dict[str, str]:
 
 def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
     found = [(each, cell) for each, cell in results.found if _kind(each, id) == kind]
-    labels = [_label(cell, [cell for _, cell in found]) for _, cell in found]
+    labels = [look.plain(_label(cell, [cell for _, cell in found])) for _, cell in found]
     several = len({each.spec.seed for each, _ in found}) > 1
     for (each, _), label in zip(found, labels, strict=True):
         whole = ", ".join(filter(None, (label, f"seed {each.spec.seed}" if several else "")))

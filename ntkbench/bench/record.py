@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ntkbench.analyses.measurement import Scalar
 from ntkbench.bench import jsonfile
-from ntkbench.bench.jsonfile import Document, Facts, Line, Natural
+from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, Paragraphs
 from ntkbench.bench.statistics import around, wilson
 from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import NtkbenchError
@@ -113,7 +113,7 @@ class Failure(Document):
     """Why a run is not ok."""
 
     type: Line
-    message: Annotated[str, Field(max_length=20_000)]
+    message: Paragraphs
 
 
 class Record(Document):
@@ -135,7 +135,7 @@ class Record(Document):
     execution: Facts
     resources: Facts
     time: Time
-    warnings: tuple[str, ...]
+    warnings: tuple[Paragraphs, ...]
     error: Failure | None
 
     @model_validator(mode="after")

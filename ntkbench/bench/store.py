@@ -16,7 +16,6 @@ import os
 import shutil
 import uuid
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,15 +24,17 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ntkbench.bench import disk
+from ntkbench.errors import UsageError
+from ntkbench.reading import content, regular
 
 if TYPE_CHECKING:
     import numpy as np
 
 STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
-_MANIFEST_LIMIT = 2**20
-"""bytes"""
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """what file systems answer that cannot rename over a folder which is not empty"""
+_MANIFEST = 2**24
+"""bytes"""
 
 
 class StoreWarning(UserWarning):
@@ -57,6 +58,14 @@ class Store:
     """A folder of objects, records and logs."""
 
     root: Path
+
+    def __post_init__(self) -> None:
+        """UsageError where a folder is a link: a store of somebody else could have it lead to the user's own files."""
+        objects = self.root / "objects"
+        folders = [objects, self.records, self.root / "logs", self.root / "locks"]
+        for folder in [*folders, *(objects.iterdir() if objects.is_dir() else ())]:
+            if folder.is_symlink():
+                raise UsageError(f"{folder} is a link; a store may be one as a whole, but its folders are its own")
 
     @property
     def records(self) -> Path:
@@ -99,17 +108,18 @@ class Store:
 
     def load(self, stage: str, key: str) -> Stored | None:
         """The object, or None where it is absent or damaged."""
-        import numpy as np
+        from ntkbench.data import npz
 
         place = self._place(stage, key)
         try:
-            with _opened(place, stage, key) as (file, facts), np.load(file, allow_pickle=False) as arrays:
-                stored = Stored(dict(arrays), facts)
+            with _opened(place, stage, key) as (file, facts):
+                # Stored as they are, not compressed: together they are no larger than their file.
+                stored = Stored(npz.read(file, os.fstat(file.fileno()).st_size), facts)
+        except npz.Damaged as found:  # with the right checksum: nobody who saves would replace it
+            self.discard(stage, key)
+            return self._damaged(place, str(found))
         except (_Damage, OSError) as found:
             return self._damaged(place, _told(found)) if self.has(stage, key) else None
-        except (ValueError, EOFError, zipfile.BadZipFile):  # with the right checksum: nobody who saves would replace it
-            self.discard(stage, key)
-            return self._damaged(place, "its arrays are none")
         with suppress(OSError):  # when it was last of use: `gc` asks
             os.utime(place)
         return stored
@@ -210,13 +220,14 @@ def damage(folder: Path, stage: str, key: str) -> str | None:
 @contextmanager
 def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
     """The arrays and the facts of a whole object."""
+    if place.is_symlink():
+        raise _Damage("it is a link, and may lead anywhere")
     try:
-        with (place / "manifest.json").open("rb") as file:
-            manifest = json.loads(file.read(_MANIFEST_LIMIT))
+        manifest = json.loads(content(place / "manifest.json", _MANIFEST))
     except (ValueError, RecursionError):
         raise _Damage("its manifest cannot be read") from None
     try:
-        file = (place / "arrays.npz").open("rb")
+        file = regular(place / "arrays.npz")
     except (FileNotFoundError, NotADirectoryError):
         raise _Damage("its arrays are gone") from None
     with file:
@@ -258,6 +269,8 @@ def _renamed(draft: Path, place: Path) -> bool:
 
 def _put_away(place: Path) -> None:
     """Away at one moment, then gone, but for files that others have open on a network file system."""
+    if place.is_symlink():
+        return place.unlink()
     away = _beside(place)
     with suppress(FileNotFoundError):
         place.rename(away)

@@ -3,10 +3,17 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 100
+"""characters of a word that is compared: the time it takes grows with their square"""
+_MOST = 500
+"""words that it is compared with"""
+
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word most like `word`, if one is like it."""
     folded = {name.lower().replace("-", "_"): name for name in known}
+    if len(word) > _LONGEST or len(folded) > _MOST:
+        return None
     close = get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=cutoff)
     return folded[close[0]] if close else None
 

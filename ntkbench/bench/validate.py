@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -11,7 +11,7 @@ from ntkbench.bench import explain
 from ntkbench.bench.document import Node, Path, mapping, plain
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header, Synthetic
-from ntkbench.errors import Problem
+from ntkbench.errors import MOST, Problem
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Draft:
         dataset = self.cell.data.dataset if self.whole("data") else None
         return dataset is not None and (isinstance(dataset, Synthetic) or self.cell.data.entry is not None)
 
-    @property
+    @cached_property
     def cell(self) -> Cell:
         return Cell.model_construct(**self.sections)
 
@@ -67,7 +67,8 @@ class Validator:
                 sections[name] = value
             elif info.is_required():
                 sections[name] = {} if name in BY_ID else None
-        problems.extend(explain.unknown((key,), root) for key in root.entries if key not in _KNOWN)
+        strange = [key for key in root.entries if key not in _KNOWN]
+        problems.extend(explain.unknown((key,), root) for key in strange[:MOST])
         return Draft(root, sections, frozenset(broken)), tuple(problems)
 
     def _section(self, name: str, root: Node) -> tuple[Any, tuple[Problem, ...]]:
@@ -84,6 +85,8 @@ class Validator:
             value, problems = self._remembered(f"{name}.{key}", entry, part)
             merged |= value or {}
             found.extend(problems)
+            if len(found) > MOST:
+                break
         return merged, tuple(found)
 
     def _remembered(self, name: str, node: Node, root: Node) -> tuple[Any, tuple[Problem, ...]]:

@@ -289,6 +289,8 @@ def _log(path: Path, status: record.Status, failure: BaseException | None) -> No
     trace = "" if failure is None else "".join(traceback.format_exception(failure))
     with disk.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():  # in a store of somebody else it could lead to any file
+            path.unlink()
         with path.open("a") as log:
             log.write(f"{_now()} {status}\n{trace}")
 

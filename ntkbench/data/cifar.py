@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import pickletools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +12,12 @@ import numpy as np
 from ntkbench.data.dataset import Split
 
 _PIXELS = 3 * 32 * 32
+_TUPLES = 100
+_CODES = (
+    "PROTO FRAME STOP MARK MEMOIZE BINPUT LONG_BINPUT BINGET LONG_BINGET EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST "
+    "LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING "
+    "SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINUNICODE SHORT_BINUNICODE GLOBAL STACK_GLOBAL REDUCE BUILD"
+)
 Batch = tuple[np.ndarray, np.ndarray]
 """images (n, 3 * 32 * 32), channels outermost, and labels (n,)"""
 
@@ -43,16 +51,42 @@ def _records(content: bytes) -> Batch:
 
 
 def _unpickled(content: bytes) -> Batch:
-    batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-    images, labels = batch[b"data"], np.asarray(batch[b"labels"])
+    _check(content)
+    try:
+        batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+        images, labels = batch[b"data"], np.asarray(batch[b"labels"])
+    except Exception as error:  # a program that makes no sense can fail in any way
+        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(images, np.ndarray) or labels.ndim != 1 or labels.dtype != np.int64:
+        raise ValueError("its images are no array, or its labels no list of whole numbers")
     if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
         raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 ({len(labels)}, {_PIXELS})")
     return images, labels
 
 
+def _check(content: bytes) -> None:
+    """A pickle is a program. One of arrays and lists has few instructions, none of which takes more memory than it has
+    bytes; tuples in tuples could be too deep to be compared."""
+    found = Counter()
+    for code, argument, _ in pickletools.genops(content):
+        found[code.name] += 1
+        if code.name not in _CODES.split() or (code.name == "LONG_BINPUT" and int(argument or 0) > len(content)):
+            raise pickle.UnpicklingError(f"a data set needs no {code.name}")
+    if sum(found[name] for name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")) > _TUPLES:
+        raise pickle.UnpicklingError("a data set needs fewer tuples")
+
+
+def _empty(*_: Any) -> np.ndarray:
+    """As NumPy begins an array that it unpickles, without the memory that a pickle may ask for."""
+    return np.empty(0, np.uint8)
+
+
 def _dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype:
     # The pickles are from Python 2 and hold 0 and 1, where NumPy now wants booleans.
-    return np.dtype(name, bool(align), bool(copy))  # type: ignore[call-overload]
+    found = np.dtype(name, bool(align), bool(copy))  # type: ignore[call-overload]
+    if found.kind not in "biuf":
+        raise pickle.UnpicklingError(f"a data set needs no {found}")
+    return found
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -61,7 +95,7 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         match module.replace("numpy.core.", "numpy._core."), name:
             case "numpy._core.multiarray", "_reconstruct":
-                return np.empty(0).__reduce__()[0]
+                return _empty
             case "numpy", "ndarray":
                 return np.ndarray
             case "numpy", "dtype":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntkbench.errors import DataError
+from ntkbench.reading import regular
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class File:
     def read(self, path: Path) -> bytes:
         """The uncompressed bytes, checked; DataError if they are not what they should be."""
         try:
-            with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
+            with regular(path) as file, gzip.open(file) if path.suffix == ".gz" else file as stream:
                 content = stream.read(self.limit + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path} cannot be read: {error}; replace it with an intact copy") from error

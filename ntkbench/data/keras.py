@@ -1,17 +1,20 @@
 """Keras' `mnist.npz`."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
+from ntkbench.data import npz
 from ntkbench.data.dataset import Split
+
+LIMIT = 2**26
+"""bytes of its arrays; they take 55 MB"""
 
 
 def splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
     """Training and test split from the one archive."""
-    with np.load(io.BytesIO(contents[0]), allow_pickle=False) as arrays:
-        return _split(arrays["x_train"], arrays["y_train"]), _split(arrays["x_test"], arrays["y_test"])
+    arrays = npz.read(contents[0], LIMIT, ("x_train", "y_train", "x_test", "y_test"))
+    return _split(arrays["x_train"], arrays["y_train"]), _split(arrays["x_test"], arrays["y_test"])
 
 
 def _split(images: np.ndarray, labels: np.ndarray) -> Split:

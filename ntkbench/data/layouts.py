@@ -1,7 +1,6 @@
 """The ways in which data sets lie on disk, with the checksums of their files."""
 
 import pickle
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from ntkbench.data import bundled, cifar, idx, keras
 from ntkbench.data.dataset import Split
 from ntkbench.data.files import File
 from ntkbench.errors import DataError
+from ntkbench.foreign import printable
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,14 @@ class Layout:
     def read(self, folder: Path) -> tuple[Split, Split]:
         """The data set in the folder, which misses no file; every file is checked before it is interpreted."""
         paths = [file.locate(folder) or folder / file.name for file in self.files]
-        contents = [file.read(path) for file, path in zip(self.files, paths, strict=True)]
+        return self.parsed([file.read(path) for file, path in zip(self.files, paths, strict=True)], folder)
+
+    def parsed(self, contents: Sequence[bytes], where: object) -> tuple[Split, Split]:
+        """The data set of these contents; DataError if they make no sense."""
         try:
             return self.parse(contents)
-        except (ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-            raise DataError(f"{folder} does not hold the data set its name says: {error}") from error
+        except (ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            raise DataError(f"{where} does not hold the data set its name says: {printable(error, 200)}") from error
 
 
 def _idx(folders: tuple[str, ...], checksums: Sequence[str]) -> Layout:

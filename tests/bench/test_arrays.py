@@ -93,11 +93,11 @@ def npz(**members: np.ndarray) -> bytes:
 
 def test_hostile_files_are_errors(tmp_path):
     pickled = npz(**{"samples/index": np.array([{"a": 1}], dtype=object)})
-    with pytest.raises(NtkbenchError, match="damaged: Object arrays cannot be loaded"):
+    with pytest.raises(NtkbenchError, match=r"damaged: samples/index\.npy is no array of numbers"):
         arrays.read_samples(tmp_path, with_content(tmp_path, pickled))
-    with pytest.raises(NtkbenchError, match="damaged: File is not a zip file"):
+    with pytest.raises(NtkbenchError, match="damaged: it does not end as an npz file does"):
         arrays.read_samples(tmp_path, with_content(tmp_path, b"not a zip file"))
-    with pytest.raises(NtkbenchError, match="samples/other is not a file in the archive"):
+    with pytest.raises(NtkbenchError, match="damaged: there is no array samples/other"):
         arrays.read_samples(tmp_path, with_content(tmp_path, npz(**{"samples/index": np.ones(2)}), ["other"]))
 
 

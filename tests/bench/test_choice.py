@@ -28,8 +28,8 @@ def test_as_many_as_asked_for_if_there_are_as_many(count: int, last: int):
 
 
 def test_all_and_lists():
-    assert choice.features("all", 3) == (0, 1, 2)
-    assert choice.truncations("all", 3) == (1, 2, 3)
+    assert tuple(choice.features("all", 3)) == (0, 1, 2)
+    assert tuple(choice.truncations("all", 3)) == (1, 2, 3)
     assert choice.features((5, 7), 10) == choice.truncations((5, 7), 10) == (5, 7)
 
 
@@ -80,3 +80,7 @@ def test_a_kernel_on_a_probe_has_a_row_for_each_output_and_leaves_a_rest():
     trace = drift.model_copy(update={"layout": "trace", "top": (10, 29, 30)})
     assert (choice.rows(cell(), drift), choice.rows(cell(), trace)) == (90, 30)
     assert (choice.tops(cell(), drift), choice.tops(cell(), trace)) == ((10, 20), (10, 29))
+
+
+def test_all_features_of_a_billion_take_no_memory():
+    assert len(choice.features("all", 10**9)) == len(choice.truncations("all", 10**9)) == 10**9

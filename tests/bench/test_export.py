@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import sys
@@ -97,3 +98,14 @@ def test_the_file_s_name_tells_its_format(tmp_path):
     names = ("a.csv", "a.jsonl", "a.tex", "a.PARQUET", "a")
     assert [of_file(tmp_path / name) for name in names] == ["csv", "jsonl", "latex", "parquet", "csv"]
     assert of_file(None) == "csv"
+
+
+@pytest.mark.parametrize(
+    "label", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\t=1", '=HYPERLINK("https://evil")']
+)
+def test_no_cell_of_a_table_is_a_formula(label: str):
+    frame = pd.DataFrame({label: [label, "-1e-3", "-8/255", "-inf", "plain", None], "n": [-1, 2, 3, 4, 5, 6]})
+    rows = list(csv.reader(io.StringIO(export(frame, "csv").decode(), newline="")))
+    assert rows[0] == [f"'{label}", "n"]
+    assert [row[0] for row in rows[1:]] == [f"'{label}", "-1e-3", "-8/255", "-inf", "plain", ""]
+    assert [row[1] for row in rows[1:3]] == ["-1", "2"]

@@ -17,7 +17,7 @@ NEAR = st.lists(st.integers(0, 12), min_size=1, max_size=9, unique=True).map(lam
 @given(SEEDS | NEAR)
 def test_the_seeds_can_be_read_off_a_key(seeds: tuple[int, ...]):
     tag = groups.group_key(CELL, seeds).partition("-")[2]
-    assert groups._seeds(tag) == seeds
+    assert groups.seeds_of(tag) == seeds
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,15 @@ def test_states_of_a_group_are_found_by_their_steps(tmp_path: Path):
     assert not groups.has_snapshot(store, CELL, 2, 7)
     assert not groups.has_snapshot(store, CELL, 5, 2), "12 ends like 2"
     assert groups.groups(store, CELL, {1, 2}) == [(0, 1, 5), (2,)]
+
+
+@pytest.mark.parametrize("tag", ["0-99999999999", "x", "", "1-", "5-1-3", "0-1000", "1.2-3.", "0" * 30, "\u0661"])
+def test_a_name_that_is_no_tag_stands_for_no_seeds(tag: str):
+    assert groups.seeds_of(tag) == ()
+
+
+def test_a_name_that_ends_in_no_step_is_none(tmp_path):
+    for name in ("k@step3", "k@step", "k@stepx", "k@step-1"):
+        (tmp_path / "objects" / "snapshot" / name).mkdir(parents=True)
+        (tmp_path / "objects" / "snapshot" / name / "manifest.json").touch()
+    assert groups.kept(Store(tmp_path), "snapshot", "k") == {3}

@@ -11,6 +11,7 @@ from ntkbench.bench import plan
 from ntkbench.bench.identity import canonical, digest, resolved, run_id, run_ids
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.stages import training_key
+from ntkbench.errors import NtkbenchError
 from tests.bench.cells import FULL, OTHER, cell, changed, leaves, other
 
 ONE_VALUE_ONLY = {"kind", "mode"}
@@ -213,3 +214,18 @@ def test_digests_are_short_and_blind_to_order(value: dict[str, object]):
     assert len(key) == 13
     assert set(key[1:]) <= set("0123456789abcdefghjkmnpqrstvwxyz")
     assert key == digest("k", dict(reversed(value.items())))
+
+
+@pytest.mark.parametrize("eps", ["1/1" + "0" * 290, "1e-300", "5e-324"])
+def test_budgets_of_any_size_read_back(eps: str):
+    attack = {"kind": "random_sign", "eps": [eps if "/" in eps else float(eps)]}
+    of = Cell.model_validate({**resolved(cell()), "attacks": {"a": attack}, "analyses": {"b": {"kind": "accuracy"}}})
+    again = Cell.model_validate(json.loads(json.dumps(resolved(of))))
+    assert run_id(again, 0) == run_id(of, 0)
+
+
+def test_classes_that_are_not_there_are_a_mistake_that_is_told():
+    data = {"dataset": "fashion_mnist_mini", "classes": [7, 99], "n_train": 10, "n_test": 10}
+    of = Cell.model_validate({**resolved(cell()), "data": data})
+    with pytest.raises(NtkbenchError, match=r"data\.classes: fashion_mnist_mini has no class 99"):
+        run_id(of, 0)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -88,3 +89,25 @@ def test_files_are_bounded_and_missing_ones_named(tmp_path):
 def test_foreign_text_is_tamed():
     assert jsonfile.printable("a\x1b[0m\nb\u202e") == "a\ufffd[0m\ufffdb\ufffd"
     assert len(jsonfile.printable("x" * 1000)) == 80
+
+
+def test_what_others_wrote_is_tamed_on_its_way_in():
+    content = json.dumps({"number": 1, "facts": {"\x1b[31m": ["\u202e", {"a": "b\n\x07"}]}})
+    found = jsonfile.parse(Example, content, "a.json")
+    assert found.facts == {"\ufffd[31m": ["\ufffd", {"a": "b\n\ufffd"}]}
+    assert jsonfile.parse(Example, jsonfile.dump(found), "a.json") == found
+
+
+def test_writing_replaces_a_link_and_not_what_it_leads_to(tmp_path):
+    (tmp_path / "secret").write_text("kept")
+    (tmp_path / "a.json").symlink_to(tmp_path / "secret")
+    jsonfile.write(tmp_path / "a.json", b"new")
+    assert (tmp_path / "secret").read_text() == "kept"
+    assert (tmp_path / "a.json").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="devices")
+def test_a_record_that_leads_to_a_device_is_not_read(tmp_path):
+    (tmp_path / "a.json").symlink_to("/dev/zero")
+    with pytest.raises(NtkbenchError, match="cannot be read: no regular file"):
+        jsonfile.read(tmp_path / "a.json")

@@ -3,6 +3,7 @@ import pytest
 from ntkbench.bench import parse
 from ntkbench.bench.document import plain
 from ntkbench.bench.matrix import Matrix
+from ntkbench.errors import SpecError
 
 BASE = "{width: 8, training: {mode: standard, epochs: 5}, kernels: {limit: {kind: infinite}}, matrix: %s}"
 
@@ -65,3 +66,26 @@ def test_a_mapping_of_another_kind_replaces():
 
 def test_axes_over_different_leaves_of_one_section_are_independent():
     assert len(labels("{training: [{epochs: 1}, {epochs: 2}], training.loss: [mse, cross_entropy]}")) == 4
+
+
+def test_axes_at_odds_are_found_however_many_there_are():
+    axes = "".join(f"  ax{i}: {{a: {{width: {i}}}}}\n" for i in range(190))
+    with pytest.raises(SpecError) as error:
+        Matrix(parse.parse(f"width: 1\nmatrix:\n{axes}", "s"))
+    assert len(error.value.problems) == 101
+    assert "width is set by the axis ax0 too" in str(error.value)
+
+
+def test_cells_are_counted_with_their_values():
+    attacks = "".join(f"  a{i}: {{kind: fgsm, eps: [1/255, 2/255, 3/255]}}\n" for i in range(190))
+    widths = ", ".join(map(str, range(1, 1001)))
+    too_large = Matrix(parse.parse(f"attacks:\n{attacks}width: 1\nmatrix: {{width: [{widths}]}}", "s")).too_large(1)
+    assert too_large is not None
+    assert "1000 cells (1000 width) of" in str(too_large)
+
+
+def test_a_label_is_short_enough_for_a_record():
+    layers = ", ".join(["{op: relu}"] * 30)
+    axis = f"{{architecture: [{{kind: layers, layers: [{layers}]}}]}}"
+    found = Matrix(parse.parse(f"architecture: {{kind: fc}}\nmatrix: {axis}", "s"))
+    assert "is too long for a label" in str(found.problems[0])

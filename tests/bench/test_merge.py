@@ -104,3 +104,51 @@ def test_all_broken_overrides_at_once():
     with pytest.raises(SpecError) as error:
         merge.overrides(["width", "a=[1", "b=8/0"])
     assert [problem.line for problem in error.value.problems] == [1, 2, 3]
+
+
+def refusal(folder, name: str) -> str:
+    (folder / "spec.yaml").write_text(f"extends: {name}\n")
+    with pytest.raises(SpecError) as error:
+        merge.load(str(folder / "spec.yaml"))
+    return str(error.value)
+
+
+def test_a_spec_extends_specs_alone(tmp_path):
+    """What is in a file that it names shows in messages, and in CI these are public."""
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0")
+    assert "is a place on one machine" in refusal(tmp_path, str(secret))
+    assert "is a place on one machine" in refusal(tmp_path, "/etc/passwd")
+    assert "is no spec by its name" in refusal(tmp_path, "secret")
+    assert "is not there" in refusal(tmp_path, "../../../../../../proc/self/environ.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    assert "is not there" in refusal(tmp_path, "zero.yaml")
+    (tmp_path / "link.yaml").symlink_to(secret)
+    for name in ("secret", "/etc/passwd", "link.yaml"):
+        assert "root:" not in refusal(tmp_path, name)
+
+
+def test_files_that_extend_each_other_twice_are_read_once(tmp_path, monkeypatch):
+    """Each of 30 extends the next one twice: a billion ways."""
+    for i in range(30):
+        write(tmp_path, **{f"s{i}": f"extends: [s{i + 1}.yaml, s{i + 1}.yaml]\nk{i}: 1"})
+    write(tmp_path, s30="{a: 1}")
+    read = []
+    monkeypatch.setattr(parse, "read", lambda file, read_file=parse.read: read.append(file) or read_file(file))
+    assert merge.load(str(tmp_path / "s0.yaml")).at(("a",)).value == 1
+    assert len(read) == 31
+    write(tmp_path, s30="{a: [}")
+    with pytest.raises(SpecError) as error:
+        merge.load(str(tmp_path / "s0.yaml"))
+    assert len(error.value.problems) == 1
+
+
+def test_files_are_few_and_together_not_larger_than_one(tmp_path):
+    for i in range(60):
+        write(tmp_path, **{f"s{i}": f"a{i}: [{'1, ' * 1000}]"})
+    write(tmp_path, many="extends: [" + ", ".join(f"s{i}.yaml" for i in range(60)) + "]")
+    with pytest.raises(SpecError, match="more than 50 files"):
+        merge.load(str(tmp_path / "many.yaml"))
+    write(tmp_path, large="extends: [" + ", ".join(f"s{i}.yaml" for i in range(40)) + "]")
+    with pytest.raises(SpecError, match=r"more than 20000 values.* in all files together"):
+        merge.load(str(tmp_path / "large.yaml"))

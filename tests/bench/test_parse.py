@@ -3,12 +3,13 @@ import os
 from fractions import Fraction
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkbench.bench import parse
 from ntkbench.bench.document import plain
-from ntkbench.errors import SpecError
+from ntkbench.errors import Problem, SpecError
 
 
 def value(text: str) -> object:
@@ -107,7 +108,7 @@ def test_a_file_that_is_not_there_a_folder_or_huge(tmp_path):
         parse.read("a\0b")
     huge = tmp_path / "huge.yaml"
     huge.write_text("a: " + "x" * parse.MAX_BYTES)
-    with pytest.raises(SpecError, match="larger than 1 MB"):
+    with pytest.raises(SpecError, match="larger than 200 kB"):
         parse.read(str(huge))
 
 
@@ -138,3 +139,56 @@ def test_fractions_are_exact(number: Fraction):
 @given(st.floats(allow_nan=False))
 def test_floats_are_read_as_python_writes_them(number: float):
     assert value(repr(number)) == number
+
+
+@pytest.mark.parametrize("escape", [r"\e[31m", r"\0", r"\r", r"\x9b", r"\u202e", r"\ud800", r"\u2066"])
+def test_no_quotes_hide_a_control_character(escape: str):
+    for text in (f'"{escape}"', f'{{"{escape}": 1}}'):
+        with pytest.raises(SpecError, match=r"the control character U\+[0-9A-F]{4}; delete it"):
+            value(text)
+    assert value(r'"a\tb\nc"') == "a\tb\nc"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("'" + "x" * 10_001 + "'", "a text of 10001 characters; 10000 are the most"),
+        (f"{{{'k' * 201}: 1}}", "a key of 201 characters; 200 are the most"),
+        ("{" + ", ".join(f"k{i}: 1" for i in range(300)) + "}", "more than 200 keys in one mapping"),
+        ("[" + "x, " * 30_000 + "]", "more than 20000 values"),
+        ("[" * 100_000, "nested deeper than 30 levels|exceeded maximum nesting depth"),
+        ("- " * 50_000, "nested deeper than 30 levels"),
+        ("%YAML " + "9" * 10_000 + ".1\n---\na: 1", "not YAML"),
+        ("a: 1\n" + "[" * 25_000, "not YAML"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_nothing_is_endless(text: str, message: str):
+    with pytest.raises(SpecError, match=message) as error:
+        value(text)
+    assert len(str(error.value)) < 3000
+
+
+def test_of_many_mistakes_the_first_are_told():
+    with pytest.raises(SpecError) as error:
+        value("[" + ", ".join(f"*x{i}" for i in range(5000)) + "]")
+    lines = str(error.value).splitlines()
+    assert len(lines) == 101
+    assert lines[-1] == "... and more; mend these first"
+
+
+def test_what_a_message_repeats_is_tamed():
+    problem = Problem("a\x1b.yaml", 1, 1, "data\n", "no \u202edata" + "x" * 10**5)
+    assert str(problem).startswith("a\ufffd.yaml:1:1: data\ufffd: no \ufffddata")
+    assert len(str(problem)) == 2000
+
+
+@pytest.mark.parametrize("text", ["a: é\nb: 'ü': 1", "{a: [1, 2}", "a:\n\t- b", "'", "a: *b: c", "? a\n- b", "%TAG x"])
+def test_without_libyaml_the_mistakes_are_the_same(text: str, monkeypatch: pytest.MonkeyPatch):
+    told = []
+    for loader in (parse.Fast, yaml.SafeLoader):
+        monkeypatch.setattr(parse, "Fast", loader)
+        with pytest.raises(SpecError) as error:
+            value(text)
+        told.append(str(error.value))
+    assert told[0] == told[1]

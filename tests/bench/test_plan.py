@@ -120,3 +120,39 @@ def test_the_specs_that_are_shipped(file: Path):
         pytest.skip("a part of other specs")
     assert plan.read(str(file)).runs
     assert plan.read(str(file), smoke=True).runs
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("analyses.evil", "{kind: 'os:system'}"),
+        ("analyses.evil", "{kind: accuracy, builder: 'os:system'}"),
+        ("analyses.evil", "!!python/object/apply:os.system [id]"),
+        ("architecture", "{kind: layers, layers: [{op: 'os:system'}, {op: dense}]}"),
+        ("attacks.evil", "{kind: __class__, eps: 1/255}"),
+        ("data.dataset", "../../etc/passwd"),
+        ("data.dataset", "{kind: named, name: /dev/zero}"),
+        ("track", "../../evil@1"),
+        ("name", "../../evil"),
+        ("run.store", "/tmp/evil"),
+    ],
+)
+def test_a_spec_names_no_module_no_file_and_no_folder(path: str, value: str, spec: str):
+    """It chooses among what is installed, and what it gives a name to has no slash in it."""
+    with pytest.raises(SpecError):
+        plan.read(spec, [f"{path}={value}"])
+
+
+def test_ids_of_a_spec_are_no_paths(tmp_path):
+    (tmp_path / "spec.yaml").write_text(EXAMPLE.replace("analyses:\n", "analyses:\n  ../evil: {kind: accuracy}\n", 1))
+    assert "not a good id" in lines(str(tmp_path / "spec.yaml"))[0]
+
+
+def test_what_it_takes_to_tell_mistakes_is_bounded(tmp_path):
+    """In each of 299 cells 150 attacks have no source."""
+    attacks = "".join(f"  a{i}: {{kind: fgsm, eps: 1/255, source: b{i}}}\n" for i in range(150))
+    widths = ", ".join(map(str, range(1, 300)))
+    good = (SPECS.parent / "tests" / "bad_specs" / "parts" / "good.yaml").read_text().split("attacks:")[0]
+    rest = f"attacks:\n{attacks}analyses: {{a: {{kind: accuracy}}}}\nmatrix: {{width: [{widths}]}}\n"
+    (tmp_path / "spec.yaml").write_text(good + rest)
+    assert len(lines(str(tmp_path / "spec.yaml"))) == 101

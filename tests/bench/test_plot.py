@@ -163,3 +163,13 @@ def test_pictures_of_one_name_do_not_hide_each_other(store: Store):
         ]
         findings.store(store.records, runs)
     assert len(drawn(store, analyses=["time"])) == 16
+
+
+@pytest.mark.parametrize("label", [r"$\frac$", "$x", "a_b^c", r"\$"])
+def test_a_label_is_no_formula(label: str, store: Store):
+    store.records.mkdir(parents=True)
+    for depth in (1, 2):
+        for width, name in ((16, label), (32, "other")):
+            of = cell(width=width, architecture={"kind": "fc", "depth": depth})
+            factory.store(store.records, planned(of, range(2), regime=name, **{label: str(depth)}))
+    assert drawn(store)

@@ -10,6 +10,7 @@ from ntkbench.analyses.measurement import Scalar
 from ntkbench.bench import record
 from ntkbench.bench.statistics import wilson
 from ntkbench.errors import NtkbenchError, UsageError
+from ntkbench.foreign import tamed
 from tests.bench.factory import a_record, cell, failed, outcomes, planned, store
 
 RUN = planned(cell(), [0], width="32")[0]
@@ -99,7 +100,9 @@ def test_any_number_survives_the_file(value, where):
     row = record.metric_row("transfer", Scalar("gradient_cosine", value, where))
     found = record.validate(a_record(RUN, metrics=[row])).metrics[0]
     assert found.value == value
-    assert found.where == where
+    assert found.where == {
+        tamed(key): tamed(label) if isinstance(label, str) else label for key, label in where.items()
+    }
     assert [type(v) for v in found.where.values()] == [type(v) for v in where.values()]
 
 

@@ -1,5 +1,6 @@
 """Runs: one record each, once; whatever happens in between, the same numbers."""
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -312,3 +313,14 @@ def test_a_full_disk_ends_the_sweep_and_is_no_result(tmp_path: Path, store: Stor
     assert [path for path in store.root.rglob("*") if path.name.startswith(".")] == []
     tiny.run(planned, store)
     assert [(each.status, each.attempt) for each in ledger.records(store, planned.runs)] == [("ok", 1)] * 2
+
+
+def test_a_log_that_is_a_link_is_replaced(tmp_path: Path):
+    planned, store = tiny.planned(tmp_path), Store(tmp_path / "runs")
+    (tmp_path / "secret").write_text("kept")
+    log = store.log(planned.runs[0].id)
+    log.parent.mkdir(parents=True)
+    log.symlink_to(tmp_path / "secret")
+    tiny.run(planned, store)
+    assert (tmp_path / "secret").read_text() == "kept"
+    assert "ok" in log.read_text()

@@ -1,16 +1,18 @@
 import errno
+import io
 import json
 import multiprocessing
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ntkbench.bench import jsonfile
-from ntkbench.bench.store import Store, StoreWarning
-from ntkbench.errors import StorageError
+from ntkbench.bench.store import Store, StoreWarning, _manifest
+from ntkbench.errors import StorageError, UsageError
 from tests.bench import tiny
 
 ARRAYS = {"a": np.arange(12.0).reshape(3, 4), "b": np.array([True, False]), "c": np.float32(1) / np.arange(1, 4)}
@@ -262,3 +264,69 @@ def test_where_there_are_no_locks_leases_stand_in(refusal: int, store: Store, mo
 def test_the_manifest_says_what_it_is_of(place: Path):
     manifest = json.loads((place / "manifest.json").read_bytes())
     assert (manifest["stage"], manifest["key"], manifest["facts"]) == ("kernel", "k1", FACTS)
+
+
+@pytest.mark.parametrize("folder", ["objects", "records", "logs", "locks", "objects/kernel"])
+def test_a_folder_that_is_a_link_is_refused(folder: str, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "runs" / folder).parent.mkdir(parents=True)
+    (tmp_path / "runs" / folder).symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=f"{folder} is a link"):
+        Store(tmp_path / "runs")
+
+
+def test_a_store_may_be_a_link_as_a_whole(tmp_path: Path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "scratch")
+    Store(tmp_path / "runs").save("kernel", "k1", ARRAYS)
+    assert (tmp_path / "scratch" / "objects" / "kernel" / "k1").is_dir()
+
+
+def test_nothing_is_read_or_written_through_an_object_that_is_a_link(store: Store, place: Path, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    place.rename(elsewhere)
+    place.symlink_to(elsewhere)
+    before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
+    with pytest.warns(StoreWarning, match="it is a link"):
+        assert store.load("kernel", "k1") is None
+    store.save("kernel", "k1", {"a": np.zeros(1)})
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
+    assert not place.is_symlink()
+    stored = store.load("kernel", "k1")
+    assert stored is not None
+    assert stored.arrays.keys() == {"a"}
+
+
+def signed(place: Path, arrays: bytes) -> None:
+    """Put other arrays into an object, with a manifest that is right."""
+    (place / "arrays.npz").write_bytes(arrays)
+    with (place / "arrays.npz").open("rb") as file:
+        (place / "manifest.json").write_text(json.dumps(_manifest("kernel", "k1", file, {})))
+
+
+def test_pickles_and_bombs_of_another_store_are_damaged_objects(store: Store, place: Path):
+    for save, array in ((np.savez, np.array([{}], dtype=object)), (np.savez_compressed, np.zeros(10**6))):
+        buffer = io.BytesIO()
+        save(buffer, a=array)
+        signed(place, buffer.getvalue())
+        with pytest.warns(StoreWarning, match="no array of numbers|take more than"):
+            assert store.load("kernel", "k1") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+@pytest.mark.parametrize("name", ["arrays.npz", "manifest.json"])
+def test_a_pipe_in_an_object_is_not_waited_for(name: str, store: Store, place: Path):
+    (place / name).unlink()
+    os.mkfifo(place / name)
+    with pytest.warns(StoreWarning, match="no regular file"):
+        assert store.load("kernel", "k1") is None
+
+
+def test_a_lock_that_is_a_link_writes_nothing_elsewhere(store: Store, tmp_path: Path):
+    (tmp_path / "secret").write_text("kept")
+    (store.root / "locks").mkdir(parents=True)
+    (store.root / "locks" / "x.lock").symlink_to(tmp_path / "secret")
+    with suppress(OSError), store.lock("x"):
+        pass
+    assert (tmp_path / "secret").read_text() == "kept"

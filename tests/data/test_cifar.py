@@ -100,6 +100,30 @@ def test_the_checksum_stops_it_before_it_is_unpickled(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x03}r\xff\xff\xff\x7f.",
+        b"\x80\x04\x96" + b"\xff" * 7 + b"\x00.",
+        b"\x80\x02]" + b"(" * 200 + b"t" * 200 + b".",
+        b"\x80\x02}(" + b"\x8c\x01a" * 2 + b"I1\nu.",
+        b"\x80\x02P1\n.",
+        b"\x80\x02" + b"cnumpy\ndtype\n(T\x02\x00\x00\x00O8J\x00\x00\x00\x00J\x01\x00\x00\x00tR.",
+    ],
+    ids=[
+        "memo of 2 GB",
+        "array of 2^55 bytes",
+        "tuples in tuples",
+        "an old integer",
+        "something of the host",
+        "objects",
+    ],
+)
+def test_a_pickle_that_wants_memory_or_more_than_arrays_is_refused(program: bytes):
+    with pytest.raises((pickle.UnpicklingError, ValueError)):
+        cifar.pickled_splits([program] * 2)
+
+
 @pytest.mark.parametrize("images", [np.zeros((2, 3071), np.uint8), np.zeros((3, 3072), np.uint8), np.zeros((2, 3072))])
 def test_wrong_arrays(images):
     batch = pickle.dumps({b"data": images, b"labels": [0, 1]}, protocol=3)

@@ -92,6 +92,11 @@ def panels(count: int, *, columns: int, height: float, spare: float = 0.0, **sha
     return figure, axes[:count]
 
 
+def plain(text: str) -> str:
+    """A label of a spec as it stands there: between two dollars it would be a formula."""
+    return text.replace("$", r"\$")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write the picture; the same picture is the same file."""
     form = path.suffix[1:]

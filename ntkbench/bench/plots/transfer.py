@@ -90,10 +90,11 @@ def _along(axes: Mapping[str, Sequence[str]]) -> str:
 
 
 def _said(axes: Sequence[str], labels: Sequence[str]) -> str:
-    return ", ".join(
+    said = (
         label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}"
         for axis, label in zip(axes, labels, strict=True)
     )
+    return look.plain(", ".join(said))
 
 
 def _sheets(results: _Results) -> Iterator[tuple[str, _Results]]:
@@ -118,7 +119,7 @@ def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:
         at.set_title(name)
         at.set_ylim(-0.03, 1.03)
     _axis(axes[0], results)
-    figure.supxlabel(results.axis.rpartition(".")[2])
+    figure.supxlabel(look.plain(results.axis.rpartition(".")[2]))
     figure.supylabel(f"transfer rate at ε = {eps}")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3, title=f"95 % intervals, {results.seeds}")
@@ -134,7 +135,7 @@ def _normalized(results: _Results, attack: str, eps: str) -> Figure:
         style = {"color": look.COLORS[place], "marker": look.MARKERS[place], "label": name or attack}
         _line(axes, results, frame, place - middle, **style)
     _axis(axes, results)
-    axes.set_xlabel(results.axis.rpartition(".")[2])
+    axes.set_xlabel(look.plain(results.axis.rpartition(".")[2]))
     axes.set_ylabel(f"normalized transfer at ε = {eps}")
     figure.legend(loc="outside upper center", ncols=3, title=f"0: floor, 1: ceiling; 95 % intervals, {results.seeds}")
     return figure
@@ -154,5 +155,5 @@ def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **
 def _axis(axes: Axes, results: _Results) -> None:
     if results.numeric:
         axes.set_xscale("log")
-    axes.set_xticks([results.place(label) for label in results.labels], results.labels)
+    axes.set_xticks([results.place(label) for label in results.labels], [look.plain(label) for label in results.labels])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,19 @@
+"""Text of strangers, so that a terminal shows it and does not obey."""
+
+import re
+
+CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+"""Characters that move a cursor, turn the direction of writing, or are none. A line's end and a tab are not among."""
+
+
+def tamed(text: str) -> str:
+    """The text without power over a terminal."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def printable(text: object, length: int = 80) -> str:
+    """Foreign text as one line of a message: no control characters, not endless."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)[: length + 1])
+    return shown if len(shown) <= length else shown[: length - 1] + "…"
