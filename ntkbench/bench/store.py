@@ -119,7 +119,8 @@ class Store:
             self.discard(stage, key)
             return self._damaged(place, str(found))
         except (_Damage, OSError) as found:
-            return self._damaged(place, _told(found)) if self.has(stage, key) else None
+            absent = isinstance(found, (FileNotFoundError, NotADirectoryError)) or not place.exists()
+            return None if absent else self._damaged(place, _told(found))
         with suppress(OSError):  # when it was last of use: `gc` asks
             os.utime(place)
         return stored

@@ -300,6 +300,7 @@ def test_nothing_is_read_or_written_through_an_object_that_is_a_link(store: Stor
 
 def signed(place: Path, arrays: bytes) -> None:
     """Put other arrays into an object, with a manifest that is right."""
+    place.mkdir(exist_ok=True)
     (place / "arrays.npz").write_bytes(arrays)
     with (place / "arrays.npz").open("rb") as file:
         (place / "manifest.json").write_text(json.dumps(_manifest("kernel", "k1", file, {})))
@@ -327,6 +328,6 @@ def test_a_lock_that_is_a_link_writes_nothing_elsewhere(store: Store, tmp_path: 
     (tmp_path / "secret").write_text("kept")
     (store.root / "locks").mkdir(parents=True)
     (store.root / "locks" / "x.lock").symlink_to(tmp_path / "secret")
-    with suppress(OSError), store.lock("x"):
+    with suppress(StorageError), store.lock("x"):
         pass
     assert (tmp_path / "secret").read_text() == "kept"
