@@ -1,6 +1,5 @@
 """Runs: one record each, once; whatever happens in between, the same numbers."""
 
-import errno
 import json
 import re
 from pathlib import Path
@@ -193,8 +192,8 @@ def test_memory_that_is_not_there_is_recognized():
 
 def test_a_store_that_cannot_be_written_ends_the_call_and_no_run(tmp_path: Path, store: Store, monkeypatch):
     planned = tiny.planned(tmp_path)
-    failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "objects"))
-    with pytest.raises(OSError, match="No space left"):
+    failing(monkeypatch, StorageError("objects: cannot be written: No space left on device"))
+    with pytest.raises(StorageError, match="No space left"):
         tiny.run(planned, store)
     assert ledger.records(store, planned.runs) == []
 
