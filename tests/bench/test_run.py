@@ -1,5 +1,6 @@
 """Runs: one record each, once; whatever happens in between, the same numbers."""
 
+import errno
 import json
 import re
 from pathlib import Path
