@@ -24,10 +24,11 @@ def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, p
     DataError if a data set is missing, StorageError if the store cannot be written.
     """
     tried = [(run, attempts(store, run)) for run in left(store, plan.runs, options.retry)]
+    if tried:
+        store.prepare()
     progress.begin(len(plan.runs), len(plan.runs) - len(tried))
     job = Job(store, tuple(roots), plan.header.run, options, cost.estimate(plan).peak_bytes)
     if work := units(tried):
-        store.prepare()
         workers = min(options.workers or len(pool.accelerators()), len(work))
         if options.executor == "ray":
             cluster.execute(job, work, progress)
