@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMS = ("plain", "md", "csv", "latex", "json")
 PICTURES = ("png", "pdf", "svg")
+EXECUTORS = ("local", "ray")
 TABLES = ("csv", "jsonl", "latex", "parquet")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -117,23 +118,51 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
 @_store
 @_data_dir
 @click.option("--retry/--no-retry", default=True, help="Try runs again that ended badly. Interrupted ones always are.")
-def run(spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, retry: bool) -> int:
-    """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done."""
+@click.option(
+    "--executor", type=click.Choice(EXECUTORS), default="local", show_default=True,
+    help="Processes of this machine, or a Ray cluster.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes of this machine. Default: one for each accelerator, or one."
+)
+@click.option("--address", help="Of a running Ray cluster (or `auto`). Default: one on this machine, for this command.")
+@click.option("--shard", metavar="i/n", help="Only the i-th of n parts, for array jobs. More cells move none.")
+def run(
+    spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, retry: bool,
+    executor: Any, workers: int | None, address: str | None, shard: str | None,
+) -> int:  # fmt: skip
+    """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done.
+
+    Ctrl-C ends in order, a second Ctrl-C at once; nothing that is finished is lost.
+    """
     from rich.console import Console
 
     from ntkbench.bench import ledger, plan
+    from ntkbench.bench.interrupt import interruptible
+    from ntkbench.bench.job import Options
     from ntkbench.bench.progress import progress
     from ntkbench.bench.store import Store
+    from ntkbench.bench.unit import Shard
     from ntkbench.data.load import search_roots
 
+    if executor == "local" and address:
+        raise UsageError("--address is that of a Ray cluster: add --executor ray")
+    if executor == "ray" and workers:
+        raise UsageError(
+            "--workers is for --executor local; what a Ray cluster runs at once follows from run.resources"
+        )
     planned = plan.read(spec, overrides, smoke)  # before jax: mistakes show at once
+    if shard:
+        planned = Shard.parse(shard).part(planned)
     _configure_jax()
-    from ntkbench.bench.run import Options, execute
+    from ntkbench.bench.run import execute
 
     kept = Store(store)
+    options = Options(retry, smoke, tuple(overrides), executor, workers, address)
     watcher = progress(Console(stderr=True))
     try:
-        ended = execute(planned, kept, search_roots(data_dir), Options(retry, smoke, tuple(overrides)), watcher)
+        with interruptible():
+            ended = execute(planned, kept, search_roots(data_dir), options, watcher)
     finally:
         watcher.close()
     click.echo(_summary(planned, ledger.records(kept, planned.runs)))
@@ -149,11 +178,14 @@ def _summary(planned: Any, records: Sequence[Any]) -> str:
 
 
 def _configure_jax() -> None:
-    """The one place where JAX is told how to compute. Kernels are double precision; no float becomes one unasked."""
-    import jax
+    """The one place where JAX is told how to compute. Kernels are double precision; no float becomes one unasked.
 
-    jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    By the environment, which processes that we start have too; JAX reads it when it is imported.
+    """
+    os.environ["JAX_ENABLE_X64"], os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "true", "strict"
+    if jax := sys.modules.get("jax"):
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 @cli.command()
@@ -408,7 +440,8 @@ def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Seque
     from ntkbench.data.load import search_roots
 
     _configure_jax()
-    from ntkbench.bench.run import Options, execute
+    from ntkbench.bench.job import Options
+    from ntkbench.bench.run import execute
 
     watcher = progress(Console(stderr=True))
     try:

@@ -14,11 +14,17 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-_COMPUTES = ("build", "doctor", "environment", "experiment", "laboratory", "recipe", "run", "stretch", "train")
+_COMPUTES = ("build", "doctor", "environment", "experiment", "laboratory", "recipe", "stretch", "train")
+_COMPUTES += ("failures", "worker", "task", "here", "pool", "cluster", "run")
 COMPUTES = {f"ntkbench.bench.{name}" for name in _COMPUTES}
 """modules of `bench` that may know JAX; no other does, at any hand"""
 AT_ONCE = ("cli", "bench.plan", "bench.leaderboard", "bench.show", "bench.record", "bench.statistics")
 AT_ONCE += (
+    "bench.drive",
+    "bench.interrupt",
+    "bench.job",
+    "bench.journal",
+    "bench.unit",
     "bench.store",
     "bench.ledger",
     "bench.outlook",

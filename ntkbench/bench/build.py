@@ -72,8 +72,13 @@ def require_classes(examples: dataset.Dataset) -> None:
 
 def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
     """Of regression, float64, `n c`."""
-    encode = functools.partial(losses.encode, c=outputs, centered=data.targets == "centered", dtype=jnp.float64)
-    return jax.jit(jax.vmap(encode))(jnp.asarray(labels))
+    return _encoded(jnp.asarray(labels), outputs, data.targets == "centered")
+
+
+@eqx.filter_jit
+def _encoded(labels, outputs, centered):
+    encode = functools.partial(losses.encode, c=outputs, centered=centered, dtype=jnp.float64)
+    return jax.vmap(encode)(labels)
 
 
 def infinite_kernel(cell: spec.Cell, kernel: spec.InfiniteKernel, outputs: int) -> infinite.InfiniteKernel:

@@ -69,15 +69,16 @@ def dump(document: Document) -> bytes:
     return (json.dumps(value, allow_nan=False, indent=1) + "\n").encode()
 
 
-def write(path: Path, content: bytes) -> None:
-    """The whole file or none: a reader never sees half of it, not even after a power cut."""
+def write(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """The whole file or none: a reader never sees half of it, if `durable` not even after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

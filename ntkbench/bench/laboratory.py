@@ -44,6 +44,20 @@ class Laboratory:
     tile_bytes: float
     _memory: dict[str, Any] = field(default_factory=dict)
 
+    def halved(self) -> "Laboratory":
+        """One with half the memory for a tile. Both begin with nothing in mind, which leaves room."""
+        self._memory.clear()
+        return Laboratory(self.store, self.roots, self.tile_bytes / 2)
+
+    def share(self, cell: spec.Cell, stage: stages.Shared, name: str) -> None:
+        """Have in the store what runs have in common: an infinite kernel by its id, or what an attack makes on one."""
+        if stage == "kernel":
+            self._decomposed(cell, name)
+        else:
+            threat = build.threat(cell, name)
+            source = self.regression(cell, threat.source).value
+            self.crafted(cell, threat, self.subject(cell, threat.source, source, cell.numerics.kernel))
+
     def data(self, cell: spec.Cell) -> Dataset:
         return self._remember(stages.data_key(cell), lambda: build.examples(cell.data, self.roots))
 

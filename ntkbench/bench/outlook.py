@@ -9,7 +9,6 @@ from ntkbench.bench.ledger import is_pending
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.regimes import Trained
 from ntkbench.bench.render import table
-from ntkbench.bench.spec import InfiniteKernel
 from ntkbench.bench.store import Store
 
 
@@ -61,13 +60,8 @@ def objects(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
         for of, step in snapshots.kept(cell):
             key = state_key(f"{stages.training_key(of)} {run.seed}", step)
             yield "snapshot", key, has_snapshot(store, of, run.seed, step)
-    for name, kernel in cell.kernels.items():
-        if isinstance(kernel, InfiniteKernel):
-            key = stages.kernel_key(cell, name)
-            yield "kernel", key, store.has("kernel", key)
-    for name in stages.crafted(cell):
-        key = stages.craft_key(cell, name)
-        yield "craft", key, store.has("craft", key)
+    for stage, key, _ in stages.shared(cell):
+        yield stage, key, store.has(stage, key)
 
 
 def _is_cached(store: Store, key: str) -> bool:

@@ -1,5 +1,6 @@
 """How a run tells how it goes: a bar on a terminal, one plain line a run otherwise."""
 
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
@@ -12,9 +13,7 @@ from ntkbench.bench.record import Status
 
 @runtime_checkable
 class Progress(Protocol):
-    """Who wants to know."""
-
-    def begin(self, runs: int, done: int) -> None: ...
+    """Who wants to know how units of work go."""
 
     def doing(self, run: Run, what: str) -> None: ...
 
@@ -22,10 +21,17 @@ class Progress(Protocol):
 
     def warn(self, message: str) -> None: ...
 
+
+@runtime_checkable
+class Watcher(Progress, Protocol):
+    """Who wants to know how a whole plan goes."""
+
+    def begin(self, runs: int, done: int) -> None: ...
+
     def close(self) -> None: ...
 
 
-def progress(console: Console) -> Progress:
+def progress(console: Console) -> Watcher:
     return Bar(console) if console.is_terminal else Lines(console)
 
 
@@ -36,6 +42,29 @@ def label(run: Run) -> str:
 
 def _line(run: Run, status: Status, seconds: float, note: str) -> str:
     return f"{label(run)}  {status}  {seconds:.1f} s" + (f"  {note}" if note else "")
+
+
+@dataclass
+class Heard:
+    """What a process that nobody sees would tell, to be told where somebody does."""
+
+    ends: list[tuple[Run, Status, float, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def doing(self, run: Run, what: str) -> None:
+        pass
+
+    def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
+        self.ends.append((run, status, seconds, note))
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def tell(self, progress: Progress) -> None:
+        for message in self.warnings:
+            progress.warn(message)
+        for end in self.ends:
+            progress.ended(*end)
 
 
 class Lines:

@@ -308,6 +308,17 @@ class Cell(Section):
 # ---- the header: names, and how to run -----------------------------------------------------------
 
 
+class Resources(Section):
+    """What a unit of work takes of a machine, for executors that share machines out."""
+
+    cpu: Positive = 1.0
+    """cores; a part of one is possible"""
+    gpu: NonNegative | None = None
+    """accelerators; a part of one is possible; null: one where there are any"""
+    memory: Bytes | None = None
+    """of the machine; null: not asked for"""
+
+
 class RunOptions(Section):
     """Speed only: recorded, never part of a run's identity."""
 
@@ -317,6 +328,8 @@ class RunOptions(Section):
     """epochs between checkpoints of the training"""
     timeout: Seconds | None = None
     """of one run"""
+    resources: Resources = Resources()
+    """what `--executor ray` reserves for runs that share a training"""
 
 
 class Header(Section):

@@ -5,14 +5,16 @@ a whole sweep over widths, seeds and test sets is one object. A revision is rais
 change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from ntkbench.bench.identity import canonical, digest, normalized
 from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, Transfer
 from ntkbench.bench.threats import GradientAttack
 
+Shared = Literal["kernel", "craft"]
+"""stages that cells have in common"""
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
 
 
@@ -57,6 +59,15 @@ def crafted(cell: Cell) -> tuple[str, ...]:
     needed = {name for analysis in cell.analyses.values() for name in judged(analysis)}
     sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
     return tuple(name for name, source in sources.items() if isinstance(cell.kernels.get(source), InfiniteKernel))
+
+
+def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
+    """Stage, key and id of what a cell has in common with others: infinite kernels, then what is crafted on them."""
+    for name, kernel in cell.kernels.items():
+        if isinstance(kernel, InfiniteKernel):
+            yield "kernel", kernel_key(cell, name), name
+    for name in crafted(cell):
+        yield "craft", craft_key(cell, name), name
 
 
 def craft_key(cell: Cell, attack_id: str) -> str:

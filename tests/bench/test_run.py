@@ -8,8 +8,9 @@ import jax
 import pytest
 
 from ntkbench.bench import ledger, memory, record
+from ntkbench.bench.failures import status_of
+from ntkbench.bench.job import Options
 from ntkbench.bench.plan import Run
-from ntkbench.bench.run import Options, status_of
 from ntkbench.bench.store import Store, StoreWarning
 from ntkbench.errors import DivergedError, NumericsError, TimeoutReached
 from tests.bench import tiny

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ntkbench.bench import plan
+from ntkbench.bench.job import Options
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.record import Record, Status
-from ntkbench.bench.run import Options, execute
+from ntkbench.bench.run import execute
 from ntkbench.bench.store import Store
 
 SPEC = """

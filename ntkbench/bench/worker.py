@@ -1,0 +1,295 @@
+"""One unit of work after another: its seeds are trained together, then each run is measured and recorded.
+
+A run's record is written the moment it ends, and nothing else counts as a result.
+"""
+
+import datetime
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ntkbench.analyses.measurement import Measurement
+from ntkbench.bench import arrays, environment, failures, identity, journal, memory, record, snapshots
+from ntkbench.bench.experiment import Experiment
+from ntkbench.bench.groups import groups
+from ntkbench.bench.interrupt import later
+from ntkbench.bench.job import Job
+from ntkbench.bench.laboratory import Laboratory
+from ntkbench.bench.ledger import attempts, is_pending
+from ntkbench.bench.outlook import size
+from ntkbench.bench.plan import Run
+from ntkbench.bench.progress import Progress
+from ntkbench.bench.stages import Shared
+from ntkbench.bench.store import Store
+from ntkbench.bench.train import Group, train
+from ntkbench.bench.unit import Unit
+from ntkbench.errors import TimeoutReached
+
+T = TypeVar("T")
+
+
+class Worker:
+    """What a process keeps from one unit to the next: data, kernels, compiled programs."""
+
+    def __init__(self, job: Job):
+        tile_bytes = memory.tile_bytes(job.run.tile_bytes, environment.accelerator_bytes())
+        self.job, self.laboratory = job, Laboratory(job.store, job.roots, tile_bytes)
+
+    def check(self, units: Iterable[Unit], progress: Progress) -> None:
+        """DataError if a data set is missing: that shows before hours of work, and is no result of a run."""
+        for run in {run.cell.data.dataset: run for unit in units for run in unit.runs}.values():
+            self.laboratory.data(run.cell)
+        there = environment.accelerator_bytes() or memory.host_bytes()
+        if self.job.needed_bytes > there:
+            progress.warn(
+                f"the largest step takes about {size(self.job.needed_bytes)}, and there are {size(there)}: it may run "
+                "out of memory; fewer examples, numerics.kernel: float32 or a larger machine help"
+            )
+
+    def share(self, run: Run, stage: Shared, name: str) -> None:
+        """Make what the run has in common with others, if it is not there: a kernel, or examples crafted on it."""
+        self.laboratory.share(run.cell, stage, name)
+
+    def do(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
+        """Execute what is left of a unit. False, at once, if another process is at it and we do not `wait`."""
+        return self._locked(unit, progress, wait, self._execute, halve)
+
+    def give_up(self, unit: Unit, failure: Exception, progress: Progress) -> bool:
+        """Record what is left of a unit as ended by what happened to its processes."""
+        return self._locked(unit, progress, True, lambda turn, runs: turn.fail(runs, failure))
+
+    def _locked(
+        self,
+        unit: Unit,
+        progress: Progress,
+        wait: bool,
+        work: Callable[["_Turn", Sequence[Run]], None],
+        halve: bool = False,
+    ) -> bool:
+        store, laboratory = self.job.store, self.laboratory
+        with store.lock(journal.lock(unit.key), wait=wait) as held:
+            if not held:
+                return False
+            runs = [run for run, tried in zip(unit.runs, unit.tried, strict=True) if self._is_left(run, tried)]
+            if runs:
+                laboratory, failure = self._after_a_death(unit, progress)
+                laboratory = laboratory.halved() if halve else laboratory
+                with journal.keep(store, unit, laboratory.tile_bytes, progress) as noting:
+                    turn = _Turn(self.job, laboratory, noting)
+                    turn.fail(runs, failure) if failure else work(turn, runs)
+        environment.forget_programs()
+        return True
+
+    def _is_left(self, run: Run, tried: int) -> bool:
+        """Not if another process tried it in the meantime, unless that was interrupted."""
+        retry = self.job.options.retry and attempts(self.job.store, run) == tried
+        return is_pending(self.job.store, run, retry)
+
+    def _after_a_death(self, unit: Unit, progress: Progress) -> tuple[Laboratory, MemoryError | None]:
+        """If the system ended the process that was at the unit because memory ran out: half the tiles, once."""
+        before, tile_bytes = journal.find(self.job.store, unit.key), self.laboratory.tile_bytes
+        if before is None or not before.was_starved:
+            return self.laboratory, None
+        if before.tile_bytes < tile_bytes:
+            said = f"the system ended the process twice because memory ran out ({before.doing})"
+            return self.laboratory, MemoryError(f"{said}; {_LESS_MEMORY}")
+        progress.warn(f"the system ended a process for memory ({before.doing}); tried again with half the tiles")
+        return self.laboratory.halved(), None
+
+    def _execute(self, turn: "_Turn", runs: Sequence[Run]) -> None:
+        cell = runs[0].cell
+        if cell.width is None:
+            for run in runs:
+                turn.run(run, None, {})
+        else:
+            for seeds in groups(self.job.store, cell, {run.seed for run in runs}):
+                turn.group([run for run in runs if run.seed in seeds], seeds)
+
+
+_LESS_MEMORY = "a smaller run.tile_bytes, fewer examples, numerics.kernel: float32 or a larger machine help"
+
+
+@dataclass
+class _Turn:
+    """A unit's turn: with which laboratory, and who listens."""
+
+    job: Job
+    laboratory: Laboratory
+    progress: Progress
+
+    def group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
+        """Trains the seeds together, then measures each."""
+        cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
+        watch, tick = _Stopwatch(), self._tick(runs[0], len(runs))
+
+        def trained(laboratory: Laboratory) -> Group:
+            data = laboratory.data(cell)
+            moments = {moment for run in runs for moment in snapshots.wanted(run.cell)}
+            return train(self.job.store, cell, seeds, data, moments, every=every, tick=tick)
+
+        with environment.CompileClock() as compiling:
+            group, failure, _ = self._attempt(trained)
+        if group is None:
+            return self.fail(runs, failure, watch)
+        stage = {"compile_s": compiling.seconds, "run_s": max(0.0, watch.seconds - compiling.seconds)}
+        for run in runs:
+            own = group.of(run.seed)
+            self.run(run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}})
+
+    def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: "_Stopwatch | None" = None) -> None:
+        """The same end for all of them."""
+        for run in runs:
+            self._record(run, None, {}, None, failure, watch or _Stopwatch(), self.laboratory)
+
+    def run(self, run: Run, group: Group | None, stages: dict[str, Any]) -> None:
+        """Measures one run and writes its record."""
+        watch, tick = _Stopwatch(), self._tick(run)
+
+        def measured(laboratory: Laboratory) -> dict[str, Measurement]:
+            return _measure(Experiment(laboratory, run.cell, group, tick, stages))
+
+        results, failure, laboratory = self._attempt(measured)
+        self._record(run, group, stages, results, failure, watch, laboratory)
+
+    def _tick(self, run: Run, runs: int = 1) -> Callable[[str], None]:
+        """Tells what is going on, and ends what takes too long."""
+        timeout, began = self.job.run.timeout, time.perf_counter()
+
+        def tick(what: str) -> None:
+            self.progress.doing(run, what)
+            if timeout is not None and time.perf_counter() - began > timeout * runs:
+                raise TimeoutReached(f"{what}: longer than run.timeout, {timeout:g} s a run")
+
+        return tick
+
+    def _attempt(self, work: Callable[[Laboratory], T]) -> tuple[T | None, BaseException | None, Laboratory]:
+        """The result, or what stopped the work; where it was done. If memory ran out: again, with half the tiles."""
+        result, failure = self._once(work, self.laboratory)
+        if failure is None or failures.status_of(failure) != "oom":
+            return result, failure, self.laboratory
+        self.progress.warn(f"out of memory ({failures.message(failure).splitlines()[0]}); again, with half the tiles")
+        traceback.clear_frames(failure.__traceback__)  # they hold on to what was in memory
+        smaller = self.laboratory.halved()
+        environment.forget_programs(0.0)
+        result, failure = self._once(work, smaller)
+        if failure is not None and failures.status_of(failure) == "oom":
+            said = f"{failures.message(failure)}: also with tiles of {size(smaller.tile_bytes)}; {_LESS_MEMORY}"
+            failure = MemoryError(said).with_traceback(failure.__traceback__)
+        return result, failure, smaller
+
+    def _once(self, work: Callable[[Laboratory], T], laboratory: Laboratory) -> tuple[T | None, BaseException | None]:
+        """Its warnings are told. What is wrong with the store is no end of a run, and goes on."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                return work(laboratory), None
+            except (Exception, KeyboardInterrupt) as failure:
+                if failures.is_of_the_store(failure):
+                    raise
+                return None, failure
+            finally:
+                for warning in caught:
+                    self.progress.warn(str(warning.message))
+
+    def _record(
+        self,
+        run: Run,
+        group: Group | None,
+        stages: dict[str, Any],
+        results: dict[str, Measurement] | None,
+        failure: BaseException | None,
+        watch: "_Stopwatch",
+        laboratory: Laboratory,
+    ) -> None:
+        store, status, seconds = self.job.store, failures.status_of(failure), watch.seconds
+        said = None if failure is None else failures.message(failure)
+        with later():
+            document = {
+                "schema": "ntkbench.record/1",
+                "run_id": run.id,
+                "status": status,
+                "attempt": attempts(store, run) + 1,
+                "spec": {
+                    "name": run.name,
+                    "cell": dict(run.coordinates),
+                    "seed": run.seed,
+                    "resolved": identity.resolved(run.cell),
+                },
+                **_results(store, run, results or {}, group, laboratory),
+                "stages": stages,
+                "software": environment.software(),
+                "jax": environment.jax_settings(),
+                "device": environment.device(),
+                "execution": self._execution(group, laboratory),
+                "resources": {"wall_s": seconds, "host_peak_bytes": environment.host_peak_bytes()},
+                "time": {"started": watch.started, "ended": _now()},
+                "error": None if said is None else {"type": type(failure).__name__, "message": said},
+            }
+            record.write(document, store.record(run.id))
+            _log(store.log(run.id), status, failure)
+            self.progress.ended(run, status, seconds, "" if said is None else said.splitlines()[0])
+        if isinstance(failure, KeyboardInterrupt):
+            raise failure
+
+    def _execution(self, group: Group | None, laboratory: Laboratory) -> dict[str, Any]:
+        together = [] if group is None else group.facts.get("seeds", [])
+        return {
+            "executor": self.job.options.executor,
+            **self.job.run.model_dump(mode="json"),
+            "tile_bytes": laboratory.tile_bytes,
+            "smoke": self.job.options.smoke,
+            "overrides": list(self.job.options.overrides),
+            "trained_together": together,
+        }
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self.started, self._began = _now(), time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def _measure(experiment: Experiment) -> dict[str, Measurement]:
+    measured = {}
+    for name in experiment.cell.analyses:
+        experiment.tick(f"analysis {name}")
+        measured[name] = experiment.measure(name)
+    return measured
+
+
+def _results(
+    store: Store, run: Run, measured: dict[str, Measurement], group: Group | None, laboratory: Laboratory
+) -> dict[str, Any]:
+    samples = {f"{name}.{column}": values for name, m in measured.items() for column, values in m.samples.items()}
+    series = {f"{name}.{key}": values for name, m in measured.items() for key, values in m.series.items()}
+    if measured:
+        test = laboratory.data(run.cell).test
+        samples = {"index": test.index, "label": test.labels, **samples}
+        if group is not None and group.losses.size:
+            series["training.loss"] = group.losses
+    columns, files = arrays.write(store.arrays(run.id), samples, series)
+    return {
+        "metrics": [record.metric_row(name, scalar) for name, m in measured.items() for scalar in m.scalars],
+        "series": files,
+        "samples": columns,
+        "checks": [{**asdict(check), "analysis": name} for name, m in measured.items() for check in m.checks],
+        "warnings": [warning for m in measured.values() for warning in m.warnings],
+    }
+
+
+def _log(path: Path, status: record.Status, failure: BaseException | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    trace = "" if failure is None else "".join(traceback.format_exception(failure))
+    with path.open("a") as log:
+        log.write(f"{_now()} {status}\n{trace}")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
