@@ -1,0 +1,63 @@
+"""Every single operation on the disk fails once, in every way; then the same command, on a disk that is well."""
+
+import re
+import shutil
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from ntkbench.bench import ledger
+from ntkbench.bench.store import Store
+from tests.bench import tiny
+from tests.faults import disk, stages
+from tests.faults.conftest import One
+from tests.faults.disk import Fault
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.bench.store.StoreWarning")]
+
+
+@pytest.mark.parametrize("fault", get_args(Fault))
+def test_an_operation_that_fails_costs_time_alone(fault: Fault, one: One, tmp_path: Path):
+    runs, seen, at = one.plan.runs, set[tuple](), 0
+    while True:
+        store = Store(tmp_path / str(at))
+        with suppress(OSError), disk.failing(fault, at) as hit:
+            tiny.run(one.plan, store)
+        if len(hit.done) <= at:  # the fault never came
+            break
+        if (left := state(store.root)) not in seen:
+            seen.add(left)
+            go_on(one, store, f"{fault} at operation {at}, {hit.done[at]}")
+        shutil.rmtree(store.root, ignore_errors=True)
+        at += 1
+    print(f"{fault}: {at} operations failed, which left {len(seen)} states; all ended the same")
+    assert at > 100
+    assert stages.finished(store, runs) == list(runs)
+
+
+def go_on(one: One, store: Store, where: str) -> None:
+    """The same command, on a disk that is well."""
+    runs = one.plan.runs
+    finished = stages.finished(store, runs)
+    before = stages.files(store, finished)
+    assert tiny.results(store, finished) == {run.id: one.results[run.id] for run in finished}, where
+
+    told = tiny.run(one.plan, store)
+    assert told.lines == [(run.id, "ok") for run in runs if run not in finished], where
+    assert stages.files(store, finished) == before, where
+    assert tiny.results(store, runs) == one.results, where
+    assert all(found.attempt <= 2 for found in ledger.records(store, runs)), where
+
+
+def state(folder: Path) -> tuple[tuple[str, str], ...]:
+    """What lies on the disk, the random parts of names aside."""
+    return tuple(
+        (
+            re.sub(r"[0-9a-f]{32}|[0-9a-f]{8}(?=\.tmp)", "", str(path.relative_to(folder))),
+            sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in sorted(folder.rglob("*"))
+    )
