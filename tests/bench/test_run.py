@@ -1,10 +1,12 @@
 """Runs: one record each, once; whatever happens in between, the same numbers."""
 
+import errno
 import json
 import re
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from ntkbench.bench import ledger, memory, record
@@ -123,34 +125,78 @@ def test_bad_ends_are_tried_again_unless_asked_not_to(tmp_path: Path, store: Sto
     assert tiny.results(store, planned.runs) == tiny.results(finished, planned.runs)
 
 
-@pytest.mark.parametrize(
-    ("failure", "status"),
-    [
-        (MemoryError(), "oom"),
-        pytest.param(RuntimeError("who knows"), "failed", marks=pytest.mark.slow),
-        pytest.param(NumericsError("no"), "failed", marks=pytest.mark.slow),
-    ],
-)
-def test_a_failure_of_one_run_stops_no_other(
-    failure: Exception, status: str, tmp_path: Path, store: Store, monkeypatch
-):
-    planned, calls = tiny.planned(tmp_path), []
-
-    def fails_once(*arguments, **options):
-        calls.append(1)
-        if len(calls) == 1:
-            raise failure
-        return transfer(*arguments, **options)
-
+def failing(monkeypatch, *failures: Exception) -> None:
+    """The first analyses fail like this, one each."""
     from ntkbench.analyses.transfer import transfer
 
-    monkeypatch.setattr("ntkbench.bench.experiment.transfer", fails_once)
+    left = list(failures)
+
+    def fails(*arguments, **options):
+        if left:
+            raise left.pop(0)
+        return transfer(*arguments, **options)
+
+    monkeypatch.setattr("ntkbench.bench.experiment.transfer", fails)
+
+
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("who knows"), pytest.param(NumericsError("no"), marks=pytest.mark.slow)]
+)
+def test_a_failure_of_one_run_stops_no_other(failure: Exception, tmp_path: Path, store: Store, monkeypatch):
+    planned = tiny.planned(tmp_path)
+    failing(monkeypatch, failure)
     told = tiny.run(planned, store)
-    assert [end for _, end in told.lines] == [status, "ok"]
+    assert [end for _, end in told.lines] == ["failed", "ok"]
     first = record.read(store.record(planned.runs[0].id))
     assert first.error is not None
-    assert first.error.message == (str(failure) or "MemoryError")
+    assert first.error.message == str(failure)
     assert first.samples is None
+
+
+EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8000000000000 bytes.")
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), EXHAUSTED])
+def test_what_runs_out_of_memory_is_tried_once_more_with_half_the_tiles(
+    failure: Exception, tmp_path: Path, store: Store, finished: Store, monkeypatch
+):
+    planned = tiny.planned(tmp_path, "run.tile_bytes=1MB")
+    failing(monkeypatch, failure)
+    told = tiny.run(planned, store)
+    assert [end for _, end in told.lines] == ["ok", "ok"]
+    assert len(told.warnings) == 1
+    assert told.warnings[0].startswith("out of memory")
+    found = ledger.records(store, planned.runs)
+    assert [each.execution["tile_bytes"] for each in found] == [5e5, 1e6]
+    assert [each.attempt for each in found] == [1, 1]
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), pytest.param(EXHAUSTED, marks=pytest.mark.slow)])
+def test_what_runs_out_of_memory_twice_is_recorded_so(failure: Exception, tmp_path: Path, store: Store, monkeypatch):
+    planned = tiny.planned(tmp_path, "run.tile_bytes=1MB")
+    failing(monkeypatch, failure, failure)
+    told = tiny.run(planned, store)
+    assert [end for _, end in told.lines] == ["oom", "ok"]
+    first = record.read(store.record(planned.runs[0].id))
+    assert first.error is not None
+    assert "also with tiles of 500 kB; a smaller run.tile_bytes" in first.error.message
+
+
+def test_memory_that_is_not_there_is_recognized():
+    with pytest.raises(jax.errors.JaxRuntimeError) as caught:
+        jax.numpy.zeros(2**50, jax.numpy.uint8).block_until_ready()
+    assert status_of(caught.value) == "oom"
+    with pytest.raises(MemoryError) as missing:
+        np.zeros(2**60, np.uint8)
+    assert status_of(missing.value) == "oom"
+
+
+def test_a_store_that_cannot_be_written_ends_the_call_and_no_run(tmp_path: Path, store: Store, monkeypatch):
+    planned = tiny.planned(tmp_path)
+    failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "objects"))
+    with pytest.raises(OSError, match="No space left"):
+        tiny.run(planned, store)
+    assert ledger.records(store, planned.runs) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Ctrl-C, once and twice, and what schedulers send."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ntkbench.bench.interrupt import interruptible, later
+
+pytestmark = pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="interrupts are ignored here")
+
+BUSY = """
+import sys, time
+from ntkbench.bench.interrupt import interruptible
+with interruptible():
+    try:
+        print("ready", flush=True)
+        {work}
+    except KeyboardInterrupt:
+        print("in order", flush=True)
+        sys.exit(7)
+"""
+DEAF = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
+"""compiled code that no handler of Python interrupts"""
+
+
+def start(work: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", BUSY.format(work=work)], stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE)  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_ends_in_order(number: signal.Signals):
+    process = start("time.sleep(60)")
+    process.send_signal(number)
+    assert process.communicate(timeout=20)[0] == "in order\n"
+    assert process.returncode == 7
+
+
+def test_one_that_is_sent_twice_at_once_is_one():
+    process = start("time.sleep(60)")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 130
+
+
+def test_the_second_ends_at_once_even_in_compiled_code():
+    process = start(DEAF)
+    time.sleep(0.5)  # until it is in there
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.6)
+    assert process.poll() is None, "compiled code heard nothing of the first"
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    said, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 5
+    assert said == ""
+    assert told == "stopped at once; the same command resumes\n"
+
+
+def test_handlers_are_as_they_were_afterwards():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with interruptible():
+        assert signal.getsignal(signal.SIGTERM) is not before[1]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interrupt_waits_until_something_is_written():
+    done = []
+
+    def work() -> None:
+        with interruptible(), later():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+            done.append("written")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["written"]
+
+
+def test_other_threads_have_no_interrupts_to_hold():
+    ran = []
+
+    def work() -> None:
+        with later():
+            ran.append(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ran == [1]
