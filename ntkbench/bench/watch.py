@@ -29,14 +29,15 @@ def status(plan: Plan, store: Store) -> str:
 
 def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
     """Tell how it goes until every run has ended; whether all are ok."""
-    lookout, told = _Lookout(plan, store), _Told(console)
+    lookout, told, ok = _Lookout(plan, store), _Told(console), False
     with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
         for sight in _sights(lookout, every):
+            ok = sight.is_ok
             if live is None:
                 told.tell(sight)
             else:
                 live.update(Text(_screen(sight), overflow="ellipsis", no_wrap=True), refresh=True)
-    return lookout.look().is_ok
+    return ok
 
 
 def _sights(lookout: "_Lookout", every: float) -> Iterator[Sight]:
@@ -105,7 +106,7 @@ class _Lookout:
 
     def _unit(self, found: Running) -> Unit | None:
         """None where it is of other plans alone, or has ended just now."""
-        runs = tuple(id for id in found.runs if id in self._work)
+        runs = tuple(sorted((id for id in found.runs if id in self._work), key=lambda id: id != found.run))
         if not runs:
             return None
         left = False

@@ -1,9 +1,7 @@
 """Every single operation on the disk fails once, in every way; then the same command, on a disk that is well."""
 
-import re
 import shutil
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import get_args
 
@@ -21,19 +19,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.ben
 
 @pytest.mark.parametrize("fault", get_args(Fault))
 def test_an_operation_that_fails_costs_time_alone(fault: Fault, one: One, tmp_path: Path):
-    runs, seen, at = one.plan.runs, set[tuple](), 0
+    runs, at = one.plan.runs, 0
     while True:
         store = Store(tmp_path / str(at))
         with suppress(OSError), disk.failing(fault, at) as hit:
             tiny.run(one.plan, store)
         if len(hit.done) <= at:  # the fault never came
             break
-        if (left := state(store.root)) not in seen:
-            seen.add(left)
-            go_on(one, store, f"{fault} at operation {at}, {hit.done[at]}")
+        go_on(one, store, f"{fault} at operation {at}, {hit.done[at]}")
         shutil.rmtree(store.root, ignore_errors=True)
         at += 1
-    print(f"{fault}: {at} operations failed, which left {len(seen)} states; all ended the same")
+    print(f"{fault}: at each of {at} operations")
     assert at > 100
     assert stages.finished(store, runs) == list(runs)
 
@@ -50,14 +46,3 @@ def go_on(one: One, store: Store, where: str) -> None:
     assert stages.files(store, finished) == before, where
     assert tiny.results(store, runs) == one.results, where
     assert all(found.attempt <= 2 for found in ledger.records(store, runs)), where
-
-
-def state(folder: Path) -> tuple[tuple[str, str], ...]:
-    """What lies on the disk, the random parts of names aside."""
-    return tuple(
-        (
-            re.sub(r"[0-9a-f]{32}|[0-9a-f]{8}(?=\.tmp)", "", str(path.relative_to(folder))),
-            sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
-        )
-        for path in sorted(folder.rglob("*"))
-    )

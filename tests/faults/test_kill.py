@@ -72,3 +72,21 @@ def test_killed_and_resumed_is_uninterrupted(crew: str, part: int, whole: Whole,
     print(f"{crew}: killed {hit.total()} times, at {dict(hit)}")
     assert hit.total() >= KILLS
     assert part or crew == "ray" or set(STAGES) <= set(hit)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_worker_that_is_killed_is_replaced(part: int, whole: Whole, tmp_path: Path):
+    """The command itself lives on, and needs nobody to start it again."""
+    rng, hit = np.random.default_rng(part), Counter[str]()
+    command = whole.at(tmp_path / "runs", *CREWS["two processes"])
+    kept, process = Kept(whole, command.store), command.start()
+    for aim in ("training", "measuring"):  # the third death of one unit would be its last
+        if reach(process, command.store, whole.runs, aim):
+            time.sleep(rng.uniform(0, 0.1))
+            hit[stage(command.store, whole.runs)] += 1
+            kill([found.process for found in at_work(command.store)][:1])
+            kept.check()
+    command.finish(process)
+    kept.check_all()
+    print(f"workers killed {hit.total()} times, at {dict(hit)}")
+    assert hit
