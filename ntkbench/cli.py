@@ -154,6 +154,9 @@ def run(
     planned = plan.read(spec, overrides, smoke)  # before jax: mistakes show at once
     if shard:
         planned = Shard.parse(shard).part(planned)
+        if not planned.runs:
+            click.echo(f"no run of the plan belongs to part {shard}")
+            return 0
     _configure_jax()
     from ntkbench.bench.run import execute
 

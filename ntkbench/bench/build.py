@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import cost, extensions, regimes, spec, threats, timeline
+from ntkbench.bench import extensions, regimes, sizes, spec, threats, timeline
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
@@ -233,8 +233,8 @@ def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | No
     budgets = budgets or max(iterated, default=1)
     if isinstance(kernel, spec.InfiniteKernel):
         itemsize = jnp.dtype(cell.numerics.kernel).itemsize
-        return 16 * budgets * n_train * cost.row_entries(cell, kernel) * itemsize
-    return 16 * budgets * cost.activations(cost.network(cell)) * 8
+        return 16 * budgets * n_train * sizes.row_entries(cell, kernel) * itemsize
+    return 16 * budgets * sizes.activations(sizes.network(cell)) * 8
 
 
 def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:

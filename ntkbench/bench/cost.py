@@ -1,68 +1,61 @@
-"""What a plan costs, by arithmetic alone: floating-point operations over a rate, bytes of what lives at once.
+"""What a plan costs, by arithmetic alone: each stage as a record names it, in operations, bytes and programs.
 
-An estimate to choose a machine by, right within a factor of a few: compilation, reading data and the time between
-operations are left out.
+An estimate to choose a machine by, within a factor of two of what the shipped specs take (`benchmarks/estimates.py`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from math import prod
 
-from ntkbench.bench import blueprint, choice, limit, memory, shapes
-from ntkbench.bench.architecture import Architecture
-from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual, Weighted
+from ntkbench.bench import choice, limit, machine, memory, shapes, sizes, timeline
+from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual
+from ntkbench.bench.limit import Positions
+from ntkbench.bench.machine import Program, Work
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.regimes import Adam, Adversarial, InnerPGD, Trained
 from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
+    Analysis,
     Cell,
     Consistency,
     Drift,
     Eigenspace,
     EmpiricalKernel,
     InfiniteKernel,
+    Kernel,
     Spectral,
     TimeCourse,
 )
-from ntkbench.bench.stages import craft_key, crafted, judged, kernel_key, training_key
+from ntkbench.bench.stages import craft_key, judged, kernel_key, training_key
 from ntkbench.bench.threats import APGD, SELF, AnyAttack, GradientAttack, Iterated
 
-SINGLE_RATE = 5e10
-"""float32 operations per second of two ordinary CPU cores on matrices; an accelerator has 1e13 and more"""
-DOUBLE_RATE = SINGLE_RATE / 2
-"""float64 moves twice the bytes"""
-EIGH = 9
-"""operations of a symmetric eigendecomposition, per n^3: 4/3 to the tridiagonal form, the rest for the vectors"""
+EIGH = 12
+"""operations of a symmetric eigendecomposition, per n^3: 4/3 to the tridiagonal form, at a third of the rate; 8 more"""
 ARC_COSINE = 60
-"""operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
+"""of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
 QUADRATURE = 64**2 * 30
 """of one that is known by quadrature: as many nodes, a function and its slope at each"""
 LINEAR = 6
 """of a scale and a bias, for the covariances of values and of gradients"""
+SHIFT = 20
+"""of adding an array to itself, moved by a row or a column"""
+CACHED = 2**20
+"""bytes of the covariances that are computed at once"""
 ALIVE = 8
-"""covariances of one pair that are in memory at once"""
+"""such arrays that are in memory at once"""
+LOOKED = 8
+"""calls for all that is seen in one kernel of a training"""
+BACKWARD = 3
+"""what a value and its gradient cost, in values"""
 
 
 @dataclass(frozen=True)
-class Work:
-    """Operations in float32 and in float64, and the bytes needed at once."""
+class Stage:
+    """A part of a run by the name that its record has for it; `key`: in the store, or none if each run does it."""
 
-    single: int | float = 0
-    double: int | float = 0
-    bytes: int | float = 0
-
-    @property
-    def seconds(self) -> int | float:
-        return self.single / SINGLE_RATE + self.double / DOUBLE_RATE
-
-    def __add__(self, other: "Work") -> "Work":
-        """One after the other: operations add up, memory is used again."""
-        return Work(self.single + other.single, self.double + other.double, max(self.bytes, other.bytes))
-
-    def together(self, copies: int) -> "Work":
-        """Several at once."""
-        return Work(copies * self.single, copies * self.double, copies * self.bytes)
+    name: str
+    key: str
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -77,198 +70,254 @@ class Estimate:
         return sum([*self.stages.values(), *self.runs.values()], Work())
 
     @property
-    def seconds(self) -> int | float:
-        return self.total.seconds
+    def seconds(self) -> float:
+        """Of a process that does it all."""
+        return seconds(self.total)
 
     @property
-    def peak_bytes(self) -> int | float:
-        return self.total.bytes
+    def peak_bytes(self) -> int:
+        return peak_bytes(self.total)
+
+
+def seconds(work: Work) -> float:
+    """Of a process that does this and no more."""
+    return machine.START + work.seconds() if work != Work() else 0.0
+
+
+def peak_bytes(work: Work) -> int:
+    """Of a process that does this and no more."""
+    return machine.BASE_BYTES + int(machine.COMPILED_BYTES * work.compiling(cores=1)) + work.bytes
 
 
 def estimate(plan: Plan) -> Estimate:
     """Of the whole plan: shared stages once, the seeds of a cell trained together."""
-    tile = memory.tile_bytes(plan.header.run.tile_bytes)
+    tile = tile_bytes(plan)
     seeds: dict[str, set[int]] = {}
-    stages: dict[str, Work] = {}
+    shared: dict[str, Work] = {}
     runs: dict[str, Work] = {}
     for cell, members in groupby(plan.runs, key=lambda run: run.cell):
         same = tuple(members)
-        runs |= dict.fromkeys((run.id for run in same), _own(cell, tile))
-        stages |= _shared(cell, tile)
-        if cell.width is not None:
-            key = training_key(cell)
+        parts = list(stages(cell, tile))
+        own = sum((stage.work for stage in parts if not stage.key), Work())
+        runs |= dict.fromkeys((run.id for run in same), own)
+        shared |= {stage.key: stage.work for stage in parts if stage.key}
+        for part in trainings(cell):
+            key = training_key(part)
             seeds.setdefault(key, set()).update(run.seed for run in same)
-            stages[key] = training(cell).together(len(seeds[key]))
-    return Estimate(stages, runs)
+            shared[key] = training(part).times(len(seeds[key]), sizes.together(part))
+    return Estimate(shared, runs)
 
 
-def alone(run: Run, tile_bytes: int | float) -> Work:
+def tile_bytes(plan: Plan) -> int:
+    """As a whole number."""
+    return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
+
+
+def alone(run: Run, tile: int) -> Work:
     """Of one run, if nothing of it is there yet."""
-    parts = [work for _, work in _shared(run.cell, tile_bytes)]
-    return sum(parts, training(run.cell) + _own(run.cell, tile_bytes))
+    parts = [training(part) for part in trainings(run.cell)] + [stage.work for stage in stages(run.cell, tile)]
+    return sum(parts, Work())
 
 
-def _shared(cell: Cell, tile: int | float) -> Iterator[tuple[str, Work]]:
-    """What all widths and seeds have in common: infinite kernels, and attacks made on them."""
-    for name, kernel in cell.kernels.items():
-        if isinstance(kernel, InfiniteKernel):
-            yield kernel_key(cell, name), gram(cell, kernel, tile)
-    for name in crafted(cell):
-        yield craft_key(cell, name), crafting(cell, name, tile)
+def trainings(cell: Cell) -> Iterator[Cell]:
+    """The cells whose last stretch is a part of the cell's training, if it has a network."""
+    if cell.width is not None:
+        if isinstance(cell.training, Trained) and (earlier := timeline.beginning(cell)) is not None:
+            yield from trainings(earlier)
+        yield cell
 
 
-def _own(cell: Cell, tile: int | float) -> Work:
-    """What each run does itself: its empirical kernels, attacks on its network, looking at the results."""
-    work = Work()
-    for kernel in cell.kernels.values():
-        if isinstance(kernel, EmpiricalKernel):
-            work += gram(cell, kernel, tile)
-    needed = dict.fromkeys(name for analysis in cell.analyses.values() for name in judged(analysis))
-    for name in needed.keys() - crafted(cell):
-        work += crafting(cell, name, tile)
-    for analysis in cell.analyses.values():
-        if isinstance(analysis, Spectral):
-            work += dissecting(cell, analysis, tile)
-        elif isinstance(analysis, Drift):
-            work += following(cell, analysis, tile)
-        else:
-            budgets = sum(len(cell.attacks[name].eps) for name in judged(analysis))
-            work += _forward(cell, analysis.target, cell.data.n_test * (1 + budgets))
-    return work
+def stages(cell: Cell, tile: int) -> Iterator[Stage]:
+    """What follows the training, in the order of a run."""
+    done: set[str] = set()
+    for name, analysis in cell.analyses.items():
+        for stage in (*_before(cell, analysis, tile), Stage(f"analysis.{name}", "", _analysis(cell, analysis, tile))):
+            if stage.name not in done:
+                done.add(stage.name)
+                yield stage
 
 
-# ---- sizes ---------------------------------------------------------------------------------------
+def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[Stage]:
+    """Kernels and attacks that an analysis needs."""
+    if isinstance(analysis, Spectral):
+        for name in (analysis.target, *getattr(analysis, "against", ())):
+            yield _kernel(cell, name, "spectrum", tile)
+    elif not isinstance(analysis, Drift):
+        attacks = {name: cell.attacks[name] for name in judged(analysis)}
+        for name in (analysis.target, *(getattr(attack, "source", SELF) for attack in attacks.values())):
+            if name in cell.kernels:
+                yield _kernel(cell, name, "kernel", tile)
+        for name, attack in attacks.items():
+            infinite = isinstance(cell.kernels.get(getattr(attack, "source", SELF)), InfiniteKernel)
+            yield Stage(f"craft.{name}", craft_key(cell, name) if infinite else "", crafting(cell, name, tile))
 
 
-def _steps(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
-    sizes = shapes.Sizes(width or 1, shapes.outputs(cell.data))
-    return list(shapes.steps(blueprint.layers(architecture), shapes.image(cell.data), sizes))
+def _kernel(cell: Cell, name: str, stage: str, tile: int) -> Stage:
+    kernel = cell.kernels[name]
+    key = kernel_key(cell, name) if isinstance(kernel, InfiniteKernel) else ""
+    return Stage(f"{stage}.{name}", key, gram(cell, kernel, tile))
 
 
-def _inputs(cell: Cell) -> int:
-    return prod(shapes.image(cell.data))
+def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
+    if isinstance(analysis, Spectral):
+        return dissecting(cell, analysis, tile)
+    if isinstance(analysis, Drift):
+        return following(cell, analysis, tile)
+    budgets = [len(cell.attacks[name].eps) for name in judged(analysis)]
+    gradients = cell.data.n_test if getattr(analysis, "ceiling", None) or hasattr(analysis, "floor") else 0
+    work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
+    work += _gradients(cell, analysis.target, gradients, tile)
+    programs = _programs(
+        ("judge", budgets, _form(cell, cell.kernels.get(analysis.target))), cell, _through(cell, analysis.target)
+    )
+    return work + Work(bytes=work.bytes + sum(_images(cell, many) for many in budgets), calls=2, programs=programs)
 
 
-def parameters(steps: Sequence[Step]) -> int:
-    """Weights and biases."""
-    return sum(_connections(step) for step in steps)
+def _images(cell: Cell, budgets: int) -> int:
+    """Bytes of what an attack makes of the test set: as it was made, and as it is received."""
+    return 2 * 8 * cell.data.n_test * sizes.inputs(cell) * (1 + budgets)
 
 
-def products(steps: Sequence[Step]) -> int:
-    """Multiply-adds of a forward pass of one example: each weight and bias once at each position."""
-    return sum(_connections(step) * prod(map(int, step.after[:-1])) for step in steps)
+# ---- networks ------------------------------------------------------------------------------------
 
 
-def _connections(step: Step) -> int:
-    if not isinstance(step.layer, Weighted):
-        return 0
-    window = prod(step.layer.window) if isinstance(step.layer, Conv) else 1
-    bias = int(step.layer.b_std is not None)
-    return (window * int(step.before[-1]) + bias) * int(step.after[-1])
+@dataclass(frozen=True)
+class Passes:
+    """How often the first layer with weights is gone through, and how often each other, whose inputs have gradients."""
+
+    first: int
+    rest: int
 
 
-def activations(steps: Sequence[Step]) -> int:
-    """Numbers that a backward pass keeps of one example: what each layer gives that computes anything, but the last."""
-    kept = [step for step in steps if not isinstance(step.layer, Flatten | Activation | LeakyReLU)]
-    return sum(step.count for step in kept[:-1])
-
-
-def network(cell: Cell) -> list[Step]:
-    """The layers of the cell's finite network; none if it has none."""
-    return _steps(cell, cell.architecture, cell.width) if cell.width else []
-
-
-def _work(dtype: str, operations: int | float, count: int | float) -> Work:
-    """`count` numbers of that type."""
-    if dtype == "float32":
-        return Work(single=operations, bytes=4 * count)
-    return Work(double=operations, bytes=8 * count)
-
-
-# ---- stages --------------------------------------------------------------------------------------
+VALUE, GRADIENT, LEARNING = Passes(1, 1), Passes(2, 2), Passes(2, 3)
+"""forward; and back to the image; and back to the weights instead"""
+LINEAR_VALUE, LINEAR_GRADIENT, LINEAR_LEARNING = Passes(2, 3), Passes(6, 8), Passes(3, 5)
+"""of a first-order model: f and J w, whose every layer has a product with its own direction and one with that below"""
 
 
 def training(cell: Cell) -> Work:
-    """One seed: 6 products a full epoch and example (2 forward, 4 backward), and 4 for each gradient of an inner attack
-    (2 forward, 2 back to the image); twice that once linearized.
-
-    Memory: weights, gradient, optimizer state (and the anchor of a linearization), a batch's activations, both ways,
-    and of an inner attack the images and their gradients.
-    """
+    """One seed, its last stretch: a gradient of each example and epoch, and those of an inner attack."""
     how, n = cell.training, cell.data.n_train
-    walk = network(cell)
-    size = parameters(walk)
+    steps, itemsize = sizes.network(cell), _itemsize(cell.numerics.network)
+    size = sizes.parameters(steps)
+    drawing = Work(
+        bytes=sizes.state_bytes(cell),
+        programs=_programs(("draw", cell.architecture, cell.width), cell, DRAWN * len(sizes.weighted(steps))),
+    )
     if not isinstance(how, Trained):
-        return _work(cell.numerics.network, 0, size)
-    linear = 0 if how.linearize_at is None else how.epochs - how.linearize_at
-    operations = products(walk) * n * (6 * (how.epochs + linear) + 4 * _inner_gradients(how))
+        return drawing
+    linear, epochs, inner = how.linearize_at is not None, timeline.length(cell), _inner_gradients(cell)
+    learning, ascent = (LINEAR_LEARNING, LINEAR_GRADIENT) if linear else (LEARNING, GRADIENT)
+    work = _passes(cell, cell.numerics.network, learning, epochs * n)
+    work += _passes(cell, cell.numerics.network, ascent, inner * n)
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
-    copies = 2 + optimizer + 2 * int(linear > 0)
-    images = 2 if isinstance(how, Adversarial) else 1
-    kept = 2 * (how.batch_size or n) * (images * _inputs(cell) + activations(walk))
-    return _work(cell.numerics.network, operations, copies * size + kept * (1 + int(linear > 0)))
+    updates, ascents = epochs * timeline.steps(cell), inner * timeline.steps(cell)
+    moved = itemsize * size * (updates * (4 + 2 * optimizer) + 2 * ascents)
+    work += Work(moved=moved, steps=updates + ascents, calls=1)
+    passes = LEARNING.rest + (GRADIENT.rest if isinstance(how, Adversarial) else 0)
+    batch = (how.batch_size or n) * max((_seen(step) for step in sizes.weighted(steps)), default=0) * itemsize
+    return replace(
+        drawing + work,
+        bytes=sizes.state_bytes(cell) + batch * (2 if linear else 1),
+        programs=drawing.programs
+        | _programs(("training", how, _form(cell, None)), cell, passes * _through(cell, SELF)),
+    )
 
 
-def _inner_gradients(how: Trained) -> int:
-    """Of each example in a whole training, those of a linearized network twice."""
+def _seen(step: Step) -> int:
+    """Numbers that a convolution's gradient gathers of an example: a window of the image at each position."""
+    return sizes.connections(step) // int(step.after[-1]) * sizes.places(step) if isinstance(step.layer, Conv) else 0
+
+
+def _inner_gradients(cell: Cell) -> int:
+    """Of each example in a cell's last stretch."""
+    how = cell.training
     if not isinstance(how, Adversarial):
         return 0
-    begins = [how.warm_up] + ([max(how.warm_up, how.linearize_at)] if how.linearize_at is not None else [])
     steps = how.attack.steps if isinstance(how.attack, InnerPGD) else 1
-    return steps * sum(max(0, how.epochs - begin) for begin in begins)
+    return steps * max(0, how.epochs - max(how.warm_up, timeline.first(cell)))
 
 
-def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int | float) -> Work:
-    """Half a Gram matrix of the training set, and its eigendecomposition, 9 n^3 in float64. Memory: the matrix, its
+def _passes(cell: Cell, dtype: str, passes: Passes, examples: int) -> Work:
+    """So many examples through the network, forward and back."""
+    steps, itemsize = sizes.network(cell), _itemsize(dtype)
+    work, times = Work(), passes.first
+    for step in steps:
+        operations = 2 * times * sizes.connections(step) * sizes.places(step) * examples
+        moved = 2 * times * step.count * itemsize * examples
+        if isinstance(step.layer, Conv):
+            work += Work(convolved=operations * itemsize // 4, moved=moved)
+        elif not isinstance(step.layer, Flatten):
+            work += _products(dtype, operations) + Work(moved=moved)
+        times = passes.rest if sizes.connections(step) else times
+    return work
+
+
+def _itemsize(dtype: str) -> int:
+    return 4 if dtype == "float32" else 8
+
+
+def _products(dtype: str, operations: int) -> Work:
+    return Work(dense=operations) if dtype == "float32" else Work(double=operations)
+
+
+# ---- kernels -------------------------------------------------------------------------------------
+
+
+def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Work:
+    """Half a Gram matrix of the training set, and its eigendecomposition in float64. Memory: the matrix, its
     eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows."""
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
         entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
+        programs = _programs(("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0]))
     else:
         rows = n * shapes.outputs(cell.data)
         entries = _empirical(cell, n, tile)
-    return entries + Work(double=EIGH * rows**3) + Work(bytes=3 * 8 * rows**2 + entries.bytes)
+        programs = _programs(("gram", _form(cell, kernel)), cell, 2 * _layers(sizes.network(cell)))
+    work = entries + Work(double=EIGH * rows**3, calls=2, programs=programs)
+    return replace(work, bytes=3 * 8 * rows**2 + entries.bytes)
 
 
-def _empirical(cell: Cell, n: int, tile: int | float, trace: bool = False) -> Work:
+def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
     """All pairs of n examples, half of them computed: c backward passes each, then layer by layer.
 
-    Memory: what these leave and the gradients of one layer, in up to six tiles.
+    Memory: the signals at all layers, and what one layer's products take, in up to six tiles.
     """
-    walk, c = network(cell), shapes.outputs(cell.data)
-    layers = [step for step in walk if isinstance(step.layer, Weighted)]
-    operations = 2 * products(walk) * n * (1 + c) + sum(_term(step, n, c, trace) for step in layers)
-    left = sum(step.count for step in layers) + max(map(_connections, layers))
-    itemsize = 4 if cell.numerics.kernel == "float32" else 8
-    return _work(cell.numerics.kernel, operations, 0) + Work(bytes=min(6 * tile, itemsize * n * c * left))
+    c = shapes.outputs(cell.data)
+    layers = sizes.weighted(sizes.network(cell))
+    ways = [min(_grams(step, n, c, trace), _gradients_of(step, n, c, trace)) for step in layers]
+    work = _passes(cell, cell.numerics.kernel, VALUE, n * (1 + c))
+    work += _products(cell.numerics.kernel, sum(operations for operations, _ in ways))
+    numbers = n * c * sum(step.count for step in layers) + max(numbers for _, numbers in ways)
+    return work + Work(bytes=min(6 * tile, _itemsize(cell.numerics.kernel) * numbers))
 
 
-def _term(step: Step, n: int, c: int, trace: bool) -> int:
-    """Of one layer: from the Gram matrices of its inputs and of the signals at all positions, or from its gradients."""
-    positions, units = prod(map(int, step.after[:-1])), int(step.after[-1])
-    weights, signals = _connections(step), c if trace else c**2
-    grams = n**2 * positions**2 * (weights // units + signals * units)
-    return min(grams, n**2 * signals * weights + 2 * n * c * positions * weights)
+def _grams(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
+    """Of one layer, from Gram matrices of its inputs and of the signals at all positions: operations, numbers kept."""
+    positions, units = sizes.places(step), int(step.after[-1])
+    features, signals = sizes.connections(step) // units, c if trace else c**2
+    return n**2 * positions**2 * (features + signals * units), n * positions * features
 
 
-def _pairs(cell: Cell, kernel: InfiniteKernel, count: int | float, tile: int | float) -> Work:
+def _gradients_of(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
+    """The same from its gradients, formed and multiplied."""
+    weights, signals = sizes.connections(step), c if trace else c**2
+    return n**2 * signals * weights + 2 * n * c * sizes.places(step) * weights, n * c * weights
+
+
+def _pairs(cell: Cell, kernel: InfiniteKernel, count: int, tile: int) -> Work:
     """So many entries of an infinite kernel. A tile holds one pair at least, however little memory it is given."""
-    itemsize = 4 if cell.numerics.kernel == "float32" else 8
-    walk, needs = _limit(cell, kernel)
+    steps, needs = sizes.of_limit(cell, kernel)
     start = limit.entries(shapes.image(cell.data), needs)
-    largest = max(start, *(limit.entries(step.after, needs) for step in walk))
-    rows = _inputs(cell) if needs is not limit.Positions.ALL else start * shapes.image(cell.data)[-1]
-    operations = 2 * rows + sum(_propagation(step, needs) for step in walk)
-    work = _work(cell.numerics.kernel, operations * count, 0)
-    return work + Work(bytes=max(tile, ALIVE * largest * itemsize))
+    largest = max(start, *(limit.entries(step.after, needs) for step in steps))
+    rows = sizes.inputs(cell) if needs is not Positions.ALL else start * shapes.image(cell.data)[-1]
+    entrywise = sum(_propagation(step, needs) for step in steps)
+    work = _products(cell.numerics.kernel, 2 * rows * count) + Work(entrywise=entrywise * count)
+    return work + Work(bytes=ALIVE * max(CACHED, largest * _itemsize(cell.numerics.kernel)))
 
 
-def _limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limit.Positions]:
-    architecture = kernel.architecture or cell.architecture
-    return _steps(cell, architecture, None), limit.positions(blueprint.layers(architecture))
-
-
-def _propagation(step: Step, needs: limit.Positions) -> int | float:
+def _propagation(step: Step, needs: Positions) -> int:
     """Operations of one layer on the covariance of a pair: by entries, each position or pair of positions one."""
     before, after = limit.entries(step.before, needs), limit.entries(step.after, needs)
     match step.layer:
@@ -277,9 +326,9 @@ def _propagation(step: Step, needs: limit.Positions) -> int | float:
         case Activation():
             return QUADRATURE * after
         case Conv(window=window):
-            return (2 * sum(window) + LINEAR) * after
+            return (SHIFT * sum(window) + LINEAR) * after
         case AvgPool(window=window):
-            return 4 * sum(window) * after
+            return 2 * SHIFT * sum(window) * after
         case Residual(branches=branches):
             return 2 * len(branches) * after
         case Dense():
@@ -287,25 +336,57 @@ def _propagation(step: Step, needs: limit.Positions) -> int | float:
     return 2 * before if before > 1 else 0
 
 
-def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
-    """Numbers that a gradient through one entry of the kernel keeps: the covariances after each layer with weights."""
-    walk, needs = _limit(cell, kernel)
-    return sum(limit.entries(step.after, needs) for step in walk if isinstance(step.layer, Weighted))
+# ---- predictors ----------------------------------------------------------------------------------
 
 
-def crafting(cell: Cell, attack_id: str, tile: int | float) -> Work:
-    """A gradient of each test point, for each budget and step; one more for the comparison of gradients."""
-    attack = cell.attacks[attack_id]
+def _values(cell: Cell, who: str, examples: int, tile: int) -> Work:
+    """A predictor on so many examples: a network, its first-order model, or an entry of a kernel a training point."""
+    kernel, value = cell.kernels.get(who), VALUE
+    if isinstance(kernel, InfiniteKernel):
+        return _pairs(cell, kernel, examples * cell.data.n_train, tile)
+    dtype = cell.numerics.network if kernel is None else cell.numerics.kernel
+    if kernel is not None or _is_linear(cell):
+        value = LINEAR_VALUE
+    return _passes(cell, dtype, value, examples)
+
+
+def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
+    """Of an objective in so many images."""
+    kernel, gradient = cell.kernels.get(who), GRADIENT
+    if isinstance(kernel, InfiniteKernel):
+        work = _values(cell, who, BACKWARD * examples, tile)
+        kept = sizes.row_entries(cell, kernel) * cell.data.n_train * _itemsize(cell.numerics.kernel)
+        return replace(work, bytes=max(work.bytes, min(tile // 4, examples * 4 * kept)))
+    dtype = cell.numerics.network if kernel is None else cell.numerics.kernel
+    if kernel is not None or _is_linear(cell):
+        gradient = LINEAR_GRADIENT
+    return _passes(cell, dtype, gradient, examples)
+
+
+def _is_linear(cell: Cell) -> bool:
+    return isinstance(cell.training, Trained) and cell.training.linearize_at is not None
+
+
+def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
+    """A gradient of each test point for each budget and step, one more for the comparison of gradients; then the source
+    on clean images and on what was made of them. A single step has one gradient for all budgets."""
+    attack, n = cell.attacks[attack_id], cell.data.n_test
+    images = _images(cell, len(attack.eps))
     if not isinstance(attack, GradientAttack):
-        return Work()
-    gradients = cell.data.n_test * (1 + _ascents(attack) * len(attack.eps))
-    forward = _forward(cell, attack.source, gradients)
-    backward = forward.together(2)
-    images = 8 * cell.data.n_test * _inputs(cell) * (1 + len(attack.eps))
-    return Work(forward.single + backward.single, forward.double + backward.double, images + max(tile, forward.bytes))
+        return Work(
+            entrywise=n * sizes.inputs(cell) * len(attack.eps) * DRAWN,
+            bytes=images,
+            programs=_programs(("signs", _shape(attack), _form(cell, None)), cell, DRAWN),
+        )
+    budgets = len(attack.eps) if isinstance(attack, Iterated) else 1
+    work = _gradients(cell, attack.source, n * (1 + ascents(attack) * budgets), tile)
+    work += _values(cell, attack.source, n * (1 + len(attack.eps)), tile)
+    passes = (VALUE.rest + 2 * GRADIENT.rest) * _through(cell, attack.source)
+    programs = _programs(("craft", _shape(attack), _form(cell, cell.kernels.get(attack.source))), cell, passes, 3)
+    return work + Work(calls=3, bytes=images + work.bytes, programs=programs)
 
 
-def _ascents(attack: AnyAttack) -> int:
+def ascents(attack: AnyAttack) -> int:
     """Gradients of one example at one budget."""
     if not isinstance(attack, Iterated):
         return 1
@@ -313,7 +394,10 @@ def _ascents(attack: AnyAttack) -> int:
     return attack.steps * attack.restarts * targets
 
 
-def following(cell: Cell, drift: Drift, tile: int | float) -> Work:
+# ---- analyses ------------------------------------------------------------------------------------
+
+
+def following(cell: Cell, drift: Drift, tile: int) -> Work:
     """At each snapshot a kernel and its eigenvectors, and an attack on the test set; then all pairs of kernels.
 
     Memory: half of each kernel in float32 as long as they fit, and the eigenvectors of two.
@@ -322,60 +406,118 @@ def following(cell: Cell, drift: Drift, tile: int | float) -> Work:
     count, size = len(choice.snapshots(drift.snapshots, cell.training.epochs)), choice.rows(cell, drift)
     probes = 2 if drift.adversarial_probe else 1
     kernel = _empirical(cell, drift.probe.n, tile, trace=drift.layout == "trace")
-    kernel += Work(double=EIGH * size**3 + 2 * size**3 + count * size**2)
-    kept = min(2 * count * size**2, memory.kernel_bytes()) + 6 * 8 * size**2
-    work = kernel.together(count * probes)
-    work = Work(work.single, work.double, kernel.bytes + kept)
+    kernel += Work(double=EIGH * size**3 + 2 * size**3 + count * size**2, calls=LOOKED)
+    kept = min(2 * count * size**2, int(memory.kernel_bytes())) + 6 * 8 * size**2
+    work = replace(kernel.times(count * probes), bytes=kernel.bytes + kept)
     for split in drift.accuracy_on:
         examples = cell.data.n_test if split == "test" else cell.data.n_train
-        work += _judging(cell, drift.attack, examples, tile, {"all": count, "ends": 2, "final": 1}[drift.accuracy_at])
+        times = {"all": count, "ends": 2, "final": 1}[drift.accuracy_at]
+        work += _judging(cell, drift.attack, examples, tile).times(times)
     if drift.adversarial_probe:
-        work += _judging(cell, drift.adversarial_probe, drift.probe.n, tile, count)
-    return work
+        work += _judging(cell, drift.adversarial_probe, drift.probe.n, tile).times(count)
+    return work + Work(
+        programs=_programs(("kernels", _form(cell, None)), cell, GRADIENT.rest * _through(cell, SELF), 3)
+    )
 
 
-def _judging(cell: Cell, attack_id: str | None, n: int, tile: int | float, count: int) -> Work:
-    """The network on so many examples, clean and attacked, so many times."""
+def _judging(cell: Cell, attack_id: str | None, n: int, tile: int) -> Work:
+    """The network on so many examples, clean and attacked."""
     of = cell.model_copy(update={"data": cell.data.model_copy(update={"n_test": n})})
-    work = _forward(cell, SELF, n)
-    work += crafting(of, attack_id, tile) if attack_id else Work()
-    return Work(count * work.single, count * work.double, work.bytes)
+    budgets = len(cell.attacks[attack_id].eps) if attack_id else 0
+    work = _values(of, SELF, n * (1 + budgets), tile)
+    return work + crafting(of, attack_id, tile) if attack_id else work
 
 
-def dissecting(cell: Cell, analysis: Spectral, tile: int | float) -> Work:
-    """Parts of a kernel at the test points: for each of them a product of matrices with the training set.
+def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
+    """Parts of a kernel at the test points. The row of the kernel at a clean one serves all parts, and their gradients
+    there are one product of matrices; on what becomes of it, each part has a row of its own.
 
-    All truncations are two more, with the eigenvectors.
+    All truncations are two more products, with the eigenvectors; where kernels are compared, so are gradients of both.
     """
-    attack, size = cell.attacks.get(analysis.attack or ""), choice.size(cell, analysis.target)
-    steps = 2 * _ascents(attack) * len(attack.eps) if isinstance(attack, Iterated) else 1
-    passes = 1 if attack is None else 1 + steps + len(attack.eps)
-    predictors = cell.data.n_test * passes * _members(analysis, size)
-    work = _forward(cell, analysis.target, predictors) + Work(bytes=tile)
+    attack, n, size = cell.attacks.get(analysis.attack or ""), cell.data.n_test, choice.size(cell, analysis.target)
+    members = _members(analysis, size)
+    work = _gradients(cell, analysis.target, n, tile)
+    compared = 2 * len(analysis.against) * _many(analysis.features, size) if isinstance(analysis, Consistency) else 0
+    work += Work(double=2 * n * (members + compared) * size * sizes.inputs(cell))
+    if attack is not None:
+        work += _values(cell, analysis.target, n * members * len(attack.eps), tile)
+        if isinstance(attack, Iterated):
+            work += _gradients(cell, analysis.target, n * members * len(attack.eps) * ascents(attack), tile)
     if isinstance(analysis, Eigenspace):
-        work += Work(double=2 * cell.data.n_test * size**2)
-    return work
+        work += Work(double=2 * n * size**2)
+    kernels = (analysis.target, *getattr(analysis, "against", ()))
+    programs = frozenset[Program]().union(
+        *(
+            _programs(
+                ("parts", _form(cell, cell.kernels.get(name)), attack and _shape(attack)),
+                cell,
+                9 * _through(cell, name),
+                5,
+            )
+            for name in kernels
+        )
+    )
+    return work + Work(calls=4 * len(kernels), programs=programs)
 
 
 def _members(analysis: Spectral, size: int) -> int:
     """Predictors that an analysis is made of."""
     match analysis:
         case Eigenspace(features=single, truncations=sums, groups=groups):
-            every = choice.features(single, size), choice.truncations(sums, size), choice.groups(groups, size)
-            return len(every[0]) + 2 * len(every[1]) + len(every[2])
+            return (
+                _many(single, size) + 2 * (2 + _many(sums, size)) + (groups if isinstance(groups, int) else len(groups))
+            )
         case TimeCourse(times=times, ridges=ridges):
             return sum(n if isinstance(n, int) else len(n) for n in (times, ridges))
         case Consistency(features=single, against=against):
-            return len(choice.features(single, size)) * (1 + len(against))
+            return _many(single, size) * (1 + len(against))
 
 
-def _forward(cell: Cell, who: str, examples: int) -> Work:
-    """A network costs 2 operations a product and example, a kernel predictor one entry per training point."""
+def _many(words: int | str | tuple[int, ...], size: int) -> int:
+    """How many features or truncations are chosen of all."""
+    if isinstance(words, tuple):
+        return len(words)
+    return size if isinstance(words, str) else min(words, size)
+
+
+# ---- programs ------------------------------------------------------------------------------------
+
+DRAWN = 15
+"""passes that random numbers are worth"""
+OF_LIMIT, OF_CONVOLUTION = 2, 4
+"""passes that one through a layer of an infinite network is worth, and one through a convolution"""
+
+
+def _programs(what: object, cell: Cell, passes: int, functions: int = 1) -> frozenset[Program]:
+    """Some, for the sizes of the cell."""
+    told = repr((what, cell.data.n_train, cell.data.n_test))
+    return frozenset({Program(told, functions, passes)})
+
+
+def _through(cell: Cell, who: str) -> int:
+    """What one pass through a predictor is worth."""
     kernel = cell.kernels.get(who)
-    n, walk = cell.data.n_train, network(cell)
-    if who == SELF or kernel is None:
-        return _work(cell.numerics.network, 2 * products(walk) * examples, 0)
     if isinstance(kernel, InfiniteKernel):
-        return _pairs(cell, kernel, examples * n, 0)
-    entries = parameters(walk) * n * shapes.outputs(cell.data)
-    return _work(cell.numerics.network, 2 * (3 * products(walk) + entries) * examples, 0)
+        return OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0])
+    return _layers(sizes.network(cell)) * (1 + int(kernel is not None or _is_linear(cell)))
+
+
+def _layers(steps: Sequence[Step]) -> int:
+    """As many as they are worth to a compiler."""
+    return sum(OF_CONVOLUTION if isinstance(step.layer, Conv) else 1 for step in steps)
+
+
+def _form(cell: Cell, kernel: Kernel | None) -> object:
+    """What functions of the network, or of a kernel, are compiled for; its numbers are none of it."""
+    match kernel:
+        case InfiniteKernel(type=of, architecture=architecture):
+            return of, architecture or cell.architecture
+        case EmpiricalKernel():
+            return "first order", cell.architecture, cell.width
+    centered = isinstance(cell.training, Trained) and cell.training.centered
+    return _is_linear(cell), centered, cell.architecture, cell.width
+
+
+def _shape(attack: AnyAttack) -> object:
+    """What functions of an attack are compiled for."""
+    return attack.model_dump(exclude={"source", "eps", "seed"}), len(attack.eps)

@@ -1,11 +1,15 @@
 """With what, and on what, a run was made: nothing that tells whose machine it was."""
 
+import contextlib
 import functools
 import importlib.metadata
+import os
 import platform
+import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import ntkbench
 from ntkbench.bench import extensions
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+_PEAK_RESET = Path("/proc/self/clear_refs")
 
 
 @functools.cache
@@ -64,8 +69,32 @@ def accelerator_bytes() -> int | None:
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
-def host_peak_bytes() -> int:
-    """The most memory this process has held so far."""
+def forget_peak() -> None:
+    """Begin to count the most memory anew, where Linux lets a process do so (proc(5), `clear_refs`)."""
+    with contextlib.suppress(OSError):
+        _PEAK_RESET.write_text("5")
+
+
+def resources(wall_s: float) -> dict[str, Any]:
+    """What a run took. The host's peak is that since `forget_peak`, or of the whole process so far."""
+    own = _high_water()
+    taken = {"wall_s": wall_s, "host_peak_bytes": own or _lifetime_peak(), "host_peak_of": "run" if own else "process"}
+    device = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return taken if device is None else {**taken, "device_peak_bytes": device}
+
+
+def _high_water() -> int | None:
+    """None where it cannot be reset."""
+    try:
+        if not os.access(_PEAK_RESET, os.W_OK):
+            return None
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def _lifetime_peak() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -87,10 +116,13 @@ def forget_programs(most: float = 0.5) -> bool:
 
 
 class CompileClock:
-    """Seconds that JAX spends on compilation, while it is open."""
+    """Seconds that JAX spends on compilation, while it is open.
+
+    JAX reads them off a clock that jumps, so they are no fewer than none and no more than have passed.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds, self._began = 0.0, time.perf_counter()
 
     def __enter__(self) -> "CompileClock":
         jax.monitoring.register_event_duration_secs_listener(self._hear)
@@ -101,4 +133,5 @@ class CompileClock:
 
     def _hear(self, event: str, duration_secs: float, **_: object) -> None:
         if event.startswith("/jax/core/compile/"):
-            self.seconds += duration_secs
+            passed = time.perf_counter() - self._began
+            self.seconds = min(self.seconds + max(0.0, duration_secs), passed)

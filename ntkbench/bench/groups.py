@@ -7,13 +7,10 @@ machine's memory decides on it.
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from ntkbench.bench import cost
+from ntkbench.bench import sizes
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store
-
-_MOST_TOGETHER = 16
-_MOST_BYTES = 4e9
 
 
 def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, ...]]:
@@ -23,8 +20,7 @@ def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, 
         if left & set(group):
             found.append(group)
             left -= set(group)
-    together = int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // cost.training(cell).bytes)))
-    rest = sorted(left)
+    together, rest = sizes.together(cell), sorted(left)
     return found + [tuple(rest[i : i + together]) for i in range(0, len(rest), together)]
 
 

@@ -1,20 +1,23 @@
 """What running a plan would do: runs, stages that are there already, time and memory. Nothing is run."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from ntkbench.bench import cost, memory, snapshots, stages
-from ntkbench.bench.cost import Work
+from ntkbench.bench import cost, ledger, snapshots, spent, stages
 from ntkbench.bench.groups import has_snapshot, is_trained, state_key
-from ntkbench.bench.ledger import is_pending
+from ntkbench.bench.machine import Work
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.regimes import Trained
 from ntkbench.bench.render import table
 from ntkbench.bench.store import Store
 
+if TYPE_CHECKING:
+    from ntkbench.bench.record import Record
+
 
 def outlook(plan: Plan, store: Store) -> str:
     """One line a cell, then the stages and the whole."""
-    pending = [run for run in plan.runs if is_pending(store, run)]
+    pending = [run for run in plan.runs if ledger.is_pending(store, run)]
     waiting = {run.id for run in pending}
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
     left = [work for key, work in estimate.stages.items() if not _is_cached(store, key)]
@@ -23,9 +26,22 @@ def outlook(plan: Plan, store: Store) -> str:
     lines = [_cells(plan, waiting), "", f"runs      {len(plan.runs)}, of which {done} are done"]
     lines += [f"{stage:<9} {there} of {whole} in the store" for stage, (there, whole) in _shared(plan, store).items()]
     if pending:
-        lines.append(f"time      about {duration(total.seconds)} on two CPU cores, compilation aside")
-        lines.append(f"memory    about {size(total.bytes)}")
+        lines.append(f"time      about {duration(cost.seconds(total))} on two CPU cores")
+        lines.append(f"memory    about {size(cost.peak_bytes(total))}")
+    if done and (said := took(plan, {each.run_id: each for each in ledger.records(store, plan.runs)})):
+        lines.append(f"took      {said}")
     return "\n".join(lines)
+
+
+def took(plan: Plan, records: "Mapping[str, Record]") -> str:
+    """What the runs that ended well took, beside the estimate of the same; nothing if there are none."""
+    of_plan = spent.of_plan(plan, records)
+    if of_plan is None:
+        return ""
+    return (
+        f"time {duration(of_plan.seconds)} of about {duration(of_plan.expected_seconds)} estimated, "
+        f"memory {size(of_plan.bytes)} of about {size(of_plan.expected_bytes)}"
+    )
 
 
 def _cells(plan: Plan, waiting: set[str]) -> str:
@@ -33,13 +49,14 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
     for run in plan.runs:
         cells.setdefault(tuple(run.coordinates.items()), []).append(run)
     axes = [axis for axis, _ in next(iter(cells))]
-    tile = memory.tile_bytes(plan.header.run.tile_bytes)
+    tile = cost.tile_bytes(plan)
     rows = []
     for labels, runs in cells.items():
         done = sum(run.id not in waiting for run in runs)
         work = sum((cost.alone(run, tile) for run in runs), Work())
         seeds = f"{done}/{len(runs)}"
-        rows.append([*(label for _, label in labels), seeds, duration(work.seconds), size(work.bytes), runs[0].id])
+        time, room = duration(cost.seconds(work)), size(cost.peak_bytes(work))
+        rows.append([*(label for _, label in labels), seeds, time, room, runs[0].id])
     return table([*axes, "seeds done", "time if alone", "memory", "first run"], rows, "plain")
 
 

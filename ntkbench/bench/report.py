@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ntkbench.bench import ledger, plot
 from ntkbench.bench.identity import resolved
-from ntkbench.bench.outlook import duration
+from ntkbench.bench.outlook import duration, took
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.plots import svg
 from ntkbench.bench.record import Record
@@ -56,6 +56,7 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
             name: _distinct(getattr(each, name) for each in found.values()) for name in ("software", "jax", "device")
         },
         took=_took(found.values()),
+        estimated=took(planned, found),
     )
 
 

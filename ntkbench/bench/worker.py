@@ -102,6 +102,7 @@ class Worker:
 
     def _execute(self, turn: "_Turn", runs: Sequence[Run]) -> None:
         cell = runs[0].cell
+        environment.forget_peak()
         if cell.width is None:
             for run in runs:
                 turn.run(run, None, {})
@@ -225,7 +226,7 @@ class _Turn:
                 "jax": environment.jax_settings(),
                 "device": environment.device(),
                 "execution": self._execution(group, laboratory),
-                "resources": {"wall_s": seconds, "host_peak_bytes": environment.host_peak_bytes()},
+                "resources": environment.resources(seconds),
                 "time": watch.time,
                 "error": None if said is None else {"type": type(failure).__name__, "message": said},
             }

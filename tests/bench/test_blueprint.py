@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from ntkbench.bench import blueprint, cost, shapes
+from ntkbench.bench import blueprint, shapes, sizes
 from ntkbench.bench.layers import Residual, Weighted
 from tests.bench.networks import network
 
@@ -42,14 +42,14 @@ def test_the_large_network_of_the_paper():
     assert convolutions == [32, 32, 64, 64, 128, 128]
     two = "conv relu conv relu"
     assert ops(kind="cnn_large") == f"{two} max_pool {two} {two} avg_pool flatten dense"
-    assert cost.parameters(steps) == 368_938
+    assert sizes.parameters(steps) == 368_938
 
 
 def test_the_small_network_of_the_paper():
     """conv32-avgpool2-conv64-avgpool2-flatten-dense256-dense10"""
     assert ops(kind="cnn_small") == "conv relu avg_pool conv relu avg_pool flatten dense relu dense"
     assert [step.after[-1] for step in walk(kind="cnn_small") if isinstance(step.layer, Weighted)] == [32, 64, 256, 10]
-    assert cost.parameters(walk(kind="cnn_small")) == 1_070_794
+    assert sizes.parameters(walk(kind="cnn_small")) == 1_070_794
 
 
 def test_stages_of_a_residual_network_halve_the_image_and_double_the_width():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from ntkbench.bench import environment
@@ -27,7 +28,37 @@ def test_versions_and_settings_are_told():
     assert settings["x64"] is True
     assert settings["backend"] == jax.default_backend()
     assert environment.device()["count"] >= 1
-    assert environment.host_peak_bytes() > 10**7
+
+
+def test_a_run_has_a_peak_of_its_own():
+    """What an earlier run held, and gave back, is none of the next one's."""
+    environment.forget_peak()
+    held = np.ones(30_000_000)
+    large = environment.resources(1.5)
+    del held
+    environment.forget_peak()
+    small = environment.resources(2.5)
+    assert large["wall_s"] == 1.5
+    assert large["host_peak_of"] == small["host_peak_of"] == "run"
+    assert large["host_peak_bytes"] - small["host_peak_bytes"] > 200_000_000
+    assert "device_peak_bytes" not in large, "a processor has none"
+
+
+def test_where_the_peak_cannot_be_reset_it_is_that_of_the_process(monkeypatch):
+    monkeypatch.setattr(environment, "_PEAK_RESET", Path("/proc/self/no such file"))
+    environment.forget_peak()
+    taken = environment.resources(1.0)
+    assert taken["host_peak_of"] == "process"
+    assert taken["host_peak_bytes"] >= 10**7
+
+
+def test_an_accelerator_tells_its_own_peak(monkeypatch):
+    class Device:
+        def memory_stats(self) -> dict[str, int]:
+            return {"peak_bytes_in_use": 123}
+
+    monkeypatch.setattr("jax.local_devices", lambda: [Device()])
+    assert environment.resources(1.0)["device_peak_bytes"] == 123
 
 
 def test_nothing_tells_whose_machine_it_was():

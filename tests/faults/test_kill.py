@@ -17,7 +17,7 @@ from tests.faults.conftest import Whole
 pytestmark = pytest.mark.slow
 
 KILLS = 10
-CREWS = {"one process": (), "two processes": ("--workers", "2"), "ray": ("--executor", "ray", "--workers", "2")}
+CREWS = {"one process": (), "two processes": ("--workers", "2"), "ray": ("--executor", "ray")}
 
 
 class Kept:
