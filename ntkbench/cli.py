@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +17,12 @@ from ntkbench import __version__
 from ntkbench.errors import NtkbenchError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMS = ("plain", "md", "csv", "latex", "json")
 PICTURES = ("png", "pdf", "svg")
 EXECUTORS = ("local", "ray")
+STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
 TABLES = ("csv", "jsonl", "latex", "parquet")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -555,6 +557,98 @@ def reference(output: Path, check: bool) -> None:
 
     changed = manual.write(output, cli, check)
     click.echo("\n".join(f"wrote {path}" for path in changed) or "every page is what the program says")
+
+
+@cli.group("store")
+def store_() -> None:
+    """The folder of records and cached stages: what it holds, what can go, whether it is whole."""
+
+
+@store_.command()
+@_store
+def du(store: Path) -> None:
+    """Show how much room a store takes, and for what."""
+    from ntkbench.bench import index, inventory
+    from ntkbench.bench.store import Store
+
+    click.echo(inventory.usage(inventory.things(Store(store)), index.ends(Store(store))))
+
+
+@store_.command("gc")
+@_store
+@click.option("--delete", is_flag=True, help="Delete it. Without this, it is only shown.")
+@click.option(
+    "--older-than", default="7d", show_default=True, metavar="AGE", help="What was of use later stays: 90s, 12h, 30d."
+)
+@click.option("--drop", multiple=True, type=click.Choice(STAGES), help="Everything of a stage, whoever names it.")
+@click.option("--keep", multiple=True, type=click.Choice(STAGES), help="Nothing of a stage.")
+def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: Sequence[str]) -> None:
+    """Show, or delete, what no record needs and nobody is at: a run may compute it again, no result is lost."""
+    from ntkbench.bench import collect, index, inventory
+    from ntkbench.bench.store import Store
+
+    kept, wishes = Store(store), collect.Wishes(collect.seconds(older_than), drop, keep)
+    found = collect.waste(kept, inventory.things(kept), index.ends(kept), wishes)
+    if delete:
+        found = list(collect.remove(kept, found))
+    click.echo(collect.told(found))
+    if collect.at_work(kept):
+        click.echo("a run is at work in this store: its objects are left alone until it ends", err=True)
+    click.echo("deleted" if delete else "nothing was deleted: add --delete")
+
+
+@store_.command("verify")
+@_store
+@click.option("--repair", is_flag=True, help="Move what is damaged to `damaged` in the store. Nothing is deleted.")
+def verify_(store: Path, repair: bool) -> int:
+    """Read every object and every record of a store: checksums, form, run ids. Exit code 3 if one is damaged."""
+    from ntkbench.bench import audit, inventory
+    from ntkbench.bench.store import Store
+
+    kept = Store(store)
+    things = audit.examined(inventory.things(kept))
+    found = [each for thing in _track(things, "verify") if (each := audit.examine(kept, thing)) is not None]
+    moved = [path for each in found for path in audit.set_aside(kept, each)] if repair else []
+    click.echo(audit.report(found, len(things), moved))
+    return 3 if found else 0
+
+
+@store_.command()
+@_store
+def reindex(store: Path) -> None:
+    """Read all records anew, and write the index by which `status`, `plan` and `run` find them. Never needed."""
+    from ntkbench.bench import index
+    from ntkbench.bench.store import Store
+
+    built, damaged = index.build(Store(store))
+    built.save()
+    click.echo("\n".join([*(f"warning: {error}" for error in damaged), f"{len(built.entries)} records"]))
+
+
+@store_.command()
+@click.argument("others", nargs=-1, required=True, type=FOLDER, metavar="OTHER...")
+@_store
+@click.option("--objects/--no-objects", default=True, help="Cached stages, too, or records alone.")
+def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
+    """Bring other stores into this one. A run that is in both has to have the same numbers: exit code 3 if not."""
+    from ntkbench.bench import reconcile
+    from ntkbench.bench.store import Store
+
+    kept, found = Store(store), {}
+    for other in others:
+        for merged in _track(reconcile.merge(kept, other, objects=objects), str(other)):
+            found[other] = merged
+        for line in found[other].skipped:
+            _tell(line)
+    click.echo(reconcile.conclude(kept, found))
+
+
+def _track(items: Iterable[T], what: str) -> Iterable[T]:
+    """The items, with a bar for who watches."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 @cli.group()

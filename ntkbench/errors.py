@@ -45,6 +45,10 @@ class DataError(NtkbenchError):
     """A data set that is missing, damaged, or not what its name says."""
 
 
+class StorageError(NtkbenchError):
+    """A disk that takes nothing more: full, read-only, gone. Every run would end the same way, so it ends the sweep."""
+
+
 class NumericsError(NtkbenchError):
     """A computation whose result would mean nothing: a singular kernel, a diverged network."""
 

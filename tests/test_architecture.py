@@ -43,6 +43,10 @@ AT_ONCE += (
     "bench.manual",
     "bench.report",
     "bench.site",
+    "bench.audit",
+    "bench.collect",
+    "bench.inventory",
+    "bench.reconcile",
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 import ntkbench
-from ntkbench.cli import cli, main
-from tests.bench import tiny
+from ntkbench.bench import store
+from ntkbench.bench.store import Store
+from ntkbench.cli import STAGES, cli, main
+from tests.bench import factory, tiny
 
 QUICKSTART = Path(__file__).parent.parent / "specs" / "quickstart.yaml"
 UNTRAINED = """
@@ -50,7 +53,7 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> list[tuple
     return found
 
 
-@pytest.mark.parametrize("command", [(), ("leaderboard",), ("data",), *commands()], ids=" ".join)
+@pytest.mark.parametrize("command", [(), ("leaderboard",), ("store",), ("data",), *commands()], ids=" ".join)
 def test_every_command_has_help(command: tuple[str, ...], call):
     for flag in ("--help", "-h"):
         code, out, _ = call(*command, flag)
@@ -467,3 +470,69 @@ def test_where_values_come_from(call, tmp_path: Path):
     assert "# --set width=9" in out
     assert out.count("no record: would be run") == 2
     assert call("explain", spec, "--where", "width=8")[0] == 2
+
+
+def test_stages_are_those_of_the_store():
+    assert STAGES == store.STAGES
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    """Two stores with a run each of the same experiment."""
+    runs = factory.planned(factory.cell(), range(2), width="32")
+    folders = [tmp_path / f"shard-{run.seed}" for run in runs]
+    for folder, run in zip(folders, runs, strict=True):
+        factory.store(folder / "records", [run])
+    return folders
+
+
+def test_stores_are_merged_and_looked_after(shards: list[Path], call, tmp_path: Path):
+    code, out, err = call("store", "merge", *shards)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [f"{folder}: 1 new records" for folder in shards]
+    kept = Store(tmp_path / "runs")
+    kept.save("kernel", "k0123456789ab", {"a": np.zeros(1000)})
+    os.utime(tmp_path / "runs" / "objects" / "kernel" / "k0123456789ab", (0, 0))
+    code, out, _ = call("store", "du")
+    assert (code, out.splitlines()[2].split()) == (0, ["kernel", "1", "8", "kB"])
+    for flags, end in (([], "nothing was deleted: add --delete"), (["--delete"], "deleted")):
+        assert kept.has("kernel", "k0123456789ab")
+        code, out, _ = call("store", "gc", *flags)
+        assert (code, out.splitlines()[-1]) == (0, end)
+        assert "no record names it" in out
+    assert not kept.has("kernel", "k0123456789ab")
+    assert call("store", "verify")[:2] == (0, "2 objects and records, of which 0 are damaged\n")
+    assert call("store", "reindex")[:2] == (0, "2 records\n")
+    assert (tmp_path / "runs" / "index.json").is_file()
+
+
+def test_damage_in_a_store_exits_with_3(shards: list[Path], call):
+    (damaged,) = (shards[0] / "records").glob("*.npz")
+    damaged.write_bytes(b"")
+    code, out, _ = call("store", "verify", "--store", shards[0], "--repair")
+    assert code == 3
+    assert "its checksum is not the record's" in out
+    assert out.count("moved to ") == 2
+    assert call("store", "verify", "--store", shards[0])[0] == 0
+    code, out, err = call("store", "merge", shards[0], shards[1] / "nowhere")
+    assert (code, out) == (2, "")
+    assert "there is no store" in err
+
+
+def test_other_numbers_of_the_same_run_exit_with_3(shards: list[Path], call, tmp_path: Path):
+    (run,) = factory.planned(factory.cell(), [0], width="32")
+    factory.store(tmp_path / "runs" / "records", [run], rate=0.9)
+    code, out, err = call("store", "merge", *shards)
+    assert (code, out) == (3, "")
+    assert f"{run.id}: transfer transfer_rate/1" in err
+    assert "1 runs have other numbers" in err
+    assert len(list((tmp_path / "runs" / "records").glob("*.json"))) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_is_left_out_of_a_merge_is_told(shards: list[Path], call):
+    (record,) = (shards[0] / "records").glob("*.json")
+    record.write_text("{")
+    code, out, err = call("store", "merge", shards[0], "--store", shards[1])
+    assert (code, out) == (0, f"{shards[0]}: nothing new\n")
+    assert err.startswith(f"warning: {record}: ")

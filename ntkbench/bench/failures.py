@@ -5,11 +5,10 @@ import errno
 import jax
 
 from ntkbench.bench.record import Status
-from ntkbench.errors import DivergedError, TimeoutReached
+from ntkbench.errors import DivergedError, StorageError, TimeoutReached
 
 _FOR_MEMORY = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "out of memory", "Out of memory", "bad_alloc")
 """in the messages of XLA and of what it calls, whose exceptions have no kinds"""
-_OF_THE_STORE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def status_of(failure: BaseException | None) -> Status:
@@ -34,7 +33,7 @@ def status_of(failure: BaseException | None) -> Status:
 
 def is_of_the_store(failure: BaseException) -> bool:
     """Whether it says nothing of the run: what cannot be written now cannot be for the next run either."""
-    return isinstance(failure, OSError) and failure.errno in _OF_THE_STORE
+    return isinstance(failure, StorageError)
 
 
 def message(failure: BaseException) -> str:

@@ -27,7 +27,7 @@ def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, 
 def is_trained(store: Store, cell: Cell, seed: int) -> bool:
     """Whether the store has the seed's trained network."""
     key = training_key(cell)
-    return any(seed in _seeds(tag) for tag in _tags(store, "training", key))
+    return any(seed in seeds_of(tag) for tag in _tags(store, "training", key))
 
 
 def group_key(cell: Cell, seeds: Sequence[int]) -> str:
@@ -50,12 +50,12 @@ def has_snapshot(store: Store, cell: Cell, seed: int, step: int) -> bool:
     """Whether the store has the seed's predictor after so many steps of the cell's last stretch."""
     key = training_key(cell)
     tags = {name.removeprefix(f"{key}-") for name in store.keys("snapshot", f"{key}-")}
-    return any(seed in _seeds(tag.split("@")[0]) for tag in tags if tag.endswith(state_key("", step)))
+    return any(seed in seeds_of(tag.split("@")[0]) for tag in tags if tag.endswith(state_key("", step)))
 
 
 def _begun(store: Store, cell: Cell) -> set[tuple[int, ...]]:
     key = training_key(cell)
-    return {_seeds(tag) for stage in ("training", "checkpoint", "snapshot") for tag in _tags(store, stage, key)}
+    return {seeds_of(tag) for stage in ("training", "checkpoint", "snapshot") for tag in _tags(store, stage, key)}
 
 
 def _tags(store: Store, stage: str, key: str) -> Iterable[str]:
@@ -73,6 +73,7 @@ def _tag(seeds: Sequence[int]) -> str:
     return ".".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _seeds(tag: str) -> tuple[int, ...]:
+def seeds_of(tag: str) -> tuple[int, ...]:
+    """What a group's key ends in, read back."""
     bounds = [tuple(map(int, re.findall(r"\d+", run))) for run in tag.split(".")]
     return tuple(seed for bound in bounds for seed in range(bound[0], bound[-1] + 1))

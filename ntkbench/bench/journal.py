@@ -75,8 +75,7 @@ def running(store: Store) -> list[Running]:
 
 def is_left(store: Store, found: Running) -> bool:
     """Whether nobody is at the unit any more: its process died, and the next one takes it up."""
-    with store.lock(lock(found.unit), wait=False) as free:
-        return free
+    return not store.is_held(lock(found.unit))
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """A JSON file that holds one document: bounded, validated on the way in, atomic on the way out."""
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from ntkbench.bench import disk
 from ntkbench.errors import NtkbenchError
 
 LIMIT = 32 * 2**20
@@ -70,18 +71,22 @@ def dump(document: Document) -> bytes:
 
 
 def write(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """The whole file or none: a reader never sees half of it, if `durable` not even after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The whole file or none: a reader never sees half of it, if `durable` not even after a power cut.
+
+    StorageError if the disk does not take it.
+    """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                if durable:
+                    disk.flush(file)
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def printable(text: object, length: int = 80) -> str:

@@ -1,6 +1,5 @@
 """What a store knows of the runs of a plan. Where it knows nothing, the answer needs no model of a record."""
 
-import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from ntkbench.bench.store import Store, StoreWarning
 from ntkbench.errors import NtkbenchError
 
 if TYPE_CHECKING:
+    from ntkbench.bench.index import End, Index
     from ntkbench.bench.record import Record, Status
 
 
@@ -33,23 +33,61 @@ def records(store: Store, runs: Iterable[Run]) -> "list[Record]":
     return [found for run in runs if (found := find(store, run)) is not None]
 
 
+def ends(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "dict[str, End]":
+    """How the runs ended, in short, by their ids; without those that have no record that can be read.
+
+    `index`: of an earlier look.
+    """
+    if not store.records.is_dir():
+        return {}
+    from ntkbench.bench.index import Index
+
+    index = index or Index.open(store)
+    found = {run.id: end for run in runs if (end := _end(index, run)) is not None}
+    index.keep()
+    return found
+
+
+def left(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
+    """Those still to be done. Interrupted ones always are, others that are not ok with `retry`."""
+    if not store.records.is_dir():
+        return list(runs)
+    from ntkbench.bench.index import Index
+
+    index = Index.open(store)
+    found = [run for run in runs if _is_pending(index, run, retry)]
+    index.keep()
+    return found
+
+
 def is_pending(store: Store, run: Run, retry: bool = True) -> bool:
-    """Whether the run is still to be done. Interrupted ones always are, others that are not ok with `retry`."""
-    found = find(store, run)
-    if found is None or found.status == "interrupted":
+    """Whether the run is still to be done, by nothing but its record."""
+    if not store.record(run.id).is_file():
         return True
-    return not _whole(store, found) if found.status == "ok" else retry
+    from ntkbench.bench.index import Index
+
+    return _is_pending(Index(store), run, retry)
 
 
-def _whole(store: Store, found: "Record") -> bool:
-    """Whether the arrays beside the record are those that it speaks of."""
-    expected = {note.sha256 for note in (found.samples, *found.series.values()) if note is not None}
-    path = store.arrays(found.run_id)
-    content = path.read_bytes() if expected and path.is_file() else b""
-    if not expected or expected == {hashlib.sha256(content).hexdigest()}:
+def _is_pending(index: "Index", run: Run, retry: bool) -> bool:
+    end = _end(index, run)
+    if end is None or end.status == "interrupted":
         return True
-    warnings.warn(f"{path} is damaged or gone; the run counts as not done", StoreWarning, stacklevel=3)
+    if end.status != "ok":
+        return retry
+    if not index.is_whole(run.id):
+        path = index.store.arrays(run.id)
+        warnings.warn(f"{path} is damaged or gone; the run counts as not done", StoreWarning, stacklevel=3)
+        return True
     return False
+
+
+def _end(index: "Index", run: Run) -> "End | None":
+    try:
+        return index.end(run.id)
+    except NtkbenchError as error:
+        warnings.warn(f"{error}; the run counts as not done", StoreWarning, stacklevel=3)
+        return None
 
 
 def attempts(store: Store, run: Run) -> int:
@@ -60,4 +98,4 @@ def attempts(store: Store, run: Run) -> int:
 
 def statuses(store: Store, plan: Plan) -> "Counter[Status]":
     """How many runs of the plan ended how."""
-    return Counter(found.status for found in records(store, plan.runs))
+    return Counter(end.status for end in ends(store, plan.runs).values())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def outlook(plan: Plan, store: Store) -> str:
     """One line a cell, then the stages and the whole."""
-    pending = [run for run in plan.runs if ledger.is_pending(store, run)]
+    pending = ledger.left(store, plan.runs)
     waiting = {run.id for run in pending}
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
     left = [work for key, work in estimate.stages.items() if not _is_cached(store, key)]

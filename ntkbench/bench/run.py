@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ntkbench.bench import cluster, cost, here, pool
 from ntkbench.bench.job import Job, Options
-from ntkbench.bench.ledger import attempts, is_pending, statuses
+from ntkbench.bench.ledger import attempts, left, statuses
 from ntkbench.bench.plan import Plan
 from ntkbench.bench.progress import Watcher
 from ntkbench.bench.record import Status
@@ -21,12 +21,13 @@ from ntkbench.bench.unit import units
 def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: Watcher) -> Counter[Status]:
     """How many runs of the plan ended how, those of earlier calls included.
 
-    DataError if a data set is missing.
+    DataError if a data set is missing, StorageError if the store cannot be written.
     """
-    tried = [(run, attempts(store, run)) for run in plan.runs if is_pending(store, run, options.retry)]
+    tried = [(run, attempts(store, run)) for run in left(store, plan.runs, options.retry)]
     progress.begin(len(plan.runs), len(plan.runs) - len(tried))
     job = Job(store, tuple(roots), plan.header.run, options, cost.estimate(plan).peak_bytes)
     if work := units(tried):
+        store.prepare()
         workers = min(options.workers or len(pool.accelerators()), len(work))
         if options.executor == "ray":
             cluster.execute(job, work, progress)

@@ -5,20 +5,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ntkbench.bench.index import End
 from ntkbench.bench.jsonfile import printable
 from ntkbench.bench.outlook import duration
 from ntkbench.bench.plan import Plan
 from ntkbench.bench.progress import label
-from ntkbench.bench.record import Record, Status
+from ntkbench.bench.record import Status
 
 _RECENT = 20
 """runs that a speed is taken from"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR = 365 * 86400.0
 
 
 def instant(text: str) -> datetime:
-    """As records write it."""
-    return datetime.fromisoformat(text)
+    """As records write it; the epoch, where it is none."""
+    try:
+        return max(_EPOCH, datetime.fromisoformat(text))
+    except ValueError:
+        return _EPOCH
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,10 @@ class Outcome:
     ended: datetime
 
     @classmethod
-    def of(cls, record: Record) -> "Outcome":
-        training = record.stages.get("training")
-        before = (training.compile_s or 0) + (training.run_s or 0) if training else 0
-        began, ended = instant(record.time.started) - timedelta(seconds=before), instant(record.time.ended)
-        reason = printable(record.error.message.partition("\n")[0], 200) if record.error else ""
-        return cls(record.status, reason, min(began, ended), ended)
+    def of(cls, end: End) -> "Outcome":
+        ended, before = instant(end.ended), min(max(0.0, end.trained_s), _YEAR)
+        began = instant(end.started) - timedelta(seconds=before)
+        return cls(end.status, printable(end.error or "", 200), min(began, ended), ended)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Sight:
         """The work that is left at the speed of late; before anything has ended, by arithmetic alone."""
         left, speed = sum(self.work[id] for id in self._open), self._speed(self.work, _RECENT)
         seconds = left / speed if speed else left
-        if seconds > timedelta(days=3650).total_seconds():
+        if seconds > 100 * _YEAR:
             return "no end in sight"
         end = (self.now + timedelta(seconds=seconds)).astimezone(UTC)
         text = f"ends in about {duration(seconds)}, {end:%Y-%m-%d %H:%M} UTC"

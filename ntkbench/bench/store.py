@@ -2,11 +2,13 @@
 
 `objects/<stage>/<key>/` holds `arrays.npz` and `manifest.json`. An object is written beside its place,
 flushed, and renamed: it is there whole, or not at all. A damaged one counts as absent, with a warning, and
-is replaced. Locks keep two processes on one store from doing the same work.
+is replaced. Locks keep two processes on one store from doing the same work; where they fail, work is done twice
+and nothing worse, since of two that save the same object one comes first and the other leaves it.
 
 Commands that only look what there is must answer at once: NumPy and filelock wait until they are needed.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -14,18 +16,32 @@ import os
 import shutil
 import uuid
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ntkbench.bench import disk
 
 if TYPE_CHECKING:
     import numpy as np
 
+STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
+_MANIFEST_LIMIT = 2**20
+"""bytes"""
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+"""what file systems answer that cannot rename over a folder which is not empty"""
+
 
 class StoreWarning(UserWarning):
     """Something in the store was not as it was left; it is made again."""
+
+
+class _Damage(Exception):  # noqa: N818 (what is found, not an error of ours)
+    """Why an object is not what was saved."""
 
 
 @dataclass(frozen=True)
@@ -64,75 +80,113 @@ class Store:
         """Of the objects whose key starts with the prefix, in order."""
         return sorted(place.parent.name for place in self._stage(stage).glob(f"{prefix}*/manifest.json"))
 
+    def prepare(self) -> None:
+        """See that runs can be kept, before hours of work: StorageError if not. A warning where there are no locks."""
+        from ntkbench.bench import lease
+
+        locks = self.root / "locks"
+        with disk.writing(self.root):
+            for folder in (self.records, locks):
+                folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.records) as probe:
+                probe.write(bytes(4096))
+                disk.flush(probe)
+            locked = lease.has_locks(locks)
+        if not locked:
+            message = f"the file system of {self.root} has no locks; files that their holders touch stand in for them"
+            message += ", and what a killed process was at waits for a minute or two"
+            warnings.warn(message, StoreWarning, stacklevel=2)
+
     def load(self, stage: str, key: str) -> Stored | None:
         """The object, or None where it is absent or damaged."""
         import numpy as np
 
         place = self._place(stage, key)
         try:
-            manifest = json.loads((place / "manifest.json").read_bytes())
-            file = (place / "arrays.npz").open("rb")
-        except (FileNotFoundError, NotADirectoryError):
-            return self._damaged(place, "its arrays are gone") if self.has(stage, key) else None
-        except (ValueError, RecursionError):
-            return self._damaged(place, "its manifest cannot be read")
-        with file:
-            facts = manifest.get("facts") if isinstance(manifest, dict) else None
-            if manifest != _manifest(stage, key, file, facts):
-                return self._damaged(place, "it is not what its manifest says")
-            with np.load(file, allow_pickle=False) as arrays:
-                return Stored(dict(arrays), facts or {})
+            with _opened(place, stage, key) as (file, facts), np.load(file, allow_pickle=False) as arrays:
+                stored = Stored(dict(arrays), facts)
+        except (_Damage, OSError) as found:
+            return self._damaged(place, _told(found)) if self.has(stage, key) else None
+        except (ValueError, EOFError, zipfile.BadZipFile):  # with the right checksum: nobody who saves would replace it
+            self.discard(stage, key)
+            return self._damaged(place, "its arrays are none")
+        with suppress(OSError):  # when it was last of use: `gc` asks
+            os.utime(place)
+        return stored
+
+    def damage(self, stage: str, key: str) -> str | None:
+        """What is wrong with an object, if anything. Every byte is read, a little at a time."""
+        return damage(self._place(stage, key), stage, key)
 
     def save(
         self, stage: str, key: str, arrays: "Mapping[str, np.ndarray]", facts: Mapping[str, Any] | None = None
     ) -> None:
-        """Put an object in its place, whole. Whoever may do so at the same time holds a lock."""
+        """Put an object in its place, whole, unless a whole one is there. StorageError if the disk does not take it."""
         import numpy as np
 
-        place = self._place(stage, key)
-        for abandoned in place.parent.glob(f".{key}.*"):
-            shutil.rmtree(abandoned)
-        draft = place.with_name(f".{key}.{uuid.uuid4().hex}")
-        draft.mkdir(parents=True)
-        try:
+        with disk.writing(self._place(stage, key)), self.draft(stage, key) as draft:
             with (draft / "arrays.npz").open("w+b") as file:
                 np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-                _flush(file)
+                disk.flush(file)
                 manifest = _manifest(stage, key, file, dict(facts or {}))
             with (draft / "manifest.json").open("w") as file:
                 json.dump(manifest, file, indent=1)
-                _flush(file)
-            _flush_folder(draft)
-            self.discard(stage, key)
-            draft.rename(place)
+                disk.flush(file)
+
+    @contextmanager
+    def draft(self, stage: str, key: str) -> Iterator[Path]:
+        """A new folder, which becomes the object where all goes well."""
+        place = self._place(stage, key)
+        draft = _beside(place)
+        draft.mkdir(parents=True)
+        try:
+            yield draft
+            disk.flush_folder(draft)
+            while not _renamed(draft, place):
+                if self.damage(stage, key) is None:
+                    shutil.rmtree(draft)
+                    return
+                _put_away(place)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        _flush_folder(place.parent)
+        disk.flush_folder(place.parent)
 
     def discard(self, stage: str, key: str) -> None:
-        """Remove an object. Without its manifest it does not exist, so that goes first."""
-        place = self._place(stage, key)
-        (place / "manifest.json").unlink(missing_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
+        """Remove an object, at one moment."""
+        _put_away(self._place(stage, key))
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold the named lock; gives False, at once, where another process holds it and `wait` is off."""
         from filelock import FileLock, Timeout
 
+        from ntkbench.bench import lease
+
         folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        with disk.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            locked = lease.has_locks(folder)
+        if not locked:
+            with lease.lease(folder / f"{name}.lease", wait=wait) as held:
+                yield held
+            return
         lock = FileLock(folder / f"{name}.lock")
-        try:
+        with disk.writing(folder), suppress(Timeout):
             lock.acquire(blocking=wait)
-        except Timeout:
+        if not lock.is_locked:
             yield False
             return
         try:
             yield True
         finally:
             lock.release()
+
+    def is_held(self, name: str) -> bool:
+        """Whether a process holds the named lock; nothing is written."""
+        from ntkbench.bench import lease
+
+        return any(lease.is_held(self.root / "locks" / f"{name}.{kind}") for kind in ("lock", "lease"))
 
     def _damaged(self, place: Path, why: str) -> None:
         warnings.warn(f"{place} is damaged ({why}); it is made again", StoreWarning, stacklevel=3)
@@ -142,6 +196,34 @@ class Store:
 
     def _place(self, stage: str, key: str) -> Path:
         return self._stage(stage) / key
+
+
+def damage(folder: Path, stage: str, key: str) -> str | None:
+    """What is wrong with a folder as the object of that name, if anything."""
+    try:
+        with _opened(folder, stage, key):
+            return None
+    except (_Damage, OSError) as found:
+        return _told(found)
+
+
+@contextmanager
+def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
+    """The arrays and the facts of a whole object."""
+    try:
+        with (place / "manifest.json").open("rb") as file:
+            manifest = json.loads(file.read(_MANIFEST_LIMIT))
+    except (ValueError, RecursionError):
+        raise _Damage("its manifest cannot be read") from None
+    try:
+        file = (place / "arrays.npz").open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        raise _Damage("its arrays are gone") from None
+    with file:
+        facts = manifest.get("facts") if isinstance(manifest, dict) else None
+        if manifest != _manifest(stage, key, file, facts):
+            raise _Damage("it is not what its manifest says")
+        yield file, facts or {}
 
 
 def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader, facts: Any) -> dict[str, Any]:
@@ -154,14 +236,29 @@ def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader,
     return {**said, "sha256": digest.hexdigest()}
 
 
-def _flush(file) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _told(damage: Exception) -> str:
+    return str(damage) if isinstance(damage, _Damage) else f"it cannot be read: {damage}"
 
 
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _beside(place: Path) -> Path:
+    """A name that is no object's."""
+    return place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+
+
+def _renamed(draft: Path, place: Path) -> bool:
+    """False where something is there."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        draft.rename(place)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    return True
+
+
+def _put_away(place: Path) -> None:
+    """Away at one moment, then gone, but for files that others have open on a network file system."""
+    away = _beside(place)
+    with suppress(FileNotFoundError):
+        place.rename(away)
+    shutil.rmtree(away, ignore_errors=True)

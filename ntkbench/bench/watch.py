@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -12,9 +12,12 @@ from rich.live import Live
 from rich.text import Text
 
 from ntkbench.bench import cost, journal, ledger
+from ntkbench.bench.index import Index
 from ntkbench.bench.journal import Running
-from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.machine import Work
+from ntkbench.bench.plan import Plan
 from ntkbench.bench.sight import Outcome, Sight, Unit, instant
+from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store
 
 _SHOWN = 10
@@ -76,42 +79,26 @@ class _Told:
         self.before = frozenset(lines)
 
 
-@dataclass
 class _Lookout:
     """Looks again and again; a record is read again when its file is another one."""
 
-    plan: Plan
-    store: Store
-    _read: dict[str, tuple[tuple[int, int, int], Outcome | None]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._work = _work(self.plan)
+    def __init__(self, plan: Plan, store: Store):
+        self.plan, self.store = plan, store
+        self._index, self._work = Index.open(store), _work(plan)
 
     def look(self) -> Sight:
         # what goes on first: a unit that ends in between is then seen twice, not never
         units = list(filter(None, map(self._unit, journal.running(self.store))))
-        outcomes = {run.id: outcome for run in self.plan.runs if (outcome := self._outcome(run)) is not None}
+        ends = ledger.ends(self.store, self.plan.runs, self._index)
+        outcomes = {id: Outcome.of(end) for id, end in ends.items()}
         return Sight(self.plan, outcomes, units, self._work, datetime.now(UTC))
-
-    def _outcome(self, run: Run) -> Outcome | None:
-        try:
-            status = self.store.record(run.id).stat()
-        except OSError:
-            return None
-        file = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if run.id not in self._read or self._read[run.id][0] != file:
-            found = ledger.find(self.store, run)
-            self._read[run.id] = file, None if found is None else Outcome.of(found)
-        return self._read[run.id][1]
 
     def _unit(self, found: Running) -> Unit | None:
         """None where it is of other plans alone, or has ended just now."""
         runs = tuple(sorted((id for id in found.runs if id in self._work), key=lambda id: id != found.run))
         if not runs:
             return None
-        left = False
-        with suppress(OSError):  # a store that one may only read: nobody can tell
-            left = journal.is_left(self.store, found)
+        left = journal.is_left(self.store, found)
         if left and journal.find(self.store, found.unit) is None:
             return None
         return Unit(runs, found.doing, instant(found.began), left)
@@ -119,8 +106,10 @@ class _Lookout:
 
 def _work(plan: Plan) -> dict[str, float]:
     """Seconds of each run on an ordinary machine, with its share of the training."""
-    estimate, work = cost.estimate(plan), {}
+    estimate, seconds = cost.estimate(plan), {}
     for cell, same in groupby(plan.runs, key=lambda run: run.cell):
-        training = cost.training(cell).seconds if cell.width is not None else 0.0
-        work |= {run.id: float(estimate.runs[run.id].seconds + training) for run in same}
-    return work
+        runs = tuple(same)
+        parts = [estimate.stages[training_key(part)] for part in cost.trainings(cell)]
+        parts += [estimate.runs[run.id] for run in runs]
+        seconds |= dict.fromkeys((run.id for run in runs), sum(parts, Work()).seconds() / len(runs))
+    return seconds

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.bench import arrays, environment, failures, identity, journal, memory, record, snapshots
+from ntkbench.bench import arrays, disk, environment, failures, identity, journal, memory, record, snapshots
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.interrupt import later
@@ -293,10 +293,11 @@ def _results(
 
 
 def _log(path: Path, status: record.Status, failure: BaseException | None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     trace = "" if failure is None else "".join(traceback.format_exception(failure))
-    with path.open("a") as log:
-        log.write(f"{_instant(datetime.datetime.now(datetime.UTC))} {status}\n{trace}")
+    with disk.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as log:
+            log.write(f"{_instant(datetime.datetime.now(datetime.UTC))} {status}\n{trace}")
 
 
 def _instant(at: datetime.datetime) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from ntkbench.bench import jsonfile
 from ntkbench.bench.jsonfile import Document, Facts, Natural
-from ntkbench.errors import NtkbenchError
+from ntkbench.errors import NtkbenchError, StorageError
 
 
 class Example(Document):
@@ -29,7 +29,7 @@ def test_writing_leaves_nothing_behind_and_a_failed_write_leaves_the_old(tmp_pat
         raise OSError("no space left")
 
     monkeypatch.setattr("os.fsync", no_space)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StorageError, match="no space"):
         jsonfile.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]

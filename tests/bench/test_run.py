@@ -1,6 +1,5 @@
 """Runs: one record each, once; whatever happens in between, the same numbers."""
 
-import errno
 import json
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ from ntkbench.bench.failures import status_of
 from ntkbench.bench.job import Options
 from ntkbench.bench.plan import Run
 from ntkbench.bench.store import Store, StoreWarning
-from ntkbench.errors import DivergedError, NumericsError, TimeoutReached
+from ntkbench.errors import DivergedError, NumericsError, StorageError, TimeoutReached
 from tests.bench import tiny
 from tests.bench.tiny import Listener
 
@@ -193,8 +192,8 @@ def test_memory_that_is_not_there_is_recognized():
 
 def test_a_store_that_cannot_be_written_ends_the_call_and_no_run(tmp_path: Path, store: Store, monkeypatch):
     planned = tiny.planned(tmp_path)
-    failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "objects"))
-    with pytest.raises(OSError, match="No space left"):
+    failing(monkeypatch, StorageError("objects: cannot be written: No space left on device"))
+    with pytest.raises(StorageError, match="No space left"):
         tiny.run(planned, store)
     assert ledger.records(store, planned.runs) == []
 
@@ -297,3 +296,19 @@ def test_tiles_are_a_share_of_the_memory_unless_told():
     assert memory.tile_bytes(1e6, 80 * 10**9) == 1e6
     assert memory.tile_bytes(None, 80 * 10**9) == 5e9
     assert 0 < memory.tile_bytes(None) <= 512e6
+
+
+def test_a_full_disk_ends_the_sweep_and_is_no_result(tmp_path: Path, store: Store, monkeypatch):
+    planned = tiny.planned(tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as at_first:
+        at_first.setattr("numpy.savez", full)
+        with pytest.raises(StorageError, match="No space left on device; make room"):
+            tiny.run(planned, store)
+    assert ledger.records(store, planned.runs) == []
+    assert [path for path in store.root.rglob("*") if path.name.startswith(".")] == []
+    tiny.run(planned, store)
+    assert [(each.status, each.attempt) for each in ledger.records(store, planned.runs)] == [("ok", 1)] * 2

@@ -1,8 +1,10 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ntkbench.bench import record
+from ntkbench.bench.index import End
 from ntkbench.bench.plan import Plan
 from ntkbench.bench.sight import Outcome, Sight, Unit
 from ntkbench.bench.spec import Header
@@ -101,15 +103,25 @@ def test_what_is_over():
     assert not sight({0: ok(4, 3)}).is_over
 
 
+def end(**changes: object) -> End:
+    """Of a record that was written."""
+    found = record.validate(factory.a_record(RUNS[0]))
+    said = {"status": "ok", "attempt": 1, "error": None, "spec": "synthetic", "stages": {}, "arrays": []}
+    return End.model_validate_json(json.dumps({**said, **found.time.model_dump(), "trained_s": 65.1, **changes}))
+
+
 def test_an_outcome_is_what_a_record_says():
-    written = record.validate(factory.a_record(RUNS[0]))
-    outcome = Outcome.of(written)
+    outcome = Outcome.of(end())
     assert (outcome.status, outcome.reason) == ("ok", "")
     assert (outcome.ended - outcome.began).total_seconds() == pytest.approx(71.3 + 65.1), "with its training"
-    error = {"type": "E", "message": "one \x1b[31mline\nand another"}
-    assert Outcome.of(record.validate(factory.a_record(RUNS[0], status="failed", error=error))).reason == (
-        "one \N{REPLACEMENT CHARACTER}[31mline"
-    )
-    jumped = {"started": "2026-01-01T02:00:00Z", "ended": "2026-01-01T01:00:00Z"}
-    backwards = Outcome.of(record.validate(factory.a_record(RUNS[0], time=jumped, stages={})))
+    strange = Outcome.of(end(status="failed", error="one \x1b[31mline"))
+    assert strange.reason == "one \N{REPLACEMENT CHARACTER}[31mline"
+    backwards = Outcome.of(end(started="2026-01-01T02:00:00Z", ended="2026-01-01T01:00:00Z"))
     assert backwards.began == backwards.ended
+
+
+@pytest.mark.parametrize("text", ["9999-99-99T99:99:99Z", "0000-00-00T00:00:00Z", "0001-01-01T00:00:00Z"])
+def test_instants_that_are_none_do_no_harm(text: str):
+    outcome = Outcome.of(end(started=text, ended="9999-12-31T23:59:59.999999999Z", trained_s=1e300))
+    assert sight({0: outcome}, at(1)).pace().endswith("; no end in sight")
+    assert Outcome.of(end(started=text, ended=text)).ended == datetime(1970, 1, 1, tzinfo=UTC)

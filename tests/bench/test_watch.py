@@ -1,14 +1,13 @@
 import io
 import json
 import re
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from ntkbench.bench import journal, ledger, record
+from ntkbench.bench import journal, record
 from ntkbench.bench.plan import Plan
 from ntkbench.bench.store import Store, StoreWarning
 from ntkbench.bench.watch import status, watch
@@ -94,31 +93,26 @@ def test_a_screen_holds_the_first_of_many(tmp_path: Path, store: Store):
 
 
 def test_a_record_is_read_when_its_file_is_new(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch):
-    read = []
-
-    def find(store: Store, run):
-        read.append(run.id)
-        return found(store, run)
-
-    found = ledger.find
-    monkeypatch.setattr(ledger, "find", find)
+    read, reading, changed = [], record.read, planned.runs[-1]
     for run in planned.runs:
-        record.write(factory.failed(run), store.record(run.id))
-    again = iter([None, None, lambda: record.write(factory.a_record(run), store.record(run.id)), None, None])
+        record.write(factory.failed(run, "interrupted"), store.record(run.id))
+    looks = iter([False, True, False])
 
-    def sleep(seconds: float) -> None:
-        if change := next(again, None):
-            change()
+    def look_away(seconds: float) -> None:
+        if next(looks, True):
+            for run in planned.runs if read[3:] else [changed]:
+                record.write(factory.a_record(run), store.record(run.id))
 
-    monkeypatch.setattr("ntkbench.bench.watch.time.sleep", sleep)
-    note(store, planned.runs[0].id)
-    with store.lock(journal.lock("t0")):
-        looking = threading.Thread(target=told, args=(planned, store))
-        looking.start()
-        while len(read) < 4:
-            assert looking.is_alive()
-    looking.join(30)
-    assert read == [*(run.id for run in planned.runs), planned.runs[-1].id]
+    monkeypatch.setattr("ntkbench.bench.watch.time.sleep", look_away)
+    monkeypatch.setattr(record, "read", lambda path: read.append(path.stem) or reading(path))
+    fine, lines = told(planned, store)
+    assert fine
+    assert lines.splitlines()[3:] == [
+        "3 runs: 3 interrupted",
+        "3 runs: 2 interrupted, 1 ok",
+        "3 runs: 3 ok",
+    ]
+    assert read[:4] == [*(run.id for run in planned.runs), changed.id], "four looks, and what had changed was read"
 
 
 def test_a_damaged_record_is_told_and_counts_as_none(planned: Plan, store: Store):

@@ -82,9 +82,8 @@ def at_work(store: Store) -> list[Running]:
 def stage(store: Store, runs: Sequence[Run]) -> str:
     """Where the command on this store is."""
     for name, key, _ in shared(runs[0].cell):
-        with store.lock(f"{name}-{key}", wait=False) as free:
-            if not free:
-                return name
+        if store.is_held(f"{name}-{key}"):
+            return name
     for found in at_work(store):
         run = next(run for run in runs if run.id == found.runs[0])
         return "measuring" if is_trained(store, run.cell, run.seed) else "training"

@@ -9,6 +9,7 @@ import pytest
 
 from ntkbench.bench import ledger
 from ntkbench.bench.store import Store
+from ntkbench.errors import StorageError
 from tests.bench import tiny
 from tests.faults import disk, stages
 from tests.faults.conftest import One
@@ -22,7 +23,7 @@ def test_an_operation_that_fails_costs_time_alone(fault: Fault, one: One, tmp_pa
     runs, at = one.plan.runs, 0
     while True:
         store = Store(tmp_path / str(at))
-        with suppress(OSError), disk.failing(fault, at) as hit:
+        with suppress(StorageError), disk.failing(fault, at) as hit:
             tiny.run(one.plan, store)
         if len(hit.done) <= at:  # the fault never came
             break

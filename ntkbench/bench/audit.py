@@ -1,0 +1,102 @@
+"""Whether a store is what was written: every object, every record, every byte of the arrays beside it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ntkbench.bench import jsonfile, record
+from ntkbench.bench.identity import run_id
+from ntkbench.bench.index import checksum
+from ntkbench.bench.inventory import Thing
+from ntkbench.bench.record import Record
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.store import STAGES, Store
+from ntkbench.errors import NtkbenchError, StorageError
+
+_AGAIN = "the next run that needs it makes it again"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be, what that means, and the files it is about."""
+
+    what: str
+    then: str
+    paths: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.then}"
+
+
+def examined(things: Iterable[Thing]) -> list[Thing]:
+    """What there is to examine: objects and records; anything else is nobody's result."""
+    return [each for each in things if each.kind in STAGES or (each.kind == "records" and each.path.suffix == ".json")]
+
+
+def examine(store: Store, thing: Thing) -> Finding | None:
+    """An object or a record, read whole."""
+    if thing.kind in STAGES:
+        why = store.damage(thing.kind, thing.name) if thing.path.exists() else None
+        return Finding(f"{thing.path}: damaged: {why}", _AGAIN, (thing.path,)) if why else None
+    try:
+        sound(thing.path)
+    except NtkbenchError as error:
+        if not thing.path.exists():  # gone since it was listed
+            return None
+        arrays = thing.path.with_suffix(".npz")
+        return Finding(str(error), "the run counts as not done: run its spec again", (thing.path, arrays))
+    return None
+
+
+def sound(path: Path) -> Record:
+    """The record in a file, whose id follows from what it says, and whose arrays lie beside it.
+
+    NtkbenchError if not.
+    """
+    found = record.read(path)
+    try:
+        cell = Cell.model_validate(found.spec.resolved)
+    except ValidationError as error:
+        told = jsonfile.explain(error, f"{path}: spec.resolved").splitlines()[0]
+        raise NtkbenchError(f"{told} (kinds of extensions need these to be installed)") from None
+    if (known := run_id(cell, found.spec.seed)) != found.run_id:
+        raise NtkbenchError(f"{path}: what it says was run is {known}, not {found.run_id}")
+    _arrays(found, path.with_suffix(".npz"))
+    return found
+
+
+def _arrays(found: Record, path: Path) -> None:
+    notes = [note for note in (found.samples, *found.series.values()) if note is not None]
+    for file in {note.file for note in notes} - {path.name}:
+        raise NtkbenchError(f"{path}: the record says {file}, which is not the name of this run's arrays")
+    try:
+        if notes and {note.sha256 for note in notes} != {checksum(path)}:
+            raise NtkbenchError(f"{path}: its checksum is not the record's")
+    except OSError as error:
+        raise NtkbenchError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def report(found: Sequence[Finding], examined: int, moved: Sequence[Path]) -> str:
+    """A line a finding, where the damaged files are now, and the whole."""
+    lines = [*map(str, found), *(f"moved to {path}" for path in moved)]
+    return "\n".join([*lines, f"{examined} objects and records, of which {len(found)} are damaged"])
+
+
+def set_aside(store: Store, finding: Finding) -> Iterator[Path]:
+    """Move what is damaged to the same place below `damaged/`; gives where it is now. Nothing is deleted."""
+    for path in finding.paths:
+        target = store.root / "damaged" / path.relative_to(store.root)
+        earlier = 0
+        while target.exists():
+            earlier += 1
+            target = target.with_name(f"{path.name}.{earlier}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be moved to {target}: {error.strerror}") from error
+        yield target
