@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -242,20 +241,26 @@ def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where
 @cli.command()
 @_spec
 @_store
-def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
-    """Show how far the runs of a spec are, and why some are not ok."""
-    from ntkbench.bench import ledger, plan
-    from ntkbench.bench.progress import label
+@click.option("--watch", "live", is_flag=True, help="Go on looking until every run has ended.")
+@click.option("--every", type=click.FloatRange(0.1), default=2, show_default=True, help="Seconds between two looks.")
+def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path, live: bool, every: float) -> int:
+    """Show how far the runs of a spec are, what goes on, how fast, and why some are not ok.
+
+    From any terminal, whoever executes them. --watch exits as `run` does: 0 if all are ok, 1 otherwise.
+    """
+    from rich.console import Console
+
+    from ntkbench.bench import plan, watch
     from ntkbench.bench.store import Store
 
     planned, kept = plan.read(spec, overrides, smoke), Store(store)
-    ends = ledger.ends(kept, planned.runs)
-    for run in planned.runs:
-        if run.id in ends and (why := ends[run.id].error) is not None:
-            click.echo(f"{run.id}  {ends[run.id].status:<11} {label(run)}  {why}")
-    counts = [f"{number} {name}" for name, number in Counter(end.status for end in ends.values()).most_common()]
-    left = len(planned.runs) - len(ends)
-    click.echo(f"{len(planned.runs)} runs: " + ", ".join([*counts, *([f"{left} not begun"] if left else [])]))
+    if not live:
+        click.echo(watch.status(planned, kept))
+        return 0
+    try:
+        return 0 if watch.watch(planned, kept, Console(), every) else 1
+    except KeyboardInterrupt:  # of the one who looks, not of what is looked at
+        return 130
 
 
 @cli.command()

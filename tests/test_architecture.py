@@ -28,6 +28,8 @@ AT_ONCE += (
     "bench.store",
     "bench.ledger",
     "bench.outlook",
+    "bench.sight",
+    "bench.watch",
     "bench.submit",
     "bench.verify",
     "bench.compare",

@@ -94,3 +94,13 @@ def anchors(text: str) -> set[str]:
 def test_the_index_names_every_page():
     index = (DOCS / "README.md").read_text("utf-8")
     assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} == set(re.findall(r"\]\((\w+\.md)\)", index))
+
+
+def test_each_fault_has_its_test():
+    rows = [line for line in (DOCS / "reliability.md").read_text("utf-8").splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row.rsplit(" | ", 1)[1])
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / "tests" / "faults" / file).read_text("utf-8"), test

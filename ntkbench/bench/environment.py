@@ -9,6 +9,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,13 @@ def forget_programs(most: float = 0.5) -> bool:
 
 
 class CompileClock:
-    """Seconds that JAX spends on compilation, while it is open."""
+    """Seconds that JAX spends on compilation, while it is open.
+
+    JAX reads them off a clock that jumps, so they are no fewer than none and no more than have passed.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds, self._began = 0.0, time.perf_counter()
 
     def __enter__(self) -> "CompileClock":
         jax.monitoring.register_event_duration_secs_listener(self._hear)
@@ -129,4 +133,5 @@ class CompileClock:
 
     def _hear(self, event: str, duration_secs: float, **_: object) -> None:
         if event.startswith("/jax/core/compile/"):
-            self.seconds += duration_secs
+            passed = time.perf_counter() - self._began
+            self.seconds = min(self.seconds + max(0.0, duration_secs), passed)

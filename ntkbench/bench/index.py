@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ntkbench.bench import jsonfile, record
 from ntkbench.bench.jsonfile import Document, Line, Natural
-from ntkbench.bench.record import Record, RunId, Sha256, Status
+from ntkbench.bench.record import Instant, Record, RunId, Sha256, Status
 from ntkbench.bench.store import Store
 from ntkbench.errors import NtkbenchError, StorageError
 
@@ -36,6 +36,10 @@ class End(Document):
     status: Status
     attempt: Natural
     error: Line | None
+    started: Instant
+    ended: Instant
+    trained_s: float
+    """before its start, of the training that it shares"""
     spec: Line
     stages: dict[Line, Line]
     """keys of the objects that it names, by the stage's name in the record"""
@@ -100,6 +104,7 @@ class Index:
     def keep(self) -> None:
         """Save what was learned, where it is much; a store that can only be read stays as it is."""
         if self._news >= _WORTH:
+            self._news = 0
             with suppress(StorageError):
                 self.save()
 
@@ -162,11 +167,15 @@ def checksum(path: Path) -> str:
 
 
 def _end(found: Record) -> End:
+    training = found.stages.get("training")
     message = found.error.message.splitlines() if found.error else []
     return End(
         status=found.status,
         attempt=found.attempt,
         error=(message or [""])[0][:1000] if found.error else None,
+        started=found.time.started,
+        ended=found.time.ended,
+        trained_s=(training.compile_s or 0.0) + (training.run_s or 0.0) if training else 0.0,
         spec=found.spec.name,
         stages={name: stage.key for name, stage in found.stages.items()},
         arrays=tuple(sorted({note.sha256 for note in (found.samples, *found.series.values()) if note is not None})),

@@ -33,13 +33,16 @@ def records(store: Store, runs: Iterable[Run]) -> "list[Record]":
     return [found for run in runs if (found := find(store, run)) is not None]
 
 
-def ends(store: Store, runs: Iterable[Run]) -> "dict[str, End]":
-    """How the runs ended, in short, by their ids; without those that have no record that can be read."""
+def ends(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "dict[str, End]":
+    """How the runs ended, in short, by their ids; without those that have no record that can be read.
+
+    `index`: of an earlier look.
+    """
     if not store.records.is_dir():
         return {}
     from ntkbench.bench.index import Index
 
-    index = Index.open(store)
+    index = index or Index.open(store)
     found = {run.id: end for run in runs if (end := _end(index, run)) is not None}
     index.keep()
     return found

@@ -1,6 +1,8 @@
 """The record of a run: what was asked, what came out, with what, on what. One JSON file a run."""
 
+import json
 from collections.abc import Mapping
+from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,6 +139,8 @@ class Record(Document):
     time: Time
     warnings: tuple[Paragraphs, ...]
     error: Failure | None
+    sha256: Sha256 | None = Field(default=None, exclude_if=lambda sha256: sha256 is None)
+    """of all the rest, see `checksum`; records of earlier versions have none"""
 
     @model_validator(mode="after")
     def _explained(self) -> "Record":
@@ -172,13 +176,24 @@ def validate(record: Mapping[str, Any], place: object = "record") -> Record:
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:
-    """Validate, then write atomically."""
-    jsonfile.write(path, jsonfile.dump(validate(record, path)))
+    """Validate, then write atomically, with a checksum."""
+    valid = validate(record, path)
+    of_all = checksum(json.loads(jsonfile.dump(valid)))
+    jsonfile.write(path, jsonfile.dump(valid.model_copy(update={"sha256": of_all})))
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """Of all fields but `sha256`: a bit that flips in a number leaves a record that looks well."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: Path) -> Record:
     """The record in a file; a damaged or foreign file is a NtkbenchError."""
-    record = jsonfile.parse(Record, jsonfile.read(path), path)
+    content = jsonfile.read(path)
+    record = jsonfile.parse(Record, content, path)
+    if record.sha256 not in (None, checksum(json.loads(content))):
+        raise NtkbenchError(f"{path}: sha256: it is not that of the rest; a bit has flipped, or somebody changed it")
     if path.stem != record.run_id:
         raise NtkbenchError(f"{path}: run_id: {record.run_id} does not belong in a file of this name")
     return record

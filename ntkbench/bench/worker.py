@@ -227,7 +227,7 @@ class _Turn:
                 "device": environment.device(),
                 "execution": self._execution(group, laboratory),
                 "resources": environment.resources(seconds),
-                "time": {"started": watch.started, "ended": _now()},
+                "time": watch.time,
                 "error": None if said is None else {"type": type(failure).__name__, "message": said},
             }
             record.write(document, store.record(run.id))
@@ -249,12 +249,19 @@ class _Turn:
 
 
 class _Stopwatch:
+    """Clocks jump: an end is the beginning and the time that has passed since."""
+
     def __init__(self) -> None:
-        self.started, self._began = _now(), time.perf_counter()
+        self._at, self._began = datetime.datetime.now(datetime.UTC), time.perf_counter()
 
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self._began
+
+    @property
+    def time(self) -> dict[str, str]:
+        """As a record tells it."""
+        return {"started": _instant(self._at), "ended": _instant(self._at + datetime.timedelta(seconds=self.seconds))}
 
 
 def _measure(experiment: Experiment) -> dict[str, Measurement]:
@@ -292,8 +299,8 @@ def _log(path: Path, status: record.Status, failure: BaseException | None) -> No
         if path.is_symlink():  # in a store of somebody else it could lead to any file
             path.unlink()
         with path.open("a") as log:
-            log.write(f"{_now()} {status}\n{trace}")
+            log.write(f"{_instant(datetime.datetime.now(datetime.UTC))} {status}\n{trace}")
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _instant(at: datetime.datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

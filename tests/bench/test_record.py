@@ -72,12 +72,37 @@ def test_an_unknown_metric_is_refused():
         record.metric_row("transfer", Scalar("acuracy", 0.5))
 
 
+def test_no_bit_of_a_record_can_flip_unnoticed(tmp_path):
+    path = tmp_path / f"{RUN.id}.json"
+    record.write(a_record(RUN, outcomes(np.random.default_rng(0))), path)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        with pytest.raises(NtkbenchError, match=RUN.id):
+            record.read(path)
+    value = json.loads(whole)
+    value["metrics"][0]["ci95"][0] += 1e-9
+    path.write_text(json.dumps(value))
+    with pytest.raises(NtkbenchError, match="a bit has flipped, or somebody changed it"):
+        record.read(path)
+
+
+def test_a_record_of_an_earlier_version_has_no_checksum(tmp_path):
+    path = tmp_path / f"{RUN.id}.json"
+    path.write_text(json.dumps(a_record(RUN)))
+    assert record.read(path).sha256 is None
+    record.write({**a_record(RUN), "sha256": "0" * 64}, path)
+    assert record.read(path).sha256 not in (None, "0" * 64), "written again, it has its own"
+
+
 def test_a_record_reads_back_as_it_was_written(tmp_path):
     columns = outcomes(np.random.default_rng(0))
     path = tmp_path / f"{RUN.id}.json"
     record.write(a_record(RUN, columns), path)
     found = record.read(path)
-    assert found == record.validate(a_record(RUN, columns))
+    assert found.model_copy(update={"sha256": None}) == record.validate(a_record(RUN, columns))
     assert (found.run_id, found.spec.seed, len(found.metrics)) == (RUN.id, 0, 17)
     first = path.read_bytes()
     record.write(json.loads(first), path)
@@ -88,7 +113,7 @@ def test_the_fields_are_those_of_the_design_in_their_order(tmp_path):
     path = tmp_path / f"{RUN.id}.json"
     record.write(dict(reversed(a_record(RUN).items())), path)
     fields = "schema run_id status attempt spec metrics series samples checks stages software jax device execution"
-    assert list(json.loads(path.read_text())) == [*fields.split(), "resources", "time", "warnings", "error"]
+    assert list(json.loads(path.read_text())) == [*fields.split(), "resources", "time", "warnings", "error", "sha256"]
 
 
 @settings(max_examples=50)

@@ -1,0 +1,163 @@
+"""How far the runs of a plan are at one moment, in words: what has ended, what goes on, how fast, until when."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ntkbench.bench.index import End
+from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.outlook import duration
+from ntkbench.bench.plan import Plan
+from ntkbench.bench.progress import label
+from ntkbench.bench.record import Status
+
+_RECENT = 20
+"""runs that a speed is taken from"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR = 365 * 86400.0
+
+
+def instant(text: str) -> datetime:
+    """As records write it; the epoch, where it is none."""
+    try:
+        return max(_EPOCH, datetime.fromisoformat(text))
+    except ValueError:
+        return _EPOCH
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and from when to when somebody was at it."""
+
+    status: Status
+    reason: str
+    """in one line; empty if the run is ok"""
+    began: datetime
+    ended: datetime
+
+    @classmethod
+    def of(cls, end: End) -> "Outcome":
+        ended, before = instant(end.ended), min(max(0.0, end.trained_s), _YEAR)
+        began = instant(end.started) - timedelta(seconds=before)
+        return cls(end.status, printable(end.error or "", 200), min(began, ended), ended)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Runs of the plan that somebody is at."""
+
+    runs: tuple[str, ...]
+    doing: str
+    began: datetime
+    left: bool = False
+    """nobody is: the process has died"""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A plan at one moment. No span is negative, whatever the clocks of machines say."""
+
+    plan: Plan
+    outcomes: Mapping[str, Outcome]
+    """by run, of those with a record"""
+    units: Sequence[Unit]
+    work: Mapping[str, float]
+    """of each run, in seconds of an ordinary machine; once something has ended, only their proportions count"""
+    now: datetime
+
+    @property
+    def is_ok(self) -> bool:
+        return all(run.id in self.outcomes and self.outcomes[run.id].status == "ok" for run in self.plan.runs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether each run has ended, well or badly, and nobody is at one."""
+        return not self._open and not self._active
+
+    @property
+    def _active(self) -> list[Unit]:
+        return [unit for unit in self.units if not unit.left]
+
+    @property
+    def _open(self) -> list[str]:
+        """Runs that have not ended by themselves."""
+        ended = {id for id, outcome in self.outcomes.items() if outcome.status != "interrupted"}
+        return [run.id for run in self.plan.runs if run.id not in ended]
+
+    def counts(self) -> str:
+        """12 runs: 5 ok, 1 failed, 2 running, 4 not begun."""
+        ended = Counter(outcome.status for outcome in self.outcomes.values())
+        running = len({id for unit in self._active for id in unit.runs} - self.outcomes.keys())
+        rest = {"running": running, "not begun": len(self.plan.runs) - ended.total() - running}
+        parts = [*ended.most_common(), *((name, number) for name, number in rest.items() if number)]
+        return f"{len(self.plan.runs)} runs: " + ", ".join(f"{number} {name}" for name, number in parts)
+
+    def failures(self) -> list[str]:
+        """A line for each run that ended otherwise than well."""
+        known = ((run, self.outcomes.get(run.id)) for run in self.plan.runs)
+        return [
+            f"{run.id}  {outcome.status:<11} {label(run)}  {outcome.reason}"
+            for run, outcome in known
+            if outcome is not None and outcome.status != "ok"
+        ]
+
+    def running(self) -> list[str]:
+        """A line for each unit."""
+        called = {run.id: label(run) for run in self.plan.runs}
+        return [f"{called[unit.runs[0]]}{_others(unit)}  {self._doing(unit)}" for unit in self.units]
+
+    def _doing(self, unit: Unit) -> str:
+        since = duration(max(0.0, (self.now - unit.began).total_seconds()))
+        words = f"{printable(unit.doing, 200)}, begun {since} ago"
+        return f"{words}; its process died, `ntkbench run` takes it up" if unit.left else words
+
+    def pace(self) -> str:
+        """Runs a minute of late and over all, and the end that follows; empty where nothing goes on."""
+        if not self._active or not self._open:
+            return ""
+        one = dict.fromkeys(self.work, 1.0)
+        late, overall = self._speed(one, _RECENT), self._speed(one)
+        rates = [f"{_rate(late)} of late, {_rate(overall)} over all"] if late else []
+        return "; ".join([*rates, self._end()])
+
+    def _end(self) -> str:
+        """The work that is left at the speed of late; before anything has ended, by arithmetic alone."""
+        left, speed = sum(self.work[id] for id in self._open), self._speed(self.work, _RECENT)
+        seconds = left / speed if speed else left
+        if seconds > 100 * _YEAR:
+            return "no end in sight"
+        end = (self.now + timedelta(seconds=seconds)).astimezone(UTC)
+        text = f"ends in about {duration(seconds)}, {end:%Y-%m-%d %H:%M} UTC"
+        return text if speed else f"{text} (by arithmetic alone)"
+
+    def _speed(self, counted: Mapping[str, float], most: int | None = None) -> float:
+        """A second of the time in which somebody was at the last `most` runs, or has been since; 0 if unknown."""
+        ended = sorted(self.outcomes.items(), key=lambda item: item[1].ended)[-most if most else None :]
+        if not ended:
+            return 0.0
+        last = max(ended[-1][1].ended, min(unit.began for unit in self._active))
+        spans = [(outcome.began, outcome.ended) for _, outcome in ended]
+        busy = _covered([*spans, (last, max(last, self.now))])
+        return sum(counted[id] for id, _ in ended) / busy if busy else 0.0
+
+
+def _others(unit: Unit) -> str:
+    return f" and {len(unit.runs) - 1} more" if len(unit.runs) > 1 else ""
+
+
+def _covered(spans: Iterable[tuple[datetime, datetime]]) -> float:
+    """Seconds that lie in any of the spans."""
+    covered, reached = timedelta(0), _EPOCH
+    for begin, end in sorted(spans):
+        covered += max(timedelta(0), end - max(begin, reached))
+        reached = max(reached, end)
+    return covered.total_seconds()
+
+
+def _rate(speed: float) -> str:
+    """Of runs a second, in the unit that suits it."""
+    for unit, length in (("s", 1), ("min", 60), ("h", 3600)):
+        if speed * length >= 1:
+            return f"{speed * length:.1f} runs/{unit}"
+    return f"{speed * 86400:.2g} runs/day"

@@ -1,0 +1,115 @@
+"""Looking at a store from any terminal. Who executes the runs, and where, makes no difference: it only reads."""
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ntkbench.bench import cost, journal, ledger
+from ntkbench.bench.index import Index
+from ntkbench.bench.journal import Running
+from ntkbench.bench.machine import Work
+from ntkbench.bench.plan import Plan
+from ntkbench.bench.sight import Outcome, Sight, Unit, instant
+from ntkbench.bench.stages import training_key
+from ntkbench.bench.store import Store
+
+_SHOWN = 10
+"""lines of one kind that fit on a screen"""
+
+
+def status(plan: Plan, store: Store) -> str:
+    """Everything, once."""
+    sight = _Lookout(plan, store).look()
+    return "\n".join(filter(None, [*sight.failures(), *sight.running(), sight.counts(), sight.pace()]))
+
+
+def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
+    """Tell how it goes until every run has ended; whether all are ok."""
+    lookout, told, ok = _Lookout(plan, store), _Told(console), False
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+        for sight in _sights(lookout, every):
+            ok = sight.is_ok
+            if live is None:
+                told.tell(sight)
+            else:
+                live.update(Text(_screen(sight), overflow="ellipsis", no_wrap=True), refresh=True)
+    return ok
+
+
+def _sights(lookout: "_Lookout", every: float) -> Iterator[Sight]:
+    """Until it is over twice in a row: between two units, nobody seems to be at one."""
+    over = 0
+    while over < 2:
+        yield (sight := lookout.look())
+        over = over + 1 if sight.is_over else 0
+        if sight.is_ok and sight.is_over:
+            return
+        time.sleep(every)
+
+
+def _screen(sight: Sight) -> str:
+    parts = [*_first(sight.running()), sight.counts(), sight.pace(), *_first(sight.failures()[::-1])]
+    return "\n".join(filter(None, parts))
+
+
+def _first(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= _SHOWN else [*lines[: _SHOWN - 1], f"and {len(lines) - _SHOWN + 1} more"]
+
+
+@dataclass
+class _Told:
+    """For files and pipes: a line when something has changed."""
+
+    console: Console
+    before: frozenset[str] = frozenset()
+
+    def tell(self, sight: Sight) -> None:
+        left = (line for unit, line in zip(sight.units, sight.running(), strict=True) if unit.left)
+        lines = {line.partition(", begun ")[0]: line for line in (*sight.failures(), *left)}
+        lines[sight.counts()] = "; ".join(filter(None, [sight.counts(), sight.pace()]))
+        for line in (line for key, line in lines.items() if key not in self.before):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.before = frozenset(lines)
+
+
+class _Lookout:
+    """Looks again and again; a record is read again when its file is another one."""
+
+    def __init__(self, plan: Plan, store: Store):
+        self.plan, self.store = plan, store
+        self._index, self._work = Index.open(store), _work(plan)
+
+    def look(self) -> Sight:
+        # what goes on first: a unit that ends in between is then seen twice, not never
+        units = list(filter(None, map(self._unit, journal.running(self.store))))
+        ends = ledger.ends(self.store, self.plan.runs, self._index)
+        outcomes = {id: Outcome.of(end) for id, end in ends.items()}
+        return Sight(self.plan, outcomes, units, self._work, datetime.now(UTC))
+
+    def _unit(self, found: Running) -> Unit | None:
+        """None where it is of other plans alone, or has ended just now."""
+        runs = tuple(sorted((id for id in found.runs if id in self._work), key=lambda id: id != found.run))
+        if not runs:
+            return None
+        left = journal.is_left(self.store, found)
+        if left and journal.find(self.store, found.unit) is None:
+            return None
+        return Unit(runs, found.doing, instant(found.began), left)
+
+
+def _work(plan: Plan) -> dict[str, float]:
+    """Seconds of each run on an ordinary machine, with its share of the training."""
+    estimate, seconds = cost.estimate(plan), {}
+    for cell, same in groupby(plan.runs, key=lambda run: run.cell):
+        runs = tuple(same)
+        parts = [estimate.stages[training_key(part)] for part in cost.trainings(cell)]
+        parts += [estimate.runs[run.id] for run in runs]
+        seconds |= dict.fromkeys((run.id for run in runs), sum(parts, Work()).seconds() / len(runs))
+    return seconds

@@ -1,0 +1,99 @@
+"""`ntkbench run` as a process of its own, that may end in any way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from ntkbench.bench import journal
+from ntkbench.bench.groups import is_trained
+from ntkbench.bench.journal import Running
+from ntkbench.bench.plan import Run
+from ntkbench.bench.stages import shared
+from ntkbench.bench.store import Store
+
+STAGES = ("start", "training", "kernel", "craft", "measuring")
+"""where a command can be: before its first unit, or at a part of one"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A spec in a store. `cache`: where JAX keeps compiled programs, so that a start costs seconds and not a minute."""
+
+    spec: Path
+    store: Store
+    cache: Path
+    options: tuple[str, ...] = ()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        words = ["run", str(self.spec), "--store", str(self.store.root), *self.options]
+        programs = {"JAX_COMPILATION_CACHE_DIR": str(self.cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        with self._told.open("ab") as told:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ntkbench.cli", *words],
+                env={**os.environ, **programs},
+                stdout=subprocess.DEVNULL,
+                stderr=told,
+                start_new_session=True,
+            )
+
+    @property
+    def _told(self) -> Path:
+        return self.spec.with_name(f"{sha256(str(self.store.root).encode()).hexdigest()[:12]}.log")
+
+    @property
+    def told(self) -> str:
+        """By all processes so far."""
+        return self._told.read_text("utf-8")
+
+    def finish(self, process: "subprocess.Popen[bytes] | None" = None, code: int = 0) -> None:
+        """To the end of a process, or of a new one."""
+        assert (process or self.start()).wait(timeout=600) == code, self.told
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [pid]
+    for parent in found:
+        with suppress(OSError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def kill(pids: Sequence[int]) -> None:
+    """At once, without a last word."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def at_work(store: Store) -> list[Running]:
+    """Units that a process which lives is at."""
+    return [found for found in journal.running(store) if Path(f"/proc/{found.process}").exists()]
+
+
+def stage(store: Store, runs: Sequence[Run]) -> str:
+    """Where the command on this store is."""
+    for name, key, _ in shared(runs[0].cell):
+        if store.is_held(f"{name}-{key}"):
+            return name
+    for found in at_work(store):
+        run = next(run for run in runs if run.id == found.runs[0])
+        return "measuring" if is_trained(store, run.cell, run.seed) else "training"
+    return "start"
+
+
+def reach(process: "subprocess.Popen[bytes]", store: Store, runs: Sequence[Run], wanted: str) -> bool:
+    """Wait until the command is there; whether it was before its end."""
+    while process.poll() is None:
+        if stage(store, runs) == wanted:
+            return True
+        time.sleep(0.005)
+    return False

@@ -1,0 +1,82 @@
+"""Several commands at once on one store, commands that are asked to end, and somebody who looks on."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ntkbench.bench import ledger
+from tests.bench import tiny
+from tests.faults.command import at_work, kill, reach
+from tests.faults.conftest import Whole
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("commands", [2, 8])
+def test_commands_on_one_store_share_the_work(commands: int, whole: Whole, tmp_path: Path):
+    command = whole.at(tmp_path / "runs")
+    for process in [command.start() for _ in range(commands)]:
+        command.finish(process)
+    records = ledger.records(command.store, whole.runs)
+    assert [record.attempt for record in records] == [1] * len(whole.runs)
+    assert command.told.count("  ok  ") == len(whole.runs), "each run was told of once"
+    assert tiny.results(command.store, whole.runs) == whole.results
+    made = Counter(
+        name for record in records for name, stage in record.stages.items() if stage.key and not stage.cached
+    )
+    assert made["kernel.limit"] == made["craft.ntk"] == 1, "what they share was made once"
+
+
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="interrupts are ignored here")
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_command_that_is_asked_to_end_leaves_order(asked: signal.Signals, whole: Whole, tmp_path: Path):
+    command = whole.at(tmp_path / "runs")
+    process = command.start()
+    assert reach(process, command.store, whole.runs, "training")
+    process.send_signal(asked)
+    command.finish(process, 130)
+    assert command.told.splitlines()[-1] == "interrupted; the same command resumes"
+    assert "Traceback" not in command.told
+    assert not at_work(command.store)
+    command.finish()
+    assert tiny.results(command.store, whole.runs) == whole.results
+
+
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="interrupts are ignored here")
+def test_a_command_that_is_asked_twice_ends_at_once(whole: Whole, tmp_path: Path):
+    command = whole.at(tmp_path / "runs")
+    process = command.start()
+    assert reach(process, command.store, whole.runs, "training")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    command.finish(process, 130)
+    assert time.monotonic() - began < 5
+    command.finish()
+    assert tiny.results(command.store, whole.runs) == whole.results
+
+
+def test_another_terminal_sees_all_of_it(whole: Whole, tmp_path: Path):
+    """A command that is killed, and the next one."""
+    command = whole.at(tmp_path / "runs")
+    words = ["status", str(command.spec), "--store", str(command.store.root), "--watch", "--every", "0.1"]
+    looking = subprocess.Popen([sys.executable, "-m", "ntkbench.cli", *words], stdout=subprocess.PIPE, text=True)
+    process = command.start()
+    assert reach(process, command.store, whole.runs, "training")
+    time.sleep(1)
+    kill([process.pid])
+    process.wait()
+    time.sleep(1)
+    assert looking.poll() is None, "what was killed is not over"
+    command.finish()
+    lines = looking.communicate(timeout=60)[0].splitlines()
+    assert looking.returncode == 0
+    assert lines[0] == "4 runs: 4 not begun"
+    assert lines[-1] == "4 runs: 4 ok"
+    assert any("2 running, 2 not begun; ends in about" in line for line in lines)
+    assert any(line.endswith("its process died, `ntkbench run` takes it up") for line in lines)
