@@ -79,8 +79,8 @@ class Disk:
 class _File(io.FileIO):
     """Without a buffer."""
 
-    def __init__(self, path: Any, mode: str, disk: Disk):
-        super().__init__(path, mode)
+    def __init__(self, path: Any, mode: str, opener: Any, disk: Disk):
+        super().__init__(path, mode, opener=opener)
         self._disk = disk
 
     def write(self, content: Any, /) -> int:
@@ -102,7 +102,7 @@ def failing(fault: Fault = "error", at: int | None = None) -> Iterator[Disk]:
         if not set("wxa+") & set(mode) or not isinstance(file, str | Path):
             return real(file, mode, buffering, encoding, *rest, **more)
         disk.meet("open")
-        raw = _File(file, "".join(set(mode) - set("bt")), disk)
+        raw = _File(file, "".join(set(mode) - set("bt")), more.get("opener"), disk)
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding or "utf-8")
 
