@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from ntkbench.bench import disk
 from ntkbench.errors import UsageError
@@ -219,7 +219,7 @@ def damage(folder: Path, stage: str, key: str) -> str | None:
 
 
 @contextmanager
-def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
+def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[io.BufferedReader, dict[str, Any]]]:
     """The arrays and the facts of a whole object."""
     if place.is_symlink():
         raise _Damage("it is a link, and may lead anywhere")

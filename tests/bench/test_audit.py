@@ -39,6 +39,7 @@ def flip(path: Path) -> None:
 def change(store: Store, section: str, **fields: object) -> None:
     document = json.loads(store.record(RUN.id).read_bytes())
     document[section].update(fields)
+    del document["sha256"]  # as in records that were written before there was one
     store.record(RUN.id).write_text(json.dumps(document))
 
 

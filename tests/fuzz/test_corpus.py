@@ -31,7 +31,7 @@ def test_the_corpus_is_small():
 def test_changed_trees_keep_the_contract(name: str, tmp_path: Path):
     starts = [path.read_bytes() for path in seeds(name)]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.sampled_from(starts), st.integers(0, 2**30))
     def keeps(data: bytes, seed: int):
         changed = mutations.mutated(data, TARGETS[name].form, seed, KNOWN)
@@ -45,7 +45,7 @@ def test_changed_trees_keep_the_contract(name: str, tmp_path: Path):
 def test_changed_bytes_keep_the_contract(name: str, tmp_path: Path):
     starts = [path.read_bytes() for path in seeds(name)]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.binary(max_size=200) | st.sampled_from(starts), st.data())
     def keeps(data: bytes, draw: st.DataObject):
         content = bytearray(data)

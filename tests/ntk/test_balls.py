@@ -38,7 +38,7 @@ def threats(draw):
 
 
 @both()
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(threat=threats())
 def test_ball_and_box_hold_exactly(name, threat):
     ball, (adv, x, eps) = BALLS[name], threat
@@ -53,7 +53,7 @@ def test_ball_and_box_hold_exactly(name, threat):
 
 
 @both()
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(threat=threats())
 def test_projection_is_idempotent(name, threat):
     """To the rounding that keeps the ball exact: an ulp of 1, in Euclidean norm one a pixel."""
@@ -66,14 +66,14 @@ def test_projection_is_idempotent(name, threat):
 
 
 @both()
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(threat=threats())
 def test_without_budget_nothing_moves(name, threat):
     adv, x, eps = threat
     np.testing.assert_array_equal(project(BALLS[name], adv, x, 0 * eps), x)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(threat=threats())
 def test_linf_projection_is_the_nearest_point(threat):
     adv, x, eps = (np.asarray(a, np.float64) for a in threat)
