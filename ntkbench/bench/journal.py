@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ntkbench.bench import jsonfile
+from ntkbench.bench import disk, jsonfile
 from ntkbench.bench.jsonfile import Document, Line, Natural
 from ntkbench.bench.plan import Run
 from ntkbench.bench.progress import Progress
@@ -97,7 +97,8 @@ def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Ite
     try:
         yield _Notes(path, note, progress)
     finally:
-        path.unlink(missing_ok=True)
+        with disk.writing(path):
+            path.unlink(missing_ok=True)
 
 
 @dataclass
