@@ -7,7 +7,7 @@ that died.
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +97,8 @@ def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Ite
     try:
         yield _Notes(path, note, progress)
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a note that stays looks left; `store gc` removes it
+            path.unlink(missing_ok=True)
 
 
 @dataclass
