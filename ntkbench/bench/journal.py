@@ -7,7 +7,7 @@ that died.
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ntkbench.bench import jsonfile
+from ntkbench.bench import disk, jsonfile
 from ntkbench.bench.jsonfile import Document, Line, Natural
 from ntkbench.bench.plan import Run
 from ntkbench.bench.progress import Progress
@@ -97,7 +97,7 @@ def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Ite
     try:
         yield _Notes(path, note, progress)
     finally:
-        with suppress(OSError):  # a note that stays looks left; `store gc` removes it
+        with disk.writing(path):
             path.unlink(missing_ok=True)
 
 
