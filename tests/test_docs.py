@@ -97,7 +97,8 @@ def test_the_index_names_every_page():
 
 
 def test_each_fault_has_its_test():
-    rows = [line for line in (DOCS / "reliability.md").read_text("utf-8").splitlines() if line.startswith("| ")][1:]
+    matrix = (DOCS / "reliability.md").read_text("utf-8").partition("## The faults\n\n")[2].partition("\n\n")[0]
+    rows = [line for line in matrix.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 20
     for row in rows:
         named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row.rsplit(" | ", 1)[1])
