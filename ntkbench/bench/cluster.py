@@ -36,7 +36,7 @@ def execute(job: Job, units: Sequence[Unit], progress: Progress) -> None:
     try:
         _reach(address)
         ray.init(
-            address=address,
+            address=address or "local",  # without an address Ray would take any cluster that this machine knows
             runtime_env={"env_vars": told},
             logging_level=logging.ERROR,
             log_to_driver=False,
