@@ -22,7 +22,8 @@ _END = 22
 """bytes of the end of an archive"""
 _MEMBERS = 2**20
 """bytes of the list of members before it"""
-_FAULTS = (ValueError, TypeError, SyntaxError, OverflowError, OSError, EOFError, MemoryError, NotImplementedError)
+_FAULTS = (ValueError, TypeError, SyntaxError, OverflowError, EOFError, NotImplementedError)
+"""of what is in a file. A disk that fails and memory that runs out say nothing about it."""
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 

@@ -331,3 +331,22 @@ def test_a_lock_that_is_a_link_writes_nothing_elsewhere(store: Store, tmp_path: 
     with suppress(StorageError), store.lock("x"):
         pass
     assert (tmp_path / "secret").read_text() == "kept"
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), OSError(errno.EIO, "Input/output error")])
+def test_what_keeps_an_object_from_being_read_is_no_reason_to_throw_it_away(
+    failure: Exception, store: Store, place: Path, monkeypatch
+):
+    def fails(*_: object, **__: object) -> None:
+        raise failure
+
+    with monkeypatch.context() as broken:
+        broken.setattr("numpy.lib.format.read_array", fails)
+        if isinstance(failure, MemoryError):
+            with pytest.raises(MemoryError):
+                store.load("kernel", "k1")
+        else:
+            with pytest.warns(StoreWarning, match="it cannot be read"):
+                assert store.load("kernel", "k1") is None
+    assert (found := store.load("kernel", "k1")) is not None
+    assert found.facts == FACTS
