@@ -11,7 +11,7 @@ from ntkbench.bench import choice, limit, machine, memory, shapes, sizes, timeli
 from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual
 from ntkbench.bench.limit import Positions
 from ntkbench.bench.machine import Program, Work
-from ntkbench.bench.plan import Plan, Run
+from ntkbench.bench.plan import Plan
 from ntkbench.bench.regimes import Adam, Adversarial, InnerPGD, Trained
 from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import (
@@ -113,9 +113,9 @@ def tile_bytes(plan: Plan) -> int:
     return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
 
 
-def alone(run: Run, tile: int) -> Work:
-    """Of one run, if nothing of it is there yet."""
-    parts = [training(part) for part in trainings(run.cell)] + [stage.work for stage in stages(run.cell, tile)]
+def alone(cell: Cell, tile: int) -> Work:
+    """Of one run of a cell, if nothing of it is there yet."""
+    parts = [training(part) for part in trainings(cell)] + [stage.work for stage in stages(cell, tile)]
     return sum(parts, Work())
 
 

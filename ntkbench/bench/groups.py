@@ -13,6 +13,7 @@ from ntkbench.bench.spec import Cell
 from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store
 
+_STEP = re.compile(r"[0-9]{1,20}")
 _MOST_NAMED = 1000
 """seeds that the name of an object stands for"""
 
@@ -28,10 +29,9 @@ def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, 
     return found + [tuple(rest[i : i + together]) for i in range(0, len(rest), together)]
 
 
-def is_trained(store: Store, cell: Cell, seed: int) -> bool:
-    """Whether the store has the seed's trained network."""
-    key = training_key(cell)
-    return any(seed in seeds_of(tag) for tag in _tags(store, "training", key))
+def trained(store: Store, cell: Cell) -> set[int]:
+    """The seeds whose trained network the store has."""
+    return {seed for tag in _tags(store, "training", training_key(cell)) for seed in seeds_of(tag)}
 
 
 def group_key(cell: Cell, seeds: Sequence[int]) -> str:
@@ -39,23 +39,23 @@ def group_key(cell: Cell, seeds: Sequence[int]) -> str:
     return f"{training_key(cell)}-{_tag(seeds)}"
 
 
-def state_key(group_key: str, step: int) -> str:
+def state_key(group_key: str, step: int | str) -> str:
     """Of a group after so many steps of its stretch."""
     return f"{group_key}@step{step}"
 
 
 def kept(store: Store, stage: str, group_key: str) -> set[int]:
     """After how many steps a stage has kept the group's state."""
-    prefix = state_key(group_key, 0)[:-1]
+    prefix = state_key(group_key, "")
     steps = (key.removeprefix(prefix) for key in store.keys(stage, prefix))
-    return {int(step) for step in steps if re.fullmatch(r"[0-9]{1,20}", step)}
+    return {int(step) for step in steps if _STEP.fullmatch(step)}
 
 
-def has_snapshot(store: Store, cell: Cell, seed: int, step: int) -> bool:
-    """Whether the store has the seed's predictor after so many steps of the cell's last stretch."""
+def snapshots(store: Store, cell: Cell) -> set[tuple[int, int]]:
+    """Seed and step of the predictors along the cell's last stretch that the store has."""
     key = training_key(cell)
-    tags = {name.removeprefix(f"{key}-") for name in store.keys("snapshot", f"{key}-")}
-    return any(seed in seeds_of(tag.split("@")[0]) for tag in tags if tag.endswith(state_key("", step)))
+    names = (name.removeprefix(f"{key}-").partition(state_key("", "")) for name in store.keys("snapshot", f"{key}-"))
+    return {(seed, int(step)) for tag, _, step in names if _STEP.fullmatch(step) for seed in seeds_of(tag)}
 
 
 def _begun(store: Store, cell: Cell) -> set[tuple[int, ...]]:

@@ -152,7 +152,7 @@ def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
         pending = ledger.is_pending(store, run)
         yield f"{run.id}  {label(run)}  {_state(found, pending)}"
         if pending:
-            for stage, key, there in objects(run, store):
+            for stage, key, there in objects(run.cell, [run.seed], store):
                 yield f"    {stage:<9} {key}  {'in the store' if there else 'not in the store, would be made'}"
             if found is None and (near := _nearest(run, others)):
                 yield f"    {near}"

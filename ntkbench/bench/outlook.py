@@ -1,14 +1,15 @@
 """What running a plan would do: runs, stages that are there already, time and memory. Nothing is run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, product
 from typing import TYPE_CHECKING
 
-from ntkbench.bench import cost, ledger, snapshots, spent, stages
-from ntkbench.bench.groups import has_snapshot, is_trained, state_key
+from ntkbench.bench import cost, groups, ledger, snapshots, spent, stages
 from ntkbench.bench.machine import Work
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.regimes import Trained
 from ntkbench.bench.render import table
+from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
     rows = []
     for labels, runs in cells.items():
         done = sum(run.id not in waiting for run in runs)
-        work = sum((cost.alone(run, tile) for run in runs), Work())
+        work = cost.alone(runs[0].cell, tile).times(len(runs))
         seeds = f"{done}/{len(runs)}"
         time, room = duration(cost.seconds(work)), size(cost.peak_bytes(work))
         rows.append([*(label for _, label in labels), seeds, time, room, runs[0].id])
@@ -63,20 +64,21 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
 def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
     """How many objects of each stage the plan uses, and how many are there."""
     found: dict[str, dict[str, bool]] = {}
-    for run in plan.runs:
-        for stage, key, cached in objects(run, store):
+    for cell, runs in groupby(plan.runs, key=lambda run: run.cell):
+        for stage, key, cached in objects(cell, [run.seed for run in runs], store):
             found.setdefault(stage, {})[key] = cached
     return {stage: (sum(keys.values()), len(keys)) for stage, keys in found.items()}
 
 
-def objects(run: Run, store: Store) -> Iterator[tuple[str, str, bool]]:
-    """Stage, key, and whether it is there, of all that the run takes from the store or puts into it."""
-    cell = run.cell
+def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[str, str, bool]]:
+    """Stage, key, and whether it is there, of all that the runs of a cell take from the store or put into it."""
     if cell.width is not None and isinstance(cell.training, Trained):
-        yield "training", f"{stages.training_key(cell)} {run.seed}", is_trained(store, cell, run.seed)
-        for of, step in snapshots.kept(cell):
-            key = state_key(f"{stages.training_key(of)} {run.seed}", step)
-            yield "snapshot", key, has_snapshot(store, of, run.seed, step)
+        key, there = stages.training_key(cell), groups.trained(store, cell)
+        yield from (("training", f"{key} {seed}", seed in there) for seed in seeds)
+        for of, kept in groupby(snapshots.kept(cell), key=lambda each: each[0]):
+            key, known = stages.training_key(of), groups.snapshots(store, of)
+            for step, seed in product([step for _, step in kept], seeds):
+                yield "snapshot", groups.state_key(f"{key} {seed}", step), (seed, step) in known
     for stage, key, _ in stages.shared(cell):
         yield stage, key, store.has(stage, key)
 

@@ -66,7 +66,7 @@ def test_a_seed_is_trained_with_its_group(tmp_path: Path):
     store = Store(tmp_path)
     begin(store, "training", (0, 1))
     begin(store, "checkpoint", (2, 3), "@000000050")
-    assert [groups.is_trained(store, CELL, seed) for seed in range(4)] == [True, True, False, False]
+    assert groups.trained(store, CELL) == {0, 1}
 
 
 def test_states_of_a_group_are_found_by_their_steps(tmp_path: Path):
@@ -75,9 +75,7 @@ def test_states_of_a_group_are_found_by_their_steps(tmp_path: Path):
         store.save("snapshot", groups.state_key(key, step), {"a": np.zeros(1)})
     assert groups.kept(store, "snapshot", key) == {7, 12}
     assert groups.kept(store, "checkpoint", key) == set()
-    assert groups.has_snapshot(store, CELL, 5, 7)
-    assert not groups.has_snapshot(store, CELL, 2, 7)
-    assert not groups.has_snapshot(store, CELL, 5, 2), "12 ends like 2"
+    assert groups.snapshots(store, CELL) == {(seed, step) for seed in (0, 1, 5) for step in (7, 12)}
     assert groups.groups(store, CELL, {1, 2}) == [(0, 1, 5), (2,)]
 
 

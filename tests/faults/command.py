@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ntkbench.bench import journal
-from ntkbench.bench.groups import is_trained
+from ntkbench.bench.groups import trained
 from ntkbench.bench.journal import Running
 from ntkbench.bench.plan import Run
 from ntkbench.bench.stages import shared
@@ -86,7 +86,7 @@ def stage(store: Store, runs: Sequence[Run]) -> str:
             return name
     for found in at_work(store):
         run = next(run for run in runs if run.id == found.runs[0])
-        return "measuring" if is_trained(store, run.cell, run.seed) else "training"
+        return "measuring" if run.seed in trained(store, run.cell) else "training"
     return "start"
 
 
