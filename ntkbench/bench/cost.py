@@ -86,7 +86,8 @@ def seconds(work: Work) -> float:
 
 def peak_bytes(work: Work) -> int:
     """Of a process that does this and no more."""
-    return machine.BASE_BYTES + int(machine.COMPILED_BYTES * work.compiling(cores=1)) + work.bytes
+    compiled = min(machine.COMPILED_MOST, int(machine.COMPILED_BYTES * work.compiling(cores=1)))
+    return machine.BASE_BYTES + compiled + work.bytes
 
 
 def estimate(plan: Plan) -> Estimate:

@@ -99,10 +99,11 @@ def _lifetime_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def forget_programs(most: float = 0.5) -> bool:
+def forget_programs(most: float = 0.2) -> bool:
     """Let go of compiled programs if they take more than a share of the memory maps that Linux gives a process.
 
-    Each takes a few, and a process without any left dies. True if they were many.
+    Each takes a few, and a process without any left dies; a fifth of them are programs of about 1 GB. True if they
+    were many.
     """
     try:
         there = int(Path("/proc/sys/vm/max_map_count").read_text())

@@ -33,6 +33,8 @@ BASE_BYTES = 450_000_000
 """of a process with JAX"""
 COMPILED_BYTES = 12_000_000
 """that a second of compiling leaves behind"""
+COMPILED_MOST = 1_200_000_000
+"""bytes of compiled programs, before a process lets go of them"""
 
 
 class Program(NamedTuple):
