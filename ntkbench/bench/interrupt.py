@@ -15,6 +15,8 @@ _IN_ORDER = (signal.SIGINT, signal.SIGTERM)
 """schedulers send the second, and mean the first"""
 _TWICE = 0.3
 """seconds; what comes sooner is one signal, sent to a process and to its group"""
+_SOON = 0.01
+"""seconds until an interrupt is raised again that met a finalizer"""
 
 
 @contextmanager
@@ -31,7 +33,8 @@ def interruptible() -> Iterator[None]:
     written_before = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_end_at_the_second, args=(here,), daemon=True).start()
     try:
-        yield
+        with _raised_again():
+            yield
     finally:
         signal.set_wakeup_fd(written_before)
         there.close()
@@ -41,6 +44,30 @@ def interruptible() -> Iterator[None]:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+@contextmanager
+def _raised_again() -> Iterator[None]:
+    """Python drops what is raised in a finalizer or by a callback of its collector. An interrupt is raised once more.
+
+    As SIGTERM, which never counts as the second Ctrl-C; to the main thread, so that it ends what waits there.
+    """
+    told, main, timers = sys.unraisablehook, threading.main_thread(), []
+
+    def hook(dropped: Any) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            return told(dropped)
+        timers.append(threading.Timer(_SOON, signal.pthread_kill, (main.ident, signal.SIGTERM)))
+        timers[-1].start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = told
+        for timer in timers:
+            timer.cancel()
+            timer.join()
 
 
 def _end_at_the_second(numbers: socket.socket) -> None:

@@ -53,6 +53,8 @@ class Stretch:
                 self._train(lacking if cached else {*lacking, self.last}, data, every=every, tick=tick)
                 stored = self.store.load("training", self.key)
                 assert stored is not None
+            for left in self.store.keys("checkpoint", f"{self.key}@"):  # also by one that was killed just here
+                self.store.discard("checkpoint", left)
             return stored, cached
 
     def restored(self, stored: Stored) -> Trainable:
@@ -82,8 +84,6 @@ class Stretch:
         if self.last in goals:
             arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
-        for old in self.store.keys("checkpoint", f"{self.key}@"):
-            self.store.discard("checkpoint", old)
 
     def _problem(self, data: Dataset) -> tuple[training.Problem, dict[str, Any]]:
         """What is minimized, and what is to be told of it."""

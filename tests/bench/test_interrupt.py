@@ -1,11 +1,13 @@
 """Ctrl-C, once and twice, and what schedulers send."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -65,6 +67,60 @@ def test_the_second_ends_at_once_even_in_compiled_code():
     assert time.monotonic() - began < 5
     assert said == ""
     assert told == "stopped at once; the same command resumes\n"
+
+
+@pytest.mark.parametrize("finalizer", ["weakref", "collector", "__del__"])
+def test_one_that_meets_a_finalizer_is_not_lost(finalizer: str, capsys: pytest.CaptureFixture[str]):
+    """Python prints what is raised there, and goes on."""
+    reached = []
+
+    def interrupt(*_: object) -> None:
+        if not reached:
+            reached.append(finalizer)
+            signal.raise_signal(signal.SIGINT)
+
+    class Thing:
+        if finalizer == "__del__":
+            __del__ = interrupt
+
+    def work() -> None:
+        with interruptible():
+            thing = Thing()
+            if finalizer == "weakref":
+                kept = weakref.ref(thing, interrupt)
+                del thing
+                assert kept() is None
+            elif finalizer == "__del__":
+                del thing
+            else:
+                gc.callbacks.append(interrupt)
+                gc.collect()
+            assert reached == [finalizer]
+            time.sleep(20)
+
+    began, hook = time.monotonic(), sys.unraisablehook
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        if interrupt in gc.callbacks:
+            gc.callbacks.remove(interrupt)
+    assert time.monotonic() - began < 10
+    assert sys.unraisablehook is hook
+    assert capsys.readouterr().err == ""
+
+
+def test_what_else_a_finalizer_raises_is_told_as_ever(monkeypatch: pytest.MonkeyPatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Thing:
+        def __del__(self) -> None:
+            raise ValueError("of a finalizer")
+
+    with interruptible():
+        Thing()
+    assert [each.exc_type for each in told] == [ValueError]
 
 
 def test_handlers_are_as_they_were_afterwards():

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 from ntkbench.bench import cost, ledger, machine, spent
@@ -72,6 +73,7 @@ def test_parts_of_one_process():
 @pytest.mark.slow
 def test_a_real_run_is_beside_its_estimate(tmp_path: Path):
     """Seconds of work by seconds of estimate, whatever machine this is."""
+    jax.clear_caches()  # or what earlier tests compiled would cost nothing
     planned, store = tiny.planned(tmp_path), Store(tmp_path / "runs")
     tiny.run(planned, store)
     found = spent.of_plan(planned, {each.run_id: each for each in ledger.records(store, planned.runs)})

@@ -106,6 +106,19 @@ def test_a_killed_training_leaves_one_checkpoint(tmp_path: Path):
     assert groups(store, of, {1, 2}) == [(0, 1), (2,)]
 
 
+def test_what_a_training_left_that_was_killed_at_its_very_end_goes(tmp_path: Path):
+    store, of = Store(tmp_path), cell()
+    with pytest.raises(Killed):
+        fit(store, of, every=2, kill="epoch 4 of")
+    (key,) = store.keys("checkpoint", "t")
+    left = store.load("checkpoint", key)
+    assert left is not None
+    expected = bits(fit(store, of))
+    store.save("checkpoint", key, left.arrays)  # as after a kill between the end's rename and the checkpoint's removal
+    assert bits(fit(store, of)) == expected
+    assert store.keys("checkpoint", "t") == []
+
+
 @pytest.mark.slow
 def test_checkpoints_change_no_bit(tmp_path: Path):
     of = cell(**REGIMES["momentum, batches"])
