@@ -141,10 +141,10 @@ def test_no_process_survives_the_parent(whole: tuple[Path, Store], tmp_path: Pat
 
 
 def at_work(store: Store, process: subprocess.Popen[str]) -> int:
-    """The id of a process that works on a unit."""
+    """The id of a process that works on a unit, and has begun with a run of it."""
     while True:
         assert process.poll() is None
-        if found := journal.running(store):
+        if found := [running for running in journal.running(store) if running.doing != "beginning"]:
             return found[0].process
         time.sleep(0.01)
 

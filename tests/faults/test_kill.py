@@ -69,7 +69,8 @@ def test_killed_and_resumed_is_uninterrupted(crew: str, aimed: bool, whole: Whol
             process.wait()
             kept.check()
         command.finish()
-        kept.check_all()
+        # Ray ends what works for a dead command in order: that is recorded as interrupted, and counts as an attempt.
+        kept.check_all(None if crew == "ray" else 1)
         if hit.total() >= KILLS:
             break
     print(f"{crew}: killed {hit.total()} times, at {dict(hit)}")
