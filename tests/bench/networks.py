@@ -40,7 +40,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "layers": {"kind": "layers", "layers": RESIDUAL},
 }
 """networks with a limit, for images of 4 x 4 and more"""
+NORMALIZED: dict[str, Any] = {
+    "kind": "layers",
+    "layers": [{"op": "flatten"}, *([{"op": "dense"}, {"op": "batch_norm"}, {"op": "relu"}] * 2), {"op": "dense"}],
+}
+"""batch normalization of a fully connected network"""
 FINITE: dict[str, dict[str, Any]] = {
+    "batch_norm": NORMALIZED,
     "cnn_small": {"kind": "cnn_small"},
     "cnn_large": {"kind": "cnn_large"},
     "max_pool": {
