@@ -11,7 +11,7 @@ from ntkbench.ntk import batch_norm, drift, linearize, losses, network, training
 from ntkbench.ntk.activations import ReLU
 from ntkbench.ntk.batch_norm import BatchNorm, Statistics
 from ntkbench.ntk.convolution import Conv, GlobalAvgPool
-from ntkbench.ntk.layers import Dense, Flatten, Sequential, Sum
+from ntkbench.ntk.layers import Covariance, Dense, Flatten, Positions, Sequential, Sum
 from tests.conftest import EXACT, ITERATIVE
 from tests.ntk.predictors import drawn, uniform
 from tests.ntk.test_training import KEYS, LABELS, X, momentum, problem, stack, train
@@ -42,7 +42,8 @@ def by_hand(x: np.ndarray, over: np.ndarray) -> np.ndarray:
 
 def test_evaluation_is_by_the_moving_statistics():
     mean, variance = np.array([0.1, -0.2, 0.3, 4.0]), np.array([0.5, 1.0, 0.0, 3.0])
-    net = network.Network(ALONE, (Statistics(jnp.asarray(mean), jnp.asarray(variance)), ()))
+    moving = Statistics(jnp.asarray(mean), jnp.asarray(variance))
+    net = network.Network(recipe=ALONE, weights=(moving, ()))
     expected = (np.asarray(IMAGES[0]) - mean) / np.sqrt(variance + 1e-5)
     np.testing.assert_allclose(net(IMAGES[0]), expected.ravel(), rtol=EXACT)
 
@@ -164,7 +165,8 @@ def test_the_distance_of_weights_is_of_those_that_are_trained():
 
 
 def test_it_has_no_limit():
+    cov = Covariance(jnp.ones(()), jnp.ones(()), 1, Positions.NONE)
     with pytest.raises(UsageError, match="use layer normalization"):
-        BatchNorm().observe(None)
+        BatchNorm().observe(cov)
     with pytest.raises(UsageError, match="use layer normalization"):
-        BatchNorm().propagate(None, (), ())
+        BatchNorm().propagate(cov, (), ())
