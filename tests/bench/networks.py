@@ -46,7 +46,17 @@ NORMALIZED: dict[str, Any] = {
 }
 """batch normalization of a fully connected network"""
 FINITE: dict[str, dict[str, Any]] = {
-    "batch_norm": NORMALIZED,
+    "batch_norm": {
+        "kind": "layers",
+        "layers": [
+            {"op": "conv"},
+            {"op": "batch_norm", "momentum": 0.5},
+            {"op": "gelu"},
+            {"op": "residual", "branches": [[], [{"op": "conv"}, {"op": "batch_norm"}]]},
+            {"op": "gap"},
+            {"op": "dense"},
+        ],
+    },
     "cnn_small": {"kind": "cnn_small"},
     "cnn_large": {"kind": "cnn_large"},
     "max_pool": {
