@@ -22,10 +22,14 @@ from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import apgd, attacks, balls, infinite, losses, network, regression, training
+from ntkbench.ntk import apgd, attacks, balls, batch_norm, infinite, losses, network, regression, training
+from ntkbench.ntk.compilation import jit
 
 NO_SOURCE = "none"
 """The source of an attack that follows no gradient."""
+
+_FIRST_BATCH = 256
+"""examples, or all if there are fewer"""
 
 _BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
@@ -98,6 +102,16 @@ def networks(cell: spec.Cell, seeds: Sequence[int], shape: tuple[int, ...], outp
 @eqx.filter_jit
 def _draw(recipe, shape, dtype, keys):
     return eqx.filter_vmap(lambda key: network.initialize(recipe, shape, key=key, dtype=dtype))(keys)
+
+
+def settled(networks: network.Network, examples: dataset.Split) -> network.Network:
+    """Batch normalization begins with the statistics of the first examples, as if these had been its batch so far."""
+    if not (there := batch_norm.statistics(networks.weights)):
+        return networks
+    return _settle(networks, jnp.asarray(examples.unit(there[0].mean.dtype)[:_FIRST_BATCH]))
+
+
+_settle = jit(eqx.filter_vmap(network.settled, in_axes=(eqx.if_array(0), None)))
 
 
 @functools.cache

@@ -91,6 +91,17 @@ class LayerNorm(Section):
     op: Literal["layer_norm"]
 
 
+class BatchNorm(Section):
+    """(x - mean) / sd of each channel over a batch and its positions, without weights. Finite networks only.
+
+    In training they are those of the batch itself; everywhere else, constants that have moved along.
+    """
+
+    op: Literal["batch_norm"]
+    momentum: BelowOne = 0.9
+    """share of the moving mean and variance that stays at each step"""
+
+
 class Activation(Section):
     """A function of each unit; its limit is exact, or a quadrature (tanh, sigmoid, softplus, silu, sin)."""
 
@@ -119,7 +130,17 @@ class Residual(Section):
 
 
 Layer = Annotated[
-    Dense | Conv | AvgPool | MaxPool | GlobalAvgPool | Flatten | LayerNorm | Activation | LeakyReLU | Residual,
+    Dense
+    | Conv
+    | AvgPool
+    | MaxPool
+    | GlobalAvgPool
+    | Flatten
+    | LayerNorm
+    | BatchNorm
+    | Activation
+    | LeakyReLU
+    | Residual,
     Field(discriminator="op"),
     Says("a layer such as {op: relu}"),
 ]

@@ -4,8 +4,9 @@ In the limit, the units that leave a layer with weights are Gaussian and indepen
 an activation's formula holds for Gaussian units, and covariances of branches add where they are independent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from types import MappingProxyType
 
 from ntkbench.bench.document import Path
 from ntkbench.bench.layers import (
@@ -16,7 +17,6 @@ from ntkbench.bench.layers import (
     Layer,
     LayerNorm,
     LeakyReLU,
-    MaxPool,
     Residual,
     Weighted,
 )
@@ -32,6 +32,8 @@ class Positions(IntEnum):
 
 
 _FINITE = "kind: empirical, the kernel of a finite network"
+_INSTEAD: Mapping[str, str] = MappingProxyType({"max_pool": "avg_pool", "batch_norm": "layer_norm"})
+"""layers without a limit, and those that are most like them"""
 
 
 def positions(layers: Sequence[Layer]) -> Positions:
@@ -61,8 +63,8 @@ def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> b
     """Whether units are Gaussian at the end, given whether they are at the start; Misfit if the limit is not known."""
     for i, layer in enumerate(layers):
         here = (*path, i)
-        if isinstance(layer, MaxPool):
-            raise Misfit(here, "max_pool has no infinite-width limit", f"use avg_pool, or {_FINITE}")
+        if instead := _INSTEAD.get(layer.op):
+            raise Misfit(here, f"{layer.op} has no infinite-width limit", f"use {instead}, or {_FINITE}")
         if isinstance(layer, Activation | LeakyReLU | LayerNorm):
             if not gaussian:
                 message = f"{layer.op} has a known limit only if a conv or a dense layer stands between it and "

@@ -10,6 +10,7 @@ from ntkbench.bench import blueprint, layers
 from ntkbench.bench.architecture import Architecture
 from ntkbench.bench.shapes import Sizes
 from ntkbench.ntk import activations, convolution
+from ntkbench.ntk.batch_norm import BatchNorm
 from ntkbench.ntk.layers import Dense, Flatten, Layer, Parameterization, Sequential, Sum
 
 ACTIVATIONS: Mapping[str, activations.Activation] = MappingProxyType(
@@ -53,6 +54,8 @@ def _layer(word: layers.Layer, sizes: Sizes, parameterization: Parameterization)
             return Flatten()
         case layers.LayerNorm():
             return activations.LayerNorm()
+        case layers.BatchNorm(momentum=momentum):
+            return BatchNorm(momentum)
         case layers.LeakyReLU(leak=leak):
             return activations.ReLU(leak)
         case layers.Activation(op=name):

@@ -75,7 +75,8 @@ def train(
     tick: Tick,
 ) -> Group:
     """The group, loaded as far as it is stored, else trained from its last state in the store on."""
-    initial = build.networks(cell, seeds, data.train.images.shape[1:], build.outputs(data))
+    drawn = build.networks(cell, seeds, data.train.images.shape[1:], build.outputs(data))
+    initial = build.settled(drawn, data.train)
     snapshots: dict[Fraction, Callable[[], Trainable]] = {Fraction(0): lambda: initial}
     losses = np.zeros((len(seeds), 0))
     words = cell.training

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from ntkbench.errors import NumericsError
+from ntkbench.ntk.batch_norm import trained
 from ntkbench.ntk.network import Trainable, cast
 from ntkbench.ntk.regression import Spectrum
 
@@ -181,11 +182,11 @@ def _alignment(K, Y):
 
 
 def weight_distance(predictor: Trainable, initial: Trainable) -> Float[Array, ""]:
-    """|theta - theta_0| / |theta_0|, all weights together."""
+    """|theta - theta_0| / |theta_0|, all trained weights together."""
     return _weight_distance(*(cast(each, jnp.float64) for each in (predictor, initial)))
 
 
 @eqx.filter_jit
 def _weight_distance(predictor, initial):
-    now, before = (ravel_pytree(each.position)[0] for each in (predictor, initial))
+    now, before = (ravel_pytree(trained(each.position))[0] for each in (predictor, initial))
     return jnp.linalg.norm(now - before) / jnp.linalg.norm(before)

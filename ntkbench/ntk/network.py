@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ntkbench.ntk import batch_norm
+from ntkbench.ntk.batch_norm import Statistics
 from ntkbench.ntk.layers import Layer, Weighted, Weights
 
 Predictor = Callable[[Float[Array, "..."]], Float[Array, " c"]]
@@ -49,6 +51,15 @@ class Trainable(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]: ...
 
+    def together(
+        self, X: Float[Array, "n ..."], share: Float[Array, " n"]
+    ) -> tuple[Float[Array, "n c"], list[Statistics]]:
+        """The outputs for a batch in training, and the statistics among the weights that it leaves.
+
+        `share`: of the batch's mean.
+        """
+        return jax.vmap(self)(X), batch_norm.statistics(self.weights)
+
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
         """Of all weights, each used once, for examples of that shape; None if it is not made of such layers."""
         return None
@@ -69,6 +80,11 @@ class Network(Trainable):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         return self.recipe.apply(self.weights, x)
+
+    def together(self, X, share):
+        if not batch_norm.statistics(self.weights):
+            return jax.vmap(self)(X), []
+        return batch_norm.together(self.recipe, self.weights, X, share)
 
     def parts(self, x, directions):
         zeros = [jnp.zeros(place.y.shape, place.y.dtype) for place in self.places(x.shape, x.dtype)]
@@ -106,6 +122,13 @@ def initialize(recipe: Layer, shape: tuple[int, ...], *, key: PRNGKeyArray, dtyp
     """A network for inputs of `shape`, its weights drawn as the recipe says."""
     weights, _ = recipe.init(shape, key=key, dtype=dtype)
     return Network(recipe, weights)
+
+
+def settled(network: Network, X: Float[Array, "n ..."]) -> Network:
+    """The same network, the statistics of its batch normalization those of a first batch."""
+    share = jnp.full(len(X), 1 / len(X), X.dtype)
+    _, left = batch_norm.together(network.recipe, network.weights, X, share, momentum=0.0)
+    return with_weights(network, batch_norm.with_statistics(network.weights, left))
 
 
 def with_weights(predictor: T, weights: Weights) -> T:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from ntkbench.ntk import batch_norm
 from ntkbench.ntk.attacks import Attack
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.layers import Weights
@@ -137,18 +138,19 @@ def _epoch(problem, predictor, state, own, span):
     batch = _batches(problem, jax.random.fold_in(key, epoch))
 
     def loss(weights, batch):
-        outputs = jax.vmap(with_weights(predictor, weights))(batch.X)
-        return jnp.sum(jax.vmap(problem.loss)(outputs, batch.labels) * batch.share)
+        outputs, left = with_weights(predictor, weights).together(batch.X, batch.share)
+        return jnp.sum(jax.vmap(problem.loss)(outputs, batch.labels) * batch.share), left
 
     def step(i, state):
         weights, optimizer, total = state
         met = batch(i)
         if problem.inner is not None:
             met = problem.inner.perturb(with_weights(predictor, weights), met, epoch, inner_key)
-        value, gradient = jax.value_and_grad(loss)(weights, met)
+        (value, left), gradient = jax.value_and_grad(loss, has_aux=True)(weights, met)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its counter
             updates, optimizer = problem.optimizer(rate).update(gradient, optimizer, weights)
-        return optax.apply_updates(weights, updates), optimizer, total + value / problem.steps
+        weights = batch_norm.with_statistics(optax.apply_updates(weights, updates), left)
+        return weights, optimizer, total + value / problem.steps
 
     weights, optimizer, total = state
     begun = weights, optimizer, jnp.where(first == 0, 0, total)

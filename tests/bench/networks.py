@@ -40,7 +40,23 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "layers": {"kind": "layers", "layers": RESIDUAL},
 }
 """networks with a limit, for images of 4 x 4 and more"""
+NORMALIZED: dict[str, Any] = {
+    "kind": "layers",
+    "layers": [{"op": "flatten"}, *([{"op": "dense"}, {"op": "batch_norm"}, {"op": "relu"}] * 2), {"op": "dense"}],
+}
+"""batch normalization of a fully connected network"""
 FINITE: dict[str, dict[str, Any]] = {
+    "batch_norm": {
+        "kind": "layers",
+        "layers": [
+            {"op": "conv"},
+            {"op": "batch_norm", "momentum": 0.5},
+            {"op": "gelu"},
+            {"op": "residual", "branches": [[], [{"op": "conv"}, {"op": "batch_norm"}]]},
+            {"op": "gap"},
+            {"op": "dense"},
+        ],
+    },
     "cnn_small": {"kind": "cnn_small"},
     "cnn_large": {"kind": "cnn_large"},
     "max_pool": {

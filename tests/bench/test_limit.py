@@ -56,6 +56,7 @@ def test_limits_that_are_known(name: str):
         ([CONV, added([], [added([], [CONV])]), CONV], (1,)),
         ([CONV, added([], [CONV, RELU, RELU])], (1, "branches", 1, 2)),
         ([CONV, {"op": "max_pool"}, CONV], (1,)),
+        ([CONV, added([], [{"op": "batch_norm"}, CONV])], (1, "branches", 1, 0)),
     ],
 )
 def test_limits_that_are_not(words: list[Any], path: tuple[Any, ...]):

@@ -83,7 +83,9 @@ def test_networks_with_a_name_are_the_references(name: str, words: dict[str, Any
     assert built(words, 1, described[-1].width).layers in (described, flipped)  # pyright: ignore
 
 
-@pytest.mark.parametrize("name", ["cnn_small", pytest.param("cnn_large", marks=pytest.mark.slow), "max_pool"])
+@pytest.mark.parametrize(
+    "name", ["cnn_small", pytest.param("cnn_large", marks=pytest.mark.slow), "max_pool", "batch_norm"]
+)
 def test_finite_networks_have_gradients(name: str):
     """Forward and backward, compiled, several at once: what training, linearizing and attacks ask for."""
     shape = (8, 8, 3)

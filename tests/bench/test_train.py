@@ -2,8 +2,10 @@
 
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,8 @@ from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store, StoreWarning
 from ntkbench.bench.train import Group, train
 from ntkbench.errors import NumericsError
+from ntkbench.ntk import batch_norm
+from tests.bench.networks import NORMALIZED
 
 EPOCHS = 6
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -36,6 +40,8 @@ REGIMES: dict[str, dict[str, Any]] = {
     "linearized later": {"linearize_at": 3, "optimizer": MOMENTUM, "batch_size": 5},
     "adversarial": ADVERSARIAL,
     "adversarial, linearized later": {**ADVERSARIAL, "linearize_at": 3},
+    "batch norm": {"architecture": NORMALIZED, "optimizer": MOMENTUM, "batch_size": 5},
+    "batch norm, adversarial, linearized later": {"architecture": NORMALIZED, **ADVERSARIAL, "linearize_at": 3},
 }
 
 
@@ -43,11 +49,11 @@ class Killed(BaseException):
     """Ends a training on the spot."""
 
 
-def cell(**training: Any) -> Cell:
+def cell(architecture: Any = MappingProxyType({"kind": "fc"}), **training: Any) -> Cell:
     return Cell.model_validate(
         {
             "data": {"dataset": {"kind": "two_gaussians", "dim": 6}, "n_train": 12, "n_test": 2},
-            "architecture": {"kind": "fc"},
+            "architecture": dict(architecture),
             "width": 8,
             "training": {"mode": "standard", "epochs": EPOCHS, **training},
             "analyses": {"accuracy": {"kind": "accuracy"}},
@@ -73,7 +79,7 @@ def bits(group: Group) -> list[bytes]:
 @pytest.mark.parametrize(
     "regime",
     [
-        pytest.param(name, marks=() if name in ("linearized later", "adversarial") else pytest.mark.slow)
+        pytest.param(name, marks=() if name in ("linearized later", "adversarial", "batch norm") else pytest.mark.slow)
         for name in REGIMES
     ],
 )
@@ -349,3 +355,32 @@ def test_facts_of_the_time_line(tmp_path: Path):
     facts = fit(Store(tmp_path), cell(batch_size=5, linearize_at=2)).facts
     assert (facts["epochs"], facts["steps_per_epoch"], facts["steps"]) == (4, 3, 12)
     assert len(facts["learning_rate"]) == 2
+
+
+def outputs(group: Group, of: Cell, moment: str) -> np.ndarray:
+    """Of each seed's evaluated network, on the training examples."""
+    X = jnp.asarray(build.examples(of.data, ()).train.unit(np.float32))
+    return np.asarray(eqx.filter_vmap(lambda net: jax.vmap(net)(X))(group.at(Fraction(moment))))[..., 0]
+
+
+def test_batch_norm_is_judged_by_what_it_has_seen_in_training(tmp_path: Path):
+    of = cell(NORMALIZED, epochs=60, optimizer={"kind": "adam", "learning_rate": 0.05})
+    signs = 2 * build.examples(of.data, ()).train.labels - 1
+    group = fit(Store(tmp_path / "two"), of)
+    first = np.mean((outputs(group, of, "0") - signs) ** 2, axis=1) / 2
+    np.testing.assert_allclose(
+        first, group.losses[:, 0], rtol=1e-5, err_msg="it begins with these examples' statistics"
+    )
+    assert np.all(group.losses[:, -1] < 0.1 * group.losses[:, 0])
+    assert np.all(np.sign(outputs(group, of, "60")) == signs)
+    drawn, moved = (batch_norm.statistics(group.at(Fraction(at)).weights) for at in ("0", "60"))
+    assert min(np.abs(a.variance / b.variance - 1).max() for a, b in zip(drawn, moved, strict=True)) > 0.1
+    alone = fit(Store(tmp_path / "one"), of, (1,))
+    np.testing.assert_allclose(alone.losses[0], group.losses[1], rtol=1e-3)
+
+
+def test_a_linearized_network_keeps_its_statistics(tmp_path: Path):
+    group = fit(Store(tmp_path), cell(NORMALIZED, linearize_at=0, optimizer=ADAM, batch_size=5))
+    for moved in batch_norm.statistics(group.trained.weights):
+        jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, 0), moved)
+    assert np.all(group.losses[:, -1] < group.losses[:, 0])

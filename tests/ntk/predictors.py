@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from ntkbench.ntk import batch_norm
 from ntkbench.ntk.layers import Layer
 from ntkbench.ntk.network import Network
 
@@ -33,10 +34,12 @@ def linear(W: ArrayLike, b: ArrayLike = 0.0, dtype: Any = np.float64) -> Linear:
 
 
 def drawn(recipe: Layer, shape: tuple[int, ...], seed: int = 0, dtype: Any = np.float64) -> Network:
-    """A network whose weights are all N(0, 1)."""
+    """A network whose weights are all N(0, 1), and whose variances are squares of such."""
     rng = np.random.default_rng(seed)
     like = jax.eval_shape(lambda: recipe.init(shape, key=jax.random.key(0), dtype=dtype)[0])
-    return Network(recipe, jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), dtype), like))
+    weights = jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), dtype), like)
+    squared = [each._replace(variance=jnp.square(each.variance)) for each in batch_norm.statistics(weights)]
+    return Network(recipe, batch_norm.with_statistics(weights, squared))
 
 
 def uniform(*shape: int, seed: int = 0, dtype: Any = np.float64) -> Array:

@@ -7,6 +7,7 @@ import pytest
 
 from ntkbench.ntk import algorithms, blas, gram, linearize
 from ntkbench.ntk.activations import LayerNorm, ReLU
+from ntkbench.ntk.batch_norm import BatchNorm
 from ntkbench.ntk.convolution import AvgPool, Conv, GlobalAvgPool, MaxPool
 from ntkbench.ntk.empirical import FULL, TRACE, Layout
 from ntkbench.ntk.jacobian import JacobianKernel
@@ -32,6 +33,7 @@ BODIES: dict[str, tuple[Layer, ...]] = {
         RELU,
         GlobalAvgPool(),
     ),
+    "batch norm": (Conv(4, b_std=0.1), BatchNorm(), RELU, Flatten(), Dense(6), BatchNorm(), RELU),
     "few positions": (Conv(30, (3, 3), (4, 4)), RELU, Conv(30, b_std=0.1), RELU, GlobalAvgPool()),
 }
 LAYOUTS = {"full": FULL, "trace": TRACE, "one output": Layout(1)}
@@ -41,7 +43,7 @@ def network(body: str) -> Network:
     return drawn(Sequential((*BODIES[body], Dense(3, b_std=0.1))), SHAPE)
 
 
-_QUICK = [("dense", "full")]
+_QUICK = [("dense", "full"), ("batch norm", "full")]
 _REST = [(body, layout) for body in BODIES for layout in LAYOUTS if (body, layout) not in _QUICK]
 
 
