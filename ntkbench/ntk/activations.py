@@ -92,7 +92,7 @@ class Activation(Layer):
 
 
 def _in_memory(cov: Covariance) -> Covariance:
-    """A layer that mixes positions reads each entry many times, as an activation does, and would compute it as often."""
+    """Activations, and layers that mix positions, read each entry many times, and would compute it as often."""
     return cov if cov.positions is Positions.NONE else cov.map(materialize)
 
 
