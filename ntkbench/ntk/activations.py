@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from ntkbench.ntk.layers import Covariance, Layer, Positions
@@ -72,6 +73,7 @@ class Activation(Layer):
         return self.function(x)
 
     def observe(self, cov):
+        cov = _in_memory(cov)
         note = Deviation.of(cov)
         moments = self.moments(cov.at_equal_positions(cov.nngp))
         if cov.positions is Positions.ALL:
@@ -82,13 +84,16 @@ class Activation(Layer):
         return self._limit_of(cov, *moments), note
 
     def propagate(self, cov, note1, note2):
-        cov = cov.map(materialize_gradient) if cov.positions is not Positions.NONE else cov
+        cov = _in_memory(cov)
         return self._limit_of(cov, *self.dual(cov.nngp, *aligned(cov, note1, note2)))
 
     def _limit_of(self, cov, nngp, slope):
-        limit = dataclasses.replace(cov, nngp=nngp, ntk=cov.ntk * slope)
-        # A layer that mixes positions reads each entry many times, and would compute it as often; and back.
-        return limit.map(materialize) if cov.positions is not Positions.NONE else limit
+        return _in_memory(dataclasses.replace(cov, nngp=nngp, ntk=None if cov.ntk is None else cov.ntk * slope))
+
+
+def _in_memory(cov: Covariance) -> Covariance:
+    """Activations, and layers that mix positions, read each entry many times, and would compute it as often."""
+    return cov if cov.positions is Positions.NONE else cov.map(materialize)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +107,7 @@ class ReLU(Activation):
 
     def dual(self, nngp, one, two):
         # f(x) = leak x + (1 - leak) relu(x), and E[u relu(v)] = K / 2.
-        first, zeroth = arc_cosine(nngp * one.inverse * two.inverse)
-        first = one.sd * two.sd * first
+        first, zeroth = rectified(nngp, one, two)
         if self.leak == 0:
             return first, zeroth
         rest = (1 - self.leak) ** 2
@@ -112,6 +116,32 @@ class ReLU(Activation):
     def moments(self, variance):
         half = (1 + self.leak**2) / 2
         return half * variance, jnp.full_like(variance, half)
+
+
+@jax.custom_jvp
+def rectified(nngp: Entries, one: Deviation, two: Deviation) -> tuple[Entries, Entries]:
+    """E[relu(u) relu(v)] and E[step(u) step(v)].
+
+    Where u is stretched, so is the first, and the second stays as it is (Euler's theorem): all that deviations do to
+    either is in d sd / sd. That spares derivatives in `inverse` of their own.
+    """
+    first, zeroth = arc_cosine(nngp * one.inverse * two.inverse)
+    return one.sd * two.sd * first, zeroth
+
+
+@functools.partial(rectified.defjvp, symbolic_zeros=True)
+def _(primals, tangents):
+    (nngp, *notes), (d_nngp, *d_notes) = primals, tangents
+    scale = notes[0].inverse * notes[1].inverse
+    (first, zeroth), (_, slope) = jax.jvp(arc_cosine, (nngp * scale,), (jnp.ones_like(nngp),))
+    first, slope = notes[0].sd * notes[1].sd * first, scale * slope
+    d_nngp = jnp.zeros_like(nngp) if isinstance(d_nngp, SymbolicZero) else d_nngp
+    d_first, d_zeroth = zeroth * d_nngp, slope * d_nngp
+    for note, d in zip(notes, d_notes, strict=True):
+        if not isinstance(d.sd, SymbolicZero):
+            stretch = note.inverse * d.sd
+            d_first, d_zeroth = d_first + (first - zeroth * nngp) * stretch, d_zeroth - slope * nngp * stretch
+    return (first, zeroth), (d_first, d_zeroth)
 
 
 @jax.custom_jvp

@@ -1,4 +1,4 @@
-"""How functions of finite networks are compiled."""
+"""How functions are compiled."""
 
 import functools
 from collections.abc import Callable
@@ -6,33 +6,51 @@ from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
 
+from ntkbench.ntk.materialize import are_barriers_heeded, barriers_heeded
 from ntkbench.ntk.network import Trainable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") -> F:
-    """`eqx.filter_jit`, with what convolutions need where one of the arguments is, or holds, a finite network.
+    """`eqx.filter_jit`, with what XLA has to be told on a CPU.
 
-    On a CPU JAX 0.10 fuses convolutions with what stands beside them, which takes them twice as long. Kernels of
-    infinite networks are faster with these fusions.
+    Kernels of infinite networks need barriers that are heeded (`ntk.materialize`). Where one of the arguments is, or
+    holds, a finite network, JAX 0.10 fuses convolutions with what stands beside them, which takes them twice as long;
+    kernels of infinite networks are faster with these fusions.
     """
-    plain = eqx.filter_jit(function, donate=donate)
 
-    @functools.cache
-    def of_networks() -> Callable[..., Any]:
-        options: dict[str, Any] = {"compiler_options": _without_fusions()}
-        return eqx.filter_jit(function, donate=donate, **options)
+    def compiled(traced: Callable[..., Any], options: Callable[[], dict[str, str]]) -> Callable[[], F]:
+        @functools.cache
+        def once() -> Any:
+            more: dict[str, Any] = {"compiler_options": options()}
+            return eqx.filter_jit(traced, donate=donate, **more)
+
+        return once
+
+    @functools.wraps(function)
+    def heeding(*args: Any, **kwargs: Any) -> Any:
+        with barriers_heeded():
+            return function(*args, **kwargs)
+
+    plain = compiled(function, dict)
+    of_networks = compiled(function, _without_fusions)
+    of_limits = compiled(heeding, _with_barriers)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         nodes = jax.tree.leaves((args, kwargs), is_leaf=lambda node: isinstance(node, Trainable))
-        # Inside of another compiled function, that one decides.
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(nodes))
-        found = any(isinstance(node, Trainable) for node in nodes) and not traced
-        return (of_networks() if found else plain)(*args, **kwargs)
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(nodes)):
+            # Inside of another compiled function, that one decides.
+            chosen = of_limits if are_barriers_heeded() else plain
+        elif any(isinstance(node, Trainable) for node in nodes):
+            chosen = of_networks
+        else:
+            chosen = of_limits if _with_barriers() else plain
+        return chosen()(*args, **kwargs)
 
     return call  # pyright: ignore[reportReturnType]
 
@@ -41,10 +59,21 @@ def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") ->
 def _without_fusions() -> dict[str, str]:
     """Where this version of XLA knows the option."""
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    return options if _compiled(lambda x: x, options) is not None else {}
+
+
+@functools.cache
+def _with_barriers() -> dict[str, str]:
+    """Where this version of XLA then heeds them."""
+    options = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    compiled = _compiled(lambda x: jnp.sin(jax.lax.optimization_barrier(jnp.sin(x))), options)
+    return options if compiled is not None and "opt-barrier" in compiled.as_text() else {}
+
+
+def _compiled(function: Callable[[jax.Array], jax.Array], options: dict[str, str]) -> Any:
     if jax.default_backend() != "cpu":
-        return {}
+        return None
     try:
-        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+        return jax.jit(function, compiler_options=options).lower(0.0).compile()
     except jax.errors.JaxRuntimeError:
-        return {}
-    return options
+        return None

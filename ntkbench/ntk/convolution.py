@@ -39,8 +39,14 @@ def padded(x: Array, axes: tuple[int, ...], amount: Pair, padding: Padding) -> A
 
 def window_sum(x: Array, axes: tuple[int, ...], window: int, stride: int, padding: Padding) -> Array:
     """The sum over offsets 0 ... window - 1, by which all the axes are shifted together."""
-    size = x.shape[axes[0]]
-    x = padded(x, axes, pads(size, window, stride, padding), padding)
+    amount = pads(x.shape[axes[0]], window, stride, padding)
+    if stride == 1:
+        return _moving_sum(x, axes, window, amount, padding)
+    return _shifted_sum(x, axes, window, stride, amount, padding)
+
+
+def _shifted_sum(x, axes, window, stride, amount, padding):
+    x = padded(x, axes, amount, padding)
     last = x.shape[axes[0]] - window
 
     def shifted(offset):
@@ -48,6 +54,20 @@ def window_sum(x: Array, axes: tuple[int, ...], window: int, stride: int, paddin
         return x[tuple(cut if axis in axes else slice(None) for axis in range(x.ndim))]
 
     return sum(map(shifted, range(1, window)), shifted(0))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+def _moving_sum(x, axes, window, amount, padding):
+    """Its derivative is one too, turned round. JAX's own would pad each of the shifted terms, and add them up."""
+    return _shifted_sum(x, axes, window, 1, amount, padding)
+
+
+def _turned(axes, window, amount, padding, _, g):
+    before, after = amount
+    return (_moving_sum(g, axes, window, (window - 1 - before, window - 1 - after), padding),)
+
+
+_moving_sum.defvjp(lambda x, *how: (_moving_sum(x, *how), None), _turned)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,12 +142,7 @@ class Conv(Weighted):
 
     def covariance(self, cov):
         mean = cov.map(lambda k: self._mean(k, cov.positions))
-        nngp = self.W_std**2 * mean.nngp + (self.b_std or 0.0) ** 2
-        if self.parameterization == "standard":
-            own = math.prod(self.window) * cov.channels * mean.nngp + (0.0 if self.b_std is None else 1.0)
-        else:
-            own = nngp
-        return dataclasses.replace(cov, nngp=nngp, ntk=own + self.W_std**2 * mean.ntk, channels=self.channels)
+        return self.weighted(mean, math.prod(self.window) * cov.channels, self.channels)
 
     def _mean(self, k: Float[Array, "*positions_pairs"], positions: Positions) -> Float[Array, "*moved_pairs"]:
         for axis in (0, 1):

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ntkbench.ntk import metrics
 from ntkbench.ntk.attacks import Attack, Objective
+from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.empirical import EmpiricalKernel
 from ntkbench.ntk.gram import Kernel, gram
 from ntkbench.ntk.layers import Weights
@@ -132,13 +133,13 @@ def spans(eigenvalues: Float[Array, " k"], ranges: Int[np.ndarray, "m 2"]) -> Fi
     return jnp.where((place >= start) & (place < stop), 1 / eigenvalues[None, :], 0)
 
 
-@eqx.filter_jit
+@jit
 def family(system: Eigensystem, filters: Filters) -> Family:
     """The predictors of some filters."""
     return system.family(filters)
 
 
-@eqx.filter_jit
+@jit
 def truncations(
     system: Eigensystem, X: Float[Array, "t ..."], labels: Int[Array, " t"], *, tile_bytes: float = 5e8
 ) -> Bool[Array, "t k"]:
@@ -169,7 +170,7 @@ class Outcome(NamedTuple):
     """whether an attacked example left the threat set"""
 
 
-@eqx.filter_jit
+@jit
 def outcome(
     family: Family,
     attack: Attack,
@@ -211,7 +212,7 @@ def _inside(attack, image, x, eps):
     return (attack.ball.norm(image - x) <= eps) & jnp.all((image >= 0) & (image <= 1))
 
 
-@eqx.filter_jit
+@jit
 def correct(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) -> Bool[Array, "m t"]:
     """Whether each member is right at each example."""
 
@@ -222,14 +223,14 @@ def correct(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) 
     return jax.lax.map(example, (X, labels)).T
 
 
-@eqx.filter_jit
+@jit
 def gradients(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) -> Float[Array, "m t ..."]:
     """Of each member's output in its input; of several outputs, that of the true class."""
     found = jax.lax.map(lambda pair: _gradients(family, *pair), (X, labels))
     return jnp.moveaxis(found, 0, 1)
 
 
-@eqx.filter_jit
+@jit
 def alignment(one: Family, two: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) -> Float[Array, "m t"]:
     """|cosine| of the input gradients of the i-th members of two families, at each example."""
 

@@ -57,7 +57,7 @@ class InfiniteKernel(Kernel):
             case Positions.MATCHED:
                 tile = self._of_rows(one, two)
             case Positions.ALL:
-                tile = jax.vmap(jax.vmap(self._of_images, (None, 0)), (0, None))(one, two)
+                tile = self._of_pairs(one, two)
         return tile[:, None, :, None]
 
     def _of_vectors(self, one, two):
@@ -78,10 +78,17 @@ class InfiniteKernel(Kernel):
         second = jax.tree.map(lambda leaf: leaf[..., None, :], two.note)
         return self._read(self.recipe.propagate(inputs, first, second))
 
-    def _of_images(self, one, two):
-        channels = one.x.shape[-1]
-        inputs = self._covariance(self._product(_PRODUCT, one.x, two.x, channels), channels)
-        return self._read(self.recipe.propagate(inputs, one.note, two.note))
+    def _of_pairs(self, one, two):
+        """Each pair has notes of its own: their gradients are summed over positions first, and then over pairs."""
+        first = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], len(two.x), 1), one.note)
+        second = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(one.x), 0), two.note)
+        of_row = jax.vmap(self._of_images, (None, 0, 0, 0))
+        return jax.vmap(of_row, (0, None, 0, 0))(one.x, two.x, first, second)
+
+    def _of_images(self, x1, x2, first, second):
+        channels = x1.shape[-1]
+        inputs = self._covariance(self._product(_PRODUCT, x1, x2, channels), channels)
+        return self._read(self.recipe.propagate(inputs, first, second))
 
     def diagonal(self, one):
         return self._read(one.itself)[:, None, None]
@@ -96,7 +103,8 @@ class InfiniteKernel(Kernel):
         return jnp.einsum(equations[self.recipe.positions], x1, x2, precision="highest") / channels
 
     def _covariance(self, nngp, channels):
-        return Covariance(nngp, jnp.zeros_like(nngp), channels, self.recipe.positions)
+        return Covariance(nngp, None, channels, self.recipe.positions)
 
     def _read(self, cov):
-        return getattr(cov, self.type)
+        found = getattr(cov, self.type)
+        return jnp.zeros_like(cov.nngp) if found is None else found  # no weights at all

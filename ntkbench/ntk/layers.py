@@ -50,13 +50,15 @@ class Covariance(eqx.Module):
     """Of the same units on two examples: of their values (`nngp`), and of their gradients (`ntk`)."""
 
     nngp: Float[Array, "*positions_pairs"]
-    ntk: Float[Array, "*positions_pairs"]
+    ntk: Float[Array, "*positions_pairs"] | None
+    """None before the first weights: 0"""
     channels: int = eqx.field(static=True)
     positions: Positions = eqx.field(static=True)
 
     def map(self, function: Callable[[Array], Array], **fields: Any) -> "Covariance":
         """The same linear map of both."""
-        return dataclasses.replace(self, nngp=function(self.nngp), ntk=function(self.ntk), **fields)
+        ntk = None if self.ntk is None else function(self.ntk)
+        return dataclasses.replace(self, nngp=function(self.nngp), ntk=ntk, **fields)
 
     def at_equal_positions(self, k: Float[Array, "*positions_pairs"]) -> Float[Array, "..."]:
         """Those entries alone."""
@@ -138,6 +140,15 @@ class Weighted(LinearLayer):
             scale, bias = self.W_std / math.sqrt(fan_in), self.b_std or 0.0
         return scale, None if self.b_std is None else bias
 
+    def weighted(self, cov: Covariance, fan_in: int, channels: int) -> Covariance:
+        """K' = W_std^2 K + b_std^2 and T' = K' + W_std^2 T (standard: T' = fan_in K + 1 + W_std^2 T)."""
+        nngp = self.W_std**2 * cov.nngp + (self.b_std or 0.0) ** 2
+        own = nngp
+        if self.parameterization == "standard":
+            own = fan_in * cov.nngp + (0.0 if self.b_std is None else 1.0)
+        ntk = own if cov.ntk is None else own + self.W_std**2 * cov.ntk
+        return dataclasses.replace(cov, nngp=nngp, ntk=ntk, channels=channels)
+
     def scaled(self, x: Float[Array, "p f"]) -> Float[Array, "p g"]:
         """Inputs, and the 1 that stands for the bias, with their scales."""
         scale, bias = self.scales(x.shape[1])
@@ -184,12 +195,7 @@ class Dense(Weighted):
         return X[:, None]
 
     def covariance(self, cov):
-        nngp = self.W_std**2 * cov.nngp + (self.b_std or 0.0) ** 2
-        if self.parameterization == "standard":
-            own = cov.channels * cov.nngp + (0.0 if self.b_std is None else 1.0)
-        else:
-            own = nngp
-        return dataclasses.replace(cov, nngp=nngp, ntk=own + self.W_std**2 * cov.ntk, channels=self.width)
+        return self.weighted(cov, cov.channels, self.width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,7 +311,8 @@ class Sum(Composite):
         return self._add([b.propagate(cov, *notes) for b, *notes in zip(self.branches, note1, note2, strict=True)])
 
     def _add(self, parts):
-        return dataclasses.replace(parts[0], nngp=_total(p.nngp for p in parts), ntk=_total(p.ntk for p in parts))
+        slopes = [p.ntk for p in parts if p.ntk is not None]
+        return dataclasses.replace(parts[0], nngp=_total(p.nngp for p in parts), ntk=_total(slopes) if slopes else None)
 
 
 def _total(terms: Iterable[Array]) -> Array:

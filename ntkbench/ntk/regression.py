@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import gram
+from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.gram import Example, Kernel
 
 Filter = Callable[[Float[Array, " n"]], Float[Array, " n"]]
@@ -90,7 +91,7 @@ class KernelPredictor(eqx.Module):
         return gram.product(self.kernel, one, self.support, self.alpha, self.rows).ravel()
 
 
-@eqx.filter_jit
+@jit
 def predictor(
     kernel: Kernel, X: Float[Array, "n ..."], alpha: Float[Array, "n c"], *, tile_bytes: float = 5e8
 ) -> KernelPredictor:
