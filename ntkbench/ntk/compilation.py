@@ -36,23 +36,30 @@ def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") ->
         with barriers_heeded():
             return function(*args, **kwargs)
 
-    plain = compiled(function, dict)
-    of_networks = compiled(function, _without_fusions)
-    of_limits = compiled(heeding, _with_barriers)
+    plain, of_networks = compiled(function, dict), compiled(function, _without_fusions)
+    inside, of_limits = compiled(heeding, dict), compiled(heeding, _with_barriers)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nodes = jax.tree.leaves((args, kwargs), is_leaf=lambda node: isinstance(node, Trainable))
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(nodes)):
-            # Inside of another compiled function, that one decides.
-            chosen = of_limits if are_barriers_heeded() else plain
-        elif any(isinstance(node, Trainable) for node in nodes):
+        if _inside((args, kwargs)):  # of another compiled function: that one decides
+            chosen = inside if are_barriers_heeded() else plain
+        elif _holds_network((args, kwargs)):
             chosen = of_networks
         else:
             chosen = of_limits if _with_barriers() else plain
         return chosen()(*args, **kwargs)
 
     return call  # pyright: ignore[reportReturnType]
+
+
+def _inside(arguments: Any) -> bool:
+    """Whether what is called is traced; then so is what is made."""
+    return any(isinstance(leaf, Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves(arguments)))
+
+
+def _holds_network(arguments: Any) -> bool:
+    nodes = jax.tree.leaves(arguments, is_leaf=lambda node: isinstance(node, Trainable))
+    return any(isinstance(node, Trainable) for node in nodes)
 
 
 @functools.cache
