@@ -66,6 +66,8 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
     allowed = (
         "abc",
         "collections",
+        "contextlib",
+        "contextvars",
         "dataclasses",
         "enum",
         "functools",

@@ -69,14 +69,14 @@ def test_without_the_package_its_kinds_are_unknown():
 def test_specs_name_its_kinds_without_jax_and_at_once(package):
     code = f"""
 import sys, time
-began = time.perf_counter()
+began = time.process_time()
 from ntkbench.bench import plan
 from ntkbench.bench.outlook import outlook
 from ntkbench.bench.store import Store
 from pathlib import Path
 planned = plan.read({str(SPEC)!r}, ("attacks.mim.decay=0.5",))
 text = outlook(planned, Store(Path("nowhere")))
-assert time.perf_counter() - began < 2, "the words of a package load something heavy"
+assert time.process_time() - began < 2, "the words of a package load something heavy"
 assert not {{"jax", "ntkbench_example.numbers"}} & sys.modules.keys()
 cell = planned.runs[1].cell
 print(len(planned.runs), cell.architecture.depth, cell.attacks["mim"].decay, "training" in text)

@@ -56,18 +56,17 @@ def _shifted_sum(x, axes, window, stride, amount, padding):
     return sum(map(shifted, range(1, window)), shifted(0))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
 def _moving_sum(x, axes, window, amount, padding):
     """Its derivative is one too, turned round. JAX's own would pad each of the shifted terms, and add them up."""
-    return _shifted_sum(x, axes, window, 1, amount, padding)
-
-
-def _turned(axes, window, amount, padding, _, g):
     before, after = amount
-    return (_moving_sum(g, axes, window, (window - 1 - before, window - 1 - after), padding),)
+    turned = window - 1 - before, window - 1 - after
 
+    @jax.custom_gradient
+    def moving(x):
+        y = _shifted_sum(x, axes, window, 1, amount, padding)
+        return y, lambda g: _moving_sum(g, axes, window, turned, padding)
 
-_moving_sum.defvjp(lambda x, *how: (_moving_sum(x, *how), None), _turned)
+    return moving(x)
 
 
 @dataclasses.dataclass(frozen=True)
