@@ -8,6 +8,7 @@ axes and one along the two horizontal ones. Pooling averages each position on it
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Literal, NoReturn
 
 import jax
@@ -61,11 +62,12 @@ def _moving_sum(x, axes, window, amount, padding):
     before, after = amount
     turned = window - 1 - before, window - 1 - after
 
-    @jax.custom_gradient
-    def moving(x):
-        y = _shifted_sum(x, axes, window, 1, amount, padding)
-        return y, lambda g: _moving_sum(g, axes, window, turned, padding)
+    def turn(g):
+        return _moving_sum(g, axes, window, turned, padding)
 
+    moving: Callable[[Array], Array] = jax.custom_gradient(
+        lambda x: (_shifted_sum(x, axes, window, 1, amount, padding), turn)
+    )
     return moving(x)
 
 
