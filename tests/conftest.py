@@ -45,6 +45,17 @@ def few_programs():
     environment.forget_programs()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs(tmp_path_factory: pytest.TempPathFactory):
+    """Processes that tests start share what they compile; this one read its environment before, and keeps nothing."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "programs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield
+
+
 @pytest.fixture
 def full_data() -> Path:
     """The folder of the full data sets, for tests marked `data`."""
