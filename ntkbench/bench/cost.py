@@ -114,12 +114,6 @@ def tile_bytes(plan: Plan) -> int:
     return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
 
 
-def alone(cell: Cell, tile: int) -> Work:
-    """Of one run of a cell, if nothing of it is there yet."""
-    parts = [training(part) for part in trainings(cell)] + [stage.work for stage in stages(cell, tile)]
-    return sum(parts, Work())
-
-
 def trainings(cell: Cell) -> Iterator[Cell]:
     """The cells whose last stretch is a part of the cell's training, if it has a network."""
     if cell.width is not None:

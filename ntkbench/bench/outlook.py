@@ -50,11 +50,10 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
     for run in plan.runs:
         cells.setdefault(tuple(run.coordinates.items()), []).append(run)
     axes = [axis for axis, _ in next(iter(cells))]
-    tile = cost.tile_bytes(plan)
     rows = []
     for labels, runs in cells.items():
         done = sum(run.id not in waiting for run in runs)
-        work = cost.alone(runs[0].cell, tile).times(len(runs))
+        work = cost.estimate(Plan(plan.header, tuple(runs), plan.file)).total
         seeds = f"{done}/{len(runs)}"
         time, room = duration(cost.seconds(work)), size(cost.peak_bytes(work))
         rows.append([*(label for _, label in labels), seeds, time, room, runs[0].id])

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ntkbench.bench import cost
 from ntkbench.bench.groups import group_key, state_key
 from ntkbench.bench.outlook import duration, outlook, size
 from ntkbench.bench.store import Store
@@ -26,6 +28,15 @@ def test_a_plan_before_anything_was_run(tmp_path: Path):
     assert below["craft"] == "0 of 1 in the store"
     assert below["time"].startswith("about ")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_cell_alone_is_its_seeds_and_what_they_share_once(tmp_path: Path):
+    planned = tiny.planned(tmp_path, "data.n_train=4000", "seeds=5", text=SWEEP.replace("[8, 16]", "[8]"))
+    text = outlook(planned, Store(tmp_path / "runs"))
+    row, below = text.splitlines()[2], lines(text)
+    assert below["time"].removeprefix("about ").removesuffix(" on two CPU cores") in row
+    assert below["memory"].removeprefix("about ") in row
+    assert cost.estimate(planned).seconds < 2 * cost.estimate(replace(planned, runs=planned.runs[:1])).seconds
 
 
 def test_a_plan_that_is_half_done(tmp_path: Path):
