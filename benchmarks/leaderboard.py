@@ -54,7 +54,7 @@ def synthetic(track: Track, width: int, rng: np.random.Generator, hard: np.ndarr
         "device": [{}],
     }  # fmt: skip
     counts = [(int(f[c].sum()), int(c.sum())) for f, c in zip(fooled, counted, strict=True)]
-    results = [summarize(column, SEEDS, [_row(column, *count) for count in counts]) for column in track.all_columns]
+    results = [summarize(SEEDS, [_row(column, *count) for count in counts]) for column in track.all_columns]
     value["results"] = [result.model_dump(mode="json") for result in results]
     return accept(Entry, value, value["name"])
 

@@ -44,7 +44,7 @@ def varied(entry: Entry, rules: Track, count: int) -> Iterator[Entry]:
                 "mini": None,
                 "run_ids": run_ids(cell, entry.seeds),
                 "outcomes": Outcomes(points=outcomes.points, runs=runs),
-                "results": (summarize(rules.rank, entry.seeds, rows), *entry.results[1:]),
+                "results": (summarize(entry.seeds, rows), *entry.results[1:]),
             }
         )
 

@@ -496,13 +496,23 @@ def verify(
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--paired/--unpaired", default=True, help="On the same test points (default), or as if on others.")
+@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all that both have.")
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these, e.g. --where eps=8/255.")
 @click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
+@_store
 @_leaderboards
-def compare(a: str, b: str, paired: bool, form: Any, folder: Path) -> None:
-    """Compare two entries: each number they share, the difference, its interval and p. A, B: files, or TRACK/NAME."""
-    from ntkbench.bench import compare
+def compare(
+    a: str, b: str, paired: bool, metrics: Sequence[str], where: Sequence[str], form: Any, store: Path, folder: Path
+) -> None:
+    """Compare two entries, or two cells of specs: each number they share, the difference, its interval and p.
 
-    click.echo(compare.compare(a, b, folder, paired=paired, form=form))
+    A, B: the file of an entry, TRACK/NAME, or SPEC:AXIS=LABEL,AXIS=LABEL for what the store has of a cell.
+    """
+    from ntkbench.bench import compare, side
+    from ntkbench.bench.store import Store
+
+    sides = [side.find(name, folder, Store(store)) for name in (a, b)]
+    click.echo(compare.compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))
 
 
 @cli.command()

@@ -1,17 +1,17 @@
-"""Two entries side by side: every number they share, and whether they were measured the same way."""
+"""Two entries, or two cells of specs, side by side: every number they share, and whether they were measured alike."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from ntkbench.bench.entry import Entry, Result, board_of, locate, read_entry
+from ntkbench.bench.entry import Result
 from ntkbench.bench.jsonfile import printable
 from ntkbench.bench.render import decimal, markdown, mean_sd, table
-from ntkbench.bench.spec import Cell
+from ntkbench.bench.side import Side, key
 from ntkbench.bench.statistics import Difference, Estimate, difference, holm, of_counts, of_points, of_seeds
-from ntkbench.bench.track import FILE, differing, fields, read, shown
+from ntkbench.bench.track import differing, fields, read, shown
+from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import UsageError
 
 Form = Literal["plain", "md"]
@@ -24,7 +24,7 @@ FEW = "too few seeds: no interval"
 MEANINGS = {
     PAIRED: "the test points vary together, as they are the same",
     POINTS: "as if on other test points; too wide where they are the same",
-    COUNTS: "entries keep outcomes per test point of the ranking metric alone; of others the counts, so too wide",
+    COUNTS: "an entry keeps outcomes per test point of the ranking metric alone; of others the counts, so too wide",
     SEEDS: "no share of test points: says nothing about other test points",
     FEW: "nothing tells how the number varies",
 }
@@ -41,47 +41,56 @@ class Row:
     found: Difference | None
 
 
-def compare(one: str, two: str, folder: Path, *, paired: bool = True, form: Form = "plain") -> str:
-    """The comparison as text. UsageError if they are to be paired and were not judged on the same test points."""
-    paths = [locate(name, folder) for name in (one, two)]
-    a, b = map(read_entry, paths)
-    found = rows(a, b, paired)
+def compare(
+    a: Side,
+    b: Side,
+    *,
+    paired: bool = True,
+    metrics: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    form: Form = "plain",
+) -> str:
+    """The comparison as text, of all numbers or of these. UsageError if they are to be paired and were not judged on
+    the same test points."""
+    for name in metrics:
+        metric(name)
+    found = rows(a, b, paired, metrics, where or {})
     if not found:
-        raise UsageError(f"{paths[0]} and {paths[1]} share no number")
+        raise UsageError(f"{a.name} and {b.name} share no number{' of these' if metrics or where else ''}")
     escape = markdown if form == "md" else _plain
-    protocol = [escape(line) for line in _protocol(a, b, paths[0])]
-    notes = [*_notes(found), "", *protocol]
+    told = [escape(line) for line in (*a.notes, *b.notes, *_protocol(a, b))]
     title = f"{escape(a.name)} less {escape(b.name)}"
     gap = "  \n" if form == "md" else "\n"
-    return f"{title}\n\n{_table(found, form)}\n\n{gap.join(notes)}".rstrip()
+    return f"{title}\n\n{_table(found, form)}\n\n{gap.join([*_notes(found), '', *told])}".rstrip()
 
 
-def rows(a: Entry, b: Entry, paired: bool) -> list[Row]:
-    """Every number that both have, by metric and what it is about."""
-    others = {_key(result): result for result in b.results}
+def rows(
+    a: Side, b: Side, paired: bool, metrics: Sequence[str] = (), where: Mapping[str, str] | None = None
+) -> list[Row]:
+    """Every number that both have, by metric and what it is about; or those of some metrics, about something."""
+    others = {key(result): result for result in b.results}
     if paired:
         _pairable(a, b)
     return [
-        Row(_what(one), one, others[_key(one)], *_difference(a, b, one, others[_key(one)], paired))
+        Row(_what(one), one, others[key(one)], *_difference(a, b, one, others[key(one)], paired))
         for one in a.results
-        if _key(one) in others
+        if key(one) in others and (not metrics or one.metric in metrics) and (where or {}).items() <= one.where.items()
     ]
 
 
-def _pairable(a: Entry, b: Entry) -> None:
-    if a.outcomes is None or b.outcomes is None or _key(a.results[0]) != _key(b.results[0]):
-        return  # nothing to pair, and the methods say so
-    if a.outcomes.points != b.outcomes.points:
+def _pairable(a: Side, b: Side) -> None:
+    shared = a.outcomes.keys() & b.outcomes.keys()  # if there is nothing to pair, the methods say so
+    if any(a.outcomes[each].points != b.outcomes[each].points for each in shared):
         raise UsageError(
             f"{a.name} and {b.name} were judged on different test points and cannot be paired; "
             "--unpaired compares them as two samples"
         )
 
 
-def _difference(a: Entry, b: Entry, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
-    ranked = one is a.results[0] and two is b.results[0]
-    if ranked and a.outcomes and b.outcomes:
-        estimates = [of_points(entry.outcomes.matrix()) for entry in (a, b) if entry.outcomes]
+def _difference(a: Side, b: Side, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
+    kept = [side.outcomes[key(one)] for side in (a, b) if key(one) in side.outcomes]
+    if len(kept) == 2:
+        estimates = [of_points(outcomes.matrix()) for outcomes in kept]
         return PAIRED if paired else POINTS, difference(*estimates, paired=paired)
     counted = [_counted(result) for result in (one, two)]
     if all(counted):
@@ -141,18 +150,20 @@ def _notes(found: Sequence[Row]) -> list[str]:
     return lines + [f"{method}: {MEANINGS[method]}" for method in dict.fromkeys(row.method for row in found)]
 
 
-def _protocol(a: Entry, b: Entry, path: Path) -> Iterator[str]:
+def _protocol(a: Side, b: Side) -> Iterator[str]:
     """Whether both were measured the same way, and all that differs."""
-    one, two = (fields(Cell.model_validate(entry.cell)) for entry in (a, b))
+    one, two = (fields(side.cell) for side in (a, b))
     differ = differing(one, two)
-    board = board_of(path)
-    frozen = read(board).frozen_of(differ) if (board / FILE).is_file() and a.track == b.track else None
-    if frozen is None:
-        yield f"protocol: {a.track} and {b.track} are different tracks; all that differs is below"
-    elif frozen:
-        yield f"protocol: NOT the same, {', '.join(frozen)} differ, which {a.track} has frozen"
+    tracks = sorted({side.track for side in (a, b) if side.track})
+    board = next((side.board for side in (a, b) if side.board), None)
+    if len(tracks) > 1:
+        yield f"protocol: {' and '.join(tracks)} are different tracks; all that differs is below"
+    elif board is None:
+        yield "protocol: no track has rules for both; all that differs is below"
+    elif frozen := read(board).frozen_of(differ):
+        yield f"protocol: NOT the same, {', '.join(frozen)} differ, which {board.name} has frozen"
     else:
-        yield f"protocol: the same, nothing that {a.track} has frozen differs"
+        yield f"protocol: the same, nothing that {board.name} has frozen differs"
     for each in differ:
         yield f"differs: {each}: {shown(one, each)} | {shown(two, each)}"
     if a.seeds != b.seeds:
@@ -176,10 +187,6 @@ def _plain(text: str) -> str:
 
 def _list(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
-
-
-def _key(result: Result) -> tuple:
-    return result.metric, result.revision, tuple(sorted(result.where.items()))
 
 
 def _what(result: Result) -> str:

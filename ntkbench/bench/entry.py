@@ -16,7 +16,7 @@ from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, explain, par
 from ntkbench.bench.record import Measured, MetricRow, RunId, Sha256
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.statistics import t_interval
-from ntkbench.bench.track import NAME, Column, Track
+from ntkbench.bench.track import NAME, Track
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.errors import NtkbenchError, VerificationError
 
@@ -152,11 +152,11 @@ def read_entry(path: Path) -> Entry:
     return entry
 
 
-def summarize(column: Column, seeds: Sequence[int], rows: Sequence[MetricRow]) -> Result:
-    """The result of one column from a row of each seed."""
+def summarize(seeds: Sequence[int], rows: Sequence[MetricRow]) -> Result:
+    """One number from its row of each seed."""
     runs = tuple(SeedValue(seed=seed, value=row.value, k=row.k, n=row.n) for seed, row in zip(seeds, rows, strict=True))
     where = {name: str(value) for name, value in rows[0].where.items()}
-    return Result(metric=column.metric, where=where, revision=rows[0].revision, runs=runs, **_aggregates(runs))
+    return Result(metric=rows[0].metric, where=where, revision=rows[0].revision, runs=runs, **_aggregates(runs))
 
 
 def recompute(entry: Entry, track: Track, place: object) -> None:

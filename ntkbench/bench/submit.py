@@ -31,7 +31,7 @@ def one_cell(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
     if len(cells) == 1:
         return runs
     shown = "\n".join("  " + " ".join(f"{axis}={label}" for axis, label in cell) for cell in cells[:20])
-    found = f"{len(cells)} cells, an entry is one; choose by its coordinates:\n{shown}" if cells else "no cell"
+    found = f"{len(cells)} cells; choose one by its coordinates:\n{shown}" if cells else "no cell"
     raise UsageError(f"{' '.join(f'{axis}={label}' for axis, label in where.items()) or 'the plan'}: {found}")
 
 
@@ -116,7 +116,7 @@ def _entry(
         place: [each.row(record.metrics, f"run {record.run_id}") for record in records]
         for place, each in enumerate(track.all_columns)
     }
-    results = [summarize(each, seeds, rows[place]) for place, each in enumerate(track.all_columns)]
+    results = [summarize(seeds, rows[place]) for place in rows]
     value = {
         "schema": "ntkbench.entry/1",
         "name": name,
@@ -129,8 +129,8 @@ def _entry(
         "run_ids": [record.run_id for record in records],
         "results": [result.model_dump(mode="json") for result in results],
         "outcomes": _outcomes(rows[0], records, folder) if track.by_point else None,
-        "software": _distinct([record.software for record in records]),
-        "device": _distinct([record.device for record in records]),
+        "software": distinct([record.software for record in records]),
+        "device": distinct([record.device for record in records]),
     }
     return accept(Entry, value, name)
 
@@ -138,7 +138,7 @@ def _entry(
 def _outcomes(rows: Sequence[MetricRow], records: Sequence[Record], folder: Path) -> dict[str, Any]:
     samples = [read_samples(folder, record) for record in records]
     runs = [packed(row, columns) for row, columns in zip(rows, samples, strict=True)]
-    return {"points": _points(samples), "runs": runs}
+    return {"points": points(samples), "runs": runs}
 
 
 def packed(row: MetricRow, samples: Mapping[str, np.ndarray]) -> str:
@@ -162,15 +162,16 @@ def _outcome(samples: Mapping[str, np.ndarray], row: MetricRow, name: str) -> np
     return samples[whole].astype(bool)
 
 
-def _points(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
-    """Which test points: the same for all seeds, or they cannot be paired."""
+def points(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
+    """Which test points, as a checksum: the same for all seeds, or they cannot be paired."""
     if not all("index" in each for each in samples):
         raise NtkbenchError("the runs do not say on which test points they were judged (no column `index`)")
-    points = {np.ascontiguousarray(each["index"], "<i8").tobytes() for each in samples}
-    if len(points) != 1:
+    found = {np.ascontiguousarray(each["index"], "<i8").tobytes() for each in samples}
+    if len(found) != 1:
         raise NtkbenchError("the runs were judged on different test points and cannot be compared point by point")
-    return sha256(points.pop()).hexdigest()
+    return sha256(found.pop()).hexdigest()
 
 
-def _distinct(facts: Sequence[dict]) -> list[dict]:
+def distinct(facts: Sequence[dict]) -> list[dict]:
+    """Each once, in the order in which they come."""
     return [fact for place, fact in enumerate(facts) if fact not in facts[:place]]

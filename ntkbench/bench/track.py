@@ -57,10 +57,8 @@ class Rank(Column):
 
     @property
     def by_point(self) -> bool:
-        """Whether it is a share of test points, so that two entries can be compared point by point."""
-        shares = ("accuracy", "robust_accuracy", "eigenspace_robustness")
-        denominators = {"transfer_rate": ("target_correct", "all")} | dict.fromkeys(shares, (None,))
-        return self.where.get("denominator") in denominators.get(self.metric, ())
+        """Whether two entries can be compared by it point by point."""
+        return is_by_point(self.metric, self.where)
 
 
 class Ties(Document):
@@ -193,6 +191,13 @@ def _json(node: Node) -> Any:
 
 def _text(where: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in where.items()}
+
+
+def is_by_point(metric: str, where: Mapping[str, str]) -> bool:
+    """Whether a number is a share of test points."""
+    shares = ("accuracy", "robust_accuracy", "eigenspace_robustness")
+    denominators = {"transfer_rate": ("target_correct", "all")} | dict.fromkeys(shares, (None,))
+    return where.get("denominator") in denominators.get(metric, ())
 
 
 def within(path: str, roots: Iterable[str]) -> bool:

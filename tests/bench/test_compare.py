@@ -1,15 +1,38 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ntkbench.bench import jsonfile, submit, track
-from ntkbench.bench.compare import COUNTS, FEW, PAIRED, POINTS, SEEDS, compare, rows
-from ntkbench.bench.entry import Entry, read_entry
+from ntkbench.bench import compare as comparing
+from ntkbench.bench import jsonfile, plan, record, side, submit, track
+from ntkbench.bench.arrays import read_samples
+from ntkbench.bench.compare import COUNTS, FEW, PAIRED, POINTS, SEEDS, rows
+from ntkbench.bench.side import Side, key
 from ntkbench.bench.statistics import difference, of_points, of_seeds
+from ntkbench.bench.store import Store
 from ntkbench.errors import UsageError
+from tests.bench import factory
 from tests.bench.factory import cell, planned, store
 from tests.bench.test_track import written
+
+SPEC = """
+ntkbench: 1
+name: widths
+data: {dataset: fashion_mnist_mini, classes: [sneaker, ankle_boot], n_train: 100, n_test: 20}
+architecture: {kind: fc, depth: 1}
+training: {mode: standard, epochs: 10}
+kernels: {limit: {kind: infinite}}
+attacks:
+  ntk: {kind: fgsm, source: limit, eps: [2/255, 8/255]}
+  own: {kind: fgsm, eps: [2/255, 8/255]}
+  noise: {kind: random_sign, eps: [2/255, 8/255]}
+analyses: {transfer: {kind: transfer, attack: ntk, ceiling: own, floor: noise}}
+matrix:
+  width: [16, 512]
+  epochs: {"short, or so": {training.epochs: 5}, long: {training.epochs: 10}}
+seeds: 3
+"""
 
 
 @pytest.fixture
@@ -23,8 +46,13 @@ def folder(tmp_path) -> Path:
     return boards
 
 
-def entries(folder: Path) -> list[Entry]:
-    return [read_entry(folder / "small@1" / "entries" / f"{name}.json") for name in ("strong", "weak")]
+def entries(folder: Path) -> list[Side]:
+    return [side.of_entry(folder / "small@1" / "entries" / f"{name}.json", folder) for name in ("strong", "weak")]
+
+
+def compare(one: str, two: str, folder: Path, **options) -> str:
+    sides = [side.find(name, folder, Store(folder.parent / "runs")) for name in (one, two)]
+    return comparing.compare(*sides, **options)
 
 
 def changed(folder: Path, **update) -> None:
@@ -37,9 +65,7 @@ def test_each_number_has_the_method_that_fits_it(folder):
     found = rows(a, b, paired=True)
     assert [row.method for row in found] == [PAIRED, COUNTS, SEEDS]
     assert [row.method for row in rows(a, b, paired=False)] == [POINTS, COUNTS, SEEDS]
-    assert a.outcomes
-    assert b.outcomes
-    matrices = of_points(a.outcomes.matrix()), of_points(b.outcomes.matrix())
+    matrices = [of_points(each.outcomes[key(each.results[0])].matrix()) for each in (a, b)]
     assert found[0].found == difference(*matrices, paired=True)
     values = [[run.value for run in entry.results[2].runs if run.value is not None] for entry in (a, b)]
     assert found[2].found == difference(*map(of_seeds, values), paired=False)
@@ -50,9 +76,9 @@ def test_the_comparison_in_words(folder):
     lines = text.splitlines()
     assert lines[0] == "strong less weak"
     (rate,) = [line for line in lines if line.startswith("transfer_rate")]
-    a, b = entries(folder)
-    assert f"{a.results[0].mean:.3f} ± {a.results[0].sd:.3f} (4)" in rate
-    assert f"{a.score - b.score:+.3f}" in rate
+    a, b = (np.array([run.value for run in each.results[0].runs], float) for each in entries(folder))
+    assert f"{a.mean():.3f} ± {a.std(ddof=1):.3f} (4)" in rate
+    assert f"{a.mean() - b.mean():+.3f}" in rate
     assert "p, Holm: corrected for these 3" in text
     assert "protocol: the same, nothing that small@1 has frozen differs" in text
     assert "differs: width: 512 | 16" in text
@@ -84,13 +110,13 @@ def test_other_test_points_are_not_paired(folder):
 
 
 def test_one_seed_of_a_number_that_is_no_share_has_no_interval(folder):
-    a, b = entries(folder)
-    value = json.loads(jsonfile.dump(b))
-    value |= {"seeds": value["seeds"][:1], "run_ids": value["run_ids"][:1]}
+    a, _ = entries(folder)
+    value = json.loads((folder / "small@1" / "entries" / "weak.json").read_text())
     value["outcomes"]["runs"] = value["outcomes"]["runs"][:1]
     for result in value["results"]:
         result["runs"] = result["runs"][:1]
-    found = rows(a, jsonfile.accept(Entry, value, "x"), paired=True)
+    changed(folder, **value | {"seeds": value["seeds"][:1], "run_ids": value["run_ids"][:1]})
+    found = rows(a, entries(folder)[1], paired=True)
     assert [(row.method, row.found is None) for row in found] == [(PAIRED, False), (COUNTS, False), (FEW, True)]
 
 
@@ -106,3 +132,81 @@ def test_foreign_text_is_shown_and_does_nothing(folder):
     text = compare("small@1/strong", "small@1/weak", folder, form="md")
     assert r"&lt;b&gt;\|\`a\`" in text
     assert "\u202e" not in text + compare("small@1/strong", "small@1/weak", folder)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """Its wide networks are fooled more often. One run is not there."""
+    path = tmp_path / "widths.yaml"
+    path.write_text(SPEC, "utf-8")
+    for run in plan.read(path).runs[:-1]:
+        store(Store(tmp_path / "runs").records, [run], rate=0.9 if run.cell.width == 512 else 0.1)
+    return path
+
+
+def test_all_shares_of_cells_are_paired_by_their_records(spec: Path, tmp_path: Path):
+    kept = Store(tmp_path / "runs")
+    a, b = [side.find(f"{spec}:width={width},epochs=short, or so", tmp_path, kept) for width in (512, 16)]
+    assert (a.name, a.seeds) == ("widths width=512 epochs=short, or so", [0, 1, 2])
+    found = {row.what: row for row in rows(a, b, paired=True)}
+    assert {row.one.metric for row in found.values() if row.method == SEEDS} == {"normalized_transfer"}
+    shares = [row for row in found.values() if row.method == PAIRED]
+    assert len(shares) == len(found) - 2
+    row = found["robust_accuracy target=self attack=ntk source=limit eps=8/255"]
+    matrices = []
+    for each in (a, b):
+        records = [record.read(kept.record(run.id)) for run in plan.read(spec).runs if run.cell == each.cell]
+        samples = [read_samples(kept.records, one) for one in records]
+        matrices.append(np.stack([one["transfer.ntk@8/255"].astype(float) for one in samples]))
+    assert row.found == difference(*map(of_points, matrices), paired=True)
+    assert row.one.mean == pytest.approx(matrices[0].mean())
+
+
+def test_cells_in_words(spec: Path, tmp_path: Path):
+    wide, narrow = (f"{spec}:epochs=long,width={width}" for width in (512, 16))
+    text = compare(wide, narrow, tmp_path / "leaderboards", metrics=["transfer_rate"], where={"denominator": "all"})
+    assert text.splitlines()[0] == "widths width=512 epochs=long less widths width=16 epochs=long"
+    assert text.count("transfer_rate") == 2
+    assert "corrected for these 2" in text
+    assert "protocol: no track has rules for both; all that differs is below" in text
+    assert "differs: width: 512 | 16" in text
+    assert "widths width=512 epochs=long: seed 2 (run" in text
+    assert "differs: seeds: 0, 1 | 0, 1, 2" in text
+
+
+def test_a_cell_beside_an_entry_has_the_rules_of_its_track(folder: Path, spec: Path):
+    text = compare(f"{spec}:width=512,epochs=long", "small@1/weak", folder)
+    assert "protocol: the same, nothing that small@1 has frozen differs" in text
+    assert COUNTS in text, "entries keep outcomes of their rank alone"
+    assert PAIRED in text
+
+
+def test_what_names_no_cell_is_told(folder: Path, spec: Path):
+    def told(name: str, **options) -> str:
+        with pytest.raises(UsageError) as error:
+            compare(name, name, folder, **options)
+        return str(error.value)
+
+    assert "2 cells; choose one by its coordinates" in told(f"{spec}:width=512")
+    assert "the plan has no axis 'wdith'; did you mean width?" in told(f"{spec}:wdith=512")
+    assert "SPEC:AXIS=LABEL,AXIS=LABEL" in told(f"{spec}:512")
+    cell = f"{spec}:width=16,epochs=long"
+    assert "did you mean transfer_rate?" in told(cell, metrics=["transfer_rates"])
+    assert "share no number of these" in told(cell, where={"eps": "1/255"})
+    for run in plan.read(spec).runs:
+        Store(folder.parent / "runs").record(run.id).unlink(missing_ok=True)
+    assert "none of its 3 runs is done in" in told(cell)
+    assert f"`ntkbench run {spec}`" in told(cell)
+
+
+def test_what_analyses_measure_alike_is_one_number(tmp_path: Path):
+    """And what they do not are several."""
+    (run,) = planned(cell(), [0])
+    value = factory.a_record(run, factory.outcomes(np.random.default_rng(0)))
+    again = [row | {"analysis": "again"} for row in value["metrics"][:2]]
+    again[1] |= {"value": 0.5, "k": 10, "n": 20}
+    other = jsonfile.accept(record.Record, value | {"metrics": [*value["metrics"], *again]}, "x")
+    found = [result for result, _ in side._numbers([other])]
+    assert [result.where for result in found if result.metric == "accuracy"] == [{"target": "self"}]
+    named = [result.where["analysis"] for result in found if "analysis" in result.where]
+    assert named == ["transfer", "again"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ntkbench.bench import cost, machine, plan, timeline
@@ -146,7 +148,7 @@ def test_a_plan_counts_what_runs_share_once(tmp_path):
     assert estimate.stages[training_key(first)] == cost.training(first).times(3, 3)
     assert estimate.seconds == pytest.approx(machine.START + estimate.total.seconds())
     assert estimate.peak_bytes > machine.BASE_BYTES
-    alone = [cost.alone(run.cell, 10**7) for run in read_once.runs]
+    alone = [cost.estimate(replace(read_once, runs=(run,))).total for run in read_once.runs]
     assert estimate.total.running() < sum(work.running() for work in alone)
     assert estimate.total.compiling() < sum(work.compiling() for work in alone) / 2, "seeds share what is compiled"
 

@@ -1,0 +1,133 @@
+"""What can be compared: an entry of a leaderboard, or the runs of one cell of a spec."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntkbench.bench import ledger, plan
+from ntkbench.bench.arrays import read_samples
+from ntkbench.bench.entry import NOT_COUNTED, Outcomes, Result, board_of, locate, read_entry, summarize
+from ntkbench.bench.plan import Run
+from ntkbench.bench.record import MetricRow, Record
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.store import Store
+from ntkbench.bench.submit import distinct, one_cell, packed, points
+from ntkbench.bench.track import FILE, is_by_point
+from ntkbench.errors import NtkbenchError, UsageError
+
+Key = tuple[str, int, tuple[tuple[str, str], ...]]
+_CELL = re.compile(r"(?P<spec>.+\.ya?ml)(?::(?P<labels>.*))?")
+_NEXT_AXIS = re.compile(r",(?=[^,=]+=)")
+
+
+@dataclass(frozen=True)
+class Side:
+    """All seeds of one experiment: their numbers, and how these were made."""
+
+    name: str
+    cell: Cell
+    seeds: Sequence[int]
+    results: Sequence[Result]
+    outcomes: Mapping[Key, Outcomes]
+    """per test point, of the shares of test points that they are known of"""
+    software: Sequence[dict]
+    device: Sequence[dict]
+    track: str | None = None
+    """that an entry is on"""
+    board: Path | None = None
+    """the folder with the rules of that track"""
+    notes: Sequence[str] = ()
+
+
+def find(name: str, folder: Path, store: Store) -> Side:
+    """An entry by its file or as TRACK/NAME, or a cell of a spec: SPEC, or SPEC:AXIS=LABEL,AXIS=LABEL."""
+    match = _CELL.fullmatch(name)
+    return of_cell(match["spec"], match["labels"] or "", store) if match else of_entry(locate(name, folder), folder)
+
+
+def key(result: Result) -> Key:
+    """Which number it is."""
+    return result.metric, result.revision, tuple(sorted(result.where.items()))
+
+
+def of_entry(path: Path, folder: Path) -> Side:
+    """With its track's rules from beside it, or from `folder`. It keeps outcomes of what it is ranked by alone."""
+    entry = read_entry(path)
+    boards = (board_of(path).with_name(entry.track), folder / entry.track)
+    return Side(
+        entry.name,
+        Cell.model_validate(entry.cell),
+        entry.seeds,
+        entry.results,
+        {key(entry.results[0]): entry.outcomes} if entry.outcomes else {},
+        entry.software,
+        entry.device,
+        entry.track,
+        next((board for board in boards if (board / FILE).is_file()), None),
+    )
+
+
+def of_cell(spec: str, labels: str, store: Store) -> Side:
+    """The runs of a cell that are done; UsageError if none is."""
+    planned = plan.read(spec)
+    runs = sorted(one_cell(planned.runs, _labels(labels)), key=lambda run: run.seed)
+    found = {record.run_id: record for record in ledger.records(store, runs) if record.status == "ok"}
+    name = " ".join([planned.header.name, *(f"{axis}={label}" for axis, label in runs[0].coordinates.items())])
+    if not found:
+        raise UsageError(f"{name}: none of its {len(runs)} runs is done in {store.root}; `ntkbench run {spec}`")
+    records = [found[run.id] for run in runs if run.id in found]
+    samples = [read_samples(store.records, record) if record.samples else {} for record in records]
+    results, outcomes = [], {}
+    for result, rows in _numbers(records):
+        results.append(result)
+        if is_by_point(result.metric, result.where) and all("index" in each for each in samples):
+            try:
+                kept = tuple(packed(row, each) for row, each in zip(rows, samples, strict=True))
+            except NtkbenchError:  # outcomes of something else, such as the training set
+                continue
+            if all(map(_gives, kept, rows)):
+                outcomes[key(result)] = Outcomes(points=points(samples), runs=kept)
+    software, device = (distinct([getattr(record, facts) for record in records]) for facts in ("software", "device"))
+    seeds = [record.spec.seed for record in records]
+    return Side(name, runs[0].cell, seeds, results, outcomes, software, device, notes=_left_out(name, runs, found))
+
+
+def _labels(text: str) -> dict[str, str]:
+    parts = _NEXT_AXIS.split(text) if text else []
+    for part in parts:
+        if "=" not in part:
+            raise UsageError(f"{part!r}: name a cell by its labels, SPEC:AXIS=LABEL,AXIS=LABEL")
+    return dict(part.split("=", 1) for part in parts)
+
+
+def _numbers(records: Sequence[Record]) -> Iterator[tuple[Result, Sequence[MetricRow]]]:
+    """What all seeds have measured. What several analyses have measured alike is one number; else each is named."""
+    seeds = [record.spec.seed for record in records]
+    rows = [{(row.analysis, *_place(row)): row for row in record.metrics} for record in records]
+    shared: dict[Key, dict[str, list[MetricRow]]] = {}
+    for analysis, *place in rows[0]:
+        if all((analysis, *place) in each for each in rows):
+            shared.setdefault((*place,), {})[analysis] = [each[analysis, *place] for each in rows]  # type: ignore
+    for by_analysis in shared.values():
+        alike = len({tuple((row.value, row.k, row.n) for row in found) for found in by_analysis.values()}) == 1
+        for analysis, found in list(by_analysis.items())[: 1 if alike else None]:
+            result = summarize(seeds, found)
+            yield (
+                result if alike else result.model_copy(update={"where": {"analysis": analysis, **result.where}}),
+                found,
+            )
+
+
+def _place(row: MetricRow) -> Key:
+    return row.metric, row.revision, tuple(sorted((name, str(label)) for name, label in row.where.items()))
+
+
+def _gives(outcomes: str, row: MetricRow) -> bool:
+    """Whether they are those that the number counts."""
+    counted = len(outcomes) - outcomes.count(NOT_COUNTED)
+    return counted > 0 and (outcomes.count("1"), counted) == (row.k, row.n)
+
+
+def _left_out(name: str, runs: Sequence[Run], found: Mapping[str, Record]) -> list[str]:
+    return [f"{name}: seed {run.seed} (run {run.id}) is not done and left out" for run in runs if run.id not in found]
