@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ntkbench.bench import ledger, plan
 from ntkbench.bench.arrays import read_samples
 from ntkbench.bench.entry import NOT_COUNTED, Outcomes, Result, board_of, locate, read_entry, summarize
@@ -78,19 +80,18 @@ def of_cell(spec: str, labels: str, store: Store) -> Side:
         raise UsageError(f"{name}: none of its {len(runs)} runs is done in {store.root}; `ntkbench run {spec}`")
     records = [found[run.id] for run in runs if run.id in found]
     samples = [read_samples(store.records, record) if record.samples else {} for record in records]
-    results, outcomes = [], {}
-    for result, rows in _numbers(records):
-        results.append(result)
-        if is_by_point(result.metric, result.where) and all("index" in each for each in samples):
-            try:
-                kept = tuple(packed(row, each) for row, each in zip(rows, samples, strict=True))
-            except NtkbenchError:  # outcomes of something else, such as the training set
-                continue
-            if all(map(_gives, kept, rows)):
-                outcomes[key(result)] = Outcomes(points=points(samples), runs=kept)
+    numbers = list(_numbers(records))
     software, device = (distinct([getattr(record, facts) for record in records]) for facts in ("software", "device"))
-    seeds = [record.spec.seed for record in records]
-    return Side(name, runs[0].cell, seeds, results, outcomes, software, device, notes=_left_out(name, runs, found))
+    return Side(
+        name,
+        runs[0].cell,
+        [record.spec.seed for record in records],
+        [result for result, _ in numbers],
+        dict(_outcomes(numbers, samples)),
+        software,
+        device,
+        notes=_left_out(name, runs, found),
+    )
 
 
 def _labels(text: str) -> dict[str, str]:
@@ -104,19 +105,35 @@ def _labels(text: str) -> dict[str, str]:
 def _numbers(records: Sequence[Record]) -> Iterator[tuple[Result, Sequence[MetricRow]]]:
     """What all seeds have measured. What several analyses have measured alike is one number; else each is named."""
     seeds = [record.spec.seed for record in records]
-    rows = [{(row.analysis, *_place(row)): row for row in record.metrics} for record in records]
+    rows = [{(row.analysis, _place(row)): row for row in record.metrics} for record in records]
     shared: dict[Key, dict[str, list[MetricRow]]] = {}
-    for analysis, *place in rows[0]:
-        if all((analysis, *place) in each for each in rows):
-            shared.setdefault((*place,), {})[analysis] = [each[analysis, *place] for each in rows]  # type: ignore
+    for analysis, place in rows[0]:
+        if all((analysis, place) in each for each in rows):
+            shared.setdefault(place, {})[analysis] = [each[analysis, place] for each in rows]
     for by_analysis in shared.values():
         alike = len({tuple((row.value, row.k, row.n) for row in found) for found in by_analysis.values()}) == 1
-        for analysis, found in list(by_analysis.items())[: 1 if alike else None]:
-            result = summarize(seeds, found)
-            yield (
-                result if alike else result.model_copy(update={"where": {"analysis": analysis, **result.where}}),
-                found,
-            )
+        for analysis, found in by_analysis.items():
+            result, about = summarize(seeds, found), {} if alike else {"analysis": analysis}
+            yield result.model_copy(update={"where": about | result.where}), found
+            if alike:
+                break
+
+
+def _outcomes(
+    numbers: Sequence[tuple[Result, Sequence[MetricRow]]], samples: Sequence[Mapping[str, np.ndarray]]
+) -> Iterator[tuple[Key, Outcomes]]:
+    """Of the shares of test points whose outcomes all seeds kept."""
+    if not all("index" in each for each in samples):
+        return
+    which = points(samples)
+    for result, rows in numbers:
+        if is_by_point(result.metric, result.where):
+            try:
+                kept = tuple(packed(row, each) for row, each in zip(rows, samples, strict=True))
+            except NtkbenchError:  # a share of something else, such as the training set
+                continue
+            if all(map(_gives, kept, rows)):
+                yield key(result), Outcomes(points=which, runs=kept)
 
 
 def _place(row: MetricRow) -> Key:
