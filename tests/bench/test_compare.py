@@ -8,6 +8,7 @@ from ntkbench.bench import compare as comparing
 from ntkbench.bench import jsonfile, plan, record, side, submit, track
 from ntkbench.bench.arrays import read_samples
 from ntkbench.bench.compare import COUNTS, FEW, PAIRED, POINTS, SEEDS, rows
+from ntkbench.bench.identity import resolved
 from ntkbench.bench.side import Side, key
 from ntkbench.bench.statistics import difference, of_points, of_seeds
 from ntkbench.bench.store import Store
@@ -16,23 +17,7 @@ from tests.bench import factory
 from tests.bench.factory import cell, planned, store
 from tests.bench.test_track import written
 
-SPEC = """
-ntkbench: 1
-name: widths
-data: {dataset: fashion_mnist_mini, classes: [sneaker, ankle_boot], n_train: 100, n_test: 20}
-architecture: {kind: fc, depth: 1}
-training: {mode: standard, epochs: 10}
-kernels: {limit: {kind: infinite}}
-attacks:
-  ntk: {kind: fgsm, source: limit, eps: [2/255, 8/255]}
-  own: {kind: fgsm, eps: [2/255, 8/255]}
-  noise: {kind: random_sign, eps: [2/255, 8/255]}
-analyses: {transfer: {kind: transfer, attack: ntk, ceiling: own, floor: noise}}
-matrix:
-  width: [16, 512]
-  epochs: {"short, or so": {training.epochs: 5}, long: {training.epochs: 10}}
-seeds: 3
-"""
+MATRIX = {"width": [16, 512], "epochs": {"short, or so": {"training.epochs": 5}, "long": {"training.epochs": 10}}}
 
 
 @pytest.fixture
@@ -138,7 +123,8 @@ def test_foreign_text_is_shown_and_does_nothing(folder):
 def spec(tmp_path: Path) -> Path:
     """Its wide networks are fooled more often. One run is not there."""
     path = tmp_path / "widths.yaml"
-    path.write_text(SPEC, "utf-8")
+    document = {"ntkbench": 1, "name": "widths", **resolved(cell()), "matrix": MATRIX, "seeds": 3}
+    path.write_text(json.dumps(document), "utf-8")
     for run in plan.read(path).runs[:-1]:
         store(Store(tmp_path / "runs").records, [run], rate=0.9 if run.cell.width == 512 else 0.1)
     return path
