@@ -1,7 +1,7 @@
 """The record of a run: what was asked, what came out, with what, on what. One JSON file a run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
@@ -208,6 +208,15 @@ def read_all(folder: Path) -> tuple[list[Record], list[NtkbenchError]]:
         except NtkbenchError as error:
             damaged.append(error)
     return records, damaged
+
+
+def distinct(records: Iterable[Record], section: str) -> list[dict[str, Any]]:
+    """What records say in a section of facts (`software`, `device`), each once, in their order."""
+    kept: list[dict[str, Any]] = []
+    for each in records:
+        if (facts := getattr(each, section)) not in kept:
+            kept.append(facts)
+    return kept
 
 
 def _meaningful(scalar: Scalar, bounds: tuple[float, float]) -> tuple[float | None, str | None]:

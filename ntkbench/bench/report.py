@@ -13,7 +13,7 @@ from ntkbench.bench.identity import resolved
 from ntkbench.bench.outlook import duration, took
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.plots import svg
-from ntkbench.bench.record import Record
+from ntkbench.bench.record import Record, distinct
 from ntkbench.bench.render import decimal
 from ntkbench.bench.show import HEADLINES, Grid, cell, grid
 from ntkbench.bench.store import Store
@@ -52,9 +52,7 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
         checks=_failed_checks(found.values()),
         told=Counter(told for each in found.values() for told in each.warnings),
         spec=as_yaml(resolved(planned.runs[0].cell)),
-        made={
-            name: _distinct(getattr(each, name) for each in found.values()) for name in ("software", "jax", "device")
-        },
+        made={name: distinct(found.values(), name) for name in ("software", "jax", "device")},
         took=_took(found.values()),
         estimated=took(planned, found),
     )
@@ -104,14 +102,6 @@ def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[R
             if not check.ok:
                 failed.setdefault((check.analysis or "", check.code), []).append((each, check.detail))
     return [(analysis, code, runs) for (analysis, code), runs in failed.items()]
-
-
-def _distinct(facts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    kept: list[Mapping[str, Any]] = []
-    for fact in facts:
-        if fact not in kept:
-            kept.append(fact)
-    return kept
 
 
 def _took(found: Iterable[Record]) -> str:

@@ -11,10 +11,10 @@ from ntkbench.bench import ledger, plan
 from ntkbench.bench.arrays import read_samples
 from ntkbench.bench.entry import NOT_COUNTED, Outcomes, Result, board_of, locate, read_entry, summarize
 from ntkbench.bench.plan import Run
-from ntkbench.bench.record import MetricRow, Record
+from ntkbench.bench.record import MetricRow, Record, distinct
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store
-from ntkbench.bench.submit import distinct, one_cell, packed, points
+from ntkbench.bench.submit import one_cell, packed, points
 from ntkbench.bench.track import FILE, is_by_point
 from ntkbench.errors import NtkbenchError, UsageError
 
@@ -81,15 +81,14 @@ def of_cell(spec: str, labels: str, store: Store) -> Side:
     records = [found[run.id] for run in runs if run.id in found]
     samples = [read_samples(store.records, record) if record.samples else {} for record in records]
     numbers = list(_numbers(records))
-    software, device = (distinct([getattr(record, facts) for record in records]) for facts in ("software", "device"))
     return Side(
         name,
         runs[0].cell,
         [record.spec.seed for record in records],
         [result for result, _ in numbers],
         dict(_outcomes(numbers, samples)),
-        software,
-        device,
+        distinct(records, "software"),
+        distinct(records, "device"),
         notes=_left_out(name, runs, found),
     )
 

@@ -12,7 +12,7 @@ from ntkbench.bench.arrays import column, read_samples
 from ntkbench.bench.entry import NOT_COUNTED, Entry, read_entry, recompute, slug, summarize
 from ntkbench.bench.jsonfile import accept
 from ntkbench.bench.plan import Run
-from ntkbench.bench.record import MetricRow, Record
+from ntkbench.bench.record import MetricRow, Record, distinct
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.tables import label_key
@@ -129,8 +129,8 @@ def _entry(
         "run_ids": [record.run_id for record in records],
         "results": [result.model_dump(mode="json") for result in results],
         "outcomes": _outcomes(rows[0], records, folder) if track.by_point else None,
-        "software": distinct([record.software for record in records]),
-        "device": distinct([record.device for record in records]),
+        "software": distinct(records, "software"),
+        "device": distinct(records, "device"),
     }
     return accept(Entry, value, name)
 
@@ -170,8 +170,3 @@ def points(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
     if len(found) != 1:
         raise NtkbenchError("the runs were judged on different test points and cannot be compared point by point")
     return sha256(found.pop()).hexdigest()
-
-
-def distinct(facts: Sequence[dict]) -> list[dict]:
-    """Each once, in the order in which they come."""
-    return [fact for place, fact in enumerate(facts) if fact not in facts[:place]]
