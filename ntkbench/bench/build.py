@@ -45,16 +45,18 @@ def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
         case spec.NamedDataset(name=name):
             numbers = class_numbers(entry(name), data.classes)
             whole = load.load(name, roots)
-            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed)
+            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
         case spec.TwoGaussians() as s:
-            return synthetic.two_gaussians(s.dim, s.distance, s.sd, data.n_train, data.n_test, data.seed)
+            return synthetic.two_gaussians(
+                s.dim, s.distance, s.sd, data.n_train, data.n_test, data.seed, data.test_seed
+            )
         case spec.SphereTeacher() as s:
-            return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed)
+            return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed, data.test_seed)
         case spec.ExtensionDataset() as words:
             known = words.entry
             whole = load.verified(extensions.builder(words)(words, roots), known, f"the builder {words.builder}")
             numbers = class_numbers(known, data.classes)
-            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed)
+            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
 
 
 def outputs(examples: dataset.Dataset) -> int:

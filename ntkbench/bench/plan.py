@@ -8,8 +8,9 @@ from os import PathLike
 
 from ntkbench.bench import availability, merge, parse, rules, schema
 from ntkbench.bench.document import Node
-from ntkbench.bench.identity import resolved, run_ids
+from ntkbench.bench.identity import resolved, run_id, run_ids
 from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
+from ntkbench.bench.seeding import of_seed
 from ntkbench.bench.spec import Cell, Header
 from ntkbench.bench.validate import Validator
 from ntkbench.errors import MOST, Problem, SpecError
@@ -116,12 +117,20 @@ def _reading(root: Node, validator: Validator) -> _Reading:
         found.extend(islice(availability.problems(corner.root), MOST + 1))
         if not found:
             cells.append((corner, draft.cell))
+            found.extend(_seeds_that_change_nothing(header, draft.cell, root))
         elif len(found) > _MANY:
             break
     if found or header is None:
         return _Reading(header, (), found)
     runs = tuple(_runs(header, cells))
     return _Reading(header, runs, list(_same(runs, root.at(("matrix",)))))
+
+
+def _seeds_that_change_nothing(header: Header | None, cell: Cell, root: Node) -> Iterator[Problem]:
+    """Yield a problem where seeds are to draw training subsets of data whose subset is not drawn."""
+    if header is not None and header.seed_of == "data" and cell.data.subset == "first":
+        message = "the first examples of a file are the same for every seed; write data.subset: balanced"
+        yield root.at(("seed_of",)).key.problem("seed_of", message)
 
 
 def _same(runs: Sequence[Run], matrix: Node) -> Iterator[Problem]:
@@ -141,5 +150,10 @@ def _called(run: Run) -> str:
 
 def _runs(header: Header, cells: Sequence[tuple[Coordinates, Cell]]) -> Iterator[Run]:
     for corner, cell in cells:
-        for seed, id in zip(header.seed_values, run_ids(cell, header.seed_values), strict=True):
-            yield Run(header.name, cell, corner.labels, seed, id)
+        if header.seed_of == "run":  # one cell of many seeds is hashed once
+            for seed, id in zip(header.seed_values, run_ids(cell, header.seed_values), strict=True):
+                yield Run(header.name, cell, corner.labels, seed, id)
+        else:
+            for seed in header.seed_values:
+                own = of_seed(cell, seed, header.seed_of)
+                yield Run(header.name, own, corner.labels, seed, run_id(own, seed))

@@ -118,6 +118,8 @@ class Data(Section):
     """balanced: equal counts a class, drawn with `seed`; first: the first ones in the file's order"""
     seed: Seed = 0
     """draws the subset; apart from the seeds of the runs, so that all see the same data"""
+    test_seed: Annotated[Seed | None, Field(json_schema_extra={"as_before": None})] = None
+    """draws the test points; null: `seed` does. `seed_of: data` sets it, so that subsets share their test points"""
     targets: Literal["one_hot", "centered"] = "one_hot"
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
 
@@ -362,6 +364,8 @@ class Header(Section):
         Annotated[int, Field(gt=0, le=10_000)] | Seeds, Says("the number of seeds (1 to 10000) or a list of them")
     ] = 1
     """how many, or which"""
+    seed_of: Literal["run", "data"] = "run"
+    """run: seeds draw networks and batches; data: they also draw the training subset, on the same test points"""
     run: RunOptions = RunOptions()
     """how to run: speed alone, never part of a run's identity"""
     smoke: dict[str, Any] = Field(default={})

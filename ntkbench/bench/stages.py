@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ntkbench.bench.identity import canonical, digest, normalized
-from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, Transfer
+from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, SphereTeacher, Transfer
 from ntkbench.bench.threats import GradientAttack
 
 Shared = Literal["kernel", "craft"]
@@ -28,8 +28,10 @@ def data_key(cell: Cell) -> str:
 
 
 def _seen(cell: Cell) -> dict[str, Any]:
-    """Of the data, what training sees: no test example."""
-    return {name: value for name, value in canonical(normalized(cell).data).items() if name != "n_test"}
+    """Return the fields of the data that its training examples depend on: not those of the test examples alone."""
+    taught = isinstance(cell.data.dataset, SphereTeacher)  # whose teacher is drawn with the test points
+    unseen = {"n_test"} if taught else {"n_test", "test_seed"}
+    return {name: value for name, value in canonical(normalized(cell).data).items() if name not in unseen}
 
 
 def training_key(cell: Cell) -> str:

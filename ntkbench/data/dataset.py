@@ -38,17 +38,27 @@ class Dataset:
     classes: tuple[str, ...]
 
 
-def select(dataset: Dataset, classes: Sequence[int], n_train: int, n_test: int, subset: str, seed: int) -> Dataset:
+def select(
+    dataset: Dataset,
+    classes: Sequence[int],
+    n_train: int,
+    n_test: int,
+    subset: str,
+    seed: int,
+    test_seed: int | None = None,
+) -> Dataset:
     """The examples of `classes`, relabeled 0, 1, ... in that order; DataError when there are not enough.
 
     `first` takes them in the order of the file. `balanced` takes one of each class in turn, from an order
     of each class that depends on the seed, the split and the class alone: asking for more extends what was
-    there, and the examples of a class do not change with the other classes.
+    there, and the examples of a class do not change with the other classes. `test_seed`: draws the test examples in
+    place of `seed`.
     """
     names = tuple(dataset.classes[k] for k in classes)
     numbers = np.full(len(dataset.classes), -1)
     numbers[list(classes)] = np.arange(len(classes))
     splits = []
+    seeds = seed, seed if test_seed is None else test_seed
     for key, (what, split, n) in enumerate((("training", dataset.train, n_train), ("test", dataset.test, n_test))):
         labels = numbers[split.labels]
         members = [np.flatnonzero(labels == label) for label in range(len(classes))]
@@ -57,7 +67,8 @@ def select(dataset: Dataset, classes: Sequence[int], n_train: int, n_test: int, 
             chosen = np.flatnonzero(labels >= 0)[:n]
         else:
             shuffled = [
-                np.random.default_rng([seed, key, k]).permutation(own) for k, own in zip(classes, members, strict=True)
+                np.random.default_rng([seeds[key], key, k]).permutation(own)
+                for k, own in zip(classes, members, strict=True)
             ]
             chosen = _in_turn(shuffled, n)
         splits.append(Split(split.images[chosen], labels[chosen], split.index[chosen]))

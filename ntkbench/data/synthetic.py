@@ -17,15 +17,20 @@ _BLOCK = 1024
 Labeler = Callable[[Float[np.ndarray, "n dim"]], Int64[np.ndarray, " n"]]
 
 
-def two_gaussians(dim: int, distance: float, sd: float, n_train: int, n_test: int, seed: int) -> Dataset:
+def two_gaussians(
+    dim: int, distance: float, sd: float, n_train: int, n_test: int, seed: int, test_seed: int | None = None
+) -> Dataset:
     """x = 1/2 -+ distance/2 e_1 + sd z, z ~ N(0, I), clipped to the unit cube; classes in turn.
 
     Along one axis the clipping costs nothing: the best classifier is the sign of x_1 - 1/2, which no clipping changes.
+    `test_seed`: draws the test points in place of `seed`.
     """
+
+    seeds = seed, seed if test_seed is None else test_seed
 
     def split(key: int, n: int) -> Split:
         labels = np.arange(n) % 2
-        points = 0.5 + sd * np.random.default_rng([seed, key]).standard_normal((n, dim))
+        points = 0.5 + sd * np.random.default_rng([seeds[key], key]).standard_normal((n, dim))
         points[:, 0] += distance * (labels - 0.5)
         return _split(np.clip(points, 0, 1), labels)
 
@@ -37,12 +42,18 @@ def bayes_accuracy(distance: float, sd: float, eps: float = 0.0) -> float:
     return 0.5 * math.erfc(-max(distance / 2 - eps, 0.0) / (sd * math.sqrt(2)))
 
 
-def sphere_teacher(dim: int, degree: int, n_train: int, n_test: int, seed: int) -> Dataset:
-    """Uniform points on the sphere of center 1/2 and radius 1/2 with the labels of `teacher`; classes in turn."""
-    label = teacher(dim, degree, seed)
+def sphere_teacher(
+    dim: int, degree: int, n_train: int, n_test: int, seed: int, test_seed: int | None = None
+) -> Dataset:
+    """Uniform points on the sphere of center 1/2 and radius 1/2 with the labels of `teacher`; classes in turn.
+
+    `test_seed`: draws the test points and the teacher in place of `seed`, which then draws the training points alone.
+    """
+    seeds = seed, seed if test_seed is None else test_seed
+    label = teacher(dim, degree, seeds[_TEST])
 
     def split(key: int, n: int) -> Split:
-        rng, wanted = np.random.default_rng([seed, key]), np.array([(n + 1) // 2, n // 2])
+        rng, wanted = np.random.default_rng([seeds[key], key]), np.array([(n + 1) // 2, n // 2])
         blocks, block_labels, found = [], [], np.zeros(2, np.int64)
         # Blocks of one size, so that a larger set begins with the smaller one.
         while (found < wanted).any():

@@ -39,6 +39,7 @@ OTHER: dict[str, Any] = {
     "data.n_test": 31,
     "data.subset": "first",
     "data.seed": 1,
+    "data.test_seed": 1,
     "data.targets": "centered",
     "architecture.depth": 3,
     "architecture.activation": "erf",

@@ -5,7 +5,7 @@ from ntkbench.bench.spec import Cell
 from tests.bench.cells import OTHER, cell, changed, other
 
 DATA = {path for path in OTHER if path.startswith("data.")}
-TRAINING_DATA = DATA - {"data.n_test"}
+TRAINING_DATA = DATA - {"data.n_test", "data.test_seed"}
 ARCHITECTURE = {path for path in OTHER if path.startswith("architecture.")}
 KEYS = {
     "data": (stages.data_key, DATA),
