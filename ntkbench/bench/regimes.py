@@ -105,6 +105,13 @@ class Untrained(Section):
     mode: Literal["none"]
 
 
+class Until(Section):
+    """Train until the network is fitted, not for a given time."""
+
+    loss: Positive
+    """the training ends after the first epoch whose mean loss, as its batches are met, is at most this"""
+
+
 class Trained(Section):
     """What all trainings share."""
 
@@ -113,7 +120,9 @@ class Trained(Section):
     optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
     """in which steps"""
     epochs: Count
-    """passes over the training set"""
+    """passes over the training set; with `until`, the most there may be"""
+    until: Annotated[Until | None, Field(json_schema_extra={"as_before": None})] = None
+    """when to stop before the last epoch, each seed for itself; null: never"""
     batch_size: Count | None = None
     """null: the whole training set"""
     linearize_at: Annotated[int, Field(ge=0)] | None = None

@@ -105,6 +105,7 @@ class Stretch:
             rates,
             order,
             build.inner(self.cell, attack),
+            None if words.until is None else jnp.asarray(words.until.loss, X.dtype),
         )
         return problem, {
             "seeds": list(self.seeds),

@@ -32,7 +32,7 @@ def beginning(cell: Cell) -> Cell | None:
     """The cell of the first of two stretches."""
     if first(cell) == 0:
         return None
-    update = {"epochs": first(cell), "linearize_at": None, "centered": False}
+    update = {"epochs": first(cell), "linearize_at": None, "centered": False, "until": None}
     return cell.model_copy(update={"training": explicit(cell.training).model_copy(update=update)})
 
 

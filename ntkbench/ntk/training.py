@@ -2,17 +2,19 @@
 
 A `State` is all that training is: from it the rest follows bit for bit, whoever kept it in the meantime.
 Predictors that differ in their weights alone are stacked along a leading axis and train together. Each batch may
-be attacked before its step (adversarial training), on the very predictor that takes the step.
+be attacked before its step (adversarial training), on the very predictor that takes the step. A predictor may stop once
+its loss is small enough; the others of its stack go on, and those that stopped do not change any more.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from ntkbench.ntk import batch_norm
 from ntkbench.ntk.attacks import Attack
@@ -21,6 +23,7 @@ from ntkbench.ntk.layers import Weights
 from ntkbench.ntk.losses import Loss
 from ntkbench.ntk.network import Trainable, with_weights
 
+T = TypeVar("T")
 Optimizer = Callable[[Float[Array, ""]], optax.GradientTransformation]
 """learning rate -> optimizer."""
 
@@ -69,6 +72,8 @@ class Problem(eqx.Module):
     keys: Key[Array, " s"]
     """one a predictor; they draw the order of the examples"""
     inner: Inner | None = None
+    until: Float[Array, ""] | None = None
+    """a predictor stays as it is after the first epoch whose loss is at most this; None: it goes on to the end"""
 
     @property
     def steps(self) -> int:
@@ -108,6 +113,30 @@ def states(
         yield state
 
 
+def epochs_trained(losses: Float[np.ndarray, "s epochs"], until: float | None, first: int = 0) -> Int[np.ndarray, " s"]:
+    """Return after how many epochs each predictor stayed as it was; all of them where its loss never reached `until`.
+
+    `first`: the first epoch whose loss counts, the end of a warm-up.
+    """
+    epochs = losses.shape[1]
+    if until is None or first >= epochs:
+        return np.full(len(losses), epochs)
+    reached = losses[:, first:] <= until
+    return np.where(reached.any(axis=1), first + 1 + np.argmax(reached, axis=1), epochs)
+
+
+def _stopped(problem: Problem, losses: Float[Array, "s epochs"], epoch: Int[Array, ""]) -> Bool[Array, " s"]:
+    """Which predictors no longer move in an epoch: a stopped one's loss is copied on, so that its last one tells."""
+    assert problem.until is not None
+    first = 0 if problem.inner is None else problem.inner.warm_up
+    return (epoch > first) & (losses[:, jnp.maximum(epoch - 1, 0)] <= problem.until)
+
+
+def _kept(stopped: Bool[Array, " s"], old: T, new: T) -> T:
+    """Return the new leaves, and the old ones of predictors that have stopped."""
+    return jax.tree.map(lambda a, b: jnp.where(stopped.reshape(-1, *(1,) * (b.ndim - 1)), a, b), old, new)
+
+
 def _advance(fixed: tuple[Problem, Trainable, Int[Array, ""]], state: State) -> State:
     """The number of steps is a value, not a shape: one compilation serves every stretch."""
     problem, predictors, until = fixed
@@ -124,9 +153,24 @@ def _advance(fixed: tuple[Problem, Trainable, Int[Array, ""]], state: State) -> 
             (problem.learning_rates, *keys),
             span,
         )
+        if problem.until is not None:
+            stopped, before = _stopped(problem, state.losses, e), state.losses[:, jnp.maximum(e - 1, 0)]
+            old, new = (state.weights, state.optimizer, before), (weights, optimizer, loss)
+            weights, optimizer, loss = _kept(stopped, old, new)
         return State(e * steps + span[2], weights, optimizer, state.losses.at[:, e].set(loss))
 
-    return jax.lax.fori_loop(state.step // steps, -(-until // steps), epoch, state)
+    first, last = state.step // steps, -(-until // steps)
+    if problem.until is None:
+        return jax.lax.fori_loop(first, last, epoch, state)
+
+    def going(at):
+        e, state = at
+        return (e < last) & ~jnp.all(_stopped(problem, state.losses, e))
+
+    e, state = jax.lax.while_loop(going, lambda at: (at[0] + 1, epoch(*at)), (first, state))
+    rest = (jnp.arange(state.losses.shape[1]) >= e) & (jnp.arange(state.losses.shape[1]) < last)
+    losses = jnp.where(rest, state.losses[:, jnp.maximum(e - 1, 0)][:, None], state.losses)
+    return State(until, state.weights, state.optimizer, losses)
 
 
 _stretch = jit(_advance, donate="all-except-first")

@@ -40,11 +40,14 @@ def stack(*predictors):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *predictors)
 
 
-def problem(rates, *, loss=losses.squared, optimizer=sgd, batch_size=10, labels=LABELS, keys=None, inner=None, of=X):
+def problem(
+    rates, *, loss=losses.squared, optimizer=sgd, batch_size=10, labels=LABELS, keys=None, inner=None, of=X, until=None
+):
     rates = jnp.asarray(rates, jnp.float64)
     keys = KEYS[: len(rates)] if keys is None else keys
     inner = inner and inner(jax.random.split(jax.random.key(7), len(rates)))
-    return training.Problem(loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner)
+    until = None if until is None else jnp.asarray(until, jnp.float64)
+    return training.Problem(loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner, until)
 
 
 def inner(attack, eps=0.1, warm_up=0):
@@ -309,3 +312,48 @@ def test_starts_depend_on_the_seed_the_epoch_and_the_example_alone():
     )
     np.testing.assert_allclose(one, other, rtol=EXACT)
     assert len(np.unique(one)) == one.size
+
+
+@pytest.mark.parametrize("batch_size", [10, 4])
+def test_each_predictor_stops_when_its_own_loss_is_reached(batch_size):
+    predictors, rates = stack(net(seed=0), net(seed=1), net(seed=2)), (0.3, 0.1, 1e-6)
+    whole = train(problem(rates, batch_size=batch_size), predictors, 40)
+    target = float(np.sort(np.asarray(whole.losses[1]))[5])
+    words = problem(rates, batch_size=batch_size, until=target)
+    stopped = train(words, predictors, 40)
+    epochs = training.epochs_trained(np.asarray(stopped.losses), target)
+    assert epochs[0] < epochs[1] < epochs[2] == 40  # the last one's steps are too small
+    for i, count in enumerate(epochs):
+        alone = train(problem(rates, batch_size=batch_size), predictors, int(count))
+        expected = np.asarray(alone.losses[i])
+        assert (expected[:-1] > target).all()
+        assert (expected[-1] <= target) == (i < 2)
+        np.testing.assert_array_equal(stopped.losses[i], np.pad(expected, (0, 40 - count), mode="edge"))
+        jax.tree.map(lambda a, b, i=i: np.testing.assert_array_equal(a[i], b[i]), stopped.weights, alone.weights)
+
+
+def test_a_training_that_has_stopped_resumes_bit_for_bit():
+    predictors, rates = stack(net(seed=0), net(seed=1)), (0.3, 0.2)
+    freely = np.asarray(train(problem(rates, batch_size=4), predictors, 30).losses)
+    until = float(freely.min(axis=1).max())
+    words = problem(rates, batch_size=4, until=until)
+    whole = train(words, predictors, 60)
+    assert (training.epochs_trained(np.asarray(whole.losses), until) <= 30).all()
+    for at in (7, 100, 170):
+        state = training.start(words, predictors, 60)
+        *_, state = training.states(words, predictors, state, every=60, until=at)
+        assert int(state.step) == at
+        *_, state = training.states(words, predictors, state, every=7)
+        jax.tree.map(np.testing.assert_array_equal, state, whole)
+
+
+def test_the_loss_of_a_warm_up_stops_nothing():
+    words = problem((0.3,), inner=fgsm_after(5), until=1e9)
+    trained = train(words, stack(net()), 9)
+    assert training.epochs_trained(np.asarray(trained.losses), 1e9, first=5).tolist() == [6]
+    expected = train(problem((0.3,), inner=fgsm_after(5)), stack(net()), 6)
+    jax.tree.map(np.testing.assert_array_equal, trained.weights, expected.weights)
+
+
+def fgsm_after(warm_up):
+    return inner(attacks.FGSM(balls.Linf(), ASCENT), warm_up=warm_up)
