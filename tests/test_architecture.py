@@ -14,7 +14,7 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-_COMPUTES = ("build", "doctor", "environment", "experiment", "laboratory", "recipe", "stretch", "train")
+_COMPUTES = ("build", "doctor", "environment", "experiment", "fitting", "laboratory", "recipe", "stretch", "train")
 _COMPUTES += ("failures", "worker", "task", "here", "pool", "cluster", "run")
 COMPUTES = {f"ntkbench.bench.{name}" for name in _COMPUTES}
 """modules of `bench` that may know JAX; no other does, at any hand"""

@@ -140,11 +140,14 @@ def training_loss(cell: spec.Cell, trained: regimes.Trained) -> losses.Loss:
 
 def optimizer(cell: spec.Cell) -> training.Optimizer:
     """learning rate -> optimizer, of the cell's last stretch."""
-    trained = regimes.explicit(cell.training)
-    schedule = trained.optimizer.schedule
-    done = timeline.first(cell) * timeline.steps(cell)
-    share = None if schedule is None else _schedule(schedule, timeline.steps(cell), done)
-    return _optimizer(trained.optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None}), share)
+    words = regimes.explicit(cell.training).optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
+    return _optimizer(words, schedule(cell))
+
+
+def schedule(cell: spec.Cell) -> optax.Schedule | None:
+    """Return the share of the learning rate at each step of the cell's last stretch; None: always all of it."""
+    words, steps = regimes.explicit(cell.training).optimizer.schedule, timeline.steps(cell)
+    return None if words is None else _schedule(words, steps, timeline.first(cell) * steps)
 
 
 @functools.cache
@@ -238,7 +241,7 @@ def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Arra
     """alpha at the kernel's time and ridge."""
     if kernel.time == float("inf"):
         regression.require_regular(spectrum, kernel.ridge)
-    return spectrum.coefficients(regression.flow(kernel.time, kernel.ridge), Y)
+    return spectrum.coefficients(regression.flow(float(kernel.time), kernel.ridge), Y)
 
 
 def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | None = None) -> int:

@@ -1,5 +1,7 @@
 """One run: its predictors, its attacks, its analyses, and how long each took."""
 
+import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -18,15 +20,17 @@ from ntkbench.analyses.course import Armed, Course, View
 from ntkbench.analyses.craft import Crafted, Threat
 from ntkbench.analyses.drift import drift
 from ntkbench.analyses.eigenspace import eigenspace
-from ntkbench.analyses.measurement import Measurement
+from ntkbench.analyses.fit import Fit, equal_time, fit, loss_reached
+from ntkbench.analyses.measurement import Check, Measurement
 from ntkbench.analyses.study import Study
 from ntkbench.analyses.subject import Subject
 from ntkbench.analyses.time import course
 from ntkbench.analyses.transfer import transfer
-from ntkbench.bench import build, choice, extensions, memory, regimes, snapshots, spec, threats
+from ntkbench.bench import build, choice, extensions, fitting, memory, regimes, snapshots, spec, stages, threats
 from ntkbench.bench.build import Tick
 from ntkbench.bench.environment import CompileClock
 from ntkbench.bench.laboratory import Laboratory, Made
+from ntkbench.bench.notation import FIT
 from ntkbench.bench.train import Group
 from ntkbench.data import dataset
 from ntkbench.errors import DivergedError
@@ -38,13 +42,75 @@ class Experiment:
     """A cell at one seed; `group` holds that seed's networks, if the cell has a width."""
 
     laboratory: Laboratory
-    cell: spec.Cell
+    asked: spec.Cell
     group: Group | None
     tick: Tick
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    timings: dict[str, dict[str, Any]] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
     _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
     _attacked: dict[tuple[str, str], tuple[Threat, Crafted]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def cell(self) -> spec.Cell:
+        """The cell that was asked for, with the times of the kernels that match the network."""
+        return self.asked if self.group is None else fitting.at_time(self.asked, float(self.group.flow_time))
+
+    def measured(self) -> dict[str, Measurement]:
+        """Return what was measured: how far the network was trained, if it was, and each analysis of the cell."""
+        found = {}
+        if isinstance(self.cell.training, regimes.Trained):
+            self.tick("fit of the network")
+            found[FIT] = dataclasses.replace(self.fit[1], checks=tuple(self._loss_reached()))
+        for name, words in self.cell.analyses.items():
+            self.tick(f"analysis {name}")
+            measurement = self.measure(name)
+            checks = (*measurement.checks, *self._equal_times(words))
+            found[name] = dataclasses.replace(measurement, checks=checks)
+        return found
+
+    @functools.cached_property
+    def fit(self) -> tuple[Fit, Measurement]:
+        """How far the run's network was trained, on its training examples."""
+        assert self.group is not None
+        data, words, dtype = self.laboratory.data(self.cell), self.cell.training, self.cell.numerics.network
+        with self._stage(f"analysis.{FIT}"):
+            trained = self.laboratory.subject(self.cell, threats.SELF, self._trained(), dtype, data.train)
+            loss = words.loss if isinstance(words, regimes.Trained) else "mse"
+            flow_time = float(self.group.flow_time)
+            return fit(
+                trained,
+                build.loss(loss, self.cell.data.targets == "centered"),
+                self._fitted_targets(loss),
+                probabilities=loss == "cross_entropy",
+                epochs=int(self.group.epochs),
+                flow_time=None if math.isnan(flow_time) else flow_time,
+                eigenvalues=self.laboratory.rates(self.cell, self.group.initial),
+            )
+
+    def _loss_reached(self) -> Iterator[Check]:
+        words = self.cell.training
+        assert isinstance(words, regimes.Trained)
+        assert self.group is not None
+        if words.until is not None:
+            yield loss_reached(float(self.group.losses[-1]), words.until.loss)
+
+    def _fitted_targets(self, loss: str) -> np.ndarray:
+        """Return what the outputs, or for cross-entropy their probabilities, are to be on the training examples."""
+        data = self.laboratory.data(self.cell)
+        centered = loss == "mse" and self.cell.data.targets == "centered"
+        words = self.cell.data.model_copy(update={"targets": "centered" if centered else "one_hot"})
+        return np.asarray(build.targets(words, data.train.labels, build.outputs(data)))
+
+    def _equal_times(self, words: spec.Analysis) -> Iterator[Check]:
+        """Compare the times of each pair of a kernel and the network of which one attacks the other."""
+        if self.group is None:
+            return
+        for attack in stages.judged(words):
+            pair = {getattr(self.cell.attacks[attack], "source", words.target), words.target}
+            kernels = [kernel for name in pair if (kernel := self.cell.kernels.get(name)) is not None]
+            if threats.SELF in pair and kernels:
+                (name,) = pair - {threats.SELF}
+                yield equal_time(attack, name, float(kernels[0].time), kernels[0].ridge, self.fit[0])
 
     def measure(self, analysis_id: str) -> Measurement:
         """One analysis of the cell."""
@@ -163,7 +229,7 @@ class Experiment:
         if (attack_id, source.name) not in self._attacked:
             self.tick(f"attack {attack_id}")
             with self._stage(f"craft.{attack_id}") as note:
-                made = note(self.laboratory.crafted(self.cell, threat, source))
+                made = note(self.laboratory.crafted(self.asked, threat, source))
             self._attacked[attack_id, source.name] = threat, made
         return self._attacked[attack_id, source.name]
 
@@ -237,7 +303,7 @@ class Experiment:
         with CompileClock() as compiling:
             yield unpack
         seconds = time.perf_counter() - began
-        self.stages[name] = {**note, "compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
+        self.timings[name] = {**note, "compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
 
 
 def _places(word: str, count: int) -> tuple[int, ...]:

@@ -28,6 +28,14 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "gradient_cosine": r"\frac{1}{N} \sum_x \cos(\nabla_x L_S(x), \nabla_x L_T(x))",
         "sign_agreement": r"\frac{1}{N} \sum_x \frac{1}{d} \sum_{j \le d} "
         r"[\mathrm{sign}\, \partial_j L_S(x) = \mathrm{sign}\, \partial_j L_T(x)]",
+        "training_loss": r"\frac{1}{n} \sum_{(x, y) \in (X, Y)} \ell(T(x), y)",
+        "training_accuracy": r"\frac{1}{n} \sum_{(x, y) \in (X, Y)} [T(x) = y]",
+        "training_residual": r"\|T(X) - Y\|^2 / \|Y\|^2; \quad "
+        r"\text{for cross-entropy with the probabilities in the place of } T(X)",
+        "epochs_trained": r"\#\{\text{epochs before the loss is reached}\}",
+        "flow_time": r"\frac{1}{n (1 - m)} \sum_{\text{steps } s} \eta_s, \quad "
+        r"\eta_s \text{ the learning rate, } m \text{ the momentum}",
+        "learned_features": r"\#\{i : \lambda_i\, t > 1\}, \quad t \text{ the flow time}",
         "eigenspace_robustness": r"\gamma\Big(\sum_{i \le k_{90}} f^{(i)}\Big)",
         "k90": r"\min \{k : \rho(\textstyle\sum_{i \le k} f^{(i)}) \ge 0.9\, \rho(\sum_i f^{(i)})\}",
         "best_truncation_robustness": r"\max_k \gamma(\textstyle\sum_{i \le k} f^{(i)})",

@@ -13,15 +13,18 @@ import numpy as np
 
 from ntkbench.analyses.craft import Crafted, Threat, craft
 from ntkbench.analyses.subject import Subject
-from ntkbench.bench import build, spec, stages
+from ntkbench.bench import build, identity, sizes, spec, stages
 from ntkbench.bench.store import Store
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.ntk import features, gram, regression
-from ntkbench.ntk.network import Predictor
+from ntkbench.ntk import algorithms, features, gram, network, regression
+from ntkbench.ntk.empirical import TRACE
+from ntkbench.ntk.network import Network, Predictor
 
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
 
+_LOOKED_AT, _LOOKED_AT_INIT = 1000, 100
+"""training examples on which the rates of learning are looked at: those of an infinite kernel, and of one at init"""
 _REMEMBERED = 8
 """A sweep asks for the same few things again and again, and then never more."""
 
@@ -84,6 +87,31 @@ class Laboratory:
         regression.require_regular(made.value[2])
         return replace(made, value=features.InfiniteEigensystem.of(*made.value))
 
+    def rates(self, cell: spec.Cell, initial: Network) -> np.ndarray:
+        """Return the eigenvalues of the network's kernel on the training examples: the rates at which it learns them.
+
+        They are those of the infinite kernel, on at most `_LOOKED_AT` examples, where the network has one that compares
+        matched positions alone; else those of the kernel at init, the mean over its outputs, on `_LOOKED_AT_INIT`. The
+        eigenvalues of m examples out of n are scaled by n / m.
+        """
+        data = self.data(cell)
+        n, words = len(data.train), spec.InfiniteKernel(kind="infinite")
+
+        def infinite() -> np.ndarray:
+            kernel = build.infinite_kernel(cell, words, build.outputs(data))
+            X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT])
+            return gram.matrix(np.asarray(gram.gram(kernel, X, tile_bytes=self.tile_bytes)))
+
+        if sizes.has_cheap_limit(cell):
+            K = self._remember(
+                f"{stages.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}", infinite
+            )
+        else:
+            net = network.cast(initial, "float64")
+            X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
+            K = gram.matrix(np.asarray(algorithms.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes)))
+        return np.linalg.eigvalsh(K)[::-1] * (n / len(K))
+
     def _decomposed(self, cell: spec.Cell, kernel_id: str) -> Made:
         """An infinite kernel, the training examples, its spectrum on them, and their targets."""
         words = cell.kernels[kernel_id]
@@ -114,13 +142,17 @@ class Laboratory:
         return Subject(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
 
     def crafted(self, cell: spec.Cell, threat: Threat, source: Subject) -> Made:
-        """What is made on an infinite kernel serves every network, so it is kept; the rest is used once."""
+        """What is made on an infinite kernel serves every network, so it is kept; the rest is used once.
+
+        So is what is made on a kernel at the time of one network: `cell` is the one that was asked for, in which such a
+        kernel has no time of its own.
+        """
 
         def make() -> Arrays:
             made = craft(threat, source, key=build.attack_key(cell, threat.id))
             return {name: np.asarray(array) for name, array in vars(made).items()}
 
-        if not isinstance(cell.kernels.get(threat.source), spec.InfiniteKernel):
+        if not stages.is_shared(cell.kernels.get(threat.source)):
             return Made(Crafted(**make()))
         key = stages.craft_key(cell, threat.id)
         known = key in self._memory

@@ -149,6 +149,14 @@ Time = Annotated[
     PlainSerializer(lambda t: "inf" if t == math.inf else t, return_type=float | str, when_used="json"),
     Says("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
 ]
+FIT = "training"
+"""in the place of an analysis' id: how far the network was trained"""
+MATCHED = "matched"
+"""in the place of a kernel's time: the gradient-flow time that the network's training corresponds to"""
+KernelTime = Annotated[
+    Literal["matched"] | Time,
+    Says("a number above 0, inf, or matched", (FRACTION, "^[.]?inf$")),
+]
 Count = Annotated[int, Field(gt=0, le=10**9), Says("a whole number from 1 to 10^9")]
 Units = Annotated[
     Annotated[int, Field(gt=0, le=10**9)] | Annotated[str, Field(pattern="^[1-9][0-9]{0,3}x$")],

@@ -10,7 +10,8 @@ from fractions import Fraction
 from ntkbench.analyses.worst import WORST
 from ntkbench.bench import ascents, courses, snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
-from ntkbench.bench.regimes import Adversarial, Trained, WarmupCosine
+from ntkbench.bench.notation import FIT, MATCHED
+from ntkbench.bench.regimes import SGD, Adversarial, Trained, WarmupCosine
 from ntkbench.bench.schema import BY_ID
 from ntkbench.bench.spec import Analysis, EmpiricalKernel, InfiniteKernel, Judged, Transfer
 from ntkbench.bench.suggest import did_you_mean
@@ -36,7 +37,7 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
     for section in BY_ID:
         node: Node | None = draft.root.child(section)
         for name, entry in (node.entries if node else {}).items():
-            if name in _RESERVED or (section, name) == ("attacks", WORST):
+            if name in _RESERVED or (section, name) in (("attacks", WORST), ("analyses", FIT)):
                 yield entry.key.problem((section, name), f"{name} is a reserved word; choose another id")
 
 
@@ -155,6 +156,22 @@ def kernels(draft: Draft) -> Iterator[Problem]:
         path = ("kernels", name)
         if isinstance(kernel, InfiniteKernel) and draft.whole("architecture", "width"):
             yield from _reference_width(draft, path, kernel)
+        if kernel.time == MATCHED and draft.whole("training"):
+            yield from _flow_time(draft, (*path, "time"))
+
+
+def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:
+    """Yield a problem where the network's training corresponds to no gradient-flow time."""
+    training = draft.cell.training
+    if not isinstance(training, Trained):
+        yield draft.problem(
+            path, "nothing is trained (training mode none), so that no time matches; write a number or inf"
+        )
+    elif not isinstance(training.optimizer, SGD):
+        kind = training.optimizer.kind
+        yield draft.problem(
+            path, f"{kind} follows no gradient flow, so that no time matches; use sgd, or write a number"
+        )
 
 
 def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:

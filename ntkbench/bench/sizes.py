@@ -94,6 +94,16 @@ def of_limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limit.Posi
     return walk(cell, architecture, None), limit.positions(blueprint.layers(architecture))
 
 
+def has_cheap_limit(cell: Cell) -> bool:
+    """Say whether the cell's network has an infinite kernel, and one that compares matched positions alone."""
+    layers = blueprint.layers(cell.architecture)
+    try:
+        limit.check(layers)
+    except shapes.Misfit:
+        return False
+    return limit.positions(layers) is not limit.Positions.ALL
+
+
 def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
     """Numbers that a gradient through one entry of the kernel keeps: the covariances after each layer with weights."""
     steps, needs = of_limit(cell, kernel)

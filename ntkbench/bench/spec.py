@@ -25,6 +25,7 @@ from ntkbench.bench.notation import (
     Counts,
     Id,
     Indices,
+    KernelTime,
     Moment,
     Name,
     Names,
@@ -38,7 +39,6 @@ from ntkbench.bench.notation import (
     Seeds,
     Several,
     Texts,
-    Time,
     Times,
 )
 from ntkbench.bench.regimes import Training, Untrained
@@ -144,8 +144,8 @@ class InfiniteKernel(Section):
     """null: the cell's own"""
     width: Count | None = None
     """standard parameterization only, whose kernel depends on it; null: the cell's width"""
-    time: Time = float("inf")
-    """of gradient flow on (1/2) sum (f - y)^2"""
+    time: KernelTime = float("inf")
+    """of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
 
@@ -158,8 +158,8 @@ class EmpiricalKernel(Section):
         "init"
     )
     """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
-    time: Time = float("inf")
-    """of gradient flow on (1/2) sum (f - y)^2"""
+    time: KernelTime = float("inf")
+    """of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ntkbench.bench.identity import canonical, digest, normalized
-from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, SphereTeacher, Transfer
+from ntkbench.bench.notation import MATCHED
+from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, Kernel, SphereTeacher, Transfer
 from ntkbench.bench.threats import GradientAttack
 
 Shared = Literal["kernel", "craft"]
@@ -60,7 +61,12 @@ def crafted(cell: Cell) -> tuple[str, ...]:
     """The attacks, of those that are needed, on infinite kernels: what they make is kept."""
     needed = {name for analysis in cell.analyses.values() for name in judged(analysis)}
     sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
-    return tuple(name for name, source in sources.items() if isinstance(cell.kernels.get(source), InfiniteKernel))
+    return tuple(name for name, source in sources.items() if is_shared(cell.kernels.get(source)))
+
+
+def is_shared(kernel: Kernel | None) -> bool:
+    """Say whether runs share a kernel's predictor: the kernel is infinite, and its time is not that of one run."""
+    return isinstance(kernel, InfiniteKernel) and kernel.time != MATCHED
 
 
 def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:

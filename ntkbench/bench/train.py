@@ -13,7 +13,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from ntkbench.bench import build, spec, timeline
+from ntkbench.bench import build, fitting, spec, timeline
 from ntkbench.bench.build import Tick
 from ntkbench.bench.groups import group_key
 from ntkbench.bench.regimes import Untrained
@@ -23,7 +23,7 @@ from ntkbench.data.dataset import Dataset
 from ntkbench.ntk import linearize
 from ntkbench.ntk.network import Network, Trainable
 
-_PER_SEED = ("learning_rate", "largest_eigenvalue")
+_PER_SEED = ("learning_rate", "largest_eigenvalue", "epochs_trained")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Group:
     facts: dict[str, Any]
     losses: np.ndarray
     """of every epoch, those before the linearization included"""
+    epochs: np.ndarray
+    """how many of them moved the weights, of each seed"""
+    flow_time: np.ndarray
+    """the gradient-flow time that they correspond to, of each seed; NaN where the optimizer follows no flow"""
     snapshots: Mapping[Fraction, Callable[[], Trainable]]
     """how to have the predictors of other moments: there may be many, and they stay in the store"""
 
@@ -56,6 +60,8 @@ class Group:
             trained=build.at(self.trained, i),
             facts={**self.facts, **own},
             losses=self.losses[i],
+            epochs=np.asarray(self.epochs[i]),
+            flow_time=np.asarray(self.flow_time[i]),
             snapshots={moment: partial(_one_of, stacked, i) for moment, stacked in self.snapshots.items()},
         )
 
@@ -79,14 +85,16 @@ def train(
     initial = build.settled(drawn, data.train)
     snapshots: dict[Fraction, Callable[[], Trainable]] = {Fraction(0): lambda: initial}
     losses = np.zeros((len(seeds), 0))
+    epochs, flow_time = np.zeros(len(seeds), int), np.zeros(len(seeds))
     words = cell.training
     if isinstance(words, Untrained):
-        return Group(seeds, initial, initial, "", False, {}, losses, snapshots)
+        return Group(seeds, initial, initial, "", False, {}, losses, epochs, flow_time, snapshots)
     networks: Trainable = initial
     if (earlier := timeline.beginning(cell)) is not None:
         before = [moment for moment in moments if timeline.place(cell, moment)[0] != cell]
         reached = train(store, earlier, seeds, data, before, every=every, tick=tick)
         networks, losses, snapshots = reached.trained, reached.losses, {**reached.snapshots}
+        epochs, flow_time = reached.epochs, reached.flow_time
     start = networks
     if words.linearize_at is not None:
         start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(networks)
@@ -98,5 +106,10 @@ def train(
     ends: dict[int, Callable[[], Trainable]] = {0: lambda: start, stretch.last: lambda: trained}
     snapshots |= {moment: ends.get(step) or partial(stretch.at, step) for moment, step in steps.items()}
     snapshots[Fraction(words.epochs)] = ends[stretch.last]
+    if words.centered:  # without its constant the model is another function already when its training begins
+        snapshots[Fraction(timeline.first(cell))] = ends[0]
+    own = fitting.epochs_trained(cell, stored.arrays["losses"])
+    flow_time = flow_time + fitting.flow_time(cell, stored.facts["learning_rate"], own)
     losses = np.concatenate([losses, stored.arrays["losses"]], axis=1)
-    return Group(seeds, initial, trained, stretch.key, cached, stored.facts, losses, snapshots)
+    facts = {**stored.facts, "epochs_trained": own.tolist()}
+    return Group(seeds, initial, trained, stretch.key, cached, facts, losses, epochs + own, flow_time, snapshots)

@@ -69,6 +69,35 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "mean share of pixels where the loss gradients of source and target have one sign",
             ),
+            Metric("training_loss", "loss", False, _COUNT, 1, "mean loss of the trained network on its training set"),
+            Metric(
+                "training_accuracy", "fraction", True, (0.0, 1.0), 1, "share of training points classified correctly"
+            ),
+            Metric(
+                "training_residual",
+                "ratio",
+                False,
+                _COUNT,
+                1,
+                "squared distance of the trained network from its targets, over their squared norm",
+            ),
+            Metric("epochs_trained", "epochs", False, _COUNT, 1, "epochs of training in which the weights moved"),
+            Metric(
+                "flow_time",
+                "time",
+                True,
+                _COUNT,
+                1,
+                "time of gradient flow on the summed squared loss that the training corresponds to",
+            ),
+            Metric(
+                "learned_features",
+                "features",
+                True,
+                _COUNT,
+                1,
+                "eigenvalues of the network's kernel on the training set whose product with the flow time exceeds 1",
+            ),
             Metric(
                 "eigenspace_robustness",
                 "fraction",

@@ -151,7 +151,7 @@ class _Turn:
         watch, tick = _Stopwatch(), self._tick(run)
 
         def measured(laboratory: Laboratory) -> dict[str, Measurement]:
-            return _measure(Experiment(laboratory, run.cell, group, tick, stages))
+            return Experiment(laboratory, run.cell, group, tick, stages).measured()
 
         results, failure, laboratory = self._attempt(measured)
         self._record(run, group, stages, results, failure, watch, laboratory)
@@ -262,14 +262,6 @@ class _Stopwatch:
     def time(self) -> dict[str, str]:
         """As a record tells it."""
         return {"started": _instant(self._at), "ended": _instant(self._at + datetime.timedelta(seconds=self.seconds))}
-
-
-def _measure(experiment: Experiment) -> dict[str, Measurement]:
-    measured = {}
-    for name in experiment.cell.analyses:
-        experiment.tick(f"analysis {name}")
-        measured[name] = experiment.measure(name)
-    return measured
 
 
 def _results(

@@ -54,6 +54,7 @@ OTHER: dict[str, Any] = {
     "training.optimizer.nesterov": True,
     "training.optimizer.schedule": {"kind": "cosine"},
     "training.epochs": 21,
+    "training.until": {"loss": 0.1},
     "training.batch_size": 20,
     "training.linearize_at": None,
     "training.centered": True,

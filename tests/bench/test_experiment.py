@@ -45,7 +45,7 @@ def test_every_stage_is_told_with_its_key_and_its_time(done):
     record, _ = done
     assert record.stages.keys() == {
         *("training", "kernel.first", "kernel.limit", "kernel.last", "craft.ntk", "craft.noise", "craft.final"),
-        *("analysis.first", "analysis.last", "analysis.transfer"),
+        *("analysis.training", "analysis.first", "analysis.last", "analysis.transfer"),
     }
     keyed = {name: stage.key[:1] for name, stage in record.stages.items() if stage.key}
     assert keyed == {"training": "t", "kernel.limit": "k", "craft.ntk": "c"}
@@ -59,7 +59,7 @@ def test_numbers_say_what_they_are_about(done):
     assert ("last", "robust_accuracy", "noise", "none") in where
     assert ("transfer", "transfer_rate", "final", "last") in where
     targets = {row.analysis: row.where["target"] for row in record.metrics}
-    assert targets == {"first": "first", "last": "last", "transfer": "limit"}
+    assert targets == {"training": "self", "first": "first", "last": "last", "transfer": "limit"}
 
 
 def test_outcomes_per_test_point_give_the_numbers(done):

@@ -1,0 +1,116 @@
+"""How far a network was trained: its loss, its residual, its flow time, and what of its kernel it has learned by then.
+
+Transfer between a kernel and a network is a statement about both at the same time, or about both in the end. A network
+after a few hundred steps has learned the kernel's top features alone, and an attack on the kernel at infinite time then
+says little of it, whatever its width.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntkbench.analyses.accuracy import share
+from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.subject import Subject
+from ntkbench.ntk import attacks
+from ntkbench.ntk.compilation import jit
+from ntkbench.ntk.losses import Loss, predict
+
+FITTED = 0.01
+"""the residual, as a share of the targets' squared norm, up to which a network counts as trained to the end"""
+NEAR = 2.0
+"""the factor by which the times of a kernel and a network may differ"""
+_UNKNOWN = "the steps of this optimizer are no gradient flow: its weights move at rates of their own"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a training stands: epochs in which the weights moved, gradient-flow time, and what is left of the targets.
+
+    `flow_time` is None where the optimizer follows no gradient flow. `residual` is |f - Y|^2 / |Y|^2 on the training
+    examples, for cross-entropy with the probabilities in the place of f.
+    """
+
+    epochs: int
+    flow_time: float | None
+    residual: float
+
+
+def fit(
+    trained: Subject,
+    loss: Loss,
+    targets: Float[np.ndarray, "n c"],
+    *,
+    probabilities: bool,
+    epochs: int,
+    flow_time: float | None,
+    eigenvalues: Float[np.ndarray, " m"],
+) -> tuple[Fit, Measurement]:
+    """Measure a trained predictor on its training examples, which `trained` holds.
+
+    `targets` are those of regression; `probabilities`: compare them with what the outputs say of the classes.
+    `eigenvalues`: of the network's kernel on the training examples, of which those are learned by time t whose
+    lambda t exceeds 1.
+    """
+    losses, right, left = (
+        np.asarray(each)
+        for each in _judged(
+            trained.predictor, loss, trained.X, trained.labels, targets, probabilities, trained.batch_size
+        )
+    )
+    found = Fit(epochs, flow_time, float(left.sum() / np.sum(np.square(targets))))
+    where = {"target": trained.name}
+    unknown = None if flow_time is not None else _UNKNOWN
+    learned = None if flow_time is None else float(np.sum(eigenvalues * flow_time > 1))
+    scalars = (
+        Scalar.mean("training_loss", losses, where),
+        share("training_accuracy", right, where),
+        Scalar("training_residual", found.residual, where),
+        Scalar("epochs_trained", float(epochs), where),
+        Scalar("flow_time", flow_time, where, reason=unknown),
+        Scalar("learned_features", learned, where, n=len(eigenvalues), reason=unknown),
+    )
+    return found, Measurement(scalars)
+
+
+def loss_reached(met: float, until: float) -> Check:
+    """Check that a training stopped because its loss, the mean over the batches of its last epoch, was small enough."""
+    return Check("loss_reached", met <= until, {"loss": met, "until": until})
+
+
+@jit
+def _judged(predictor, loss, X, labels, targets, probabilities, batch_size):
+    outputs = attacks.outputs(predictor, X, batch_size=batch_size)
+    said = jax.vmap(_said)(outputs) if probabilities else outputs
+    left = jnp.sum(jnp.square(said - jnp.asarray(targets, said.dtype)), axis=1)
+    return jax.vmap(loss)(outputs, labels), jax.vmap(predict)(outputs) == labels, left
+
+
+def _said(outputs: Float[Array, " c"]) -> Float[Array, " c"]:
+    """Return the probabilities that outputs stand for, on the scale of the targets: -1 to 1 for one output."""
+    return jnp.tanh(outputs / 2) if outputs.size == 1 else jax.nn.softmax(outputs)
+
+
+def equal_time(attack: str, kernel: str, time: float, ridge: float, network: Fit) -> Check:
+    """Check that a kernel and the network that it attacks, or that attacks it, stand at one time.
+
+    A finite time may differ from the network's by a factor of `NEAR`; infinite time asks for a residual of at most
+    `FITTED`. A ridge r stops regression at infinite time about where gradient flow is at 1 / r.
+    """
+    reached = 1 / ridge if ridge > 0 and not np.isfinite(time) else time
+    if np.isfinite(reached):
+        flow = network.flow_time
+        ok = flow is not None and reached / NEAR <= flow <= reached * NEAR
+    else:
+        ok = network.residual <= FITTED
+    detail: dict[str, str | float] = {
+        "attack": attack,
+        "kernel": kernel,
+        "kernel_time": float(reached) if np.isfinite(reached) else "inf",
+        "flow_time": "unknown" if network.flow_time is None else network.flow_time,
+        "residual": network.residual,
+    }
+    return Check("source_and_target_at_equal_time", bool(ok), detail)
