@@ -1,6 +1,7 @@
 """Whoever changes a number of an entry is told so by `leaderboard build --check`, with the reason."""
 
 import json
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,19 @@ def test_markup_in_any_text_is_shown_and_does_nothing(text: str, sound: Path, tm
         assert "<" not in shown.replace("&lt;", "")
     table = [line for line in (board / "README.md").read_text().splitlines() if line.startswith("|")]
     assert len({line.count("|") - line.count(r"\|") for line in table}) == 1, "a bar in a text begins no column"
+
+
+@pytest.mark.parametrize(
+    ("paths", "refused"),
+    [
+        (["leaderboards/small@1/entries/a.json", "leaderboards/small@1/README.md"], False),
+        (["leaderboards/small@1/entries/a.json", "leaderboards/small@1/checks/a.json"], True),
+        (["leaderboards/small@1/track.yaml"], True),
+        ([], False),
+    ],
+)
+def test_a_submission_that_brings_levels_or_rules_is_refused(paths: list[str], refused: bool):
+    script = Path(__file__).parents[2] / ".ci" / "entries-alone"
+    done = subprocess.run([script], input="".join(f"{path}\n" for path in paths), capture_output=True, text=True)
+    assert done.returncode == refused
+    assert (paths[-1] in done.stderr) == refused if paths else not done.stderr
