@@ -233,11 +233,13 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
 
 
 def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Correct p values for their number (Holm 1979): if nothing differs, the least is below p with a chance of p."""
+    """Correct p values, (..., tests), for the number of tests (Holm 1979): if nothing differs, the least is below p
+    with a chance of at most p."""
     p = np.asarray(ps, float)
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    order = np.argsort(p, axis=-1, kind="stable")
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    corrected = np.empty(p.shape)
+    np.put_along_axis(corrected, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
     return corrected
 
 
