@@ -15,9 +15,9 @@ from ntkbench.bench.identity import run_id, run_ids
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, explain, parse, read
 from ntkbench.bench.record import Measured, MetricRow, RunId, Sha256
 from ntkbench.bench.spec import Cell
-from ntkbench.bench.statistics import t_interval
+from ntkbench.bench.statistics import summary
 from ntkbench.bench.track import NAME, Track
-from ntkbench.bench.vocabulary import METRICS
+from ntkbench.bench.vocabulary import METRICS, bounds
 from ntkbench.errors import NtkbenchError, VerificationError
 
 NOT_COUNTED = "-"
@@ -43,7 +43,7 @@ class Result(Document):
     mean: float | None
     sd: float | None
     ci95: tuple[float, float] | None
-    """t interval over seeds"""
+    """`statistics.mean_interval` over seeds"""
 
 
 class Outcomes(Document):
@@ -156,7 +156,8 @@ def summarize(seeds: Sequence[int], rows: Sequence[MetricRow]) -> Result:
     """One number from its row of each seed."""
     runs = tuple(SeedValue(seed=seed, value=row.value, k=row.k, n=row.n) for seed, row in zip(seeds, rows, strict=True))
     where = {name: str(value) for name, value in rows[0].where.items()}
-    return Result(metric=rows[0].metric, where=where, revision=rows[0].revision, runs=runs, **_aggregates(runs))
+    name = rows[0].metric
+    return Result(metric=name, where=where, revision=rows[0].revision, runs=runs, **_aggregates(name, runs))
 
 
 def recompute(entry: Entry, track: Track, place: object) -> None:
@@ -209,7 +210,7 @@ def _wrong_numbers(entry: Entry) -> list[str]:
             problems.append(f"results.{place}.revision: {result.revision}, but {result.metric} is at {revision} now")
         if any(run.value is not None and not low <= run.value <= high for run in result.runs):
             problems.append(f"results.{place}.runs: a value outside of [{low}, {high}]")
-        for name, value in _aggregates(result.runs).items():
+        for name, value in _aggregates(result.metric, result.runs).items():
             if not _equal(getattr(result, name), value):
                 problems.append(f"results.{place}.{name}: {getattr(result, name)}, but its runs give {value}")
     if entry.results[0].mean is None:
@@ -243,13 +244,13 @@ def _wrong_outcomes(entry: Entry, track: Track, cell: Cell) -> list[str]:
     ]
 
 
-def _aggregates(runs: Sequence[SeedValue]) -> dict:
-    """None of them where a seed has no value."""
+def _aggregates(metric: str, runs: Sequence[SeedValue]) -> dict:
+    """Mean, sd and interval over seeds; None of them where a seed has no value."""
     values = [run.value for run in runs if run.value is not None]
     if len(values) < len(runs):
         return {"mean": None, "sd": None, "ci95": None}
-    summary = t_interval(values)
-    return {"mean": summary.mean, "sd": summary.sd, "ci95": summary.interval}
+    found = summary(values, bounds(metric))
+    return {"mean": found.mean, "sd": found.sd, "ci95": found.interval}
 
 
 def _equal(claimed, known) -> bool:
