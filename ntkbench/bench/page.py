@@ -157,7 +157,7 @@ def _ties(board: Board) -> str:
 def _interval(board: Board) -> str:
     """How it is made."""
     if not board.track.by_point:
-        return "Student's over seeds"
+        return "over seeds alone, inside of the metric's range"
     outcomes = board.lines[0].entry.outcomes if board.lines else None
     on = f" on {len(outcomes.runs[0])} test points" if outcomes else ""
     of_one = "of one seed, over test points alone"

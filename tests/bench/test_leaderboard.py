@@ -206,7 +206,7 @@ def test_a_number_of_each_seed_is_compared_over_seeds(tmp_path):
     leaderboard.build(boards)
     assert [row[0] for row in rows(boards)[2:]] == ["1", "1", "3"]
     text = (boards / "small@1" / "README.md").read_text()
-    assert "95 % interval, Student's over seeds" in text
+    assert "95 % interval, over seeds alone, inside of the metric's range" in text
     assert "Welch's t test over seeds can tell from the first of its rank" in text
     shown = rows(boards)[4][2]
     low, high = json.loads((boards / "small@1" / "entries" / "narrow.json").read_text())["results"][0]["ci95"]

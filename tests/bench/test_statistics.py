@@ -20,7 +20,6 @@ from ntkbench.bench.statistics import (
     wilson,
 )
 
-
 ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
 
 

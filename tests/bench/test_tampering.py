@@ -11,6 +11,7 @@ import pytest
 from ntkbench.bench import leaderboard, record, submit, track, verify
 from ntkbench.bench.identity import resolved, run_ids
 from ntkbench.bench.spec import Cell
+from ntkbench.bench.statistics import mean_interval
 from ntkbench.errors import VerificationError
 from tests.bench.factory import a_record, cell, outcomes, planned, store
 from tests.bench.test_track import written
@@ -49,8 +50,7 @@ def recounted(value: dict[str, Any], change: int) -> None:
     run["value"] = run["k"] / run["n"]
     shares = [each["value"] for each in result["runs"]]
     result["mean"], result["sd"] = float(np.mean(shares)), float(np.std(shares, ddof=1))
-    half = 4.302652729749464 * result["sd"] / 3**0.5
-    result["ci95"] = [result["mean"] - half, result["mean"] + half]
+    result["ci95"] = mean_interval(shares, (0.0, 1.0))
 
 
 def swapped(runs: list) -> None:
