@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from math import inf
 from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +14,10 @@ from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, parse, read
 from ntkbench.bench.outcomes import Digits
 from ntkbench.bench.record import Measured, MetricRow, RunId, Sha256
 from ntkbench.bench.track import NAME, Label
-from ntkbench.bench.vocabulary import METRICS
+from ntkbench.bench.vocabulary import bounds
 from ntkbench.errors import NtkbenchError
 
 SCHEMA = "ntkbench.entry/2"
-_ANY = (-inf, inf)
 _LIMIT = 32 * 2**20
 Title = Annotated[str, Field(min_length=1, max_length=80)]
 Link = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9._~:/?#@!$&+,;=%-]{1,300}$")]
@@ -62,7 +60,7 @@ class Result(Numbers):
     mean: float | None
     sd: float | None
     ci95: tuple[float, float] | None
-    """interval over seeds"""
+    """`statistics.mean_interval` over seeds"""
 
 
 class FailedCheck(Document):
@@ -221,7 +219,7 @@ def summary(metric: str, runs: Sequence[SeedValue]) -> dict[str, Any]:
     values = [run.value for run in runs if run.value is not None]
     if len(values) < len(runs):
         return {"mean": None, "sd": None, "ci95": None}
-    found = statistics.summary(values, METRICS[metric].range if metric in METRICS else _ANY)
+    found = statistics.summary(values, bounds(metric))
     return {"mean": found.mean, "sd": found.sd, "ci95": found.interval}
 
 

@@ -214,7 +214,7 @@ def _bounds(track: Track) -> Iterator[str]:
 def _interval(board: Board) -> str:
     """Say what intervals are over."""
     if not board.track.by_point:
-        return "over seeds"
+        return "over seeds alone, inside of the metric's range"
     lengths = {len(text) for _, e in board.entries for c in e.cells for r in c.results for text in r.outcomes or ()}
     return f"over seeds and test points together{f' on {min(lengths)} test points' if lengths else ''}"
 

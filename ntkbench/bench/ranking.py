@@ -25,8 +25,10 @@ _RANGES: dict[Scale, tuple[float, float]] = {
     "linear": (-1.7e308, 1.7e308),
     "log": (5e-324, 1.7e308),
 }
-_MANY = 1e9
-"""degrees of freedom that are as good as infinite"""
+MOST = 2.0
+"""times as many degrees of freedom as its own that a variance has from the other pairs, at most"""
+_MANY, _LEAST = 1e9, 1e-9
+"""degrees of freedom that are as good as infinite, and as none"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,10 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Compared:
-    """Differences of all pairs of entries, (m, m) each, and what their variance is made of."""
+    """The difference of the means of each pair of entries, and what its variance is made of.
+
+    Arrays of shape (..., pairs), the pairs in the order of `numpy.triu_indices(m, 1)`; boards may be stacked in front.
+    """
 
     difference: np.ndarray
     by_seed: np.ndarray
@@ -89,12 +94,12 @@ def ranking(entries: Sequence[Scores], *, descending: bool, scale: Scale, alpha:
     scored = [_on_scale(entry, scale) for entry in entries]
     m = len(scored)
     found = compared(scored, share=scale == "share")
-    p = adjusted(p_values(found, *moderated(found)))
-    sign = 1 if descending else -1
-    told = p < alpha
-    better = sign * found.difference > 0
+    p = np.ones((m, m))
+    above = np.triu_indices(m, 1)
+    p[above] = p.T[above] = holm(p_values(found, *moderated(found)))
     estimate, low, high = np.array([_with_interval(entry, scale, 1 - alpha) for entry in scored]).reshape(m, 3).T
-    best = np.argmax(sign * estimate) if m else 0
+    merit = estimate if descending else -estimate
+    told, better = p < alpha, merit[:, None] > merit
     return Ranking(
         estimate=estimate,
         low=low,
@@ -102,7 +107,7 @@ def ranking(entries: Sequence[Scores], *, descending: bool, scale: Scale, alpha:
         p=p,
         best=1 + np.sum(told & better.T, axis=1),
         worst=m - np.sum(told & better, axis=1),
-        told_from_best=told[best] if m else np.empty(0, bool),
+        told_from_best=told[np.argmax(merit)] if m else np.empty(0, bool),
         told_pairs=int(np.sum(told)) // 2,
         pairs=m * (m - 1) // 2,
     )
@@ -115,70 +120,72 @@ def compared(entries: Sequence[Scores], *, share: bool) -> Compared:
     of one entry alone. Each part shows its own variance; seeds that only one has are not dropped. `share`: add half the
     variance of one more point that is right in one seed of either (Agresti & Min 2005, see `statistics.difference`).
     """
+    i, j = np.triu_indices(len(entries), 1)
     seeds = np.array([len(entry.values) for entry in entries], float)
     means = np.array([np.mean(entry.values) for entry in entries])
-    own = np.array([np.var(entry.values, ddof=1) if len(entry.values) > 1 else 0.0 for entry in entries])
+    own = np.array([np.var(entry.values, ddof=1) if len(entry.values) > 1 else 0.0 for entry in entries]) / seeds**2
     n, shared = _shared_seeds(entries, seeds)
-    alone = ((seeds[:, None] - n) * own[:, None] / seeds[:, None] ** 2)[..., None]  # of i without j
-    parts = np.concatenate([shared[..., None], alone, alone.swapaxes(0, 1)], axis=-1)
-    one = np.ones_like(n) * seeds[:, None]
-    less = np.maximum(np.stack([n, one, one.T], axis=-1) - 1, 1)
-    by_seed = parts.sum(axis=-1)
-    inverse = np.sum(parts**2 / less, axis=-1)
+    parts = np.array([shared[i, j], (seeds[i] - n[i, j]) * own[i], (seeds[j] - n[i, j]) * own[j]])
+    less = np.maximum(np.array([n[i, j], seeds[i], seeds[j]]) - 1, 1)
+    by_seed, inverse = parts.sum(axis=0), np.sum(parts**2 / less, axis=0)
     # Seeds that all gave the same show no variance, and that with the degrees of freedom that they have.
-    freedom = np.divide(by_seed**2, inverse, out=np.maximum(one, one.T) - 1, where=inverse > 0)
+    freedom = np.divide(by_seed**2, inverse, out=np.maximum(seeds[i], seeds[j]) - 1, where=inverse > 0)
     by_point, both = _points(entries, seeds, n)
-    more = np.maximum(0.0, by_point - both)
+    more = np.maximum(0.0, by_point - both)[i, j]
     if share:
-        points = [np.inf if entry.influence is None else entry.influence.shape[1] for entry in entries]
-        more = more + _both_ways(0.5 / seeds / np.array(points) ** 2)
-    return Compared(means[:, None] - means, by_seed, freedom, more, _both_ways(np.where(seeds > 1, 1 / seeds, 0.0)))
+        points = np.array([np.inf if entry.influence is None else entry.influence.shape[1] for entry in entries])
+        one_more = 0.5 / seeds / points**2
+        more = more + one_more[i] + one_more[j]
+    weight = np.where(seeds > 1, 1 / seeds, 0.0)
+    return Compared(means[i] - means[j], by_seed, freedom, more, weight[i] + weight[j])
 
 
-def moderated(found: Compared) -> tuple[np.ndarray, np.ndarray]:
-    """Shrink the pairs' seed variances towards a common one; returns the variances and their degrees of freedom.
+def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarray]:
+    """Raise seed variances that are small by chance towards what all pairs tell; returns them and their freedom.
 
-    Empirical Bayes after Smyth (2004): s^2 ~ sigma^2 chi^2_d / d, d0 s0^2 / sigma^2 ~ chi^2_d0. d0 and s0^2 come from
-    the moments of log s^2; the posterior is (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom.
+    Empirical Bayes after Smyth (2004): s^2 ~ sigma^2 chi^2_d / d and d0 s0^2 / sigma^2 ~ chi^2_d0, with d0 and s0^2
+    from the moments of log s^2, give (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom. Two limits keep the
+    level where a few entries vary much more than the others: d0 is at most `most` times d, and no variance is lowered.
     """
     from scipy.special import digamma, polygamma
 
-    pairs = np.triu(found.freedom > 0, 1) & (found.by_seed > 0)
-    if np.sum(pairs) < 2:
-        return found.by_seed, found.freedom
-    d = found.freedom[pairs] / 2
-    logs = np.log(found.by_seed[pairs] / found.weight[pairs]) - digamma(d) + np.log(d)
-    excess = np.var(logs, ddof=1) - np.mean(polygamma(1, d))
-    prior = 2 * inverse_trigamma(excess) if excess > 0 else _MANY
-    common = np.exp(np.mean(logs) + digamma(prior / 2) - np.log(prior / 2)) * found.weight
-    known = found.freedom > 0
-    freedom = np.where(known, found.freedom + prior, 0.0)
-    mixed = (prior * common + found.freedom * found.by_seed) / np.maximum(freedom, 1e-300)
-    return np.where(known, mixed, found.by_seed), np.minimum(freedom, _MANY)
+    told = (found.freedom > 0) & (found.by_seed > 0)
+    n = np.sum(told, axis=-1, keepdims=True)
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return np.sum(np.where(told, x, 0.0), axis=-1, keepdims=True) / np.maximum(n, 1)
+
+    d = np.where(told, found.freedom, 1.0)
+    logs = (
+        np.log(np.divide(found.by_seed, found.weight, out=np.ones(d.shape), where=told))
+        - digamma(d / 2)
+        + np.log(d / 2)
+    )
+    middle = mean(logs)
+    excess = mean((logs - middle) ** 2) * n / np.maximum(n - 1, 1) - mean(polygamma(1, d / 2))
+    fitted = np.where(excess > 0, 2 * inverse_trigamma(np.maximum(excess, _LEAST)), _MANY)
+    prior = np.clip(np.minimum(fitted, most * found.freedom), _LEAST, _MANY)
+    common = np.exp(middle + digamma(prior / 2) - np.log(prior / 2)) * found.weight
+    freedom = prior + found.freedom
+    mixed = (prior * common + found.freedom * found.by_seed) / freedom
+    used = (n > 1) & (found.freedom > 0)
+    return np.where(used, np.maximum(mixed, found.by_seed), found.by_seed), np.where(used, freedom, found.freedom)
 
 
 def p_values(found: Compared, by_seed: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Two-sided p values of no difference, (m, m), not adjusted.
+    """Two-sided p values of no difference, (..., pairs), not adjusted.
 
     Student's, with `freedom V / by_seed` degrees of freedom, as the part of the variance V that points add is known
-    well. Where neither seeds nor points tell a variance p is 1.
+    well. p is 1 where neither seeds nor points can tell a variance.
     """
     from scipy.special import stdtr
 
     variance = by_seed + found.by_point
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where(by_seed > 0, freedom * variance / by_seed, _MANY)
-        t = np.where(variance > 0, np.abs(found.difference) / np.sqrt(variance), 0.0)
-    usable = np.where(ratio > 0, np.minimum(ratio, _MANY), 1.0)
-    return np.where(ratio > 0, 2 * stdtr(usable, -t), 1.0)
-
-
-def adjusted(p: np.ndarray) -> np.ndarray:
-    """Adjust a symmetric matrix of p values after Holm, each pair once; the diagonal is 1."""
-    above = np.triu_indices(len(p), 1)
-    found = np.ones(p.shape)
-    found[above] = holm(p[above])
-    return np.minimum(found, found.T)
+        t = np.where(found.difference == 0, 0.0, np.abs(found.difference) / np.sqrt(variance))
+        of_all = np.where(by_seed > 0, freedom * variance / by_seed, _MANY)
+    known = (freedom > 0) | (found.by_point > 0)
+    return np.where(known, 2 * stdtr(np.clip(of_all, _LEAST, _MANY), -np.where(known, t, 0.0)), 1.0)
 
 
 def _on_scale(entry: Scores, scale: Scale) -> Scores:
@@ -283,15 +290,15 @@ def _both_ways(own: np.ndarray) -> np.ndarray:
     return own[:, None] + own
 
 
-def inverse_trigamma(x: float) -> float:
-    """The y > 0 with polygamma(1, y) = x > 0, by Newton's method on 1 / trigamma, nearly a line (Smyth 2004)."""
+def inverse_trigamma(x: np.ndarray) -> np.ndarray:
+    """Solve polygamma(1, y) = x > 0 for y by Newton's method on 1 / trigamma, which is nearly a line (Smyth 2004)."""
     from scipy.special import polygamma
 
     y = 0.5 + 1 / x
     for _ in range(50):
-        trigamma = float(polygamma(1, y))
-        step = trigamma * (1 - trigamma / x) / float(polygamma(2, y))
-        y += step
-        if abs(step) < 1e-10 * y:
+        trigamma = polygamma(1, y)
+        step = trigamma * (1 - trigamma / x) / polygamma(2, y)
+        y = y + step
+        if np.all(np.abs(step) < 1e-10 * y):
             break
     return y

@@ -18,12 +18,14 @@ SciPy is imported where it is used: commands that draw no interval start without
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp, inf, isfinite, sqrt
+from math import exp, isfinite, log, sqrt
 
 import numpy as np
 
 Number = int | float | np.ndarray
 Bounds = tuple[float, float]
+_MOST_LOG = 709.0
+"""of a number that is still finite"""
 _MANY = 1e9
 """degrees of freedom that are as good as infinite"""
 
@@ -83,11 +85,6 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     return (0.0 if k == 0 else center - half, 1.0 if k == n else center + half)
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> Summary:
-    """Mean, standard deviation and interval of the mean of `values`."""
-    return summary(values, (-inf, inf), level)
-
-
 def summary(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> Summary:
     """Mean, standard deviation and `mean_interval` of the numbers of several seeds."""
     n = len(values)
@@ -99,12 +96,12 @@ def summary(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> Sum
 
 
 def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of the mean over seeds of a metric with the range `bounds`, inside of that range; None of one seed.
+    """Interval of the mean over seeds of a metric whose range is `bounds`, inside of that range; None of one seed.
 
-    From 0 up to anything but 1 it is Cox's for the mean of log-normal numbers, with Student's quantile (Olsson 2005),
-    around the mean itself: of positive numbers that differ by factors Student's covers 77 to 92 %, this one 92 to 95 %.
-    Between two finite bounds it is `interval`, scaled to them. Else, and of numbers with a 0 among them, it is
-    Student's, cut off at the bounds.
+    - From 0 up to anything but 1, of positive numbers: Cox's of the mean of log-normal numbers with Student's quantile
+      (Olsson 2005), around the mean itself. Where seeds differ by factors Student's covers 77 to 94 %, this 92 to 95 %.
+    - Between two finite bounds: `interval`, scaled to them.
+    - Else, or with a 0 among distances: Student's, cut off at the bounds.
     """
     n, (low, high) = len(values), bounds
     if n < 2:
@@ -116,12 +113,13 @@ def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) 
         return around(mean, sd, n, level)
     if low == 0 and high != 1 and np.all(x > 0):
         spread = float(np.var(np.log(x), ddof=1))
-        below, above = around(0.0, sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
-        return mean * exp(below), min(mean * exp(min(above, 700.0)), high)
-    if sd > 0 and isfinite(high - low) and (low, high) != (0, high):
+        below, above = around(log(mean), sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
+        return exp(below), min(exp(min(above, _MOST_LOG)), high)
+    if isfinite(high - low) and (low != 0 or high == 1):
         share = of_seeds((x - low) / (high - low))
-        ends = interval(share, level)
-        return low + (high - low) * ends[0], low + (high - low) * ends[1]
+        if share.variance > 0 and 0 < share.mean < 1:
+            ends = interval(share, level)
+            return max(low + (high - low) * ends[0], low), min(low + (high - low) * ends[1], high)
     below, above = around(mean, sd, n, level)
     return max(below, low), min(above, high)
 
@@ -233,11 +231,13 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
 
 
 def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Correct p values for their number (Holm 1979): if nothing differs, the least is below p with a chance of p."""
+    """Correct p values, (..., tests), for the number of tests (Holm 1979): if nothing differs, the least is below p
+    with a chance of at most p."""
     p = np.asarray(ps, float)
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    order = np.argsort(p, axis=-1, kind="stable")
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    corrected = np.empty(p.shape)
+    np.put_along_axis(corrected, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
     return corrected
 
 

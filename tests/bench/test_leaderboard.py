@@ -323,7 +323,10 @@ def test_a_number_without_outcomes_is_compared_over_seeds(tmp_path):
     assert not rules.by_point
     assert rules.rank.on == "linear"
     leaderboard.build(tmp_path)
-    assert "its 95 % interval, over seeds." in (tmp_path / "small@1" / "README.md").read_text()
+    assert (
+        "its 95 % interval, over seeds alone, inside of the metric's range."
+        in (tmp_path / "small@1" / "README.md").read_text()
+    )
 
 
 def test_levels_are_judged_beside_the_entries(folder):

@@ -1,12 +1,12 @@
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import polygamma
 
-from ntkbench.bench.ranking import Scores, adjusted, compared, inverse_trigamma, moderated, p_values, ranking
+from ntkbench.bench.ranking import Compared, Scores, compared, inverse_trigamma, moderated, p_values, ranking
 from ntkbench.bench.statistics import difference, holm, interval, of_influence, of_points, of_seeds
 
 
@@ -25,9 +25,16 @@ def outcomes(rng: np.random.Generator, seeds: int, points: int, rate: float = 0.
 
 
 def p_of(entries: Sequence[Scores], *, share: bool = False) -> np.ndarray:
-    """Without moderation."""
+    """Without moderation, (m, m)."""
     found = compared(entries, share=share)
-    return p_values(found, found.by_seed, found.freedom)
+    return square(p_values(found, found.by_seed, found.freedom), len(entries))
+
+
+def square(pairs: np.ndarray, m: int) -> np.ndarray:
+    """Numbers of pairs as a symmetric matrix, 1 on the diagonal."""
+    found = np.ones((m, m))
+    found[np.triu_indices(m, 1)] = found.T[np.triu_indices(m, 1)] = pairs
+    return found
 
 
 def test_shared_seeds_are_compared_by_a_paired_t_test_and_others_by_welchs():
@@ -53,10 +60,10 @@ def test_seeds_of_one_alone_count_as_a_part_of_their_own():
     found = compared([plain(x, "abcde"), plain(y, "cabz")], share=False)
     both = x[[0, 1, 2]] / 5 - y[[1, 2, 0]] / 4
     parts = np.array([3 * np.var(both, ddof=1), 2 * np.var(x, ddof=1) / 25, np.var(y, ddof=1) / 16])
-    assert found.by_seed[0, 1] == found.by_seed[1, 0] == pytest.approx(parts.sum())
-    assert found.freedom[0, 1] == pytest.approx(parts.sum() ** 2 / np.sum(parts**2 / [2, 4, 3]))
+    assert found.by_seed[0] == pytest.approx(parts.sum())
+    assert found.freedom[0] == pytest.approx(parts.sum() ** 2 / np.sum(parts**2 / [2, 4, 3]))
     one = compared([plain(x, "abcde"), plain(y, "avyz")], share=False)
-    assert one.by_seed[0, 1] == pytest.approx(np.var(x, ddof=1) / 5 + np.var(y, ddof=1) / 4), "one says nothing"
+    assert one.by_seed[0] == pytest.approx(np.var(x, ddof=1) / 5 + np.var(y, ddof=1) / 4), "one says nothing"
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -79,18 +86,18 @@ def test_shares_of_the_same_seeds_are_compared_by_the_table_of_their_differences
     found = compared([shares(a, range(6)), shares(b, range(6))], share=False)
     values, each = (a - b).mean(axis=1), (a - b) - (a - b).mean(axis=1)[:, None]
     table = of_influence(values, each)
-    assert found.by_seed[0, 1] == pytest.approx(table.by_seed)
-    assert found.by_seed[0, 1] + found.by_point[0, 1] == pytest.approx(table.variance)
-    assert found.freedom[0, 1] == pytest.approx(5)
+    assert found.by_seed[0] == pytest.approx(table.by_seed)
+    assert found.by_seed[0] + found.by_point[0] == pytest.approx(table.variance)
+    assert found.freedom[0] == pytest.approx(5)
 
 
 def test_points_of_unknown_or_other_digests_are_not_paired():
     rng = np.random.default_rng(3)
     table = outcomes(rng, 2, 50)
-    same = compared([shares(table, "ab"), shares(table, "cd")], share=False).by_point[0, 1]
+    same = compared([shares(table, "ab"), shares(table, "cd")], share=False).by_point[0]
     for digests in ((None, None), ("x", "y")):
         entries = [shares(table, ids, points) for ids, points in zip(("ab", "cd"), digests, strict=True)]
-        assert compared(entries, share=False).by_point[0, 1] > same == 0
+        assert compared(entries, share=False).by_point[0] > same == 0
 
 
 def test_entries_that_are_the_same_are_equal_and_those_of_one_value_are_not_known():
@@ -103,37 +110,51 @@ def test_entries_that_are_the_same_are_equal_and_those_of_one_value_are_not_know
     assert (unknown.low[0], unknown.high[0]) == (-np.inf, np.inf)
 
 
-def test_variances_are_moderated_as_limma_does():
-    """By the formulas of Smyth (2004), section 6, solved by bisection."""
+def spreads() -> Compared:
+    """Five entries of four seeds."""
     normal = np.random.default_rng(0).standard_normal
-    entries = [plain(scale * normal(4), [(scale, s) for s in range(4)]) for scale in (0.5, 1.0, 1.0, 1.5, 8.0)]
-    found = compared(entries, share=False)
-    above = np.triu_indices(5, 1)
-    v, d = found.by_seed[above] / 0.5, found.freedom[above]
-    e = np.log(v) - polygamma(0, d / 2) + np.log(d / 2)
-    target = np.var(e, ddof=1) - np.mean(polygamma(1, d / 2))
+    entries = [plain(scale * normal(4), [(scale, s) for s in range(4)]) for scale in (0.5, 1.0, 1.1, 1.5, 8.0)]
+    return compared(entries, share=False)
+
+
+def common(logs: np.ndarray, d0: float) -> float:
+    """s0^2 by the second equation of section 6.2."""
+    return np.exp(np.mean(logs) + polygamma(0, d0 / 2) - np.log(d0 / 2))
+
+
+def test_variances_are_moderated_as_smyth_does():
+    """By the formulas of Smyth (2004), section 6.2, solved by bisection; only raised."""
+    found = spreads()
+    v, d = found.by_seed / 0.5, found.freedom
+    logs = np.log(v) - polygamma(0, d / 2) + np.log(d / 2)
+    target = np.var(logs, ddof=1) - np.mean(polygamma(1, d / 2))
     low, high = 1e-3, 1e6
     for _ in range(200):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if polygamma(1, middle / 2) > target else (low, middle)
-    common = np.exp(np.mean(e) + polygamma(0, low / 2) - np.log(low / 2))
+    variance, freedom = moderated(found, np.inf)
+    assert freedom == pytest.approx(low + d, rel=1e-6)
+    mixed = (low * common(logs, low) + d * v) / (low + d)
+    assert np.any(mixed > v)
+    assert np.any(mixed < v)
+    assert variance == pytest.approx(np.maximum(mixed, v) * 0.5, rel=1e-6)
+
+
+def test_others_count_at_most_twice_as_much_as_the_pair_itself():
+    values = [np.array([-1.0, 0.0, 1.0]) * scale for scale in (1.0, 1.1, 0.9)]
+    found = compared([plain(x, [(i, s) for s in "abc"]) for i, x in enumerate(values)], share=False)
     variance, freedom = moderated(found)
-    assert freedom[above] == pytest.approx(low + d, rel=1e-6)
-    assert variance[above] == pytest.approx((low * common + d * v) / (low + d) * 0.5, rel=1e-6)
-
-
-def test_variances_that_differ_by_chance_alone_are_pooled():
-    values = np.array([[-1.0, 0.0, 1.0], [-1.1, 0.0, 1.1], [-0.9, 0.0, 0.9]])
-    variance, freedom = moderated(
-        compared([plain(x, [(i, s) for s in "abc"]) for i, x in enumerate(values)], share=False)
-    )
-    assert np.all(freedom[np.triu_indices(3, 1)] == 1e9)
-    assert np.ptp(variance[np.triu_indices(3, 1)]) == pytest.approx(0, abs=1e-9)
+    v, d = found.by_seed / found.weight, found.freedom
+    assert freedom == pytest.approx(3 * d)
+    logs = np.log(v) - polygamma(0, d / 2) + np.log(d / 2)
+    mixed = (2 * np.array([common(logs, 2 * each) for each in d]) + v) / 3
+    assert variance == pytest.approx(np.maximum(mixed, v) * found.weight)
+    assert np.all(moderated(found, np.inf)[1] > 1e8), "they differ by chance alone"
 
 
 @pytest.mark.parametrize("x", [1e-6, 0.01, 1.0, 30.0, 1e6])
 def test_trigamma_is_inverted(x: float):
-    assert polygamma(1, inverse_trigamma(x)) == pytest.approx(x, rel=1e-8)
+    assert polygamma(1, inverse_trigamma(np.array([x])))[0] == pytest.approx(x, rel=1e-8)
 
 
 def test_ranks_are_what_is_significantly_better_and_worse():
@@ -150,10 +171,20 @@ def test_ranks_are_what_is_significantly_better_and_worse():
 
 
 def test_p_values_are_corrected_for_all_pairs():
-    p = np.array([[1, 0.01, 0.04], [0.01, 1, 0.2], [0.04, 0.2, 1]])
-    found = adjusted(p)
-    assert np.array_equal(found, found.T)
-    assert found[0, 1], found[0, 2] == pytest.approx(holm([0.01, 0.04, 0.2])[:2])
+    normal = np.random.default_rng(0).standard_normal
+    entries = [plain(i * 0.8 + normal(6), [(i, s) for s in range(6)]) for i in range(4)]
+    made, found = ranking(entries, descending=True, scale="linear"), compared(entries, share=False)
+    assert np.array_equal(made.p, square(holm(p_values(found, *moderated(found))), 4))
+
+
+def test_boards_can_be_stacked():
+    normal = np.random.default_rng(0).standard_normal
+    boards = [[plain(normal(4), [(i, s) for s in range(4)]) for i in range(5)] for _ in range(3)]
+    boards[1] = [plain([1.0, 1.0, 1.0, 1.0], entry.pairing) for entry in boards[1]]  # nothing to fit
+    each = [compared(board, share=False) for board in boards]
+    together = Compared(*(np.array([getattr(one, field.name) for one in each]) for field in fields(Compared)))
+    ps = holm(p_values(together, *moderated(together)))
+    np.testing.assert_allclose(ps, [holm(p_values(one, *moderated(one))) for one in each], rtol=1e-9)
 
 
 def test_positive_numbers_are_compared_as_ratios():
