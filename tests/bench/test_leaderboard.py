@@ -268,7 +268,7 @@ def test_an_entry_of_several_cells_is_scored_by_their_mean(tmp_path):
     runs = [*planned(cell(), range(3), network="small"), *planned(wide, range(3), network="wide")]
     entry = entered(tmp_path, rules, "both", runs)
     made = scores(entry, rules)
-    each = [[run.value for run in of.results[0].runs] for of in entry.cells]
+    each = np.array([[run.value for run in of.results[0].runs] for of in entry.cells], float)
     assert made.values.tolist() == pytest.approx(np.mean(each, axis=0))
     assert made.influence is not None
     assert made.influence.shape == (3, 20)
