@@ -410,34 +410,33 @@ def site(folder: Path, output: Path) -> None:
 @_leaderboards
 @click.option("--track", "board", help="The leaderboard. Default: the one that the spec names.")
 @click.option("--name", required=True, help="What the entry is called on the board.")
-@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cell of the matrix, e.g. --where width=512.")
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cells of the matrix, e.g. --where width=512.")
 @click.option("--author", "authors", multiple=True)
 @click.option("--link", "links", multiple=True, help="Of a paper or code.")
 @click.option("--replace", is_flag=True, help="Overwrite the entry of that name.")
 @click.option("--allow-dirty", is_flag=True, help="Accept runs made with uncommitted changes of ntkbench.")
-@click.option("--mini/--no-mini", default=True, help="Run the track's small experiment, for others to check.")
+@click.option("--mini/--no-mini", default=True, help="Run the track's small experiments, for others to check.")
 def submit(
     spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, folder: Path,
     board: str | None, name: str, where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool,
     allow_dirty: bool, mini: bool,
 ) -> None:  # fmt: skip
-    """Make a leaderboard entry from the finished runs of one cell of a spec."""
+    """Make a leaderboard entry from the finished runs of a spec: of a cell, or of one for each target of the track."""
     from ntkbench.bench import ledger, plan, submit, track, verify
     from ntkbench.bench.store import Store
 
     planned, kept = plan.read(spec, overrides, smoke), Store(store)
     board = board or planned.header.track
     if board is None:
-        raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@1")
-    runs, rules = submit.one_cell(planned.runs, _pairs(where, "--where")), track.read(folder / board)
+        raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@2")
+    runs, rules = submit.narrowed(planned.runs, _pairs(where, "--where")), track.read(folder / board)
     entry = submit.make(
         rules, runs, ledger.records(kept, runs), kept.records,
         name=name, authors=authors, links=links, allow_dirty=allow_dirty,
     )  # fmt: skip
     submit.free(entry, folder, replace)
     if mini:
-        (record,) = _run_again([verify.small(rules, entry)], store / "mini", data_dir)
-        entry = verify.with_mini(entry, rules, record)
+        entry = verify.with_mini(entry, rules, _run_again(verify.small(rules, entry), store / "mini", data_dir))
     click.echo(submit.next_steps(submit.save(entry, folder, replace), entry))
 
 
@@ -467,27 +466,32 @@ def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Seque
 @click.option(
     "--seeds", multiple=True, type=click.IntRange(0), help="Which of its seeds, e.g. --seeds 0. Default: the first."
 )
-@click.option("--mini", is_flag=True, help="The track's small experiment instead.")
+@click.option("--draw", "lot", metavar="TEXT", help="A seed drawn by this text, unknown when the entry was made, too.")
+@click.option("--mini", is_flag=True, help="The track's small experiments instead.")
 @click.option(
     "--store", type=FOLDER, help="Where to run; what is there is not run again. Default: a new folder, thrown away."
 )
 @_data_dir
 @_leaderboards
 def verify(
-    name: str, seeds: Sequence[int], mini: bool, store: Path | None, data_dir: Path | None, folder: Path
-) -> None:
+    name: str, seeds: Sequence[int], lot: str | None, mini: bool, store: Path | None, data_dir: Path | None,
+    folder: Path,
+) -> None:  # fmt: skip
     """Run an entry again, compare every number, and write down that they agree. ENTRY: a file, or TRACK/NAME."""
     from tempfile import TemporaryDirectory
 
     from ntkbench.bench import verify
+    from ntkbench.bench.store import Store
 
-    if mini and seeds:
-        raise UsageError("--mini is one run of its own; leave --seeds out")
+    if mini and (seeds or lot):
+        raise UsageError("--mini is a run of its own; leave --seeds and --draw out")
     board, rules, entry = verify.claim(name, folder)
-    runs = verify.of_mini(rules, entry) if mini else verify.of_seeds(entry, seeds)
+    seeds = [*seeds, verify.drawn(entry, lot)] if lot is not None else seeds
+    runs = verify.of_mini(rules, entry) if mini else verify.of_seeds(rules, entry, seeds)
     with TemporaryDirectory() as new:
-        records = _run_again(runs, store or Path(new), data_dir)
-    reruns = [verify.rerun(rules, entry, record) for record in records]
+        place = store or Path(new)
+        records = _run_again(runs, place, data_dir)
+        reruns = [verify.rerun(rules, entry, record, Store(place).records) for record in records]
     click.echo("\n\n".join(verify.report(rules, entry, each) for each in reruns))
     click.echo(f"\n{verify.conclude(board, rules, entry, reruns)}")
 

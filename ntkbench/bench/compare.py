@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from ntkbench.bench.entry import Result
 from ntkbench.bench.jsonfile import printable
 from ntkbench.bench.render import decimal, markdown, mean_sd, table
 from ntkbench.bench.side import Side, key
-from ntkbench.bench.statistics import Difference, Estimate, difference, holm, of_counts, of_points, of_seeds
+from ntkbench.bench.statistics import Difference, Estimate, difference, holm, of_counts, of_influence, of_seeds
 from ntkbench.bench.track import differing, fields, read, shown
 from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import UsageError
@@ -24,8 +26,8 @@ FEW = "too few seeds: no interval"
 MEANINGS = {
     PAIRED: "the test points vary together, as they are the same",
     POINTS: "as if on other test points; too wide where they are the same",
-    COUNTS: "an entry keeps outcomes per test point of the ranking metric alone; of others the counts, so too wide",
-    SEEDS: "no share of test points: says nothing about other test points",
+    COUNTS: "of one of them only the counts are known, so too wide",
+    SEEDS: "outcomes per test point do not give it: says nothing about other test points",
     FEW: "nothing tells how the number varies",
 }
 
@@ -90,7 +92,7 @@ def _pairable(a: Side, b: Side) -> None:
 def _difference(a: Side, b: Side, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
     kept = [side.outcomes[key(one)] for side in (a, b) if key(one) in side.outcomes]
     if len(kept) == 2:
-        estimates = [of_points(outcomes.matrix()) for outcomes in kept]
+        estimates = [of_influence(each.values, each.influence, float(np.mean(each.counted))) for each in kept]
         return PAIRED if paired else POINTS, difference(*estimates, paired=paired)
     counted = [_counted(result) for result in (one, two)]
     if all(counted):
@@ -107,7 +109,7 @@ def _counted(result: Result) -> Estimate | None:
 
 
 def _table(found: Sequence[Row], form: Form) -> str:
-    corrected = iter(holm([float(row.found.p) for row in found if row.found]))
+    corrected = iter(holm([float(row.found.p) for row in found if row.found]).tolist())
     several = sum(row.found is not None for row in found) > 1
     headers = ["", "first", "second", "difference", "95 % interval", "p", *(["p, Holm"] if several else []), "method"]
     body = [
@@ -152,7 +154,7 @@ def _notes(found: Sequence[Row]) -> list[str]:
 
 def _protocol(a: Side, b: Side) -> Iterator[str]:
     """Whether both were measured the same way, and all that differs."""
-    one, two = (fields(side.cell) for side in (a, b))
+    one, two = (_fields(side) for side in (a, b))
     differ = differing(one, two)
     tracks = sorted({side.track for side in (a, b) if side.track})
     board = next((side.board for side in (a, b) if side.board), None)
@@ -160,7 +162,7 @@ def _protocol(a: Side, b: Side) -> Iterator[str]:
         yield f"protocol: {' and '.join(tracks)} are different tracks; all that differs is below"
     elif board is None:
         yield "protocol: no track has rules for both; all that differs is below"
-    elif frozen := read(board).frozen_of(differ):
+    elif frozen := list(dict.fromkeys(read(board).frozen_of(each.rpartition(": ")[2] for each in differ))):
         yield f"protocol: NOT the same, {', '.join(frozen)} differ, which {board.name} has frozen"
     else:
         yield f"protocol: the same, nothing that {board.name} has frozen differs"
@@ -170,6 +172,15 @@ def _protocol(a: Side, b: Side) -> Iterator[str]:
         yield f"differs: seeds: {_list(a.seeds)} | {_list(b.seeds)}"
     for name in ("software", "device"):
         yield from _facts(name, getattr(a, name), getattr(b, name))
+
+
+def _fields(side: Side) -> dict[str, Any]:
+    """Return all fields of the cells of a side by their paths; of several cells with the labels of their targets."""
+    return {
+        f"{label}: {path}" if label else path: value
+        for label, cell in side.cells.items()
+        for path, value in fields(cell).items()
+    }
 
 
 def _facts(name: str, one: Sequence[dict], two: Sequence[dict]) -> Iterator[str]:

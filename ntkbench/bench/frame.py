@@ -66,16 +66,17 @@ def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
 
 
 def track(folder: File) -> "pd.DataFrame":
-    """The numbers of a leaderboard's entries, which are verified: one row an entry, column of its table, and seed.
+    """The numbers of verified entries of a leaderboard: one row an entry, target, column of its table, and seed.
 
-    Columns: `track`, `entry`, its `level`, `run_id`, `seed`; all that the track leaves free (`width`, ...); `column`
-    (its title in the table), `metric`, `revision`, `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is
-    about; software and device, where they are the same for all seeds. UsageError where there is no entry.
+    Columns: `track`, `entry`, its `level`, `of_target` (the label of the target), `run_id`, `seed`; all that the track
+    leaves free (`width`, ...); `column` (its title in the table, or that of a requirement), `metric`, `revision`,
+    `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is about; software and device, where they are the
+    same for all seeds. UsageError where there is no entry.
     """
     import pandas as pd
 
     rules = tracks.read(Path(folder))
-    rows = [row for entry, level in leaderboard.entries(Path(folder), rules) for row in _rows(rules, entry, level)]
+    rows = [row for entry, level in leaderboard.entries(Path(folder), rules) for row in _rows(rules, entry, str(level))]
     if not rows:
         raise UsageError(f"{folder} has no entries; `ntkbench submit` makes one")
     frame = pd.DataFrame(rows)
@@ -110,18 +111,24 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]:
-    free = {path: _label(value) for path, value in leaves(entry.cell) if tracks.within(path, rules.free)}
     facts = {"software": _common(entry.software), "device": _common(entry.device)}
     return [
-        {"track": rules.name, "entry": entry.name, "level": level, "run_id": run_id, "seed": run.seed, **free}
+        {"track": rules.name, "entry": entry.name, "level": level, "of_target": cell.label, "run_id": run_id}
+        | {"seed": run.seed, **_free(rules, cell.cell)}
         | {"column": column.title, "metric": result.metric, "revision": result.revision}
         | {"value": run.value, "k": run.k, "n": run.n, "unit": METRICS[result.metric].unit}
         | {"higher_is_better": METRICS[result.metric].higher_is_better}
         | {f"where.{name}" if name in tables.FIXED else name: label for name, label in result.where.items()}
         | _flat(facts)
-        for column, result in zip([rules.rank, *rules.columns], entry.results, strict=True)
-        for run_id, run in zip(entry.run_ids, result.runs, strict=True)
+        for cell in entry.cells
+        for column, result in zip(rules.measured, cell.results, strict=True)
+        for run_id, run in zip(cell.run_ids, result.runs, strict=True)
     ]
+
+
+def _free(rules: tracks.Track, cell: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the track leaves free, by path."""
+    return {path: _label(value) for path, value in leaves(cell) if rules.frozen_of([path]) == []}
 
 
 def _label(value: Any) -> str:

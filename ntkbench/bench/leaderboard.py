@@ -1,18 +1,20 @@
 """Leaderboards: pages and tables that are functions of the committed entries and of nothing else."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
-from math import comb, inf
 from pathlib import Path
 
 import numpy as np
 
 from ntkbench.bench import jsonfile, verify
-from ntkbench.bench.entry import Entry, read_entry, recompute
+from ntkbench.bench.entry import Entry, read_entry
 from ntkbench.bench.page import Board, Standing, board_csv, board_page, index_page
-from ntkbench.bench.statistics import Estimate, difference, interval, of_points, of_seeds, rank_with_ties, stack
+from ntkbench.bench.ranking import Ranking, ranking
+from ntkbench.bench.recompute import recompute
+from ntkbench.bench.scores import scores
 from ntkbench.bench.track import FILE, Track, read
-from ntkbench.bench.verify import Level
+from ntkbench.bench.verify import Judgement
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 
 _DIFF_LINES = 20
@@ -50,47 +52,81 @@ def boards(folder: Path) -> list[Board]:
     return found
 
 
-def entries(folder: Path, track: Track) -> list[tuple[Entry, Level]]:
-    """The verified entries of a track, and how far each was run again."""
+def entries(folder: Path, track: Track) -> list[tuple[Entry, Judgement]]:
+    """Return the verified entries of a track, and how far each was run again."""
     found: dict[Path, Entry] = {}
-    levels: dict[Path, Level] = {}
+    levels: dict[Path, Judgement] = {}
     problems = []
     for path in sorted((folder / "entries").glob("*.json")):
         try:
             entry = read_entry(path)
             recompute(entry, track, path)
             found[path] = entry
-            levels[path] = verify.level(track, entry, verify.read(folder, entry), verify.file(folder, entry))
+            levels[path] = verify.judge(track, entry, verify.read(folder, entry), verify.file(folder, entry))
         except NtkbenchError as error:
             problems.append(str(error))
-    problems += _at_odds(found) + _orphans(folder)
+    problems += _at_odds(found, track) + _orphans(folder)
     if problems:
         raise VerificationError("\n".join(problems))
     return [(found[path], levels[path]) for path in found]
 
 
-def board(track: Track, judged: Sequence[tuple[Entry, Level]]) -> Board:
-    """Entries in their places. Ties: the track's test against the first of each group, corrected for all pairs."""
-    sign = 1 if track.rank.order == "descending" else -1
-    entries = [entry for entry, _ in judged]
-    scores = [sign * entry.score for entry in entries]
-    each = [of_points(entry.outcomes.matrix()) if entry.outcomes else of_seeds(entry.values) for entry in entries]
-    together, pairs = stack(each), comb(len(entries), 2)
+def board(track: Track, judged: Sequence[tuple[Entry, Judgement]]) -> Board:
+    """Return entries and reference rows in the order of their estimates, those that are ranked with their ranks.
 
-    def apart(one: int) -> np.ndarray:
-        return np.less(difference(each[one], together, paired=track.by_point).p * pairs, track.ties.alpha)
-
-    ranks = rank_with_ties(scores, apart)
+    Entries that nobody has run again and references are in no test.
+    """
+    ranked = [i for i, (entry, level) in enumerate(judged) if _is_ranked(track, entry, level)]
+    made = ranking(
+        [scores(judged[i][0], track) for i in ranked],
+        descending=track.rank.order == "descending",
+        scale=track.rank.on,
+        alpha=track.alpha,
+    )
+    places = {i: place for place, i in enumerate(ranked)}
     lines = [
-        Standing(rank, entry, _interval(entry, estimate), level)
-        for rank, (entry, level), estimate in zip(ranks, judged, each, strict=True)
+        _ranked(made, places[i], entry, level) if i in places else _unranked(track, entry, level)
+        for i, (entry, level) in enumerate(judged)
     ]
-    order = sorted(range(len(lines)), key=lambda i: (ranks[i], -scores[i], entries[i].name))
-    return Board(track, tuple(lines[i] for i in order))
+    lines += _references(track, [entry for entry, _ in judged])
+    sign = 1 if track.rank.order == "descending" else -1
+    return Board(track, tuple(sorted(lines, key=lambda line: (-sign * line.value, line.name))), made.told_pairs)
 
 
-def _interval(entry: Entry, estimate: Estimate) -> tuple[float, float]:
-    return interval(estimate) if entry.outcomes else entry.results[0].ci95 or (-inf, inf)
+def _is_ranked(track: Track, entry: Entry, level: Judgement) -> bool:
+    return level.level != "claimed" and not track.is_reference(entry.name)
+
+
+def _ranked(made: Ranking, place: int, entry: Entry, level: Judgement) -> Standing:
+    return Standing(
+        entry.name,
+        float(made.estimate[place]),
+        (float(made.low[place]), float(made.high[place])),
+        entry,
+        level,
+        ranks=(int(made.best[place]), int(made.worst[place])),
+        leads=not made.told_from_best[place],
+    )
+
+
+def _unranked(track: Track, entry: Entry, level: Judgement) -> Standing:
+    about = track.references[entry.name].about if track.is_reference(entry.name) else ""
+    geometric = track.rank.on == "log" and min(entry.values) > 0
+    value = float(np.exp(np.mean(np.log(entry.values)))) if geometric else entry.score
+    return Standing(entry.name, value, entry.results[0].ci95, entry, level, about=about)
+
+
+def _references(track: Track, entries: Sequence[Entry]) -> Iterator[Standing]:
+    """Yield the references that are no entries: a number by definition, or what the entries have in a column."""
+    titles = [column.title for column in track.all_columns]
+    for name, reference in track.references.items():
+        if reference.value is not None:
+            yield Standing(name, reference.value, about=reference.about)
+        elif reference.column is not None:
+            place = titles.index(reference.column)
+            known = [entry.results[place].mean for entry in entries]
+            if means := [mean for mean in known if mean is not None]:
+                yield Standing(name, float(np.mean(means)), about=reference.about)
 
 
 def _orphans(folder: Path) -> list[str]:
@@ -100,22 +136,27 @@ def _orphans(folder: Path) -> list[str]:
     return [f"{path}: there is no such entry; delete it" for path in checks if path.name not in names]
 
 
-def _at_odds(found: Mapping[Path, Entry]) -> list[str]:
-    """Entries of the same runs, and entries judged on other test points than the first."""
+def _at_odds(found: Mapping[Path, Entry], track: Track) -> list[str]:
+    """Return what entries cannot have in common, and where they were judged on other test points than the first."""
     problems = []
     owners: dict[str, Path] = {}
+    numbers: dict[str, Path] = {}
     first = next(iter(found), None)
     for path, entry in found.items():
         twice = sorted({owners[run].name for run in entry.run_ids if run in owners})
         problems += [f"{path}: run_ids: runs of {name}" for name in twice]
         owners |= dict.fromkeys(entry.run_ids, path)
-        if first and _points(entry) != _points(found[first]):
-            problems.append(f"{path}: outcomes.points: judged on other test points than {first.name}")
+        other = numbers.setdefault(_content(entry), path)
+        if other != path and not twice and not any(track.is_reference(found[each].name) for each in (other, path)):
+            problems.append(f"{path}: results: every number of every seed is that of {other.name}")
+        if first and entry.points != found[first].points:
+            problems.append(f"{path}: points: judged on other test points than {first.name}")
     return problems
 
 
-def _points(entry: Entry) -> tuple[str, int] | None:
-    return (entry.outcomes.points, len(entry.outcomes.runs[0])) if entry.outcomes else None
+def _content(entry: Entry) -> str:
+    """Return all numbers and outcomes of an entry, which two experiments do not have alike."""
+    return json.dumps([[each.model_dump(mode="json") for each in cell.results] for cell in entry.cells])
 
 
 def _difference(path: Path, text: bytes) -> str:

@@ -2,39 +2,83 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import comb
 
+from ntkbench.bench.constraints import words
 from ntkbench.bench.entry import Entry, Result, slug
 from ntkbench.bench.render import decimal, markdown, mean_sd, table, with_interval
 from ntkbench.bench.track import Track
-from ntkbench.bench.verify import LEVELS, Level
+from ntkbench.bench.verify import LEVELS, Judgement
 from ntkbench.bench.vocabulary import METRICS
 
 _DIGITS = 3
 _GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
-_TESTS = {"paired": "a t test over seeds and the same test points", "welch": "Welch's t test over seeds"}
+BEST = "†"
+"""marks what cannot be told from the entry with the best estimate"""
+_SEEDS = {"run": "", "data": ", each with a training subset of its own and the same test points"}
 _NAMED = 3
 """leaders that the index names"""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An entry in its place."""
+    """A row of a board in its place: an entry, or a reference that is none."""
 
-    rank: int
-    entry: Entry
-    interval: tuple[float, float]
-    level: Level
+    name: str
+    value: float
+    """the estimate that the row stands at"""
+    interval: tuple[float, float] | None = None
+    entry: Entry | None = None
+    level: Judgement | None = None
+    ranks: tuple[int, int] | None = None
+    """the confidence set of its rank; None of references and of entries that nobody has run again"""
+    leads: bool = False
+    """whether it cannot be told from the entry with the best estimate"""
+    about: str = ""
+    """what a reference is"""
+
+    @property
+    def is_reference(self) -> bool:
+        return bool(self.about)
+
+    @property
+    def rank(self) -> str:
+        """`3-7`, or `3` where that is sure; a word where there is no rank."""
+        if self.ranks is None:
+            return "ref" if self.is_reference else "–"
+        best, worst = self.ranks
+        return str(best) if best == worst else f"{best}-{worst}"
 
 
 @dataclass(frozen=True)
 class Board:
-    """A track and its entries, best first."""
+    """A track and its rows, best first."""
 
     track: Track
     lines: tuple[Standing, ...]
+    told_pairs: int
+    """of the pairs of ranked entries, how many are told apart"""
+
+    @property
+    def entries(self) -> list[tuple[Standing, Entry]]:
+        """The rows that are entries."""
+        return [(line, line.entry) for line in self.lines if line.entry is not None]
+
+    @property
+    def ranked(self) -> list[Standing]:
+        return [line for line in self.lines if line.ranks is not None]
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of ranked entries there are."""
+        return comb(len(self.ranked), 2)
+
+    @property
+    def leaders(self) -> list[str]:
+        """The names of the entries that cannot be told from the best one."""
+        return [line.name for line in self.ranked if line.leads]
 
 
 def index_page(boards: Sequence[Board]) -> str:
@@ -43,8 +87,9 @@ def index_page(boards: Sequence[Board]) -> str:
         [
             f"[{markdown(each.track.name)}]({each.track.name}/README.md)",
             markdown(each.track.title),
-            str(len(each.lines)),
-            markdown(_first([line.entry.name for line in each.lines if line.rank == 1])),
+            str(len(each.entries)),
+            f"{each.told_pairs} of {each.pairs}",
+            markdown(_first(each.leaders)),
         ]
         for each in boards
     ]
@@ -53,7 +98,7 @@ def index_page(boards: Sequence[Board]) -> str:
             [
                 _GENERATED,
                 "# Leaderboards",
-                table(["track", "question", "entries", "first"], rows, "md"),
+                table(["track", "question", "entries", "pairs told apart", "best"], rows, "md"),
                 "A track is frozen in its `track.yaml`; a change of its rules makes a new version. "
                 "Entries are files that `ntkbench submit` makes from records; tables are made from entries alone.",
                 *_submitting("SPEC", "TRACK", "../docs/submitting.md"),
@@ -64,8 +109,8 @@ def index_page(boards: Sequence[Board]) -> str:
 
 
 def _first(names: Sequence[str]) -> str:
-    """Those that lead; where they are too many to name, that nobody does."""
-    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} entries share the first rank"
+    """Return those that cannot be told from the best, or, where they are too many to name, how many they are."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} entries that cannot be told apart"
 
 
 def board_page(board: Board) -> str:
@@ -89,22 +134,24 @@ def board_page(board: Board) -> str:
 def _table(board: Board) -> str:
     track = board.track
     headers = ["rank", "entry", track.rank.title, *(column.title for column in track.columns), "seeds", "level"]
-    rows = [
-        [
-            str(line.rank),
-            f"[{markdown(line.entry.name)}](entries/{slug(line.entry.name)}.json)",
-            with_interval(line.entry.score, line.interval, _DIGITS),
-            *(_cell(result) for result in line.entry.results[1:]),
-            str(len(line.entry.seeds)),
-            _level(line),
-        ]
-        for line in board.lines
-    ]
+    rows = [_row(track, line) for line in board.lines]
     return table([markdown(header) for header in headers], rows, "md")
 
 
+def _row(track: Track, line: Standing) -> list[str]:
+    value = with_interval(line.value, line.interval, _DIGITS) if line.interval else decimal(line.value, _DIGITS)
+    rank = f"{line.rank} {BEST}" if line.leads else line.rank
+    if line.entry is None:
+        return [rank, f"*{markdown(line.name)}*", value, *([""] * (len(track.columns) + 2))]
+    name = f"[{markdown(line.name)}](entries/{slug(line.name)}.json)"
+    numbers = [_cell(result) for result in line.entry.results[1:]]
+    return [rank, f"*{name}*" if line.is_reference else name, value, *numbers, str(len(line.entry.seeds)), _level(line)]
+
+
 def _level(line: Standing) -> str:
-    return line.level if line.level == "claimed" else f"[{line.level}](checks/{slug(line.entry.name)}.json)"
+    if line.level is None or line.level.level == "claimed":
+        return "claimed"
+    return f"[{line.level}](checks/{slug(line.name)}.json)"
 
 
 def _cell(result: Result) -> str:
@@ -112,12 +159,10 @@ def _cell(result: Result) -> str:
 
 
 def _legend(board: Board) -> list[str]:
-    ranked, *others = rules(board)
     return [
         *(f"- **{markdown(title)}**: {markdown(meaning)}" for title, meaning in columns(board.track)),
-        f"- {markdown(ranked)}",
+        *(f"- {markdown(rule)}" for rule in rules(board)),
         "- The other columns are mean ± standard deviation over seeds (number of seeds).",
-        *(f"- {markdown(rule)}" for rule in others),
         *(f"- Level *{level}*: {meaning}." for level, meaning in LEVELS.items()),
     ]
 
@@ -128,40 +173,50 @@ def columns(track: Track) -> list[tuple[str, str]]:
 
 
 def rules(board: Board) -> list[str]:
-    """Sentences."""
+    """Return the rules of a board as sentences, what the rank means first."""
     track = board.track
     better = "higher" if track.rank.order == "descending" else "lower"
+    ratio = "the geometric mean over seeds, as entries are compared by ratios" if track.rank.on == "log" else "the mean"
+    several = f" of {len(track.cells)} targets ({', '.join(track.cells)}), seed by seed" if len(track.cells) > 1 else ""
     return [
-        f"Ranked by {track.rank.title}, {better} first; in brackets its 95 % interval, {_interval(board)}.",
-        _ties(board),
+        f"In the order of {track.rank.title}, {better} first: {ratio}{several}; in brackets its 95 % interval, "
+        f"{_interval(board)}.",
+        f"The rank of an entry is a set, such as 3-7: its first number is one more than the entries that are "
+        f"significantly better, after its last one come the entries that are significantly worse. {BEST}: cannot be "
+        f"told from the entry with the best estimate.",
+        _told(board),
+        *(f"Reference, without a rank and in no test: {name}, {each.about}" for name, each in track.references.items()),
         f"Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
-        f"At least {track.min_seeds} seeds.",
+        f"At least {track.min_seeds} seeds{_SEEDS[track.seed_of]}.",
+        *_bounds(track),
     ]
 
 
-def _ties(board: Board) -> str:
-    """How many comparisons there are, and what is made of that."""
-    ties, pairs = board.track.ties, comb(len(board.lines), 2)
-    alone = any(len(line.entry.seeds) == 1 for line in board.lines)
-    of_one = " An entry of one seed is taken as if every seed gave the same." if alone else ""
-    test = f"An entry that {_TESTS[ties.rule]} can tell from the first of its rank begins the next rank"
-    if pairs < 2:
-        return f"{test}: p below {ties.alpha:g}."
+def _told(board: Board) -> str:
+    """Say how many pairs are told apart, and by which test."""
+    alpha = 100 * board.track.alpha
     return (
-        f"{test}: p below {ties.alpha:g} / {pairs}. That is Bonferroni's correction for all {pairs} pairs of the "
-        f"{len(board.lines)} entries, since the numbers themselves decide which of them meet: where all are equally "
-        f"good, the chance that not all share the first rank is {100 * ties.alpha:g} % or less.{of_one}"
+        f"{board.told_pairs} of the {board.pairs} pairs of ranked entries are told apart, at a chance of {alpha:g} % "
+        f"that any equally good pair is: tests of all pairs, paired by seeds and test points that two entries share, "
+        f"Holm's correction. How, and how well it holds: docs/statistics.md."
     )
 
 
+def _bounds(track: Track) -> Iterator[str]:
+    if track.constrain:
+        bounds = (f"{pattern}: {words(allowed)}" for pattern, allowed in track.constrain.items())
+        yield f"Bounds of what is free: {'; '.join(bounds)}."
+    asked = [f"{each} {limit}" for each in track.qualify for limit in each.limits]
+    checks = f", but for {', '.join(track.allow_failed)}" if track.allow_failed else ""
+    yield f"Every run of an entry has {'; '.join([*asked, f'no failed check{checks}'])}."
+
+
 def _interval(board: Board) -> str:
-    """How it is made."""
+    """Say what intervals are over."""
     if not board.track.by_point:
-        return "Student's over seeds"
-    outcomes = board.lines[0].entry.outcomes if board.lines else None
-    on = f" on {len(outcomes.runs[0])} test points" if outcomes else ""
-    of_one = "of one seed, over test points alone"
-    return f"over seeds and test points together{on}: Wilson's with Student's quantile; {of_one}"
+        return "over seeds alone, inside of the metric's range"
+    lengths = {len(text) for _, e in board.entries for c in e.cells for r in c.results for text in r.outcomes or ()}
+    return f"over seeds and test points together{f' on {min(lengths)} test points' if lengths else ''}"
 
 
 def _sentence(text: str) -> str:
@@ -172,7 +227,7 @@ def _submitting(spec: str, track: str, docs: str) -> list[str]:
     return [
         "## Submit",
         f"1. Copy `{spec}`, change what is free, and run it: `ntkbench run MY_SPEC`.\n"
-        "2. Make the entry from the records of one cell: "
+        "2. Make the entry from the records: "
         f'`ntkbench submit MY_SPEC --track {track} --name "My entry"`.\n'
         "3. Make the tables: `ntkbench leaderboard build`, and open a pull request with the entry and the tables.",
         f"Step by step, with what can go wrong: [submitting]({docs}).",
@@ -180,17 +235,19 @@ def _submitting(spec: str, track: str, docs: str) -> list[str]:
 
 
 def board_csv(board: Board) -> str:
-    """The table with all digits."""
+    """Return the table with all digits."""
     track = board.track
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    ranked = [f"{track.rank.title} {part}" for part in ("mean", "low", "high")]
+    ranked = [f"{track.rank.title} {part}" for part in ("estimate", "low", "high")]
     others = [f"{column.title} {part}" for column in track.columns for part in ("mean", "sd")]
-    writer.writerow(["rank", "entry", *ranked, *others, "seeds", "level"])
+    writer.writerow(["best rank", "worst rank", "entry", *ranked, *others, "seeds", "level"])
     for line in board.lines:
-        entry = line.entry
-        # Six digits of what is resampled: more would differ between machines.
-        ends = [decimal(end, 6) for end in line.interval]
-        rest = [part for result in entry.results[1:] for part in (result.mean, result.sd)]
-        writer.writerow([line.rank, entry.name, entry.score, *ends, *rest, len(entry.seeds), line.level])
+        # Six digits of what is estimated: more would differ between machines.
+        ends = [decimal(end, 6) for end in line.interval or ()] or ["", ""]
+        results = line.entry.results[1:] if line.entry else ()
+        rest = [part for result in results for part in (result.mean, result.sd)] or [""] * len(others)
+        facts = [len(line.entry.seeds), line.level] if line.entry else ["", ""]
+        level = [facts[0], "reference" if line.is_reference else facts[1]]
+        writer.writerow([*(line.ranks or ("", "")), line.name, f"{line.value:.12g}", *ends, *rest, *level])
     return buffer.getvalue()

@@ -153,7 +153,7 @@ def metric_row(analysis: str, scalar: Scalar) -> dict[str, Any]:
     """The row of a record for one number: the vocabulary's words, an interval over its test points."""
     word = metric(scalar.metric)
     value, reason = _meaningful(scalar, word.range)
-    interval, method = _interval(scalar) if value is not None else (None, None)
+    interval, method = _interval(scalar, word.range) if value is not None else (None, None)
     row = {
         "analysis": analysis,
         "metric": word.name,
@@ -231,10 +231,11 @@ def _meaningful(scalar: Scalar, bounds: tuple[float, float]) -> tuple[float | No
     return min(max(value, low), high), None
 
 
-def _interval(scalar: Scalar) -> tuple[tuple[float, float] | None, str | None]:
-    """Over test points: Wilson's of a proportion, Student's of a mean."""
+def _interval(scalar: Scalar, bounds: tuple[float, float]) -> tuple[tuple[float, float] | None, str | None]:
+    """Over test points: Wilson's of a proportion, Student's of a mean, cut off at the metric's bounds."""
     if scalar.k is not None and scalar.n:
         return wilson(scalar.k, scalar.n), "wilson"
     if scalar.sd is not None and scalar.value is not None and scalar.n is not None and scalar.n > 1:
-        return around(scalar.value, scalar.sd, scalar.n), "t"
+        low, high = around(scalar.value, scalar.sd, scalar.n)
+        return (max(low, bounds[0]), min(high, bounds[1])), "t"
     return None, None

@@ -9,13 +9,16 @@ import numpy as np
 
 from ntkbench.bench import ledger, plan
 from ntkbench.bench.arrays import read_samples
-from ntkbench.bench.entry import NOT_COUNTED, Outcomes, Result, board_of, locate, read_entry, summarize
+from ntkbench.bench.entry import Entry, Result, board_of, locate, numbers, read_entry, summarize
+from ntkbench.bench.evidence import judged
+from ntkbench.bench.outcomes import Judged, code, judge, packed, points
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import MetricRow, Record, distinct
+from ntkbench.bench.seeding import shared
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store
-from ntkbench.bench.submit import one_cell, packed, points
-from ntkbench.bench.track import FILE, is_by_point
+from ntkbench.bench.submit import one_cell
+from ntkbench.bench.track import FILE
 from ntkbench.errors import NtkbenchError, UsageError
 
 Key = tuple[str, int, tuple[tuple[str, str], ...]]
@@ -25,14 +28,15 @@ _NEXT_AXIS = re.compile(r",(?=[^,=]+=)")
 
 @dataclass(frozen=True)
 class Side:
-    """All seeds of one experiment: their numbers, and how these were made."""
+    """All seeds of one experiment, or of the several that an entry is: their numbers, and how these were made."""
 
     name: str
-    cell: Cell
+    cells: Mapping[str, Cell]
+    """by the label of a target; by an empty one where there is no other"""
     seeds: Sequence[int]
     results: Sequence[Result]
-    outcomes: Mapping[Key, Outcomes]
-    """per test point, of the shares of test points that they are known of"""
+    outcomes: Mapping[Key, Judged]
+    """of the numbers whose outcomes per test point are known; of several cells their mean"""
     software: Sequence[dict]
     device: Sequence[dict]
     track: str | None = None
@@ -54,20 +58,42 @@ def key(result: Result) -> Key:
 
 
 def of_entry(path: Path, folder: Path) -> Side:
-    """With its track's rules from beside it, or from `folder`. It keeps outcomes of what it is ranked by alone."""
+    """Return an entry with its track's rules from beside it, or from `folder`."""
     entry = read_entry(path)
     boards = (board_of(path).with_name(entry.track), folder / entry.track)
+    cells = [Cell.model_validate(each.cell) for each in entry.cells]
+    labels = [each.label for each in entry.cells] if len(cells) > 1 else [""]
     return Side(
         entry.name,
-        Cell.model_validate(entry.cell),
+        dict(zip(labels, cells, strict=True)),
         entry.seeds,
         entry.results,
-        {key(entry.results[0]): entry.outcomes} if entry.outcomes else {},
+        dict(_kept(entry, cells)),
         entry.software,
         entry.device,
         entry.track,
         next((board for board in boards if (board / FILE).is_file()), None),
     )
+
+
+def _kept(entry: Entry, cells: Sequence[Cell]) -> Iterator[tuple[Key, Judged]]:
+    """Yield the columns of an entry that its outcomes give."""
+    for place, result in enumerate(entry.results):
+        found = [
+            judged(each.results, place, cell, entry.points or "") if place < len(each.results) else None
+            for each, cell in zip(entry.cells, cells, strict=True)
+        ]
+        known = [each for each in found if each is not None and np.isfinite(each.values).all()]
+        if len(known) == len(found):
+            yield key(result), _mean(known)
+
+
+def _mean(cells: Sequence[Judged]) -> Judged:
+    """Return the mean of a number over cells that were judged on the same points."""
+    values, counted, influence = (
+        np.mean([getattr(each, name) for each in cells], axis=0) for name in ("values", "counted", "influence")
+    )
+    return Judged(values, counted, influence, cells[0].points)
 
 
 def of_cell(spec: str, labels: str, store: Store) -> Side:
@@ -80,13 +106,13 @@ def of_cell(spec: str, labels: str, store: Store) -> Side:
         raise UsageError(f"{name}: none of its {len(runs)} runs is done in {store.root}; `ntkbench run {spec}`")
     records = [found[run.id] for run in runs if run.id in found]
     samples = [read_samples(store.records, record) if record.samples else {} for record in records]
-    numbers = list(_numbers(records))
+    measured = list(_numbers(records))
     return Side(
         name,
-        runs[0].cell,
+        {"": shared(runs[0].cell) if planned.header.seed_of == "data" else runs[0].cell},
         [record.spec.seed for record in records],
-        [result for result, _ in numbers],
-        dict(_outcomes(numbers, samples)),
+        [result for result, _ in measured],
+        dict(_outcomes(measured, samples, runs[0].cell)),
         distinct(records, "software"),
         distinct(records, "device"),
         notes=_left_out(name, runs, found),
@@ -112,37 +138,32 @@ def _numbers(records: Sequence[Record]) -> Iterator[tuple[Result, Sequence[Metri
     for by_analysis in shared.values():
         alike = len({tuple((row.value, row.k, row.n) for row in found) for found in by_analysis.values()}) == 1
         for analysis, found in by_analysis.items():
-            result, about = summarize(seeds, found), {} if alike else {"analysis": analysis}
+            result, about = summarize([numbers(seeds, found)]), {} if alike else {"analysis": analysis}
             yield result.model_copy(update={"where": about | result.where}), found
             if alike:
                 break
 
 
 def _outcomes(
-    numbers: Sequence[tuple[Result, Sequence[MetricRow]]], samples: Sequence[Mapping[str, np.ndarray]]
-) -> Iterator[tuple[Key, Outcomes]]:
-    """Of the shares of test points whose outcomes all seeds kept."""
+    found: Sequence[tuple[Result, Sequence[MetricRow]]], samples: Sequence[Mapping[str, np.ndarray]], cell: Cell
+) -> Iterator[tuple[Key, Judged]]:
+    """Yield the numbers whose outcomes all seeds kept."""
     if not all("index" in each for each in samples):
         return
     which = points(samples)
-    for result, rows in numbers:
-        if is_by_point(result.metric, result.where):
+    for result, rows in found:
+        if (how := code(result.metric, result.where, cell)) is not None:
             try:
-                kept = tuple(packed(row, each) for row, each in zip(rows, samples, strict=True))
-            except NtkbenchError:  # a share of something else, such as the training set
+                kept = [packed(row, each, cell) for row, each in zip(rows, samples, strict=True)]
+                made = judge(kept, how, which)
+            except (NtkbenchError, ValueError):  # a share of something else, such as the training set
                 continue
-            if all(map(_gives, kept, rows)):
-                yield key(result), Outcomes(points=which, runs=kept)
+            if all(made.gives(rows)) and np.isfinite(made.values).all():
+                yield key(result), made
 
 
 def _place(row: MetricRow) -> Key:
     return row.metric, row.revision, tuple(sorted((name, str(label)) for name, label in row.where.items()))
-
-
-def _gives(outcomes: str, row: MetricRow) -> bool:
-    """Whether they are those that the number counts."""
-    counted = len(outcomes) - outcomes.count(NOT_COUNTED)
-    return counted > 0 and (outcomes.count("1"), counted) == (row.k, row.n)
 
 
 def _left_out(name: str, runs: Sequence[Run], found: Mapping[str, Record]) -> list[str]:

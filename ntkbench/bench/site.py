@@ -1,6 +1,5 @@
 """Leaderboards as a website: files that any host serves and any browser opens from disk."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ from markupsafe import Markup
 
 from ntkbench.bench.entry import Entry, slug
 from ntkbench.bench.identity import leaves
-from ntkbench.bench.page import Board, Standing, board_csv, columns, rules
+from ntkbench.bench.page import BEST, Board, Standing, board_csv, columns, rules
 from ntkbench.bench.plots import standings, svg
-from ntkbench.bench.track import Track, within
+from ntkbench.bench.track import Track
 from ntkbench.bench.verify import LEVELS
 from ntkbench.bench.webpage import COPYING, SORTING, as_yaml, webpage
 
@@ -31,13 +30,12 @@ def site(boards: Sequence[Board], output: Path) -> Path:
 
 def _files(board: Board) -> Iterator[tuple[str, str]]:
     own = _differences(board)
-    ranks = Counter(line.rank for line in board.lines)
     yield "index.html", _track_page(board, own)
     yield "table.csv", board_csv(board)
-    for line in board.lines:
-        place = f"entries/{slug(line.entry.name)}"
-        spec = as_yaml(_spec(line.entry, board.track))
-        yield f"{place}.html", _entry_page(board, line, own[line.entry.name], ranks[line.rank], spec)
+    for line, entry in board.entries:
+        place = f"entries/{slug(entry.name)}"
+        spec = as_yaml(_spec(entry, board.track))
+        yield f"{place}.html", _entry_page(board, line, entry, own[entry.name], spec)
         yield f"{place}.yaml", spec
 
 
@@ -52,44 +50,47 @@ def _track_page(board: Board, own: Mapping[str, str]) -> str:
         columns=columns(board.track),
         rules=rules(board),
         level=_level,
+        best=BEST,
         slug=slug,
     )
 
 
-def _entry_page(board: Board, line: Standing, own: str, sharing: int, spec: str) -> str:
+def _entry_page(board: Board, line: Standing, entry: Entry, own: str, spec: str) -> str:
     return webpage(
         "entry.html.j2",
         COPYING,
         line=line,
+        entry=entry,
         track=board.track,
         own=own,
-        sharing=sharing,
-        entries=len(board.lines),
-        columns=(board.track.rank, *board.track.columns),
+        entries=len(board.ranked),
+        columns=board.track.all_columns,
+        measured=board.track.measured,
         ranked=rules(board)[0],
-        seeds=_seeds(line.entry),
         level=_level,
         spec=spec,
-        file=f"{slug(line.entry.name)}.yaml",
+        file=f"{slug(entry.name)}.yaml",
     )
 
 
 def _level(line: Standing) -> tuple[str, str]:
-    """The level of an entry, and what that means."""
-    return line.level, LEVELS[line.level]
+    """Return the level of an entry, and what that means."""
+    return (str(line.level), LEVELS[line.level.level]) if line.level else ("", "")
 
 
 def _spec(entry: Entry, track: Track) -> dict[str, Any]:
-    """The whole experiment as a spec file: it plans the runs of the entry, by their ids."""
-    return {"ntkbench": 1, "name": slug(entry.name), "track": track.name, "seeds": list(entry.seeds)} | entry.cell
+    """Return the whole experiment as a spec file: it plans the runs of the entry, by their ids."""
+    seeds = {"seeds": list(entry.seeds)} | ({"seed_of": "data"} if track.seed_of == "data" else {})
+    return {"ntkbench": 1, "name": slug(entry.name), "track": track.name, **seeds, **_cells(entry)}
 
 
-def _seeds(entry: Entry) -> list[tuple[int, str, list]]:
-    """Of each seed its run and what it measured, column by column."""
-    return [
-        (seed, id, [result.runs[place] for result in entry.results])
-        for place, (seed, id) in enumerate(zip(entry.seeds, entry.run_ids, strict=True))
-    ]
+def _cells(entry: Entry) -> dict[str, Any]:
+    """Return the cells of an entry as one, with an axis for the sections in which they differ."""
+    first, *others = (each.cell for each in entry.cells)
+    differ = [section for section in first if any(other[section] != first[section] for other in others)]
+    axis = {each.label: {section: each.cell[section] for section in differ} for each in entry.cells}
+    same = {section: value for section, value in first.items() if section not in differ}
+    return same | ({"matrix": {"target": axis}} if differ else {})
 
 
 def _figures(board: Board) -> list[tuple[Markup, str]]:
@@ -101,10 +102,10 @@ def _figures(board: Board) -> list[tuple[Markup, str]]:
 
 
 def _differences(board: Board) -> dict[str, str]:
-    """Of each entry what is free and not the same in all that have it: `width 1024, centered`."""
+    """Return for each entry what is free and not the same in all that have it: `width 1024, centered`."""
     free = {
-        line.entry.name: {path: value for path, value in leaves(line.entry.cell) if within(path, board.track.free)}
-        for line in board.lines
+        entry.name: {path: v for path, v in leaves(entry.cells[0].cell) if not board.track.frozen_of([path])}
+        for _, entry in board.entries
     }
     paths = list(dict.fromkeys(path for found in free.values() for path in found))
     varying = [path for path in paths if len({repr(found[path]) for found in free.values() if path in found}) > 1]

@@ -18,18 +18,21 @@ SciPy is imported where it is used: commands that draw no interval start without
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, isfinite, log, sqrt
 
 import numpy as np
 
 Number = int | float | np.ndarray
+Bounds = tuple[float, float]
+_MOST_LOG = 709.0
+"""of a number that is still finite"""
 _MANY = 1e9
 """degrees of freedom that are as good as infinite"""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean of `n` seeds, their standard deviation (ddof 1) and the t interval; one seed has neither."""
+    """Mean of `n` seeds, their standard deviation (ddof 1) and `mean_interval`; one seed has neither."""
 
     mean: float
     sd: float | None
@@ -82,16 +85,43 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     return (0.0 if k == 0 else center - half, 1.0 if k == n else center + half)
 
 
-def t_interval(values: Sequence[float], level: float = 0.95) -> Summary:
-    """Mean, standard deviation and interval of the mean of `values`."""
+def summary(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> Summary:
+    """Mean, standard deviation and `mean_interval` of the numbers of several seeds."""
     n = len(values)
     if n == 0:
         raise ValueError("no value to summarize")
     with np.errstate(over="ignore", invalid="ignore"):
         mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else None
-    if sd is None:
-        return Summary(mean, None, 1, None)
-    return Summary(mean, sd, n, around(mean, sd, n, level))
+    return Summary(mean, sd, n, mean_interval(values, bounds, level))
+
+
+def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> tuple[float, float] | None:
+    """Interval of the mean over seeds of a metric whose range is `bounds`, inside of that range; None of one seed.
+
+    - From 0 up to anything but 1, of positive numbers: Cox's of the mean of log-normal numbers with Student's quantile
+      (Olsson 2005), around the mean itself. Where seeds differ by factors Student's covers 77 to 94 %, this 92 to 95 %.
+    - Between two finite bounds: `interval`, scaled to them.
+    - Else, or with a 0 among distances: Student's, cut off at the bounds.
+    """
+    n, (low, high) = len(values), bounds
+    if n < 2:
+        return None
+    x = np.asarray(values, float)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, sd = float(np.mean(x)), float(np.std(x, ddof=1))
+    if not np.all((low <= x) & (x <= high)):
+        return around(mean, sd, n, level)
+    if low == 0 and high != 1 and np.all(x > 0):
+        spread = float(np.var(np.log(x), ddof=1))
+        below, above = around(log(mean), sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
+        return exp(below), min(exp(min(above, _MOST_LOG)), high)
+    if isfinite(high - low) and (low != 0 or high == 1):
+        share = of_seeds((x - low) / (high - low))
+        if share.variance > 0 and 0 < share.mean < 1:
+            ends = interval(share, level)
+            return max(low + (high - low) * ends[0], low), min(low + (high - low) * ends[1], high)
+    below, above = around(mean, sd, n, level)
+    return max(below, low), min(above, high)
 
 
 def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -105,25 +135,28 @@ def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, 
 def of_points(outcomes: np.ndarray) -> Estimate:
     """The mean over seeds of each seed's share of points. `outcomes`: (seeds, points), NaN where one does not count."""
     counted = ~np.isnan(outcomes)
-    seeds, points = outcomes.shape
+    points = outcomes.shape[1]
     n = counted.sum(axis=1)
     if not n.all():
         raise ValueError("a seed without a single point that counts has no mean")
     shares = np.where(counted, outcomes, 0.0).sum(axis=1) / n
     # A share is a ratio of two means over points: this is its first-order change with each of them.
     each = np.where(counted, outcomes - shares[:, None], 0.0) * (points / n)[:, None]
+    return of_influence(shares, each, float(n.mean()))
+
+
+def of_influence(values: np.ndarray, each: np.ndarray, counted: float | None = None) -> Estimate:
+    """The mean over seeds of a function of N test points, of which `counted` count (all, unless told).
+
+    `values`: (seeds,); `each`: (seeds, points), N times the first-order change of each value with each point.
+    """
+    seeds, points = each.shape
     influence = each.mean(axis=0)
     both = np.sum((each - influence) ** 2) / ((seeds - 1) * seeds * points**2) if seeds > 1 else 0.0
-    by_seed = np.var(shares, ddof=1) / seeds if seeds > 1 else 0.0
-    return Estimate(
-        float(shares.mean()),
-        seeds,
-        float(n.mean()),
-        float(by_seed),
-        float(np.sum(influence**2) / points**2),
-        float(both),
-        influence,
-    )
+    by_point = np.sum(influence**2) / points**2
+    mean = float(np.mean(values))
+    n = points if counted is None else counted
+    return Estimate(mean, seeds, n, _between(values), float(by_point), float(both), influence)
 
 
 def of_counts(k: Sequence[int], n: Sequence[int]) -> Estimate:
@@ -134,7 +167,7 @@ def of_counts(k: Sequence[int], n: Sequence[int]) -> Estimate:
     return Estimate(mean, len(k), points, _between(shares), mean * (1 - mean) / points, 0.0, np.empty(0))
 
 
-def of_seeds(values: Sequence[float]) -> Estimate:
+def of_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
     """The mean of a number of each seed, which is no share of points."""
     return Estimate(float(np.mean(values)), len(values), 0, _between(np.array(values)), 0.0, 0.0, np.empty(0))
 
@@ -159,6 +192,15 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
     center, half = mean + t * t / (2 * points), t * sqrt(mean * (1 - mean) / points + (t / (2 * points)) ** 2)
     low, high = ((center + sign * half) / (1 + t * t / points) for sign in (-1, 1))
     return (0.0 if mean == 0 else low, 1.0 if mean == 1 else high)
+
+
+def student(mean: Estimate, level: float = 0.95) -> tuple[float, float]:
+    """Of any mean over seeds and test points: Student's interval."""
+    from scipy.special import stdtrit
+
+    freedom = _freedom(mean.seeds - 1, mean.by_seed, mean.variance)
+    half = float(stdtrit(freedom, (1 + level) / 2)) * sqrt(float(mean.variance))
+    return float(mean.mean) - half, float(mean.mean) + half
 
 
 def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -> Difference:
@@ -188,12 +230,14 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
     return Difference(mean[()], (mean - half)[()], (mean + half)[()], p[()])
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm 1979): if nothing differs, the least is below p with a chance of p."""
-    order = sorted(range(len(ps)), key=lambda i: ps[i])
-    corrected, least = [0.0] * len(ps), 0.0
-    for place, i in enumerate(order):
-        least = corrected[i] = min(1.0, max(least, (len(ps) - place) * ps[i]))
+def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Correct p values, (..., tests), for the number of tests (Holm 1979): if nothing differs, the least is below p
+    with a chance of at most p."""
+    p = np.asarray(ps, float)
+    order = np.argsort(p, axis=-1, kind="stable")
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    corrected = np.empty(p.shape)
+    np.put_along_axis(corrected, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
     return corrected
 
 

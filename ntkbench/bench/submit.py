@@ -1,38 +1,115 @@
-"""From records to an entry: all seeds of one cell, or a list of what keeps them from being one."""
+"""From records to an entry: all seeds of the cells that a track asks for, or all that keeps them from being one."""
 
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ntkbench.bench import entry as entries
 from ntkbench.bench import jsonfile
-from ntkbench.bench.arrays import column, read_samples
-from ntkbench.bench.entry import NOT_COUNTED, Entry, read_entry, recompute, slug, summarize
+from ntkbench.bench.arrays import read_samples
+from ntkbench.bench.columns import Column
+from ntkbench.bench.entry import (
+    SCHEMA,
+    CellNumbers,
+    Entry,
+    EntryCell,
+    FailedCheck,
+    SeedValue,
+    read_entry,
+    slug,
+    summarize,
+)
+from ntkbench.bench.identity import resolved
 from ntkbench.bench.jsonfile import accept
+from ntkbench.bench.outcomes import packed, points
 from ntkbench.bench.plan import Run
+from ntkbench.bench.recompute import recompute, rule_breaks, stored, unqualified
 from ntkbench.bench.record import MetricRow, Record, distinct
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.tables import label_key
-from ntkbench.bench.track import Track
-from ntkbench.errors import NtkbenchError, UsageError
+from ntkbench.bench.track import QUALIFY, Track
+from ntkbench.errors import UsageError
+
+_MOST = 20
+"""cells, or differences, that a message names"""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The planned runs, one a seed, of one cell of an entry."""
+
+    label: str
+    cell: Cell
+    runs: Sequence[Run]
+
+
+# ---- which runs ----------------------------------------------------------------------------------
 
 
 def one_cell(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
-    """The planned runs (one a seed) of the only cell with these coordinates."""
+    """Return the planned runs (one a seed) of the only cell with these coordinates."""
+    runs = narrowed(planned, where)
+    cells = by_coordinates(runs)
+    if len(cells) == 1:
+        return runs
+    found = f"{len(cells)} cells; choose one by its coordinates:\n{_listed(cells)}" if cells else "no cell"
+    raise UsageError(f"{_name(where) or 'the plan'}: {found}")
+
+
+def narrowed(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
+    """Return the planned runs with these coordinates. UsageError where no axis is called so, or none is left."""
     axes = sorted({axis for run in planned for axis in run.coordinates})
     for axis in where:
         if axis not in axes:
             raise UsageError(f"the plan has no axis {axis!r}{did_you_mean(axis, axes)}")
     runs = [run for run in planned if all(run.coordinates.get(axis) == label for axis, label in where.items())]
-    cells = sorted({tuple(run.coordinates.items()) for run in runs}, key=lambda cell: [label_key(v) for _, v in cell])
-    if len(cells) == 1:
-        return runs
-    shown = "\n".join("  " + " ".join(f"{axis}={label}" for axis, label in cell) for cell in cells[:20])
-    found = f"{len(cells)} cells; choose one by its coordinates:\n{shown}" if cells else "no cell"
-    raise UsageError(f"{' '.join(f'{axis}={label}' for axis, label in where.items()) or 'the plan'}: {found}")
+    if not runs:
+        raise UsageError(f"{_name(where)}: no cell; there are:\n{_listed(by_coordinates(planned))}")
+    return runs
+
+
+def by_coordinates(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs of each cell of a spec, in the order of their coordinates."""
+    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        found.setdefault(tuple(run.coordinates.items()), []).append(run)
+    return [found[cell] for cell in sorted(found, key=lambda cell: [label_key(label) for _, label in cell])]
+
+
+def choose(track: Track, name: str, planned: Sequence[Run]) -> list[Chosen]:
+    """Match the cells of the planned runs to the targets of the track: the cell that departs from none of what is
+    frozen, or, so that messages can say what is wrong, those that depart least.
+
+    UsageError where a target has several cells, or none.
+    """
+    cells = [(track.shared(runs[0].cell), sorted(runs, key=lambda run: run.seed)) for runs in by_coordinates(planned)]
+    refusals, chosen = [], []
+    for label in track.cells:
+        departures = [len(track.differences(label, cell, track.exempt(name))) for cell, _ in cells]
+        near = [each for each, count in zip(cells, departures, strict=True) if count == min(departures)]
+        if len(near) > 1:
+            target = f"the target {label}" if len(track.cells) > 1 else "an entry"
+            listed = _listed([runs for _, runs in near])
+            refusals.append(f"{len(near)} cells for {target}; choose one by its coordinates:\n{listed}")
+        chosen.append(Chosen(label, *near[0]))
+    if refusals:
+        raise UsageError("\n".join(refusals))
+    return chosen
+
+
+def _listed(cells: Sequence[Sequence[Run]]) -> str:
+    more = [f"  and {len(cells) - _MOST} more"] if len(cells) > _MOST else []
+    return "\n".join([*(f"  {_name(runs[0].coordinates)}" for runs in cells[:_MOST]), *more])
+
+
+def _name(where: Mapping[str, str]) -> str:
+    return " ".join(f"{axis}={label}" for axis, label in where.items())
+
+
+# ---- the entry -----------------------------------------------------------------------------------
 
 
 def make(
@@ -46,21 +123,142 @@ def make(
     links: Sequence[str] = (),
     allow_dirty: bool = False,
 ) -> Entry:
-    """The entry of one cell's planned runs. `folder`: where the records and their outcomes per test point lie."""
-    if not name.strip():
+    """Make the entry of the planned runs. `folder`: where the records and their outcomes per test point lie.
+
+    UsageError with all reasons why there is none.
+    """
+    name = name.strip()
+    if not name:
         raise UsageError("an entry needs a name")
-    runs = sorted(planned, key=lambda run: run.seed)
     found = {record.run_id: record for record in records}
-    refusals = _missing(track, runs, found) or _unfit(track, [found[run.id] for run in runs], allow_dirty)
-    if refusals:
-        raise UsageError("\n".join([f"no entry for {track.name}:", *(f"  {refusal}" for refusal in refusals)]))
-    entry = _entry(track, [found[run.id] for run in runs], folder, name.strip(), authors, links)
+    chosen = choose(track, name, planned)
+    _refuse(track, [*_unfit(track, name, chosen), *_missing(track, chosen, found)])
+    made = [found[run.id] for each in chosen for run in each.runs]
+    _refuse(track, [] if allow_dirty else _dirty(made))
+    samples = {record.run_id: read_samples(folder, record) if record.samples else {} for record in made}
+    cells = [_cell(track, name, each, [found[run.id] for run in each.runs], samples) for each in chosen]
+    for cell in cells:
+        _refuse(
+            track, [f"{_at(track, cell.label)}{why}" for why in unqualified(track, name, cell.results, cell.failed)]
+        )
+    coded = any(result.outcomes is not None for cell in cells for result in cell.results)
+    results = [summarize([cell.results[place] for cell in cells]) for place in range(len(track.all_columns))]
+    value = {
+        "schema": SCHEMA,
+        "name": name,
+        "authors": list(authors),
+        "links": list(links),
+        "track": track.name,
+        "level": "claimed",
+        "seeds": [run.seed for run in chosen[0].runs],
+        "results": [result.model_dump(mode="json") for result in results],
+        "points": points([*samples.values()]) if coded else None,
+        "cells": [cell.model_dump(mode="json") for cell in cells],
+        "software": distinct(made, "software"),
+        "device": distinct(made, "device"),
+    }
+    entry = accept(Entry, value, name)
     recompute(entry, track, name)
     return entry
 
 
+def _refuse(track: Track, reasons: Sequence[str]) -> None:
+    if reasons:
+        raise UsageError("\n".join([f"no entry for {track.name}:", *(f"  {reason}" for reason in reasons)]))
+
+
+def _at(track: Track, label: str) -> str:
+    """Return which cell a message is about; nothing where a track has one."""
+    return f"{label}: " if len(track.cells) > 1 else ""
+
+
+def _unfit(track: Track, name: str, chosen: Sequence[Chosen]) -> Iterator[str]:
+    """Yield what is wrong with the cells, whatever their runs gave."""
+    for each in chosen:
+        yield from (f"{_at(track, each.label)}{why}" for why in rule_breaks(track, name, each.label, each.cell))
+        for run in each.runs:
+            if resolved(run.cell) != resolved(track.of_seed(each.cell, run.seed)):
+                yield f"{_at(track, each.label)}seed {run.seed}: {_another_seed(track)}"
+    yield from track.unequal(each.cell for each in chosen)
+    seeds = {each.label: [run.seed for run in each.runs] for each in chosen}
+    if len({tuple(of_cell) for of_cell in seeds.values()}) > 1:
+        yield f"all cells of an entry have the same seeds; here {'; '.join(f'{k}: {v}' for k, v in seeds.items())}"
+
+
+def _another_seed(track: Track) -> str:
+    if track.seed_of == "data":
+        return "the track asks for seed_of: data, a training subset for each seed"
+    return "the runs are of several cells; an entry is one"
+
+
+def _missing(track: Track, chosen: Sequence[Chosen], found: Mapping[str, Record]) -> Iterator[str]:
+    for each in chosen:
+        if len(each.runs) < track.min_seeds:
+            yield f"{_at(track, each.label)}{len(each.runs)} seeds; the track asks for {track.min_seeds} or more"
+        for run in each.runs:
+            at = _at(track, each.label)
+            status = found[run.id].status if run.id in found else "missing"
+            if status != "ok":
+                yield f"{at}seed {run.seed} (run {run.id}) is {status}; `ntkbench run` the spec again"
+
+
+def _dirty(records: Sequence[Record]) -> list[str]:
+    dirty = any(record.software.get("dirty") for record in records)
+    told = "these ran with uncommitted changes of the code (software.dirty); --allow-dirty accepts them"
+    return [told] if dirty else []
+
+
+def _cell(
+    track: Track, name: str, chosen: Chosen, records: Sequence[Record], samples: Mapping[str, Mapping[str, np.ndarray]]
+) -> EntryCell:
+    optional = track.qualify if QUALIFY in track.exempt(name) else ()
+    rows = [_rows(column, records, column in optional) for column in track.measured]
+    bare = [_numbers(column, records, of) for column, of in zip(track.measured, rows, strict=True)]
+    needed = stored(bare, chosen.cell)
+    return EntryCell(
+        label=chosen.label,
+        cell=resolved(chosen.cell),
+        run_ids=tuple(record.run_id for record in records),
+        results=tuple(
+            result.model_copy(update={"outcomes": _outcomes(of, records, samples, chosen.cell)}) if needs else result
+            for needs, result, of in zip(needed, bare, rows, strict=True)
+        ),
+        failed=tuple(
+            FailedCheck(code=check.code, seed=record.spec.seed, analysis=check.analysis, detail=check.detail)
+            for record in records
+            for check in record.checks
+            if not check.ok
+        ),
+    )
+
+
+def _rows(column: Column, records: Sequence[Record], optional: bool) -> list[MetricRow]:
+    """Return the row of each record; none at all where the number is optional and some record lacks it."""
+    if optional and not all(column.rows(record.metrics) for record in records):
+        return []
+    return [column.row(record.metrics, f"run {record.run_id}") for record in records]
+
+
+def _numbers(column: Column, records: Sequence[Record], rows: Sequence[MetricRow]) -> CellNumbers:
+    seeds = [record.spec.seed for record in records]
+    if rows:
+        return CellNumbers(**entries.numbers(seeds, rows).model_dump(), analysis=rows[0].analysis)
+    runs = tuple(SeedValue(seed=seed, value=None, k=None, n=None) for seed in seeds)
+    revision = column.revision
+    return CellNumbers(metric=column.metric, where=column.where, revision=revision, runs=runs, analysis="")
+
+
+def _outcomes(
+    rows: Sequence[MetricRow],
+    records: Sequence[Record],
+    samples: Mapping[str, Mapping[str, np.ndarray]],
+    cell: Cell,
+) -> tuple[str, ...]:
+    return tuple(packed(row, samples[each.run_id], cell) for row, each in zip(rows, records, strict=True))
+
+
 def free(entry: Entry, folder: Path, replace: bool = False) -> Path:
-    """Where the entry belongs; UsageError if another is there, or has the same runs."""
+    """Return where the entry belongs; UsageError if another is there, or has the same runs."""
     path = folder / entry.track / "entries" / f"{slug(entry.name)}.json"
     if path.exists() and not replace:
         raise UsageError(f"{path} is there already; choose another name, or replace it")
@@ -78,95 +276,8 @@ def save(entry: Entry, folder: Path, replace: bool = False) -> Path:
 
 
 def next_steps(path: Path, entry: Entry) -> str:
-    """What to do with a new entry."""
+    """Return what to do with a new entry."""
     steps = ["Now run `ntkbench leaderboard build`, commit both, and open a pull request."]
     if entry.mini is None:
-        steps.append("Without its small run it stays *claimed* until somebody reproduces a seed.")
+        steps.append("Without its small runs it stays *claimed*, and without a rank, until somebody reproduces a seed.")
     return "\n".join([str(path), *steps])
-
-
-def _missing(track: Track, runs: Sequence[Run], found: Mapping[str, Record]) -> list[str]:
-    refusals = []
-    if len(runs) < track.min_seeds:
-        refusals.append(f"{len(runs)} seeds; the track asks for {track.min_seeds} or more")
-    for run in runs:
-        status = found[run.id].status if run.id in found else "missing"
-        if status != "ok":
-            refusals.append(f"seed {run.seed} (run {run.id}) is {status}; `ntkbench run` the spec again")
-    return refusals
-
-
-def _unfit(track: Track, records: Sequence[Record], allow_dirty: bool) -> list[str]:
-    cells = [record.spec.resolved for record in records]
-    if any(cell != cells[0] for cell in cells):
-        return ["the runs are of several cells; an entry is one"]
-    refusals = []
-    if any(record.execution.get("smoke") for record in records):
-        refusals.append("these are smoke runs; run the spec without --smoke")
-    if not allow_dirty and any(record.software.get("dirty") for record in records):
-        refusals.append("these ran with uncommitted changes of the code (software.dirty); --allow-dirty accepts them")
-    return refusals + track.differences(Cell.model_validate(cells[0]))
-
-
-def _entry(
-    track: Track, records: Sequence[Record], folder: Path, name: str, authors: Sequence[str], links: Sequence[str]
-) -> Entry:
-    seeds = [record.spec.seed for record in records]
-    rows = {
-        place: [each.row(record.metrics, f"run {record.run_id}") for record in records]
-        for place, each in enumerate(track.all_columns)
-    }
-    results = [summarize(seeds, rows[place]) for place in rows]
-    value = {
-        "schema": "ntkbench.entry/1",
-        "name": name,
-        "authors": list(authors),
-        "links": list(links),
-        "track": track.name,
-        "level": "claimed",
-        "cell": records[0].spec.resolved,
-        "seeds": seeds,
-        "run_ids": [record.run_id for record in records],
-        "results": [result.model_dump(mode="json") for result in results],
-        "outcomes": _outcomes(rows[0], records, folder) if track.by_point else None,
-        "software": distinct(records, "software"),
-        "device": distinct(records, "device"),
-    }
-    return accept(Entry, value, name)
-
-
-def _outcomes(rows: Sequence[MetricRow], records: Sequence[Record], folder: Path) -> dict[str, Any]:
-    samples = [read_samples(folder, record) for record in records]
-    runs = [packed(row, columns) for row, columns in zip(rows, samples, strict=True)]
-    return {"points": points(samples), "runs": runs}
-
-
-def packed(row: MetricRow, samples: Mapping[str, np.ndarray]) -> str:
-    """The outcomes that the row counts, a character a test point."""
-    part = f"{row.where['part']}." if "part" in row.where else ""
-    clean = _outcome(samples, row, f"{part}clean")
-    counted = np.ones_like(clean)
-    if row.metric == "accuracy":
-        outcome = clean
-    else:
-        right = _outcome(samples, row, f"{part}{row.where['attack']}@{row.where['eps']}")
-        outcome = clean & ~right if row.metric == "transfer_rate" else right
-        counted = clean if row.where.get("denominator") == "target_correct" else counted
-    return "".join(NOT_COUNTED if not c else "1" if o else "0" for c, o in zip(counted, outcome, strict=True))
-
-
-def _outcome(samples: Mapping[str, np.ndarray], row: MetricRow, name: str) -> np.ndarray:
-    whole = column(row.analysis, name)
-    if whole not in samples:
-        raise NtkbenchError(f"the runs kept no outcomes {whole!r}; they kept {', '.join(samples)}")
-    return samples[whole].astype(bool)
-
-
-def points(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
-    """Which test points, as a checksum: the same for all seeds, or they cannot be paired."""
-    if not all("index" in each for each in samples):
-        raise NtkbenchError("the runs do not say on which test points they were judged (no column `index`)")
-    found = {np.ascontiguousarray(each["index"], "<i8").tobytes() for each in samples}
-    if len(found) != 1:
-        raise NtkbenchError("the runs were judged on different test points and cannot be compared point by point")
-    return sha256(found.pop()).hexdigest()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
-from ntkbench.bench.statistics import t_interval
+from ntkbench.bench.statistics import summary
+from ntkbench.bench.vocabulary import bounds
 from ntkbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,22 +65,22 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
 
 
 def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
-    """Mean, sd, n and t interval over the seeds of every cell of the axes; nothing for an incomplete cell."""
+    """Mean, sd, n and interval over the seeds of every cell of the axes; nothing for an incomplete cell."""
     import pandas as pd
 
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
-    values = {key: group["value"].dropna().tolist() for key, group in groups(numbers, [*outer, *inner]).items()}
+    found = groups(numbers, [*outer, *inner]) if len(numbers) else {}
     measured = list(groups(numbers, inner)) if len(numbers) else [("",) * len(inner)]
     rows = []
     for cell, members in groups(runs, outer).items():
         _only_seeds(members, dict(zip(outer, cell, strict=True)))
         for what in measured:
-            here = values.get((*cell, *what))
+            here = found.get((*cell, *what))
             if here is None and "ok" in set(members["status"]):
                 continue  # these runs are done and do not measure it
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
-            rows.append(labels | _summary(here or [], len(members)))
+            rows.append(labels | _summary(here, len(members)))
     return pd.DataFrame(rows, columns=[*outer, *inner, "mean", "sd", "n", "expected", "ci_low", "ci_high"])
 
 
@@ -117,10 +118,11 @@ def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
     return {f"cell.{name}" if name in FIXED else name: label for name, label in coordinates.items()}
 
 
-def _summary(values: list[float], expected: int) -> dict[str, Any]:
-    if len(values) < expected:
+def _summary(numbers: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
+    values = [] if numbers is None else numbers["value"].dropna().tolist()
+    if numbers is None or len(values) < expected:
         return {"n": len(values), "expected": expected}
-    of_seeds = t_interval(values)
+    of_seeds = summary(values, bounds(numbers["metric"].iloc[0]))
     low, high = of_seeds.interval or (None, None)
     return {
         "mean": of_seeds.mean,

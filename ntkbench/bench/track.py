@@ -1,114 +1,115 @@
-"""A leaderboard's rules: the experiment, what of it is frozen, what it is ranked by."""
+"""A leaderboard's rules: the experiments of an entry, what of them is frozen or bounded, what entries are ranked by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from ntkbench.bench import parse
+from ntkbench.bench.columns import Column, Rank, Requirement
+from ntkbench.bench.constraints import Allowed, Pattern, known, violations
 from ntkbench.bench.document import Node, plain
 from ntkbench.bench.identity import leaves, normalized, resolved
 from ntkbench.bench.jsonfile import Document, Facts, Line, Natural, accept, explain, printable
 from ntkbench.bench.merge import merge
-from ntkbench.bench.record import MetricRow
+from ntkbench.bench.outcomes import is_coded, of_correct
+from ntkbench.bench.seeding import SeedOf, of_seed, shared
 from ntkbench.bench.spec import Cell
-from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.errors import NtkbenchError
 
 FILE = "track.yaml"
 NAME = r"^[a-z0-9][a-z0-9-]{0,60}@[0-9]{1,4}$"
+ONE = "cell"
+"""the label of the target of a track that names none"""
+QUALIFY = "qualify"
+_LOOSEST = 0.05
+"""the largest tolerance, as a part of a metric's range"""
 Dotted = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=60)]
 
 
-class Column(Document):
-    """A number of each run, by its metric and what it is about."""
+class Reference(Document):
+    """A row to compare with, which has no rank and is in no test: the entry of that name, or a number."""
 
-    title: Line
-    metric: Line
-    where: dict[Line, Line]
+    about: Line
+    """what the row is, in a line"""
+    exempt: tuple[Line, ...] = ()
+    """rules that this entry may break: frozen paths, patterns of `constrain`, and `qualify`"""
+    value: float | None = None
+    """a number that the row has by definition, in place of an entry"""
+    column: Line | None = None
+    """the title of a column, in place of an entry: the row has its mean over all entries"""
 
     @model_validator(mode="after")
-    def _known(self) -> "Column":
-        if self.metric not in METRICS:
-            raise ValueError(f"there is no metric {self.metric!r}{did_you_mean(self.metric, METRICS)}")
+    def _one(self) -> "Reference":
+        if (self.value is not None) + (self.column is not None) + bool(self.exempt) > 1:
+            raise ValueError("a reference is an entry (exempt), a value, or a column; not several of these")
         return self
 
-    def row(self, metrics: Sequence[MetricRow], place: object) -> MetricRow:
-        """The one row of a record that this column shows."""
-        rows = [row for row in metrics if row.metric == self.metric and self.where.items() <= _text(row.where).items()]
-        if not rows:
-            raise NtkbenchError(f"{place}: no {self}")
-        if len({(row.value, row.k, row.n) for row in rows}) > 1:
-            raise NtkbenchError(f"{place}: {len(rows)} different numbers are {self}")
-        return rows[0]
-
-    def __str__(self) -> str:
-        about = ", ".join(f"{name} {label}" for name, label in self.where.items())
-        return f"{self.metric}{f' with {about}' if about else ''}"
-
-
-class Rank(Column):
-    """What entries are ranked by."""
-
-    order: Literal["descending", "ascending"]
-
     @property
-    def by_point(self) -> bool:
-        """Whether two entries can be compared by it point by point."""
-        return is_by_point(self.metric, self.where)
-
-
-class Ties(Document):
-    """When two entries share a rank."""
-
-    rule: Literal["paired", "welch"] = "paired"
-    """paired: over seeds and the same test points, of a share of these; welch: over seeds, of any other number"""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """the chance that entries which are equally good get different ranks, on the whole board"""
+    def is_entry(self) -> bool:
+        return self.value is None and self.column is None
 
 
 class Track(Document):
     """The rules. A change of them makes a new version, `name@2`."""
 
-    schema_: Literal["ntkbench.track/1"] = Field(alias="schema")
+    schema_: Literal["ntkbench.track/2"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=NAME)]
     title: Line
     about: Annotated[str, Field(max_length=10_000)]
     spec: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.yaml$", max_length=200)]
     """the spec that entries come from, relative to the repository"""
     frozen: Annotated[tuple[Dotted, ...], Field(min_length=1)]
-    """paths at which every entry equals `cell`"""
+    """paths at which every cell of an entry equals its target"""
     free: tuple[Dotted, ...]
-    """paths at which it need not"""
+    """paths at which it need not; there all cells of an entry are equal"""
+    constrain: dict[Pattern, Allowed] = Field(default={})
+    """bounds of what is free, by path: a value, several, or `{min: ..., max: ...}`; `*` stands for one step"""
+    qualify: tuple[Requirement, ...] = ()
+    """numbers that every run of an entry has to reach"""
+    allow_failed: tuple[Line, ...] = ()
+    """codes of checks that may fail; no other may"""
+    references: dict[Line, Reference] = Field(default={})
     rank: Rank
     columns: tuple[Column, ...] = ()
     min_seeds: Annotated[Natural, Field(ge=1)]
-    ties: Ties = Ties()
+    seed_of: SeedOf = "run"
+    """what the seeds of entries draw, as in specs"""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """the chance that any two entries which are equally good are told apart, on the whole board"""
     tolerance: dict[Line, Annotated[float, Field(ge=0)]] = Field(default={"fraction": 0.01})
     """by unit, how far a number that is computed again may be from the one that was claimed"""
     mini: Facts
     """overrides that make a run small enough to try again on two cores; what an entry does not have stays as it is"""
     cell: Facts
     """the experiment, resolved"""
+    targets: Annotated[dict[Label, Facts], Field(min_length=1)]
+    """by label, the experiments that an entry consists of, resolved; in the file, overrides of `cell`"""
 
     @model_validator(mode="after")
     def _comparable(self) -> "Track":
-        if self.by_point and not self.rank.by_point:
-            raise ValueError(
-                f"{self.rank}: entries cannot be compared by it point by point; for seeds, ties.rule: welch"
-            )
         if not self.by_point and self.min_seeds < 2:
-            raise ValueError("entries that are compared over seeds need 2 of them or more; raise min_seeds")
+            raise ValueError(f"min_seeds: {self.rank} is compared over seeds, which needs 2 of them or more")
+        counted = [column for column in self.measured if of_correct(column.metric, column.where)]
+        for column in counted:
+            about = {"target": column.where["target"]} if "target" in column.where else {}
+            if not any(each.metric == "accuracy" and about.items() <= each.where.items() for each in self.measured):
+                raise ValueError(f"columns: {column} counts what its target has right; add a column with its accuracy")
         return self
 
     @model_validator(mode="after")
     def _tolerant(self) -> "Track":
-        for unit in dict.fromkeys(METRICS[column.metric].unit for column in self.all_columns):
-            if unit not in self.tolerance:
-                raise ValueError(f"tolerance: how far may a number in {unit} be off? e.g. tolerance: {{{unit}: 0.01}}")
+        for metric in (METRICS[column.metric] for column in self.measured):
+            if metric.unit not in self.tolerance:
+                raise ValueError(f"tolerance: how far may a number in {metric.unit} be off? e.g. {metric.unit}: 0.01")
+            low, high = metric.range
+            if self.tolerance[metric.unit] > (loosest := _LOOSEST * (high - low)):
+                raise ValueError(f"tolerance.{metric.unit}: at most {loosest:g}, 5 % of the range of {metric.name}")
         return self
 
     @model_validator(mode="after")
@@ -119,40 +120,101 @@ class Track(Document):
         for path in (*self.frozen, *self.free):
             if path.split(".")[0] not in Cell.model_fields:
                 raise ValueError(f"{path} is no part of an experiment")
+        for pattern in self.constrain:
+            if not known(pattern):
+                raise ValueError(f"constrain.{pattern}: no experiment has such a path")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Track":
+        for label, cell in self.cells.items():
+            differ = differing(fields(self.base), fields(cell))
+            if loose := sorted(set(differ) - set(self.frozen_of(differ))):
+                raise ValueError(f"targets.{label}: {loose[0]} is free, so no target can set it")
+            if broken := [*violations(self.constrain, fields(cell))]:
+                raise ValueError(f"targets.{label}: {broken[0]}")
+        for name, reference in self.references.items():
+            for rule in reference.exempt:
+                if rule != QUALIFY and rule not in self.constrain and not within(rule, self.frozen):
+                    raise ValueError(f"references.{name}: exempt: {rule} is no rule of this track")
+            if reference.column is not None and reference.column not in [each.title for each in self.all_columns]:
+                raise ValueError(f"references.{name}: column: no column is called {reference.column!r}")
         return self
 
     @property
     def by_point(self) -> bool:
         """Whether entries are compared on the same test points."""
-        return self.ties.rule == "paired"
+        return is_coded(self.rank.metric, self.rank.where)
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
-        """The one that ranks, then the others."""
+        """The column that ranks, then the others."""
         return (self.rank, *self.columns)
 
+    @property
+    def measured(self) -> tuple[Column, ...]:
+        """The numbers that an entry has of each run: the columns, then those that it has to qualify by."""
+        return (*self.all_columns, *self.qualify)
+
     @cached_property
-    def reference(self) -> Cell:
+    def base(self) -> Cell:
         return Cell.model_validate(self.cell)
 
     @cached_property
-    def _expected(self) -> dict[str, Any]:
-        return fields(self.reference)
+    def cells(self) -> Mapping[str, Cell]:
+        """The experiments of an entry, by the labels of the targets."""
+        return {label: Cell.model_validate(cell) for label, cell in self.targets.items()}
 
-    def differences(self, cell: Cell) -> list[str]:
-        """Where a cell departs from what is frozen: `path: expected, found`."""
-        expected, found = self._expected, fields(cell)
+    @cached_property
+    def _expected(self) -> Mapping[str, Mapping[str, Any]]:
+        return {label: fields(cell) for label, cell in self.cells.items()}
+
+    def exempt(self, name: str) -> tuple[str, ...]:
+        """Return the rules that the entry of this name may break."""
+        return self.references[name].exempt if name in self.references else ()
+
+    def is_reference(self, name: str) -> bool:
+        """Return whether the entry of this name has no rank."""
+        return name in self.references and self.references[name].is_entry
+
+    def differences(self, label: str, cell: Cell, exempt: Collection[str] = ()) -> list[str]:
+        """Return where a cell departs from what is frozen in the target of that label: `path: expected, found`."""
+        expected, found = self._expected[label], fields(cell)
         return [
             f"{path}: the track has {shown(expected, path)}, the runs have {shown(found, path)}"
             for path in self.frozen_of(differing(expected, found))
+            if not within(path, exempt)
+        ]
+
+    def violations(self, cell: Cell, exempt: Collection[str] = ()) -> list[str]:
+        """Return where a cell leaves the bounds of what is free: `path: allowed, found`."""
+        rules = {pattern: allowed for pattern, allowed in self.constrain.items() if pattern not in exempt}
+        return [*violations(rules, fields(cell))]
+
+    def unequal(self, cells: Iterable[Cell]) -> list[str]:
+        """Return where the cells of one entry differ in what is free."""
+        every = [fields(cell) for cell in cells]
+        paths = {path for each in every for path in differing(every[0], each)}
+        return [
+            f"{path}: what is free is the same in all cells of an entry, here it is "
+            f"{', '.join(dict.fromkeys(shown(each, path) for each in every))}"
+            for path in sorted(paths - set(self.frozen_of(paths)))
         ]
 
     def frozen_of(self, paths: Iterable[str]) -> list[str]:
-        """Those of the paths that no entry may change."""
+        """Return those of the paths that no entry may change."""
         return [path for path in paths if within(path, self.frozen) and not within(path, self.free)]
 
+    def of_seed(self, cell: Cell, seed: int) -> Cell:
+        """Return what is run for a seed of an entry's cell."""
+        return of_seed(cell, seed, self.seed_of)
+
+    def shared(self, cell: Cell) -> Cell:
+        """Return the cell of an entry that `of_seed` makes this one of."""
+        return shared(cell) if self.seed_of == "data" else cell
+
     def small(self, cell: Cell) -> Cell:
-        """The cell with the overrides of `mini`, where it has what they override."""
+        """Return the cell with the overrides of `mini`, where it has what they override."""
         try:
             return Cell.model_validate(_overridden(resolved(cell), self.mini))
         except ValidationError as error:
@@ -160,17 +222,20 @@ class Track(Document):
 
 
 def read(folder: Path) -> Track:
-    """The track of a folder `<name>@<version>`; a mistake in it is an error that names the field."""
+    """Return the track of a folder `<name>@<version>`; a mistake in it is an error that names the field."""
     path = folder / FILE
     root = parse.read(str(path))
-    experiment, mini = root.child("cell"), root.child("mini")
+    experiment, mini, targets = root.child("cell"), root.child("mini"), root.child("targets")
     if experiment is None:
         raise NtkbenchError(f"{path}: cell: the experiment is missing")
     cell = _cell(experiment, f"{path}: cell")
+    overrides = {label: merge(experiment, node) for label, node in targets.entries.items()} if targets else {}
+    cells = {label: _cell(node, f"{path}: targets.{label}") for label, node in overrides.items()} or {ONE: cell}
     if mini is not None:
         _cell(merge(experiment, mini), f"{path}: mini")
     value = {key: _json(node) for key, node in root.entries.items()}
-    return accept(Track, value | {"name": folder.name, "cell": resolved(cell)}, path)
+    made = {"name": folder.name, "cell": resolved(cell), "targets": {k: resolved(each) for k, each in cells.items()}}
+    return accept(Track, value | made, path)
 
 
 def _cell(node: Node, place: str) -> Cell:
@@ -181,42 +246,32 @@ def _cell(node: Node, place: str) -> Cell:
 
 
 def _json(node: Node) -> Any:
-    """YAML's values in JSON: fractions are text."""
+    """Return YAML's values as JSON: fractions and infinity are text, as in records."""
     if isinstance(node.value, Mapping):
         return {key: _json(below) for key, below in node.value.items()}
     if isinstance(node.value, tuple):
         return [_json(below) for below in node.value]
-    return node.value if isinstance(node.value, (str, bool, int, float, type(None))) else str(node.value)
-
-
-def _text(where: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in where.items()}
-
-
-def is_by_point(metric: str, where: Mapping[str, str]) -> bool:
-    """Whether a number is a share of test points."""
-    shares = ("accuracy", "robust_accuracy", "eigenspace_robustness")
-    denominators = {"transfer_rate": ("target_correct", "all")} | dict.fromkeys(shares, (None,))
-    return where.get("denominator") in denominators.get(metric, ())
+    plain = isinstance(node.value, (str, bool, int, float, type(None))) and node.value not in (inf, -inf)
+    return node.value if plain else str(node.value)
 
 
 def within(path: str, roots: Iterable[str]) -> bool:
-    """Whether a path is one of some, or below one."""
+    """Return whether a path is one of some, or below one."""
     return any(path == root or path.startswith(root + ".") for root in roots)
 
 
 def fields(cell: Cell) -> dict[str, Any]:
-    """All fields of a cell by their dotted paths, in the one notation there is."""
+    """Return all fields of a cell by their dotted paths, in the one notation there is."""
     return dict(leaves(resolved(normalized(cell))))
 
 
 def differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
-    """The paths at which two cells differ."""
+    """Return the paths at which two cells differ."""
     return [path for path in sorted(one.keys() | two.keys()) if one.get(path) != two.get(path)]
 
 
 def shown(leaves: Mapping[str, Any], path: str) -> str:
-    """A field in a message."""
+    """Return a field as messages show it."""
     return printable(leaves[path]) if path in leaves else "nothing"
 
 

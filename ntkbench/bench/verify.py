@@ -1,28 +1,33 @@
 """How far an entry is to be believed: what somebody ran again, and what came out.
 
-An entry is *claimed*: its form, ids, frozen fields and means were recomputed from itself. It is *checked* when its
-small run was run again, and *reproduced* when a seed of the experiment itself was. These are not the entry's to say.
-They follow from a file beside the entries, `checks/<entry>.json`, which holds the numbers of the second run and the
-checksum of the entry they belong to: another word in the entry, and it is claimed again.
+An entry is *claimed*: its form, ids, rules, counts and means were recomputed from itself. It is *checked* when its
+small runs were run again, and *reproduced* in so many of its seeds as were run again themselves. These are not the
+entry's to say. They follow from a file beside the entries, `checks/<entry>.json`, which holds the numbers and outcomes
+of the second runs and the checksum of the whole entry they belong to: another word in the entry, and it is claimed
+again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ntkbench.bench import jsonfile
-from ntkbench.bench.entry import Entry, Mini, board_of, locate, read_entry, recompute, slug
+from ntkbench.bench.arrays import read_samples
+from ntkbench.bench.entry import CellNumbers, Entry, EntryCell, Mini, SmallRun, board_of, locate, read_entry, slug
 from ntkbench.bench.identity import run_id
 from ntkbench.bench.jsonfile import Document, Facts, Natural, accept
+from ntkbench.bench.outcomes import Digits, packed
 from ntkbench.bench.plan import Plan, Run, check
-from ntkbench.bench.record import Measured, Record, RunId, Sha256
+from ntkbench.bench.recompute import recompute
+from ntkbench.bench.record import Measured, MetricRow, Record, RunId, Sha256
 from ntkbench.bench.render import table
 from ntkbench.bench.spec import Cell, Header
-from ntkbench.bench.track import FILE, Track
+from ntkbench.bench.track import FILE, QUALIFY, Track
 from ntkbench.bench.track import read as read_track
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
@@ -30,21 +35,37 @@ from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 Kind = Literal["mini", "seed"]
 Level = Literal["claimed", "checked", "reproduced"]
 LEVELS: Mapping[Level, str] = {
-    "claimed": "run ids, frozen fields, counts and means were recomputed from the entry; nobody has run it again",
-    "checked": "its experiment, made small, was run again and gave the numbers that the entry has for it",
-    "reproduced": "a seed of the experiment itself was run again and gave its numbers",
+    "claimed": "run ids, rules, counts and means were recomputed from the entry; nobody has run it again, so it has "
+    "no rank",
+    "checked": "its experiments, made small, were run again and gave the numbers that the entry has for them",
+    "reproduced": "so many of its seeds were run again and gave its numbers and outcomes",
 }
-_LIMIT = 2**20
+_LIMIT = 32 * 2**20
 _DIGITS = 6
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """The level of an entry, and how many of its seeds were reproduced."""
+
+    level: Level
+    reproduced: int = 0
+    seeds: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.level} ({self.reproduced} of {self.seeds} seeds)" if self.level == "reproduced" else self.level
+
+
 class Rerun(Document):
-    """A run that was made again, and its numbers in the order of the track's columns."""
+    """A run that was made again: its numbers in the order of `Track.measured`, and the outcomes that entries keep."""
 
     kind: Kind
+    label: str
     seed: Natural
     run_id: RunId
     numbers: tuple[Measured, ...]
+    outcomes: tuple[Digits | None, ...] = ()
+    """of each number, as the entry has them; none of a small run"""
     software: Facts
     device: Facts
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
@@ -53,9 +74,9 @@ class Rerun(Document):
 class Check(Document):
     """What `ntkbench verify` writes."""
 
-    schema_: Literal["ntkbench.check/1"] = Field(alias="schema")
+    schema_: Literal["ntkbench.check/2"] = Field(alias="schema")
     entry: Sha256
-    """of the entry's file, as `ntkbench submit` writes it"""
+    """of the entry's whole file, as `ntkbench submit` writes it"""
     reruns: Annotated[tuple[Rerun, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -83,7 +104,7 @@ class Comparison:
 
 
 def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:
-    """The folder and rules of an entry's track, and the entry, with all recomputed that can be."""
+    """Return the folder and rules of an entry's track, and the entry, with all recomputed that can be."""
     path = locate(name, folder)
     entry = read_entry(path)
     board = board_of(path) if (board_of(path) / FILE).is_file() else folder / entry.track
@@ -92,51 +113,84 @@ def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:
     return board, track, entry
 
 
-def small(track: Track, entry: Entry) -> Run:
-    """The run whose numbers an entry's `mini` holds, or is to hold: of its first seed. SpecError if it cannot be."""
-    cell = track.small(Cell.model_validate(entry.cell))
-    check(cell, f"the small run of {track.name} does not fit {entry.name} (submit --no-mini does without)")
+# ---- what to run ---------------------------------------------------------------------------------
+
+
+def small(track: Track, entry: Entry) -> list[Run]:
+    """Return the runs whose numbers an entry's `mini` holds, or is to hold: each cell's, of the entry's first seed.
+
+    SpecError if they cannot be.
+    """
     seed = entry.mini.seed if entry.mini else entry.seeds[0]
-    return Run("mini", cell, {"entry": slug(entry.name)}, seed, run_id(cell, seed))
+    found = []
+    for each in entry.cells:
+        cell = track.of_seed(track.small(Cell.model_validate(each.cell)), seed)
+        check(cell, f"the small run of {track.name} does not fit {entry.name} (submit --no-mini does without)")
+        found.append(Run("mini", cell, _coordinates(entry, each), seed, run_id(cell, seed)))
+    return found
 
 
 def of_mini(track: Track, entry: Entry) -> list[Run]:
-    """The small run again."""
+    """Return the small runs, to be made again."""
     if entry.mini is None:
         raise UsageError(f"{entry.name} has no numbers of a small run to compare with; leave --mini out")
-    return [small(track, entry)]
+    return small(track, entry)
 
 
-def of_seeds(entry: Entry, seeds: Sequence[int]) -> list[Run]:
-    """Runs of the entry itself; of its first seed where none is named."""
+def of_seeds(track: Track, entry: Entry, seeds: Sequence[int]) -> list[Run]:
+    """Return the runs of some seeds of the entry itself, in all its cells; of its first seed where none is named."""
     for seed in seeds:
         if seed not in entry.seeds:
             raise UsageError(f"seed {seed}: {entry.name} has the seeds {', '.join(map(str, entry.seeds))}")
-    cell, ids = Cell.model_validate(entry.cell), dict(zip(entry.seeds, entry.run_ids, strict=True))
     return [
-        Run("verify", cell, {"entry": slug(entry.name)}, seed, ids[seed])
+        Run("verify", track.of_seed(cell, seed), _coordinates(entry, each), seed, _ids(entry, each)[seed])
+        for each in entry.cells
+        for cell in [Cell.model_validate(each.cell)]
         for seed in dict.fromkeys(seeds or entry.seeds[:1])
     ]
 
 
+def drawn(entry: Entry, lot: str) -> int:
+    """Draw a seed of the entry by its checksum and a text that nobody knew when the entry was made."""
+    return entry.seeds[int(sha256(f"{checksum(entry)} {lot}".encode()).hexdigest(), 16) % len(entry.seeds)]
+
+
 def planned(runs: Sequence[Run]) -> Plan:
-    """A plan of these runs alone."""
+    """Return a plan of these runs alone."""
     return Plan(Header(ntkbench=1, name="verify"), tuple(runs), "verify")
 
 
-def with_mini(entry: Entry, track: Track, record: Record) -> Entry:
-    """The entry with the numbers of its small run."""
-    mini = Mini(seed=record.spec.seed, run_id=record.run_id, numbers=_numbers(track, record))
-    return entry.model_copy(update={"mini": mini})
+def _coordinates(entry: Entry, cell: EntryCell) -> dict[str, str]:
+    return {"entry": slug(entry.name), "target": cell.label}
 
 
-def rerun(track: Track, entry: Entry, record: Record) -> Rerun:
-    """What a record says about an entry."""
+def _ids(entry: Entry, cell: EntryCell) -> dict[int, str]:
+    return dict(zip(entry.seeds, cell.run_ids, strict=True))
+
+
+# ---- what came out -------------------------------------------------------------------------------
+
+
+def with_mini(entry: Entry, track: Track, records: Sequence[Record]) -> Entry:
+    """Return the entry with the numbers of its small runs, whose records come in the order of its cells."""
+    runs = [
+        SmallRun(label=cell.label, run_id=record.run_id, numbers=_numbers(track, entry, record))
+        for cell, record in zip(entry.cells, records, strict=True)
+    ]
+    return entry.model_copy(update={"mini": Mini(seed=records[0].spec.seed, runs=tuple(runs))})
+
+
+def rerun(track: Track, entry: Entry, record: Record, folder: Path) -> Rerun:
+    """Return what a record in `folder` says about an entry."""
+    cell = next((each for each in entry.cells if record.run_id in each.run_ids), None)
+    mini = next((run for run in entry.mini.runs if run.run_id == record.run_id), None) if entry.mini else None
     value: dict[str, Any] = {
-        "kind": "seed" if record.run_id in entry.run_ids else "mini",
+        "kind": "seed" if cell else "mini",
+        "label": cell.label if cell else mini.label if mini else "",
         "seed": record.spec.seed,
         "run_id": record.run_id,
-        "numbers": [number.model_dump() for number in _numbers(track, record)],
+        "numbers": [number.model_dump() for number in _numbers(track, entry, record)],
+        "outcomes": _outcomes(track, entry, cell, record, folder) if cell else [],
         "software": record.software,
         "device": record.device,
         "date": record.time.ended[:10],
@@ -145,32 +199,56 @@ def rerun(track: Track, entry: Entry, record: Record) -> Rerun:
 
 
 def comparisons(track: Track, entry: Entry, run: Rerun) -> list[Comparison]:
-    """All numbers of the run; VerificationError if the entry has none of such a run."""
-    columns = track.all_columns
+    """Compare all numbers and outcomes of a run; VerificationError if the entry has none of such a run."""
+    columns = track.measured
     claimed = _claimed(entry, run)
     if claimed is None or not len(claimed) == len(run.numbers) == len(columns):
         raise VerificationError(
             f"{entry.name}: it has no numbers of the run {run.run_id} ({run.kind}, seed {run.seed})"
         )
-    return [
+    numbers = [
         Comparison(column.title, one.value, other.value, track.tolerance[METRICS[column.metric].unit])
         for column, one, other in zip(columns, claimed, run.numbers, strict=True)
     ]
+    return [*numbers, *_points(track, entry, run)]
+
+
+def _points(track: Track, entry: Entry, run: Rerun) -> Iterator[Comparison]:
+    """Compare outcomes point by point: numbers may agree where the points do not."""
+    if run.kind == "mini":
+        return
+    cell = next(each for each in entry.cells if each.label == run.label)
+    place = entry.seeds.index(run.seed)
+    if len(run.outcomes) != len(cell.results):
+        raise VerificationError(f"{entry.name}: run {run.run_id}: outcomes of {len(run.outcomes)} numbers")
+    for column, result, again in zip(track.measured, cell.results, run.outcomes, strict=True):
+        if result.outcomes is None and again is None:
+            continue
+        if result.outcomes is None or again is None or len(result.outcomes[place]) != len(again):
+            raise VerificationError(f"{entry.name}: run {run.run_id}: {column.title}: other outcomes than the entry's")
+        one, two = (np.frombuffer(text.encode(), np.uint8) for text in (result.outcomes[place], again))
+        yield Comparison(f"{column.title}: points that differ", 0.0, float(np.mean(one != two)), _fraction(track))
+
+
+def _fraction(track: Track) -> float:
+    """Return the share of points that may come out otherwise."""
+    return track.tolerance.get("fraction", 0.01)
 
 
 def report(track: Track, entry: Entry, run: Rerun) -> str:
-    """The table of a run's comparisons."""
+    """Return the table of a run's comparisons."""
     rows = [
         [each.what, _shown(each.claimed), _shown(each.measured), _off(each), f"{each.tolerance:g}", _verdict(each)]
         for each in comparisons(track, entry, run)
     ]
     headers = ["", "claimed", "measured", "difference", "allowed", ""]
     what = "small run" if run.kind == "mini" else "run"
-    return f"{what} {run.run_id}, seed {run.seed}\n" + table(headers, rows, "plain")
+    of = f" of {run.label}" if len(entry.cells) > 1 else ""
+    return f"{what} {run.run_id}{of}, seed {run.seed}\n" + table(headers, rows, "plain")
 
 
 def agrees(track: Track, entry: Entry, run: Rerun) -> bool:
-    """Whether all numbers are within the track's tolerance."""
+    """Return whether all numbers are within the track's tolerance."""
     return all(each.ok for each in comparisons(track, entry, run))
 
 
@@ -182,34 +260,42 @@ def conclude(folder: Path, track: Track, entry: Entry, runs: Sequence[Rerun]) ->
             f"{entry.name}: {', '.join(wrong)} does not give the entry's numbers; nothing is written down"
         )
     path = save(folder, entry, runs)
-    found = level(track, entry, read(folder, entry), path)
+    found = judge(track, entry, read(folder, entry), path)
     return f"{entry.name} is {found}: {path}\nNow run `ntkbench leaderboard build`, and commit both."
 
 
-def level(track: Track, entry: Entry, check: Check | None, place: object) -> Level:
-    """What the check makes of the entry; VerificationError if its numbers are not the entry's."""
+def judge(track: Track, entry: Entry, check: Check | None, place: object) -> Judgement:
+    """Return what the check makes of the entry; VerificationError if its numbers are not the entry's."""
     if check is None or check.entry != checksum(entry):
-        return "claimed"
+        return Judgement("claimed")
     for run in check.reruns:
         for each in comparisons(track, entry, run):
             if not each.ok:
                 told = f"{each.what}: {_shown(each.claimed)} claimed, {_shown(each.measured)} measured"
                 raise VerificationError(f"{place}: run {run.run_id}: {told}; no check, delete it")
-    return "reproduced" if any(run.kind == "seed" for run in check.reruns) else "checked"
+    again = {run.run_id for run in check.reruns}
+    seeds = sum(again.issuperset(ids) for ids in zip(*(cell.run_ids for cell in entry.cells), strict=True))
+    if seeds:
+        return Judgement("reproduced", seeds, len(entry.seeds))
+    small = entry.mini is not None and again.issuperset(run.run_id for run in entry.mini.runs)
+    return Judgement("checked" if small else "claimed")
+
+
+# ---- the file ------------------------------------------------------------------------------------
 
 
 def checksum(entry: Entry) -> str:
-    """Of the entry's file."""
+    """Return the checksum of the entry's file."""
     return sha256(jsonfile.dump(entry)).hexdigest()
 
 
 def file(folder: Path, entry: Entry) -> Path:
-    """Where the check of an entry lies. `folder`: the track's."""
+    """Return where the check of an entry lies. `folder`: the track's."""
     return folder / "checks" / f"{slug(entry.name)}.json"
 
 
 def read(folder: Path, entry: Entry) -> Check | None:
-    """The check of an entry, if there is one."""
+    """Return the check of an entry, if there is one."""
     path = file(folder, entry)
     return jsonfile.parse(Check, jsonfile.read(path, _LIMIT), path) if path.is_file() else None
 
@@ -219,27 +305,48 @@ def save(folder: Path, entry: Entry, runs: Sequence[Rerun]) -> Path:
     path, found = file(folder, entry), read(folder, entry)
     known = found.reruns if found is not None and found.entry == checksum(entry) else ()
     latest = {run.run_id: run for run in (*known, *runs)}
-    check = Check(schema="ntkbench.check/1", entry=checksum(entry), reruns=tuple(latest.values()))
+    check = Check(schema="ntkbench.check/2", entry=checksum(entry), reruns=tuple(latest.values()))
     jsonfile.write(path, jsonfile.dump(check))
     return path
 
 
 def _claimed(entry: Entry, run: Rerun) -> Sequence[Measured] | None:
     if run.kind == "mini":
-        mini = entry.mini
-        return mini.numbers if mini is not None and (mini.run_id, mini.seed) == (run.run_id, run.seed) else None
-    if (run.seed, run.run_id) not in zip(entry.seeds, entry.run_ids, strict=True):
+        small = [each for each in entry.mini.runs if each.run_id == run.run_id] if entry.mini else []
+        return small[0].numbers if entry.mini and small and entry.mini.seed == run.seed else None
+    cell = next((each for each in entry.cells if each.label == run.label), None)
+    if cell is None or _ids(entry, cell).get(run.seed) != run.run_id:
         return None
-    place = entry.seeds.index(run.seed)
-    return [result.runs[place] for result in entry.results]
+    return [result.runs[entry.seeds.index(run.seed)] for result in cell.results]
 
 
-def _numbers(track: Track, record: Record) -> tuple[Measured, ...]:
+def _numbers(track: Track, entry: Entry, record: Record) -> tuple[Measured, ...]:
+    rows = _rows(track, entry, record)
+    return tuple(
+        Measured(value=row.value, k=row.k, n=row.n) if row else Measured(value=None, k=None, n=None) for row in rows
+    )
+
+
+def _rows(track: Track, entry: Entry, record: Record) -> list[MetricRow | None]:
+    """Return the row of each number of the track; None where the entry need not have it."""
     if record.status != "ok":
         why = record.error.message if record.error else ""
         raise NtkbenchError(f"run {record.run_id} is {record.status}: {why}")
-    rows = [column.row(record.metrics, f"run {record.run_id}") for column in track.all_columns]
-    return tuple(Measured(value=row.value, k=row.k, n=row.n) for row in rows)
+    optional = track.qualify if QUALIFY in track.exempt(entry.name) else ()
+    return [
+        None if column in optional and not column.rows(record.metrics) else column.row(record.metrics, record.run_id)
+        for column in track.measured
+    ]
+
+
+def _outcomes(track: Track, entry: Entry, cell: EntryCell, record: Record, folder: Path) -> list[str | None]:
+    samples = read_samples(folder, record) if record.samples else {}
+    made = Cell.model_validate(cell.cell)
+
+    def again(row: MetricRow | None, result: CellNumbers) -> str | None:
+        return packed(row, samples, made) if row is not None and result.outcomes is not None else None
+
+    return [again(row, result) for row, result in zip(_rows(track, entry, record), cell.results, strict=True)]
 
 
 def _shown(value: float | None) -> str:

@@ -278,6 +278,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 
 
+def bounds(name: str) -> tuple[float, float]:
+    """The range of the metric of that name; everything for a name that is no metric's."""
+    return METRICS[name].range if name in METRICS else (-float("inf"), float("inf"))
+
+
 def metric(name: str) -> Metric:
     """The metric of that name; an unknown name is a UsageError with a suggestion."""
     if name in METRICS:

@@ -63,7 +63,7 @@ def scalars(columns: Mapping[str, np.ndarray]) -> list[Scalar]:
             ]
             if attack == "ntk":
                 found.append(Scalar.share("transfer_rate", fooled, len(clean), where | {"denominator": "all"}))
-                found.append(Scalar("normalized_transfer", fooled / int(clean.sum()), where))
+                found.append(Scalar("normalized_transfer", fooled / int(clean.sum()), where, n=int(clean.sum())))
     return found
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ from ntkbench.bench.arrays import read_samples
 from ntkbench.bench.compare import COUNTS, FEW, PAIRED, POINTS, SEEDS, rows
 from ntkbench.bench.identity import resolved
 from ntkbench.bench.side import Side, key
-from ntkbench.bench.statistics import difference, of_points, of_seeds
+from ntkbench.bench.statistics import difference, of_influence, of_points, of_seeds
 from ntkbench.bench.store import Store
 from ntkbench.errors import UsageError
 from tests.bench import factory
 from tests.bench.factory import cell, planned, store
-from tests.bench.test_track import written
+from tests.bench.test_track import TARGETS, written
 
 MATRIX = {"width": [16, 512], "epochs": {"short, or so": {"training.epochs": 5}, "long": {"training.epochs": 10}}}
 
@@ -48,12 +49,15 @@ def changed(folder: Path, **update) -> None:
 def test_each_number_has_the_method_that_fits_it(folder):
     a, b = entries(folder)
     found = rows(a, b, paired=True)
-    assert [row.method for row in found] == [PAIRED, COUNTS, SEEDS]
-    assert [row.method for row in rows(a, b, paired=False)] == [POINTS, COUNTS, SEEDS]
-    matrices = [of_points(each.outcomes[key(each.results[0])].matrix()) for each in (a, b)]
-    assert found[0].found == difference(*matrices, paired=True)
+    assert [row.method for row in found] == [PAIRED] * 3, "its outcomes give all columns of an entry"
+    assert [row.method for row in rows(a, b, paired=False)] == [POINTS] * 3
+    judged = [each.outcomes[key(each.results[0])] for each in (a, b)]
+    estimates = [of_influence(each.values, each.influence, float(np.mean(each.counted))) for each in judged]
+    assert found[0].found == difference(*estimates, paired=True)
+    bare = [replace(each, outcomes={}) for each in (a, b)]
+    assert [row.method for row in rows(*bare, paired=True)] == [COUNTS, COUNTS, SEEDS]
     values = [[run.value for run in entry.results[2].runs if run.value is not None] for entry in (a, b)]
-    assert found[2].found == difference(*map(of_seeds, values), paired=False)
+    assert rows(*bare, paired=True)[2].found == difference(*map(of_seeds, values), paired=False)
 
 
 def test_the_comparison_in_words(folder):
@@ -72,8 +76,8 @@ def test_the_comparison_in_words(folder):
 
 def test_another_protocol_is_named(folder):
     value = json.loads((folder / "small@1" / "entries" / "weak.json").read_text())
-    value["cell"]["numerics"]["kernel"] = "float32"
-    changed(folder, cell=value["cell"], software=[{"ntkbench": "9"}])
+    value["cells"][0]["cell"]["numerics"]["kernel"] = "float32"
+    changed(folder, cells=value["cells"], software=[{"ntkbench": "9"}])
     text = compare("small@1/strong", "small@1/weak", folder)
     assert "protocol: NOT the same, numerics.kernel differ, which small@1 has frozen" in text
     assert "differs: numerics.kernel: float64 | float32" in text
@@ -87,22 +91,32 @@ def test_another_protocol_is_named(folder):
 
 
 def test_other_test_points_are_not_paired(folder):
-    value = json.loads((folder / "small@1" / "entries" / "weak.json").read_text())
-    changed(folder, outcomes=value["outcomes"] | {"points": "0" * 64})
+    changed(folder, points="0" * 64)
     with pytest.raises(UsageError, match="different test points and cannot be paired; --unpaired compares"):
         compare("small@1/strong", "small@1/weak", folder)
     assert POINTS in compare("small@1/strong", "small@1/weak", folder, paired=False)
 
 
-def test_one_seed_of_a_number_that_is_no_share_has_no_interval(folder):
-    a, _ = entries(folder)
-    value = json.loads((folder / "small@1" / "entries" / "weak.json").read_text())
-    value["outcomes"]["runs"] = value["outcomes"]["runs"][:1]
-    for result in value["results"]:
-        result["runs"] = result["runs"][:1]
-    changed(folder, **value | {"seeds": value["seeds"][:1], "run_ids": value["run_ids"][:1]})
-    found = rows(a, entries(folder)[1], paired=True)
-    assert [(row.method, row.found is None) for row in found] == [(PAIRED, False), (COUNTS, False), (FEW, True)]
+def test_one_seed_of_a_number_without_outcomes_has_no_interval(folder):
+    a, b = (replace(each, outcomes={}) for each in entries(folder))
+    results = [each.model_copy(update={"runs": each.runs[:1]}) for each in b.results]
+    found = rows(a, replace(b, seeds=b.seeds[:1], results=results), paired=True)
+    assert [(row.method, row.found is None) for row in found] == [(COUNTS, False), (COUNTS, False), (FEW, True)]
+
+
+def test_entries_of_several_cells_are_compared_by_their_means(tmp_path):
+    rules = track.read(written(tmp_path / "leaderboards", TARGETS, "two@1"))
+    for name, ridge, rate in (("plain", 0.0, 0.9), ("ridge", 0.5, 0.2)):
+        kernels = {"limit": {"kind": "infinite", "ridge": ridge}}
+        wide = cell(width=64, training={"mode": "standard", "epochs": 20}, kernels=kernels)
+        runs = [*planned(cell(kernels=kernels), range(3), n="1"), *planned(wide, range(3), n="2")]
+        records = store(tmp_path / "records", runs, rate=rate)
+        submit.save(submit.make(rules, runs, records, tmp_path / "records", name=name), tmp_path / "leaderboards")
+    text = compare("two@1/plain", "two@1/ridge", tmp_path / "leaderboards")
+    assert text.count(PAIRED) == 4
+    assert "differs: small: kernels.limit.ridge: 0.0 | 0.5" in text
+    assert "differs: wide: kernels.limit.ridge: 0.0 | 0.5" in text
+    assert "protocol: the same, nothing that two@1 has frozen differs" in text
 
 
 def test_nothing_in_common_is_a_mistake(folder):
@@ -135,13 +149,11 @@ def test_all_shares_of_cells_are_paired_by_their_records(spec: Path, tmp_path: P
     a, b = [side.find(f"{spec}:width={width},epochs=short, or so", tmp_path, kept) for width in (512, 16)]
     assert (a.name, a.seeds) == ("widths width=512 epochs=short, or so", [0, 1, 2])
     found = {row.what: row for row in rows(a, b, paired=True)}
-    assert {row.one.metric for row in found.values() if row.method == SEEDS} == {"normalized_transfer"}
-    shares = [row for row in found.values() if row.method == PAIRED]
-    assert len(shares) == len(found) - 2
+    assert {row.method for row in found.values()} == {PAIRED}
     row = found["robust_accuracy target=self attack=ntk source=limit eps=8/255"]
     matrices = []
     for each in (a, b):
-        records = [record.read(kept.record(run.id)) for run in plan.read(spec).runs if run.cell == each.cell]
+        records = [record.read(kept.record(run.id)) for run in plan.read(spec).runs if run.cell == each.cells[""]]
         samples = [read_samples(kept.records, one) for one in records]
         matrices.append(np.stack([one["transfer.ntk@8/255"].astype(float) for one in samples]))
     assert row.found == difference(*map(of_points, matrices), paired=True)
@@ -163,7 +175,6 @@ def test_cells_in_words(spec: Path, tmp_path: Path):
 def test_a_cell_beside_an_entry_has_the_rules_of_its_track(folder: Path, spec: Path):
     text = compare(f"{spec}:width=512,epochs=long", "small@1/weak", folder)
     assert "protocol: the same, nothing that small@1 has frozen differs" in text
-    assert COUNTS in text, "entries keep outcomes of their rank alone"
     assert PAIRED in text
 
 

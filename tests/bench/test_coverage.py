@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from ntkbench.bench.statistics import difference, interval, of_points, of_seeds, stack, t_interval
+from ntkbench.bench.statistics import difference, interval, of_points, of_seeds, stack, summary
 
 EXPERIMENTS = 2000
 SETTINGS = [
@@ -89,7 +89,7 @@ def test_the_interval_of_a_difference_on_other_points(seeds: int, points: int):
 def test_intervals_over_seeds(seeds: int):
     rng = np.random.default_rng(seeds)
     values = rng.standard_normal((EXPERIMENTS, 2, seeds)) * [[1.0], [3.0]]
-    alone = [t_interval(a.tolist()).interval or (0.0, 0.0) for a, _ in values]
+    alone = [summary(a.tolist(), (-np.inf, np.inf)).interval or (0.0, 0.0) for a, _ in values]
     assert np.mean([low <= 0 <= high for low, high in alone]) == pytest.approx(0.95, abs=0.02)
     found = [difference(of_seeds(a.tolist()), of_seeds(b.tolist()), paired=False) for a, b in values]
     assert np.mean([float(each.low) <= 0 <= float(each.high) for each in found]) == pytest.approx(0.95, abs=0.02)

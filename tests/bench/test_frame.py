@@ -114,10 +114,11 @@ def test_every_number_of_an_entry_is_a_row(board):
     entry = json.loads(board.read_text())
     rows = frame.track(board.parent.parent)
     assert len(rows) == sum(len(result["runs"]) for result in entry["results"])
+    assert set(rows["of_target"]) == {"cell"}
     first = rows.loc[(rows["column"] == "transfer rate") & (rows["seed"] == 2)].iloc[0]
     number = entry["results"][0]["runs"][2]
     assert [first[name] for name in ("value", "k", "n")] == [number["value"], number["k"], number["n"]]
-    assert [first[name] for name in ("entry", "run_id", "width")] == ["wide", entry["run_ids"][2], "512"]
+    assert [first[name] for name in ("entry", "run_id", "width")] == ["wide", entry["cells"][0]["run_ids"][2], "512"]
     assert (first["software.ntkbench"], first["eps"], first["architecture.kind"]) == ("0.1.0", "8/255", "fc")
     assert "data.n_train" not in rows, "what is frozen is the track's"
 

@@ -6,7 +6,7 @@ import pytest
 
 from ntkbench.bench import record
 from ntkbench.bench.show import show
-from ntkbench.bench.statistics import t_interval
+from ntkbench.bench.statistics import summary
 from ntkbench.errors import UsageError
 from tests.bench.factory import a_record, cell, failed, planned
 from tests.bench.test_tables import NARROW, RATE, RECORDS, WIDE, records_of
@@ -35,8 +35,8 @@ def test_by_default_transfer_rates_by_everything_that_varies_with_budgets_as_col
     table = cells(show(RECORDS))
     assert table[0] == ["width", "attack", "eps 2/255", "eps 8/255"]
     assert [row[:2] for row in table[2:]] == [[w, a] for w in ("32", "128") for a in ("noise", "ntk", "own")]
-    summary = t_interval(values("128", **RATE))
-    assert table[6][3] == f"{summary.mean:.2f} ± {summary.sd:.2f} (3)"
+    found = summary(values("128", **RATE), (0.0, 1.0))
+    assert table[6][3] == f"{found.mean:.2f} ± {found.sd:.2f} (3)"
 
 
 def test_one_seed_shows_no_bar():
@@ -52,15 +52,15 @@ def test_axes_and_filters_choose_the_table():
     table = cells(text)
     assert table[0] == ["denominator", "width 32", "width 128"]
     assert [row[0] for row in table[2:]] == ["all", r"target\_correct"]
-    summary = t_interval(values("32", **RATE))
-    assert table[3][1] == f"{summary.mean:.2f} ± {summary.sd:.2f} (3)"
+    found = summary(values("32", **RATE), (0.0, 1.0))
+    assert table[3][1] == f"{found.mean:.2f} ± {found.sd:.2f} (3)"
 
 
 def test_several_metrics_become_columns_and_filters_leave_alone_what_they_do_not_concern():
     text = show(RECORDS, metrics=["accuracy", "transfer_rate"], where={"attack": "ntk", "eps": "8/255"}, rows=["width"])
     table = cells(text)
     assert table[0] == ["width", "accuracy", r"transfer\_rate"]
-    summaries = [t_interval(values("32", **about)) for about in ({"metric": "accuracy"}, RATE)]
+    summaries = [summary(values("32", **about), (0.0, 1.0)) for about in ({"metric": "accuracy"}, RATE)]
     assert table[2] == ["32", *(f"{s.mean:.2f} ± {s.sd:.2f} (3)" for s in summaries)]
 
 
@@ -97,11 +97,11 @@ def test_a_plan_without_any_record_is_a_table_of_what_is_missing():
 def test_csv_and_json_have_every_digit():
     about = {"attack": "ntk", "eps": "8/255"}
     rows = list(csv.DictReader(io.StringIO(show(RECORDS, where=about, form="csv"))))
-    summary = t_interval(values("32", **RATE))
+    found = summary(values("32", **RATE), (0.0, 1.0))
     assert [row["width"] for row in rows] == ["32", "128"]
     assert rows[0]["metric"] == "transfer_rate"
-    assert (float(rows[0]["mean"]), float(rows[0]["sd"]), rows[0]["n"]) == (summary.mean, summary.sd, "3")
-    assert (float(rows[0]["ci_low"]), float(rows[0]["ci_high"])) == summary.interval
+    assert (float(rows[0]["mean"]), float(rows[0]["sd"]), rows[0]["n"]) == (found.mean, found.sd, "3")
+    assert (float(rows[0]["ci_low"]), float(rows[0]["ci_high"])) == found.interval
     parsed = json.loads(show(RECORDS, where=about, form="json"))
     assert [(line["mean"], line["sd"], line["n"], line["expected"]) for line in parsed] == [
         (float(row["mean"]), float(row["sd"]), 3, 3) for row in rows

@@ -7,16 +7,15 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from ntkbench.bench import leaderboard, plan, submit, track
-from ntkbench.bench.entry import slug
+from ntkbench.bench import leaderboard, plan, track
 from ntkbench.bench.page import Board
 from ntkbench.bench.plots.standings import MOST
 from ntkbench.bench.site import site
 from tests.bench import markup
-from tests.bench.factory import cell, planned, store
-from tests.bench.test_track import written
+from tests.bench.boards import entered, three
+from tests.bench.factory import cell, planned
+from tests.bench.test_track import TARGETS, TEXT, written
 
-REAL = Path(__file__).parents[2] / "leaderboards"
 HOSTILE = (
     "x<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -32,11 +31,7 @@ HOSTILE = (
 def boards(tmp_path_factory) -> list[Board]:
     """One track with three entries."""
     folder = tmp_path_factory.mktemp("boards")
-    rules = track.read(written(folder))
-    for name, width, rate in (("Wide", 512, 0.9), ("wider", 1024, 0.89), ("narrow", 16, 0.1)):
-        runs = planned(cell(width=width), range(4), width=str(width))
-        records = store(folder / "records", runs, rate=rate)
-        submit.save(submit.make(rules, runs, records, folder / "records", name=name), folder)
+    three(folder, track.read(written(folder)))
     return leaderboard.boards(folder)
 
 
@@ -48,8 +43,9 @@ def changed(board: Board, line: int = 0, rules: dict | None = None, **fields) ->
     """A board with what no valid track or entry holds."""
     lines = list(board.lines)
     old = lines[line]
-    lines[line] = replace(old, entry=old.entry.model_copy(update=fields))
-    return Board(board.track.model_copy(update=rules or {}), tuple(lines))
+    assert old.entry is not None
+    lines[line] = replace(old, entry=old.entry.model_copy(update=fields), name=fields.get("name", old.name))
+    return Board(board.track.model_copy(update=rules or {}), tuple(lines), board.told_pairs)
 
 
 @pytest.fixture(scope="module")
@@ -78,30 +74,34 @@ def test_the_same_entries_give_the_same_site(boards, made: Path, tmp_path: Path)
 def test_the_table_has_the_numbers_of_the_entries(boards, made: Path):
     page = (made / "small@1" / "index.html").read_text()
     rows = re.findall(r"<tr>\n(.*?)</tr>", page, re.DOTALL)[1:]
-    for line, row in zip(boards[0].lines, rows, strict=True):
-        results = line.entry.results
-        assert re.findall(r'data-sort="([^"]*)"', row)[1:] == [str(result.mean) for result in results]
-        assert f"{line.entry.score:.3f}" in row
+    for (line, entry), row in zip(boards[0].entries, rows, strict=True):
+        results = entry.results
+        sorted_by = re.findall(r'data-sort="([^"]*)"', row)[2:5]
+        assert sorted_by == [str(line.value), *(str(result.mean) for result in results[1:])]
+        assert f"{entry.score:.3f}" in row
+        assert line.interval is not None
         assert f"[{line.interval[0]:.3f}, {line.interval[1]:.3f}]" in row
         assert f"± {results[1].sd:.3f}" in row
-        assert f"width {line.entry.cell['width']}</span>" in row
-        assert '<span class="level">claimed</span>' in row
+        assert f"width {entry.cells[0].cell['width']}</span>" in row
+        assert '<span class="level">reproduced (1 of 4 seeds)</span>' in row
+    assert '<td class="figures-column" data-sort="1">1-2 †</td>' in rows[0]
 
 
 def test_the_index_names_who_leads(boards, made: Path):
-    best = boards[0].lines[0]
+    best = boards[0].ranked[0]
     text = " ".join(markup.read((made / "index.html").read_text()).text.split())
     ends = f"[{best.interval[0]:.3f}, {best.interval[1]:.3f}]"
-    assert f"First: {best.entry.name}, {best.entry.score:.3f} {ends}; 1 other shares its rank." in text
+    assert f"First: {best.name}, {best.value:.3f} {ends}; 1 other cannot be told from it." in text
+    assert "2 of 3 pairs told apart" in text
 
 
 def test_an_entry_shows_its_seeds_with_their_counts(boards, made: Path):
     text = markup.read((made / "small@1" / "entries" / "narrow.html").read_text()).text
     entry = boards[0].lines[2].entry
-    for run, id in zip(entry.results[0].runs, entry.run_ids, strict=True):
+    for run, id in zip(entry.cells[0].results[0].runs, entry.run_ids, strict=True):
         assert id in text
         assert f"{run.k} of {run.n}" in text
-    for words in ("Rank 3 of 3", "nobody has run it again", "ntkbench run narrow.yaml", "width: 16"):
+    for words in ("Rank 3 of 3", "were run again and gave its numbers", "ntkbench run narrow.yaml", "width: 16"):
         assert words in text
 
 
@@ -114,13 +114,32 @@ def test_what_is_missing_is_a_dash_and_sorts_last(boards, tmp_path: Path):
     assert '<td class="figures-column" data-sort="">–</td>' in (tmp_path / "small@1" / "index.html").read_text()
 
 
-def test_the_spec_of_an_entry_plans_its_runs(tmp_path: Path):
-    boards = leaderboard.boards(REAL)
-    site(boards, tmp_path)
-    for board in boards:
-        for path in (tmp_path / board.track.name / "entries").glob("*.yaml"):
-            (entry,) = (line.entry for line in board.lines if slug(line.entry.name) == path.stem)
-            assert [run.id for run in plan.read(path).runs] == list(entry.run_ids)
+@pytest.mark.parametrize("seed_of", ["run", "data"])
+def test_the_spec_of_an_entry_plans_its_runs(tmp_path: Path, seed_of: str):
+    """Of all its cells, with the subsets that its seeds draw."""
+    rules = track.read(written(tmp_path / "boards", TARGETS + f"seed_of: {seed_of}\n"))
+    wide = cell(width=64, training={"mode": "standard", "epochs": 20})
+    runs = [
+        run
+        for of, network in ((cell(), "small"), (wide, "wide"))
+        for seed in range(3)
+        for run in planned(rules.of_seed(of, seed), [seed], network=network)
+    ]
+    entered(tmp_path / "boards", rules, "both", runs)
+    site(leaderboard.boards(tmp_path / "boards"), tmp_path / "site")
+    (path,) = (tmp_path / "site" / rules.name / "entries").glob("*.yaml")
+    assert sorted(run.id for run in plan.read(path).runs) == sorted(run.id for run in runs)
+
+
+def test_references_are_marked_and_have_no_rank(tmp_path: Path):
+    text = TEXT + "references:\n  narrow: {about: the floor}\n  random: {about: no attack, value: 0}\n"
+    three(tmp_path / "boards", track.read(written(tmp_path / "boards", text)))
+    site(leaderboard.boards(tmp_path / "boards"), tmp_path / "site")
+    shown = markup.read((tmp_path / "site" / "small@1" / "index.html").read_text()).text
+    for words in ("reference: the floor", "reference: no attack", "0 of 1 pairs told apart", "orange are references"):
+        assert words in shown
+    page = markup.read((tmp_path / "site" / "small@1" / "entries" / "narrow.html").read_text()).text
+    assert "Reference: the floor: transfer rate" in page
 
 
 def test_a_track_without_entries_has_a_page(tmp_path: Path):
@@ -136,10 +155,13 @@ def test_a_track_without_entries_has_a_page(tmp_path: Path):
 @pytest.mark.parametrize("text", [HOSTILE[0], *(pytest.param(text, marks=pytest.mark.slow) for text in HOSTILE[1:])])
 def test_text_is_text_wherever_it_comes_from(boards, made: Path, text: str, tmp_path: Path):
     (board,) = boards
+    of = board.lines[0].entry.cells[0]
     fields = {
         "name": "a " + text,
         "authors": (text,),
-        "cell": {**board.lines[0].entry.cell, "architecture": {"kind": text, text: text}},
+        "cells": (
+            of.model_copy(update={"cell": {**of.cell, "architecture": {"kind": text, text: text}}, "label": text}),
+        ),
         "software": ({text: text},),
         "device": ({"kind": text},),
     }
@@ -217,9 +239,11 @@ def test_names_inside_a_page_are_its_own(made: Path):
 def test_of_a_long_board_the_pictures_show_the_first(boards, tmp_path: Path):
     (board,) = boards
     old = board.lines[0]
-    lines = [replace(old, entry=old.entry.model_copy(update={"name": f"no. {i}"})) for i in range(MOST + 5)]
-    site([Board(board.track, tuple(lines))], tmp_path)
+    lines = [
+        replace(old, name=f"no. {i}", entry=old.entry.model_copy(update={"name": f"no. {i}"})) for i in range(MOST + 5)
+    ]
+    site([Board(board.track, tuple(lines), 0)], tmp_path)
     page = markup.read((tmp_path / "small@1" / "index.html").read_text())
-    assert f"the first {MOST} of {MOST + 5} entries" in page.text
+    assert f"the first {MOST} of {MOST + 5} rows" in page.text
     assert page.text.count(f"no. {MOST}") == 1, "in the table alone"
     assert page.text.count("no. 0\n") == 2

@@ -10,14 +10,17 @@ from ntkbench.bench.statistics import (
     difference,
     holm,
     interval,
+    mean_interval,
     of_counts,
     of_points,
     of_seeds,
     rank_with_ties,
     stack,
-    t_interval,
+    summary,
     wilson,
 )
+
+ANY, SHARE, POSITIVE = (-np.inf, np.inf), (0.0, 1.0), (0.0, np.inf)
 
 
 @pytest.mark.parametrize(
@@ -50,19 +53,67 @@ def test_wilson_refuses_what_is_no_proportion(k, n):
         wilson(k, n)
 
 
-def test_t_interval_of_known_numbers():
-    summary = t_interval([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert (summary.mean, summary.n) == (3.0, 5)
-    assert summary.sd == pytest.approx(2.5**0.5)
+def test_the_interval_of_known_numbers():
+    found = summary([1.0, 2.0, 3.0, 4.0, 5.0], ANY)
+    assert (found.mean, found.n) == (3.0, 5)
+    assert found.sd == pytest.approx(2.5**0.5)
     # t_{4, 0.975} = 2.776445
-    assert summary.interval == pytest.approx((3 - 2.776445 * 0.5**0.5, 3 + 2.776445 * 0.5**0.5), abs=1e-6)
+    assert found.interval == pytest.approx((3 - 2.776445 * 0.5**0.5, 3 + 2.776445 * 0.5**0.5), abs=1e-6)
 
 
 def test_one_seed_has_no_interval_and_none_no_summary():
-    assert t_interval([0.6]) == t_interval([0.6, 0.6][:1])
-    assert (t_interval([0.6]).sd, t_interval([0.6]).interval) == (None, None)
+    found = summary([0.6], SHARE)
+    assert (found.mean, found.sd, found.n, found.interval) == (0.6, None, 1, None)
     with pytest.raises(ValueError, match="no value"):
-        t_interval([])
+        summary([], ANY)
+
+
+@pytest.mark.parametrize("bounds", [SHARE, (-1.0, 1.0), POSITIVE, (0.0, 2.0), (0.0, 90.0), ANY])
+@given(values=st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_intervals_of_means_stay_inside_of_the_range_and_hold_the_mean(bounds, values: list[float]):
+    low, high = mean_interval(values, bounds) or (1.0, 0.0)
+    assert bounds[0] <= low <= high <= bounds[1]
+    assert low - 1e-9 <= np.mean(values) <= high + 1e-9
+
+
+def test_a_share_of_two_seeds_has_no_interval_beyond_a_share():
+    student = summary([0.076, 1.0], ANY).interval
+    assert student is not None
+    assert student[0] < 0 < 1 < student[1]
+    low, high = mean_interval([0.076, 1.0], SHARE) or (0.0, 0.0)
+    assert 0 < low < 0.1 < 0.9 < high < 1
+
+
+def test_the_interval_of_a_share_over_seeds_is_wilsons_with_their_variance():
+    values = [0.2, 0.5, 0.3, 0.6]
+    points = 0.4 * 0.6 / (np.var(values, ddof=1) / 4)
+    t = 3.182446  # t_{3, 0.975}
+    half = t * (0.24 / points + (t / (2 * points)) ** 2) ** 0.5
+    ends = [(0.4 + t * t / (2 * points) + sign * half) / (1 + t * t / points) for sign in (-1, 1)]
+    assert mean_interval(values, SHARE) == pytest.approx(ends, rel=1e-6)
+    cosines = mean_interval([2 * x - 1 for x in values], (-1.0, 1.0))
+    assert cosines == pytest.approx([2 * end - 1 for end in ends], rel=1e-6)
+
+
+def test_the_interval_of_a_distance_is_coxs_around_its_mean():
+    values = [1e-4, 4e-4, 2e-4]
+    spread = np.var(np.log(values), ddof=1)
+    half = 4.302653 * np.sqrt(spread / 3 + spread**2 / (2 * 2))
+    low, high = mean_interval(values, POSITIVE) or (0.0, 0.0)
+    mean = np.mean(values)
+    assert (mean / low, high / mean) == pytest.approx((np.exp(half), np.exp(half)), rel=1e-6)
+    assert mean_interval([1e-300, 1.0, 1.0], POSITIVE) == pytest.approx((0, np.exp(709)))
+    assert (mean_interval([1e-3, 1.9], (0.0, 2.0)) or (0, 0))[1] == 2
+
+
+def test_a_distance_of_0_and_numbers_outside_of_the_range_have_students():
+    student = mean_interval([0.0, 0.1, 0.5], ANY)
+    assert student is not None
+    assert student[0] < 0
+    assert mean_interval([0.0, 0.1, 0.5], POSITIVE) == (0.0, student[1])
+    assert mean_interval([0.5, 1.5], SHARE) == mean_interval([0.5, 1.5], ANY)
+    assert mean_interval([0.7, 0.7], SHARE) == pytest.approx((0.7, 0.7))
+    assert mean_interval([0.7], SHARE) is None
 
 
 def test_a_share_of_one_seed_has_the_interval_of_a_proportion():
@@ -190,8 +241,8 @@ def test_counts_tell_no_more_than_outcomes():
 def test_p_values_are_corrected_after_holm():
     # Holm 1979; the numbers are those of R's p.adjust(c(.01, .04, .03, .005), "holm")
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
 
 
 def told(scores: list[float], gap: float):

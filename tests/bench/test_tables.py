@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkbench.bench import record, tables
-from ntkbench.bench.statistics import t_interval
+from ntkbench.bench.statistics import summary
 from ntkbench.errors import UsageError
 from tests.bench.factory import a_record, cell, failed, outcomes, planned
 
@@ -48,9 +48,9 @@ def test_the_mean_is_over_seeds_alone():
     frame = picked(tables.numbers(RECORDS, runs), **RATE)
     for row in tables.aggregate(frame, runs, ["width"]).to_dict("records"):
         values = picked(frame, width=row["width"])["value"].tolist()
-        summary = t_interval(values)
-        assert (row["mean"], row["sd"], row["n"], row["expected"]) == (summary.mean, summary.sd, 3, 3)
-        assert (row["ci_low"], row["ci_high"]) == summary.interval
+        found = summary(values, (0.0, 1.0))
+        assert (row["mean"], row["sd"], row["n"], row["expected"]) == (found.mean, found.sd, 3, 3)
+        assert (row["ci_low"], row["ci_high"]) == found.interval
 
 
 def test_a_mean_over_different_experiments_is_refused():

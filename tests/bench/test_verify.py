@@ -11,7 +11,7 @@ from ntkbench.bench.entry import Entry, read_entry
 from ntkbench.bench.plan import Run
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 from tests.bench.factory import a_record, cell, failed, outcomes, planned, store
-from tests.bench.test_track import TEXT, written
+from tests.bench.test_track import TARGETS, TEXT, written
 
 RUNS = planned(cell(), range(3), width="32")
 CHECK = "checks/sound.json"
@@ -23,7 +23,7 @@ def board(tmp_path) -> Path:
     folder = written(tmp_path / "leaderboards")
     rules = track.read(folder)
     entry = submit.make(rules, RUNS, store(tmp_path, RUNS), tmp_path, name="Sound")
-    entry = verify.with_mini(entry, rules, again(verify.small(rules, entry)))
+    entry = verify.with_mini(entry, rules, [again(run) for run in verify.small(rules, entry)])
     submit.save(entry, folder.parent)
     return folder
 
@@ -44,14 +44,20 @@ def level(board: Path) -> str:
     (line,) = [line for line in (board / "README.md").read_text().splitlines() if "entries/sound.json" in line]
     shown = line.strip("|").split("|")[-1].strip()
     assert shown == "claimed" or "](checks/sound.json)" in shown
-    found = verify.level(rules, entry, verify.read(board, entry), "x")
+    found = str(verify.judge(rules, entry, verify.read(board, entry), "x"))
     assert found in shown
+    assert line.strip("| ").startswith("–") == (found == "claimed"), "what is claimed has no rank"
     return found
+
+
+def rerun(board: Path, each: record.Record) -> verify.Rerun:
+    rules, entry = claimed(board)
+    return verify.rerun(rules, entry, each, board.parent.parent)
 
 
 def conclude(board: Path, *records: record.Record) -> str:
     rules, entry = claimed(board)
-    return verify.conclude(board, rules, entry, [verify.rerun(rules, entry, each) for each in records])
+    return verify.conclude(board, rules, entry, [rerun(board, each) for each in records])
 
 
 def test_a_level_is_earned_by_running_again(board, tmp_path):
@@ -59,31 +65,49 @@ def test_a_level_is_earned_by_running_again(board, tmp_path):
     assert level(board) == "claimed"
     assert "Sound is checked" in conclude(board, again(verify.of_mini(rules, entry)[0]))
     assert level(board) == "checked"
-    (seed,) = verify.of_seeds(entry, [1])
-    assert "Sound is reproduced" in conclude(board, record.read(tmp_path / f"{seed.id}.json"))
-    assert level(board) == "reproduced"
+    (seed,) = verify.of_seeds(rules, entry, [1])
+    assert "Sound is reproduced (1 of 3 seeds)" in conclude(board, record.read(tmp_path / f"{seed.id}.json"))
+    assert level(board) == "reproduced (1 of 3 seeds)"
     kinds = [run["kind"] for run in json.loads((board / CHECK).read_text())["reruns"]]
     assert kinds == ["mini", "seed"], "what was known stays"
+    conclude(board, record.read(tmp_path / f"{RUNS[0].id}.json"), record.read(tmp_path / f"{RUNS[2].id}.json"))
+    assert level(board) == "reproduced (3 of 3 seeds)"
 
 
 def test_a_changed_entry_is_claimed_again(board):
     rules, entry = claimed(board)
-    conclude(board, again(verify.small(rules, entry)))
+    conclude(board, *map(again, verify.small(rules, entry)))
     submit.save(entry.model_copy(update={"authors": ("Somebody else",)}), board.parent, replace=True)
     assert level(board) == "claimed"
 
 
 def test_other_numbers_are_told_and_nothing_is_written(board):
     rules, entry = claimed(board)
-    run = verify.small(rules, entry)
-    different = verify.rerun(rules, entry, again(run, rate=0.1))
+    (run,) = verify.small(rules, entry)
+    different = rerun(board, again(run, rate=0.1))
     assert "DIFFERS" in verify.report(rules, entry, different)
     with pytest.raises(VerificationError, match=rf"Sound: run {run.id} \(seed 0\) does not give the entry's numbers"):
         conclude(board, again(run, rate=0.1))
     assert not (board / CHECK).exists()
-    same = verify.rerun(rules, entry, again(run))
+    same = rerun(board, again(run))
     assert "DIFFERS" not in verify.report(rules, entry, same)
     assert len(verify.report(rules, entry, same).splitlines()) == 3 + len(rules.all_columns)
+
+
+def test_outcomes_are_compared_point_by_point(board, tmp_path):
+    """The same numbers on other points are other outcomes."""
+    rules, entry = claimed(board)
+    same = rerun(board, record.read(tmp_path / f"{RUNS[0].id}.json"))
+    assert verify.agrees(rules, entry, same)
+    assert "normalized: points that differ" in verify.report(rules, entry, same)
+    turned = tuple(text and text[::-1] for text in same.outcomes)
+    other = same.model_copy(update={"outcomes": turned})
+    assert [each.what for each in verify.comparisons(rules, entry, other) if not each.ok] == [
+        "normalized: points that differ"
+    ]
+    for lost in ((), (None, None, None), (None, None, "01")):
+        with pytest.raises(VerificationError, match="outcomes"):
+            verify.comparisons(rules, entry, same.model_copy(update={"outcomes": lost}))
 
 
 @pytest.mark.parametrize(("off", "ok"), [(0.0, True), (0.01, True), (-0.01, True), (0.0101, False), (None, False)])
@@ -103,12 +127,12 @@ def test_numbers_may_be_off_by_the_tolerance(off: float | None, ok: bool):
         (("reruns", 0, "numbers"), [], "no numbers of the run"),
         (("reruns",), [], "reruns: Tuple should have at least 1"),
         (("level",), "reproduced", "level: Extra inputs"),
-        (("schema",), "ntkbench.check/2", "schema: "),
+        (("schema",), "ntkbench.check/1", "schema: "),
     ],
 )
 def test_a_check_that_does_not_hold_is_refused(board, path, new, message):
     rules, entry = claimed(board)
-    conclude(board, again(verify.small(rules, entry)))
+    conclude(board, *map(again, verify.small(rules, entry)))
     value = json.loads((board / CHECK).read_text())
     place = value
     for step in path[:-1]:
@@ -129,15 +153,24 @@ def test_a_check_of_nothing_is_refused(board):
 def test_what_cannot_be_run_again_is_told(board, tmp_path):
     rules, entry = claimed(board)
     with pytest.raises(UsageError, match="seed 7: Sound has the seeds 0, 1, 2"):
-        verify.of_seeds(entry, [7])
-    assert [run.seed for run in verify.of_seeds(entry, [])] == [0]
+        verify.of_seeds(rules, entry, [7])
+    assert [run.seed for run in verify.of_seeds(rules, entry, [])] == [0]
     with pytest.raises(UsageError, match="no numbers of a small run"):
         verify.of_mini(rules, entry.model_copy(update={"mini": None}))
-    run = verify.small(rules, entry)
+    (run,) = verify.small(rules, entry)
     with pytest.raises(NtkbenchError, match=f"run {run.id} is timeout: the loss is NaN"):
-        verify.rerun(rules, entry, record.validate(failed(run, "timeout")))
+        rerun(board, record.validate(failed(run, "timeout")))
     with pytest.raises(NtkbenchError, match=r"nowhere.json: cannot be read"):
         verify.claim("nowhere.json", tmp_path)
+
+
+def test_a_seed_is_drawn_by_the_entry_and_a_text(board):
+    _, entry = claimed(board)
+    lots = [verify.drawn(entry, str(lot)) for lot in range(50)]
+    assert set(lots) == {0, 1, 2}
+    assert lots == [verify.drawn(entry, str(lot)) for lot in range(50)]
+    other = entry.model_copy(update={"authors": ("Somebody else",)})
+    assert lots != [verify.drawn(other, str(lot)) for lot in range(50)]
 
 
 def test_the_small_run_overrides_what_an_entry_has(tmp_path):
@@ -164,3 +197,31 @@ def test_an_entry_is_found_by_path_or_by_name(board):
     path = board / "entries" / "sound.json"
     for name in (str(path), "small@1/sound", "small@1/sound.json"):
         assert verify.claim(name, board.parent)[2] == read_entry(path)
+
+
+# ---- several cells -------------------------------------------------------------------------------
+
+
+def test_a_seed_is_reproduced_when_all_its_cells_are(tmp_path):
+    folder = written(tmp_path / "leaderboards", TARGETS)
+    rules = track.read(folder)
+    wide = cell(width=64, training={"mode": "standard", "epochs": 20})
+    runs = [*planned(cell(), range(3), network="small"), *planned(wide, range(3), network="wide")]
+    entry = submit.make(rules, runs, store(tmp_path, runs), tmp_path, name="Sound")
+    small = verify.small(rules, entry)
+    assert [(run.coordinates["target"], run.cell.width) for run in small] == [("small", 32), ("wide", 64)]
+    entry = verify.with_mini(entry, rules, [again(run) for run in small])
+    submit.save(entry, folder.parent)
+
+    def judged(*records: record.Record) -> str:
+        verify.save(folder, entry, [verify.rerun(rules, entry, each, tmp_path) for each in records])
+        return str(verify.judge(rules, entry, verify.read(folder, entry), "x"))
+
+    assert judged(again(small[0])) == "claimed"
+    assert judged(again(small[1])) == "checked"
+    one, two = verify.of_seeds(rules, entry, [2])
+    assert judged(record.read(tmp_path / f"{one.id}.json")) == "checked"
+    assert judged(record.read(tmp_path / f"{two.id}.json")) == "reproduced (1 of 3 seeds)"
+    assert f"run {two.id} of wide, seed 2" in verify.report(
+        rules, entry, verify.rerun(rules, entry, record.read(tmp_path / f"{two.id}.json"), tmp_path)
+    )

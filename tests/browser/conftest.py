@@ -1,4 +1,4 @@
-"""A Chromium without a window, and the pages of the committed leaderboards and records."""
+"""A Chromium without a window, and pages of a small leaderboard and of the committed records."""
 
 import json
 import os
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ntkbench.bench import leaderboard, plan
+from ntkbench.bench import leaderboard, plan, track
 from ntkbench.bench.page import Board
 from ntkbench.bench.report import report
 from ntkbench.bench.site import site
 from ntkbench.bench.store import Store
+from tests.bench.boards import three
+from tests.bench.test_track import written
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -32,9 +34,9 @@ FLAGS = (
 )
 PAGES = {
     "index": "index.html",
-    "track": "transfer-fashion@1/index.html",
+    "track": "small@1/index.html",
     "empty track": "empty@1/index.html",
-    "entry": "transfer-fashion@1/entries/fc-1-width-256-centered.html",
+    "entry": "small@1/entries/wider.html",
     "report": "report.html",
     "unfinished report": "unfinished.html",
 }
@@ -44,8 +46,10 @@ PAGES = {
 def folder(tmp_path_factory) -> Path:
     """A page of each kind."""
     made = tmp_path_factory.mktemp("pages")
-    boards = leaderboard.boards(ROOT / "leaderboards")
-    empty = Board(boards[0].track.model_copy(update={"name": "empty@1"}), ())
+    entries = tmp_path_factory.mktemp("boards")
+    three(entries, track.read(written(entries)))
+    boards = leaderboard.boards(entries)
+    empty = Board(boards[0].track.model_copy(update={"name": "empty@1"}), (), 0)
     site([*boards, empty], made)
     records, specs = Store(ROOT / "docs" / "results"), ROOT / "specs"
     (made / "report.html").write_text(report(plan.read(specs / "eigenspace/fashion2.yaml"), records), "utf-8")

@@ -14,11 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from ntkbench.bench.plots import look, scales
 from ntkbench.bench.plots.shares import Shares, means
 from ntkbench.bench.plots.study import MOST, Panel, Picture, Study, ball
+from ntkbench.bench.statistics import Bounds
 
 _PROBES = {"": "the clean probe", "adversarial_": "a probe that is attacked anew at each snapshot"}
 _PARTS = (("top_", "top {}", look.VERMILLION, "s"), ("rest_", "rest", look.GREEN, "^"), ("", "whole", look.BLUE, "o"))
 """the whole last: it lies on the top where that is nearly all"""
 _RANKS = {"participation_rank": "participation", "entropy_rank": "entropy", "stable_rank": "stable"}
+_POSITIVE, _SHARE, _COSINE, _ANY = (0.0, np.inf), (0.0, 1.0), (-1.0, 1.0), (-np.inf, np.inf)
 _FEW = 24
 """points of a curve that are marked"""
 
@@ -34,8 +36,8 @@ class _Cell:
     def epoch(self) -> np.ndarray:
         return self.seeds[0]["epoch"]
 
-    def mean(self, values: Callable[[Panel], np.ndarray]) -> Shares:
-        return means(np.stack([values(seed) for seed in self.seeds]))
+    def mean(self, values: Callable[[Panel], np.ndarray], bounds: Bounds = _POSITIVE) -> Shares:
+        return means(np.stack([values(seed) for seed in self.seeds]), bounds)
 
     def series(self, name: str) -> Shares:
         return self.mean(lambda seed: seed[name])
@@ -49,6 +51,7 @@ class _Curve:
     values: Callable[[Panel], np.ndarray]
     at: Callable[[Panel], np.ndarray] = lambda seed: seed["epoch"]
     scale: Callable[[Axes], None] = lambda axes: None
+    bounds: Bounds = _POSITIVE
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
@@ -57,7 +60,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
         n = sorted({len(cell.seeds) for cell in cells})
         seeds = f"n = {', '.join(map(str, n))} seed{'s' if n != [1] else ''}"
         end = (
-            f"Means over seeds, 95 % t intervals, none where there is one seed; {seeds}. "
+            f"Means over seeds, 95 % intervals, none where there is one seed; {seeds}. "
             f"{study.said([seed for cell in cells for seed in cell.seeds])}"
         )
         for prefix, probe in _PROBES.items():
@@ -107,13 +110,13 @@ def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]
     speed = _Curve("velocity (1 / epoch)", of("velocity"), _between, _logarithmic)
     yield "velocity", [speed], "Distance from each snapshot to the next an epoch, drawn in the middle of both."
     if len(first["top"]):
-        masses = [_Curve(f"mass of top {k}", mass(place)) for place, k in enumerate(first["top"])]
+        masses = [_Curve(f"mass of top {k}", mass(place), bounds=_SHARE) for place, k in enumerate(first["top"])]
         yield "mass", masses, "Share of the largest eigenvalues in the sum of all squared ones."
     ranks = [_Curve(f"{told} rank", of(name)) for name, told in _RANKS.items()]
     yield "ranks", ranks, "Effective ranks: tr(K)^2 / |K|^2, exp of the entropy of the eigenvalues, tr(K) / lambda_1."
-    labels = [_Curve("label alignment", of("label_alignment"))]
+    labels = [_Curve("label alignment", of("label_alignment"), bounds=_COSINE)]
     if f"{prefix}class_specialization" in first.series:
-        labels.append(_Curve("specialization", of("class_specialization")))
+        labels.append(_Curve("specialization", of("class_specialization"), bounds=_ANY))
     yield "labels", labels, "Alignment of the centered kernel with the labels, and of outputs with their own classes."
 
 
@@ -135,9 +138,9 @@ def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
 
     for split in ("test", "train"):
         if f"{split}_clean" in first.series:
-            yield _Curve(f"{split}, clean", share(split, None), judged, scales.share_axis)
+            yield _Curve(f"{split}, clean", share(split, None), judged, scales.share_axis, _SHARE)
             for eps in budgets:
-                yield _Curve(f"{split}, {ball(first, eps)}", share(split, eps), judged, scales.share_axis)
+                yield _Curve(f"{split}, {ball(first, eps)}", share(split, eps), judged, scales.share_axis, _SHARE)
 
 
 # ---- cells ---------------------------------------------------------------------------------------
@@ -244,7 +247,7 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
     )
     for at, curve in zip(axes, curves, strict=True):
         for place, cell in enumerate(cells):
-            _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values), place, cell.label)
+            _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values, curve.bounds), place, cell.label)
         at.set_ylabel(curve.label)
         at.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         curve.scale(at)

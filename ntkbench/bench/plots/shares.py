@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ntkbench.bench.statistics import t_interval, wilson
+from ntkbench.bench.statistics import Bounds, summary, wilson
 
 DENSE = 128
 """from so many points on, a band is clearer than bars"""
@@ -33,9 +33,9 @@ def shares(counts: np.ndarray, n: int) -> Shares:
     return Shares(counts / n, ends[..., 0], ends[..., 1])
 
 
-def means(values: np.ndarray) -> Shares:
-    """Over seeds, (seeds, ...), with Student's interval; one seed has an interval of no width."""
-    found = [t_interval(list(of_seeds)) for of_seeds in values.reshape(len(values), -1).T]
+def means(values: np.ndarray, bounds: Bounds) -> Shares:
+    """Means of `values` over seeds, (seeds, ...), with intervals inside of `bounds`; of one seed they have no width."""
+    found = [summary(list(of_seeds), bounds) for of_seeds in values.reshape(len(values), -1).T]
     ends = np.array([each.interval or (each.mean, each.mean) for each in found]).reshape(*values.shape[1:], 2)
     return Shares(values.mean(axis=0), ends[..., 0], ends[..., 1])
 

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ntkbench.bench.entry import Result
 from ntkbench.bench.page import Board, Standing
 from ntkbench.bench.plots import look
 from ntkbench.bench.plots.shares import Shares
@@ -21,6 +22,7 @@ MOST = 40
 """entries of one picture"""
 _LETTERS = 30
 """of a name"""
+_COLORS = "blue cannot be told from the best, orange are references and what nobody has run again"
 _TEXT: Mapping[str, Any] = MappingProxyType({"svg.fonttype": "none", "text.parse_math": False})
 """letters stay letters, in the page's own face, and a name means nothing but itself"""
 
@@ -39,23 +41,29 @@ def pictures(board: Board) -> Iterator[Picture]:
     if not lines:
         return
     rank = board.track.rank.title
-    whose = f"the first {len(lines)} of {len(board.lines)} entries" if len(lines) < len(board.lines) else "all entries"
+    whose = f"the first {len(lines)} of {len(board.lines)} rows" if len(lines) < len(board.lines) else "all rows"
     about = f"{rank[0].upper()}{rank[1:]} of {whose}, with 95 % intervals"
     lettered = ", letters tell which is which" if len(lines) <= len(ascii_lowercase) else ""
-    yield Picture("ranking", _ranking(lines, rank), f"{about}; blue shares the first rank{lettered}.")
-    place = _other(board)
+    yield Picture("ranking", _ranking(lines, rank), f"{about}; {_COLORS}{lettered}.")
+    scattered = [line for line in lines if line.entry is not None]
+    place = _other(board, scattered)
     if place is not None:
         title = board.track.columns[place - 1].title
         caption = f"{about}, against {title} (mean over seeds)."
         yield Picture("scatter", _scatter(lines, place, rank, title), caption)
 
 
-def _other(board: Board) -> int | None:
-    """The first accuracy, what robustness is weighed against, or else the first column; if two entries have it."""
+def _other(board: Board, lines: Sequence[Standing]) -> int | None:
+    """Return the first accuracy, what robustness is weighed against, or else the first column that two entries have."""
     columns = sorted(enumerate(board.track.columns, 1), key=lambda column: column[1].metric != "accuracy")
-    lines = board.lines[:MOST]
-    known = (place for place, _ in columns if sum(line.entry.results[place].mean is not None for line in lines) > 1)
+    known = (place for place, _ in columns if sum(_result(line, place) is not None for line in lines) > 1)
     return next(known, None)
+
+
+def _result(line: Standing, place: int) -> Result | None:
+    """Return a column of a row, if it has that."""
+    result = line.entry.results[place] if line.entry is not None else None
+    return result if result is not None and result.mean is not None else None
 
 
 def _ranking(lines: Sequence[Standing], title: str) -> Figure:
@@ -65,7 +73,7 @@ def _ranking(lines: Sequence[Standing], title: str) -> Figure:
     for color, chosen in _colored(lines):
         at = Shares(of.value[chosen], of.low[chosen], of.high[chosen])
         _bars(axes, at.value, places[chosen], color, xerr=at.bars, elinewidth=1)
-    names = [_short(line.entry.name) for line in lines]
+    names = [_short(line.name) for line in lines]
     letters = _letters(lines)
     axes.set_yticks(places, [f"{name}  {letter}".rstrip() for name, letter in zip(names, letters, strict=True)])
     axes.set_ylim(len(lines) - 0.4, -0.6)
@@ -79,39 +87,40 @@ def _ranking(lines: Sequence[Standing], title: str) -> Figure:
 
 def _scatter(lines: Sequence[Standing], place: int, rank: str, title: str) -> Figure:
     figure, (axes,) = look.panels(1, columns=1, height=2.4)
-    lines = [line for line in lines if line.entry.results[place].mean is not None]
-    y = _shares(lines)
-    x = _of_seeds(lines, place)
-    for color, chosen in _colored(lines):
+    known = [(line, result) for line in lines if (result := _result(line, place)) is not None]
+    shown, x = [line for line, _ in known], _of_seeds([result for _, result in known])
+    y = _shares(shown)
+    for color, chosen in _colored(shown):
         below, right = (Shares(of.value[chosen], of.low[chosen], of.high[chosen]) for of in (y, x))
         _bars(axes, right.value, below.value, color, xerr=right.bars, yerr=below.bars, elinewidth=0.4)
-    for a, b, letter in zip(x.value, y.value, _letters(lines), strict=True):
-        axes.annotate(letter, (a, b), (2, 2), textcoords="offset points")
+    letters = dict(zip((line.name for line in lines), _letters(lines), strict=True))
+    for a, b, line in zip(x.value, y.value, shown, strict=True):
+        axes.annotate(letters[line.name], (a, b), (2, 2), textcoords="offset points")
     axes.set_xlabel(title)
     axes.set_ylabel(rank)
     return figure
 
 
 def _shares(lines: Sequence[Standing]) -> Shares:
-    """What they are ranked by; no interval where it has no end."""
-    value = np.array([line.entry.score for line in lines])
-    ends = np.array([line.interval for line in lines])
+    """Return what rows are ranked by; no interval where it has no end."""
+    value = np.array([line.value for line in lines])
+    ends = np.array([line.interval or (line.value, line.value) for line in lines])
     low, high = np.where(np.isfinite(ends), ends, value[:, None]).T
     return Shares(value, low, high)
 
 
-def _of_seeds(lines: Sequence[Standing], place: int) -> Shares:
-    results = [line.entry.results[place] for line in lines]
+def _of_seeds(results: Sequence[Result]) -> Shares:
     value = np.array([result.mean for result in results], float)
     low, high = np.array([result.ci95 or (result.mean, result.mean) for result in results], float).T
     return Shares(value, low, high)
 
 
 def _colored(lines: Sequence[Standing]) -> Iterator[tuple[str, np.ndarray]]:
-    """Who shares the first rank, and the others."""
-    first = np.array([line.rank == 1 for line in lines])
-    yield look.BLUE, first
-    yield look.GRAY, ~first
+    """Yield the rows of each color: those that lead, other ranked ones, those without a rank."""
+    leads, ranked = np.array([line.leads for line in lines]), np.array([line.ranks is not None for line in lines])
+    yield look.BLUE, leads
+    yield look.GRAY, ranked & ~leads
+    yield look.ORANGE, ~ranked
 
 
 def _bars(axes: Axes, x: np.ndarray, y: np.ndarray, color: str, **style: Any) -> None:

@@ -48,7 +48,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
     panel = study.panels[0]
     asked = {role: panel.asked[role] for role, *_ in _ROLES if panel.asked.get(role)}
     for eps in budgets:
-        at = f"at {ball(panel, eps)}; points are means over seeds, bars 95 % t intervals, none where there is one seed"
+        at = f"at {ball(panel, eps)}; points are means over seeds, bars 95 % intervals, none where there is one seed"
         rates = _results(study, "transfer_rate", eps)
         for sheet, part in _sheets(rates):
             yield Picture(

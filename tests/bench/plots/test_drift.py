@@ -13,7 +13,7 @@ from ntkbench.bench import arrays, plot, record
 from ntkbench.bench.plan import Run
 from ntkbench.bench.plots import drift
 from ntkbench.bench.plots.study import Study
-from ntkbench.bench.statistics import t_interval
+from ntkbench.bench.statistics import mean_interval
 from tests.bench.factory import a_record, cell, planned
 
 EPOCH = np.array([0.0, 0.5, 1, 4])
@@ -117,7 +117,7 @@ def test_curves_are_means_with_intervals_over_seeds(tmp_path: Path):
         for band, (regime, line) in zip(bands, lines(at).items(), strict=True):
             values = stacked(of, regime, name)
             np.testing.assert_allclose(line, np.stack([EPOCH, values.mean(axis=0)], axis=1))
-            low, high = np.array([t_interval(list(column)).interval for column in values.T]).T
+            low, high = np.array([mean_interval(list(column), (0.0, np.inf)) for column in values.T]).T
             heights = band.get_paths()[0].vertices
             assert isinstance(heights, np.ndarray)
             np.testing.assert_allclose([heights[:, 1].min(), heights[:, 1].max()], [low.min(), high.max()])

@@ -11,7 +11,8 @@ from ntkbench.bench import plot
 from ntkbench.bench.plan import Run
 from ntkbench.bench.plots import look, transfer
 from ntkbench.bench.plots.study import Panel, Study
-from ntkbench.bench.statistics import t_interval
+from ntkbench.bench.statistics import summary
+from ntkbench.bench.vocabulary import METRICS
 from tests.bench import factory
 from tests.bench.factory import cell, planned
 
@@ -50,12 +51,12 @@ def line(axes: Axes, color: str) -> ErrorbarContainer:
 
 
 @pytest.mark.parametrize(("place", "metric"), [(0, "transfer_rate"), (1, "normalized_transfer")])
-def test_means_and_t_intervals_over_seeds(place: int, metric: str, tmp_path: Path):
+def test_means_and_intervals_over_seeds(place: int, metric: str, tmp_path: Path):
     every = [*runs(32), *runs(128)]
     of = study(tmp_path, every, every)
     figure = list(transfer.pictures(of, ["8/255"]))[place].figure
     found = line(figure.axes[0], look.BLUE)
-    summaries = [t_interval(values(of, width, metric)) for width in ("32", "128")]
+    summaries = [summary(values(of, width, metric), METRICS[metric].range) for width in ("32", "128")]
     np.testing.assert_allclose(np.asarray(found.lines[0].get_ydata()), [each.mean for each in summaries])
     ends = [segment[:, 1] for segment in found.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [each.interval or () for each in summaries])

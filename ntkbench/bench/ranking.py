@@ -1,0 +1,304 @@
+"""Ranks of the entries of a board: a confidence set of ranks from tests of all pairs.
+
+    made = ranking([Scores(values, pairing, influence, points), ...], descending=True, scale="share")
+    made.best[3], made.worst[3]     # 2, 5: the fourth entry has rank 2 to 5
+
+The number of one seed is `truth + seed effect + point effect`. Both effects vary together in two entries whose seeds
+have the same ids and whose points have the same digest, so what they share drops out of the difference. `compared`
+estimates the variance of each difference, `moderated` lends the badly known ones what the others tell, and `ranking`
+corrects the p values of all pairs together. Model, formulas and simulated errors: docs/statistics.md.
+
+SciPy is imported where it is used: commands that rank nothing start without it.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ntkbench.bench.statistics import Estimate, holm, interval, of_influence, of_seeds, student
+
+Scale = Literal["share", "linear", "log"]
+_RANGES: dict[Scale, tuple[float, float]] = {
+    "share": (0.0, 1.0),
+    "linear": (-1.7e308, 1.7e308),
+    "log": (5e-324, 1.7e308),
+}
+MOST = 2.0
+"""times as many degrees of freedom as its own that a variance has from the other pairs, at most"""
+_MANY, _LEAST = 1e9, 1e-9
+"""degrees of freedom that are as good as infinite, and as none"""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one entry is ranked by."""
+
+    values: np.ndarray
+    """(seeds,): the number of each seed, already the mean over the entry's cells"""
+    pairing: tuple[Hashable, ...]
+    """one id a seed; seeds of two entries with equal ids share an initial network or a training subset"""
+    influence: np.ndarray | None
+    """(seeds, points): N times the first-order change of each seed's value with each of the N test points, as in
+    `statistics.of_points`; None where the number is no function of test points"""
+    points: str | None = None
+    """digest of which test points; entries with equal digests are paired on points"""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Arrays over the m entries, in the order in which they were given."""
+
+    estimate: np.ndarray
+    """mean over seeds; on the log scale the geometric mean, which is what is tested"""
+    low: np.ndarray
+    high: np.ndarray
+    """95 % interval of the estimate (`1 - alpha`)"""
+    p: np.ndarray
+    """(m, m): two-sided, Holm-adjusted over all pairs; 1 on the diagonal"""
+    best: np.ndarray
+    """1 + the number of entries that are significantly better"""
+    worst: np.ndarray
+    """m - the number of entries that are significantly worse"""
+    told_from_best: np.ndarray
+    """whether an entry differs significantly from the entry with the best estimate"""
+    told_pairs: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The difference of the means of each pair of entries, and what its variance is made of.
+
+    Arrays of shape (..., pairs), the pairs in the order of `numpy.triu_indices(m, 1)`; boards may be stacked in front.
+    """
+
+    difference: np.ndarray
+    by_seed: np.ndarray
+    """variance that the seeds show"""
+    freedom: np.ndarray
+    """its degrees of freedom (Welch 1947); 0 where no entry of the pair has two seeds"""
+    by_point: np.ndarray
+    """variance that the test points add to that of the seeds"""
+    weight: np.ndarray
+    """1/S_i + 1/S_j, so that `by_seed / weight` compares pairs of different numbers of seeds"""
+
+
+def ranking(entries: Sequence[Scores], *, descending: bool, scale: Scale, alpha: float = 0.05) -> Ranking:
+    """Rank entries by the mean of their values over seeds, with Holm-adjusted tests of all pairs at level `alpha`.
+
+    `scale`: "share" for numbers in [0, 1], "log" for positive ones that are compared as ratios, "linear" for others.
+    ValueError: a value that is not finite or outside of its scale, an id twice in one entry, shapes that do not fit.
+    """
+    scored = [_on_scale(entry, scale) for entry in entries]
+    m = len(scored)
+    found = compared(scored, share=scale == "share")
+    p = np.ones((m, m))
+    above = np.triu_indices(m, 1)
+    p[above] = p.T[above] = holm(p_values(found, *moderated(found)))
+    estimate, low, high = np.array([_with_interval(entry, scale, 1 - alpha) for entry in scored]).reshape(m, 3).T
+    merit = estimate if descending else -estimate
+    told, better = p < alpha, merit[:, None] > merit
+    return Ranking(
+        estimate=estimate,
+        low=low,
+        high=high,
+        p=p,
+        best=1 + np.sum(told & better.T, axis=1),
+        worst=m - np.sum(told & better, axis=1),
+        told_from_best=told[np.argmax(merit)] if m else np.empty(0, bool),
+        told_pairs=int(np.sum(told)) // 2,
+        pairs=m * (m - 1) // 2,
+    )
+
+
+def compared(entries: Sequence[Scores], *, share: bool) -> Compared:
+    """Estimate the difference of every pair and the parts of its variance.
+
+    With n seeds that both have, the difference of the means is a sum of three independent parts: these seeds, and those
+    of one entry alone. Each part shows its own variance; seeds that only one has are not dropped. `share`: add half the
+    variance of one more point that is right in one seed of either (Agresti & Min 2005, see `statistics.difference`).
+    """
+    i, j = np.triu_indices(len(entries), 1)
+    seeds = np.array([len(entry.values) for entry in entries], float)
+    means = np.array([np.mean(entry.values) for entry in entries])
+    own = np.array([np.var(entry.values, ddof=1) if len(entry.values) > 1 else 0.0 for entry in entries]) / seeds**2
+    n, shared = _shared_seeds(entries, seeds)
+    parts = np.array([shared[i, j], (seeds[i] - n[i, j]) * own[i], (seeds[j] - n[i, j]) * own[j]])
+    less = np.maximum(np.array([n[i, j], seeds[i], seeds[j]]) - 1, 1)
+    by_seed, inverse = parts.sum(axis=0), np.sum(parts**2 / less, axis=0)
+    # Seeds that all gave the same show no variance, and that with the degrees of freedom that they have.
+    freedom = np.divide(by_seed**2, inverse, out=np.maximum(seeds[i], seeds[j]) - 1, where=inverse > 0)
+    by_point, both = _points(entries, seeds, n)
+    more = np.maximum(0.0, by_point - both)[i, j]
+    if share:
+        points = np.array([np.inf if entry.influence is None else entry.influence.shape[1] for entry in entries])
+        one_more = 0.5 / seeds / points**2
+        more = more + one_more[i] + one_more[j]
+    weight = np.where(seeds > 1, 1 / seeds, 0.0)
+    return Compared(means[i] - means[j], by_seed, freedom, more, weight[i] + weight[j])
+
+
+def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarray]:
+    """Raise seed variances that are small by chance towards what all pairs tell; returns them and their freedom.
+
+    Empirical Bayes after Smyth (2004): s^2 ~ sigma^2 chi^2_d / d and d0 s0^2 / sigma^2 ~ chi^2_d0, with d0 and s0^2
+    from the moments of log s^2, give (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom. Two limits keep the
+    level where a few entries vary much more than the others: d0 is at most `most` times d, and no variance is lowered.
+    """
+    from scipy.special import digamma, polygamma
+
+    told = (found.freedom > 0) & (found.by_seed > 0)
+    n = np.sum(told, axis=-1, keepdims=True)
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return np.sum(np.where(told, x, 0.0), axis=-1, keepdims=True) / np.maximum(n, 1)
+
+    d = np.where(told, found.freedom, 1.0)
+    logs = (
+        np.log(np.divide(found.by_seed, found.weight, out=np.ones(d.shape), where=told))
+        - digamma(d / 2)
+        + np.log(d / 2)
+    )
+    middle = mean(logs)
+    excess = mean((logs - middle) ** 2) * n / np.maximum(n - 1, 1) - mean(polygamma(1, d / 2))
+    fitted = np.where(excess > 0, 2 * inverse_trigamma(np.maximum(excess, _LEAST)), _MANY)
+    prior = np.clip(np.minimum(fitted, most * found.freedom), _LEAST, _MANY)
+    common = np.exp(middle + digamma(prior / 2) - np.log(prior / 2)) * found.weight
+    freedom = prior + found.freedom
+    mixed = (prior * common + found.freedom * found.by_seed) / freedom
+    used = (n > 1) & (found.freedom > 0)
+    return np.where(used, np.maximum(mixed, found.by_seed), found.by_seed), np.where(used, freedom, found.freedom)
+
+
+def p_values(found: Compared, by_seed: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Two-sided p values of no difference, (..., pairs), not adjusted.
+
+    Student's, with `freedom V / by_seed` degrees of freedom, as the part of the variance V that points add is known
+    well. p is 1 where neither seeds nor points can tell a variance.
+    """
+    from scipy.special import stdtr
+
+    variance = by_seed + found.by_point
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        t = np.where(found.difference == 0, 0.0, np.abs(found.difference) / np.sqrt(variance))
+        of_all = np.where(by_seed > 0, freedom * variance / by_seed, _MANY)
+    known = (freedom > 0) | (found.by_point > 0)
+    return np.where(known, 2 * stdtr(np.clip(of_all, _LEAST, _MANY), -np.where(known, t, 0.0)), 1.0)
+
+
+def _on_scale(entry: Scores, scale: Scale) -> Scores:
+    """The entry as it is compared: of the log scale its logarithms, whose changes are relative ones."""
+    values, influence = np.asarray(entry.values, float), entry.influence
+    if len(values) == 0 or len(entry.pairing) != len(values) or len(set(entry.pairing)) < len(values):
+        raise ValueError(f"{len(values)} values of seeds whose ids are {entry.pairing}: each seed has an id of its own")
+    if influence is not None and (
+        influence.ndim != 2 or len(influence) != len(values) or not np.isfinite(influence).all()
+    ):
+        raise ValueError(f"influence of shape {influence.shape} of {len(values)} seeds: finite, (seeds, points)")
+    low, high = _RANGES[scale]
+    if not np.all((low <= values) & (values <= high)):
+        hint = "; a 0, such as the drift of a linearized network, is a reference row" if scale == "log" else ""
+        raise ValueError(f"values from {values.min()} to {values.max()} cannot be ranked as {scale}{hint}")
+    if scale == "log":
+        influence = None if influence is None else influence / values[:, None]
+        values = np.log(values)
+    return replace(entry, values=values, influence=influence)
+
+
+def _estimate(entry: Scores) -> Estimate:
+    if entry.influence is None:
+        return of_seeds(entry.values)
+    return of_influence(entry.values, entry.influence)
+
+
+def _with_interval(entry: Scores, scale: Scale, level: float) -> tuple[float, float, float]:
+    """Mean and interval; of one seed and no test points, which tell no variance, the interval is everything."""
+    found = _estimate(entry)
+    mean = float(found.mean)
+    unknown = len(entry.values) == 1 and entry.influence is None
+    if scale == "share":
+        certain = found.variance == 0 and entry.influence is None
+        return (mean, 0.0, 1.0) if unknown else (mean, mean, mean) if certain else (mean, *interval(found, level))
+    low, high = (-np.inf, np.inf) if unknown else student(found, level)
+    return (float(np.exp(mean)), float(np.exp(low)), float(np.exp(high))) if scale == "log" else (mean, low, high)
+
+
+def _shared_seeds(entries: Sequence[Scores], seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many seeds two entries share, and what these add to the variance of the difference of means. (m, m) each.
+
+    One seed that is shared shows no variance, and counts as none.
+    """
+    n, first, square, cross = np.zeros((4, len(seeds), len(seeds)))
+    means = [np.mean(entry.values) for entry in entries]
+    for rows, places in _seeds([entry.pairing for entry in entries]):
+        x = np.array([entries[i].values[s] - means[i] for i, s in zip(rows, places, strict=True)]) / seeds[rows]
+        at = np.ix_(rows, rows)
+        n[at] += 1
+        first[at] += x[:, None]
+        square[at] += x[:, None] ** 2
+        cross[at] += np.outer(x, x)
+    np.fill_diagonal(n, 0)
+    n[n < 2] = 0
+    total = square + square.T - 2 * cross - np.divide((first - first.T) ** 2, n, out=np.zeros(n.shape), where=n > 0)
+    return n, np.where(n > 0, np.maximum(total, 0.0) * n / np.maximum(n - 1, 1), 0.0)
+
+
+def _points(entries: Sequence[Scores], seeds: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of the difference that points show, and the part of it that is in that of seeds, too. (m, m) each."""
+    mean, rest = np.zeros((2, len(seeds), len(seeds)))
+    own = np.zeros(len(seeds))
+    for rows in _same_points(entries):
+        each = [_per_point(entries[i]) for i in rows]
+        means = np.array([influence.mean(axis=0) for influence in each])
+        mean[np.ix_(rows, rows)] = means @ means.T
+        centered = [influence - one for influence, one in zip(each, means, strict=True)]
+        own[rows] = [np.sum(one**2) / max(len(one) - 1, 1) / len(one) for one in centered]
+        for who, places in _seeds([entries[i].pairing for i in rows]):
+            of_seed = np.array([centered[i][place] for i, place in zip(who, places, strict=True)])
+            rest[np.ix_(rows[who], rows[who])] += of_seed @ of_seed.T
+    weight = np.divide(n, n - 1, out=np.zeros(n.shape), where=n > 1) / np.outer(seeds, seeds)
+    return _both_ways(np.diag(mean)) - 2 * mean, _both_ways(own) - 2 * weight * rest
+
+
+def _same_points(entries: Sequence[Scores]) -> list[np.ndarray]:
+    """Indices of the entries with an influence, grouped by their points; unknown points are nobody else's."""
+    groups: dict[Hashable, list[int]] = {}
+    for i, entry in enumerate(entries):
+        if entry.influence is not None:
+            groups.setdefault((entry.points or i, entry.influence.shape[1]), []).append(i)
+    return [np.array(group) for group in groups.values()]
+
+
+def _seeds(pairings: Sequence[Sequence[Hashable]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each seed: the entries that have it, and its place in each of them."""
+    found: dict[Hashable, list[tuple[int, int]]] = {}
+    for i, pairing in enumerate(pairings):
+        for place, seed in enumerate(pairing):
+            found.setdefault(seed, []).append((i, place))
+    return [(np.array(who), np.array(places)) for who, places in (zip(*one, strict=True) for one in found.values())]
+
+
+def _per_point(entry: Scores) -> np.ndarray:
+    assert entry.influence is not None
+    return entry.influence / entry.influence.shape[1]
+
+
+def _both_ways(own: np.ndarray) -> np.ndarray:
+    """own_i + own_j, (m, m)."""
+    return own[:, None] + own
+
+
+def inverse_trigamma(x: np.ndarray) -> np.ndarray:
+    """Solve polygamma(1, y) = x > 0 for y by Newton's method on 1 / trigamma, which is nearly a line (Smyth 2004)."""
+    from scipy.special import polygamma
+
+    y = 0.5 + 1 / x
+    for _ in range(50):
+        trigamma = polygamma(1, y)
+        step = trigamma * (1 - trigamma / x) / polygamma(2, y)
+        y = y + step
+        if np.all(np.abs(step) < 1e-10 * y):
+            break
+    return y

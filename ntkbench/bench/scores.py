@@ -1,0 +1,45 @@
+"""What an entry is ranked by, as `bench/ranking.py` takes it: values, influences, and which seeds vary together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ntkbench.bench.entry import Entry
+from ntkbench.bench.evidence import judged
+from ntkbench.bench.identity import canonical, digest, normalized
+from ntkbench.bench.ranking import Scores
+from ntkbench.bench.spec import Cell
+from ntkbench.bench.track import Track
+
+
+def scores(entry: Entry, track: Track) -> Scores:
+    """Return what a verified entry is ranked by: of each seed the mean over its cells."""
+    cells = [Cell.model_validate(each.cell) for each in entry.cells]
+    influence = _influence(entry, cells) if track.by_point else None
+    return Scores(np.array(entry.values), pairing(track, cells, entry.seeds), influence, entry.points)
+
+
+def _influence(entry: Entry, cells: Sequence[Cell]) -> np.ndarray | None:
+    """Return the mean over cells of N times the change of each seed's value with each of N points."""
+    found = [judged(each.results, 0, cell, entry.points or "") for each, cell in zip(entry.cells, cells, strict=True)]
+    known = [each.influence for each in found if each is not None]
+    return np.mean(known, axis=0) if len(known) == len(found) else None
+
+
+def pairing(track: Track, cells: Sequence[Cell], seeds: Sequence[int]) -> tuple[str, ...]:
+    """Return an id for each seed; two entries whose ids are equal vary together with it.
+
+    With `seed_of: data` they share the training subset. Otherwise they share the initial networks, where architecture,
+    width and precision of all cells are the same; cells without a network share what else the seed draws.
+    """
+    of = [_drawn(track, cell) for cell in cells]
+    return tuple(digest("p", [of, seed]) for seed in seeds)
+
+
+def _drawn(track: Track, cell: Cell) -> object:
+    """Return all that what a seed draws depends on beside the seed."""
+    if track.seed_of == "data":
+        return canonical(normalized(cell).data)
+    if cell.width is None:
+        return None
+    return [canonical(cell.architecture), cell.width, cell.numerics.network]
