@@ -5,14 +5,15 @@ about those that the runs of the leaderboards show: points vary twice to four ti
 of that.
 """
 
+from collections.abc import Callable
 from itertools import product
 from math import comb
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from ntkbench.bench.statistics import difference, interval, of_points, of_seeds, stack, summary
+from ntkbench.bench.statistics import difference, interval, mean_interval, of_points, of_seeds, stack, summary
 
 EXPERIMENTS = 2000
 SETTINGS = [
@@ -93,6 +94,53 @@ def test_intervals_over_seeds(seeds: int):
     assert np.mean([low <= 0 <= high for low, high in alone]) == pytest.approx(0.95, abs=0.02)
     found = [difference(of_seeds(a.tolist()), of_seeds(b.tolist()), paired=False) for a, b in values]
     assert np.mean([float(each.low) <= 0 <= float(each.high) for each in found]) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(("subsets", "points"), [(5, 200), (10, 200), (5, 2000), (10, 2000)])
+@pytest.mark.parametrize(("rate", "shift"), [(0.7, 0.1), (0.7, 0.5), (0.9, 0.3)])
+def test_intervals_over_training_subsets_hold_for_another_subset_and_other_points(
+    subsets: int, points: int, rate: float, shift: float
+):
+    """A kernel of each subset has a luck of its own, and all are judged on the same points. Where subsets vary much
+    less than points the interval over-covers, by one percent."""
+    rng = np.random.default_rng([subsets, points])
+    held = 0
+    for _ in range(EXPERIMENTS):
+        low, high = interval(of_points(outcomes(rng, rate, rng.standard_normal(points), subsets, 2.0, shift)))
+        held += low <= rate <= high
+    assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= NOMINAL[1] + ROUND
+
+
+def covered(draw: Callable[[np.random.Generator], np.ndarray], truth: float, bounds: tuple[float, float]) -> float:
+    """Share of experiments whose `mean_interval` holds the truth."""
+    rng = np.random.default_rng(11)
+    ends = [mean_interval(draw(rng).tolist(), bounds) or (np.inf, -np.inf) for _ in range(EXPERIMENTS)]
+    return float(np.mean([low <= truth <= high for low, high in ends]))
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+@pytest.mark.parametrize(("rate", "shift"), [(0.5, 0.2), (0.5, 0.5), (0.2, 0.5), (0.05, 0.2), (0.95, 0.2)])
+def test_intervals_of_mean_shares(seeds: int, rate: float, shift: float):
+    """Shares of seeds whose probits scatter by `shift`."""
+    middle = ndtri(rate) * (1 + shift**2) ** 0.5
+    held = covered(lambda rng: ndtr(middle + shift * rng.standard_normal(seeds)), rate, (0.0, 1.0))
+    assert NOMINAL[0] - ROUND <= held <= NOMINAL[1] + ROUND
+
+
+def test_intervals_of_shares_that_scatter_over_decades_hold_less():
+    """The limit that docs/statistics.md tells: shares from .001 to .1, whose standard deviation is their mean."""
+    middle = ndtri(0.02) * 1.25**0.5
+    held = covered(lambda rng: ndtr(middle + 0.5 * rng.standard_normal(5)), 0.02, (0.0, 1.0))
+    assert 0.86 <= held <= 0.93
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+@pytest.mark.parametrize("sd", [0.1, 0.3, 0.6])
+def test_intervals_of_mean_distances(seeds: int, sd: float):
+    """Log-normal; a standard deviation of .6 is a factor of 1.8."""
+    bounds = (0.0, float("inf"))
+    held = covered(lambda rng: np.exp(sd * rng.standard_normal(seeds)), np.exp(sd**2 / 2), bounds)
+    assert NOMINAL[0] - ROUND <= held <= NOMINAL[1] + ROUND
 
 
 def test_the_bootstrap_that_this_replaced_did_not():
