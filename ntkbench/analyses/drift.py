@@ -42,7 +42,8 @@ def drift(
     `judged`: by name, the examples that accuracies are counted on, under an `attack` too; those of `test` at the end
     are kept one by one. `at`: of which snapshots, the last among them; of all, unless told.
     """
-    parts = [Measurement(series={"epoch": course.epochs, "top": np.array(course.top)}), _kernels(course)]
+    common = {"epoch": course.epochs, "horizon": course.epochs[1:], "top": np.array(course.top)}
+    parts = [Measurement(series=common), _kernels(course)]
     if adversary:
         parts.append(_kernels(course, adversary))
     moments = [course.moments[i] for i in at or range(len(course.moments))]
@@ -80,6 +81,8 @@ def _paths(course, snapshots, products, distances) -> dict[str, np.ndarray]:
     return {
         "distance": distances,
         "velocity": kernels.velocities(distances, course.epochs),
+        "onset_by_horizon": kernels.by_horizon(kernels.lazy_onset, distances, course.epochs),
+        "nearness_by_horizon": kernels.by_horizon(kernels.nearness_onset, distances, course.epochs),
         **{f"{part}radius": radius for part, (radius, _) in curves.items()},
         **{f"{part}angle": angle for part, (_, angle) in curves.items()},
     }
@@ -105,8 +108,13 @@ def _way(course, distances, where) -> Iterator[Scalar]:
     whole, onset = float(distances[0, -1]), kernels.lazy_onset(distances, course.epochs)
     yield Scalar("kernel_drift", whole, where)
     yield Scalar("path_length", kernels.path_length(distances), where)
-    still = None if onset is not None else f"the kernel does not move: from init to the end its distance is {whole:.1e}"
-    yield Scalar("lazy_onset", onset, where, reason=still)
+    yield Scalar("lazy_onset", onset, where, reason=None if onset is not None else _no_onset(course, distances))
+
+
+def _no_onset(course, distances) -> str:
+    if not kernels.moves(distances):
+        return f"the kernel does not move: no two snapshots are more than {float(distances.max()):.1e} apart"
+    return f"the kernel is still fast at the end, epoch {course.moments[-1]}: the training is too short to tell"
 
 
 def _ends(course, series, where) -> Iterator[Scalar]:

@@ -52,7 +52,8 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "spearman_robustness_across": r"\text{Spearman}\,(\gamma(f^{(i)}), \gamma(f'^{(i)})) \text{ over matched } i",
         "kernel_drift": r"D(K_0, K_T)",
         "path_length": r"\sum_t D(K_t, K_{t+1})",
-        "lazy_onset": r"\min \{t : D(K_t, K_T) \le 0.1\, D(K_0, K_T)\}",
+        "lazy_onset": r"\min \{t : v_s < 0.1\, \max_r v_r \text{ for all } s \ge t\}, \quad "
+        r"v_t = D(K_t, K_{t + \Delta t}) / \Delta t",
         "top_mass": r"\sum_{i \le k} \lambda_i^2 \Big/ \sum_i \lambda_i^2",
         "participation_rank": r"(\mathrm{tr}\, K)^2 / \|K\|^2",
         "entropy_rank": r"\exp\Big(-\sum_i p_i \log p_i\Big), \quad p_i = \lambda_i / \textstyle\sum_j \lambda_j",

@@ -202,8 +202,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "epochs",
                 False,
                 _COUNT,
-                1,
-                "the first snapshot that is at most a tenth as far from the last kernel as the first kernel is",
+                2,
+                "the first snapshot after which the kernel never moves as fast as a tenth of its largest velocity",
             ),
             Metric(
                 "top_mass",
