@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ntkbench.analyses.accuracy import judge, place, share
+from ntkbench.analyses.accuracy import judge, majority_rate, place, share
 from ntkbench.analyses.course import Armed, Course, Snapshot, View, follow
 from ntkbench.analyses.craft import craft
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
@@ -169,7 +169,10 @@ def _accuracy(course: Course, moments: Sequence[Fraction], split: str, view: Vie
         attacked = [(attack.threat, craft(attack.threat, subject, key=attack.key))] if attack else []
         found.append((subject, *judge(subject, attacked)))
     subject, clean, verdicts = found[-1]
-    scalars = [share("accuracy", clean, {"target": subject.name, "split": split})]
+    scalars = [
+        share("accuracy", clean, {"target": subject.name, "split": split}),
+        majority_rate(subject.labels, split=split),
+    ]
     series = {
         "accuracy_epoch": np.array([float(moment) for moment in moments]),
         f"n_{split}": np.array(clean.size),

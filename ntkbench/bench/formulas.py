@@ -19,6 +19,7 @@ NOTATION = r"""
 FORMULAS: Mapping[str, str] = MappingProxyType(
     {
         "accuracy": r"\frac{1}{N} \sum_x [T(x) = y]",
+        "majority_rate": r"\frac{1}{N} \max_c \sum_x [y = c]",
         "robust_accuracy": r"\frac{1}{N} \sum_x [T(A_S(x)) = y]; \quad "
         r"\text{of several attacks (worst): } \frac{1}{N} \sum_x \prod_A [T(A(x)) = y]",
         "transfer_rate": r"\frac{\#\{x \in C : T(x) = y,\ T(A_S(x)) \ne y\}}{\# C}, \quad C = "
@@ -28,20 +29,24 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "gradient_cosine": r"\frac{1}{N} \sum_x \cos(\nabla_x L_S(x), \nabla_x L_T(x))",
         "sign_agreement": r"\frac{1}{N} \sum_x \frac{1}{d} \sum_{j \le d} "
         r"[\mathrm{sign}\, \partial_j L_S(x) = \mathrm{sign}\, \partial_j L_T(x)]",
-        "eigenspace_robustness": r"\gamma\Big(\sum_{i \le k_{90}} f^{(i)}\Big)",
+        "eigenspace_robustness": r"\frac{1}{\# G} \sum_{k \in G} \gamma\Big(\sum_{i \le k} f^{(i)}\Big), \quad "
+        r"G = \{1, 2, 5, 10, 20, 50, \dots\} \text{ up to the number of features}",
         "k90": r"\min \{k : \rho(\textstyle\sum_{i \le k} f^{(i)}) \ge 0.9\, \rho(\sum_i f^{(i)})\}",
-        "best_truncation_robustness": r"\max_k \gamma(\textstyle\sum_{i \le k} f^{(i)})",
-        "best_truncation": r"\arg\max_k \gamma(\textstyle\sum_{i \le k} f^{(i)})",
-        "best_time_robustness": r"\max_t \gamma(f_t), \quad f_t = \sum_i (1 - e^{-\lambda_i t}) f^{(i)}",
-        "best_time": r"\arg\max_t \gamma(f_t)",
-        "best_ridge_robustness": r"\max_r \gamma(f_r), \quad f_r = \sum_i \frac{\lambda_i}{\lambda_i + r} f^{(i)}",
-        "best_ridge": r"\arg\max_r \gamma(f_r)",
+        "best_truncation_robustness": r"\gamma_B(\textstyle\sum_{i \le k^*} f^{(i)}), \quad "
+        r"k^* \text{ the best truncation}, \quad A, B \text{ the halves of the test points}",
+        "best_truncation": r"k^* = \arg\max_k \gamma_A(\textstyle\sum_{i \le k} f^{(i)})",
+        "best_time_robustness": r"\gamma_B(f_{t^*}), \quad t^* \text{ the best time}, \quad "
+        r"f_t = \sum_i (1 - e^{-\lambda_i t}) f^{(i)}",
+        "best_time": r"t^* = \arg\max_t \gamma_A(f_t)",
+        "best_ridge_robustness": r"\gamma_B(f_{r^*}), \quad r^* \text{ the best ridge}, \quad "
+        r"f_r = \sum_i \frac{\lambda_i}{\lambda_i + r} f^{(i)}",
+        "best_ridge": r"r^* = \arg\max_r \gamma_A(f_r)",
         "useful_robust": r"\#\{i : \rho(f^{(i)}) > m \text{ and } \gamma(f^{(i)}) > m\}, \quad "
         r"m \text{ the share of the majority class}; "
         r"\text{one-sided binomial tests at 5 \%, corrected after Holm}",
         "useful_non_robust": r"\#\{i : \rho(f^{(i)}) > m \text{ and not } \gamma(f^{(i)}) > m\}",
-        "spearman_eigenvalue_robustness": r"\text{Spearman}\,(\lambda_i, \gamma(f^{(i)})) \text{ over useful } i",
-        "spearman_usefulness_robustness": r"\text{Spearman}\,(\rho(f^{(i)}), \gamma(f^{(i)})) \text{ over useful } i",
+        "spearman_eigenvalue_robustness": r"\text{Spearman}\,(\lambda_i, \gamma(f^{(i)})) \text{ over all tested } i",
+        "spearman_usefulness_robustness": r"\text{Spearman}\,(\rho(f^{(i)}), \gamma(f^{(i)})) \text{ over all tested } i",
         "eigenspace_overlap": r"\frac{1}{k} \sum_{j \le k} \cos^2 \theta_j, \quad "
         r"\theta_j \text{ the principal angles of } \mathrm{span}(v_1 \dots v_k) \text{ and } "
         r"\mathrm{span}(v'_1 \dots v'_k)",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
+BESIDE = "majority_rate"
+"""what accuracies have to beat: said below a table of them, and a column only where it is asked for"""
 HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
 """metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
@@ -103,7 +105,7 @@ def grid(
         line[str(row[column]) if column else columns[0]] = row
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
-    caption = _caption(chosen, names, bool(summary["mean"].isna().any()))
+    caption = _caption(chosen, names, bool(summary["mean"].isna().any()), _majority(records, chosen, names))
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
 
@@ -170,7 +172,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
-    wanted = metrics or ([name for name in there if name in HEADLINES] or there)
+    wanted = metrics or [name for name in there if name in HEADLINES] or [name for name in there if name != BESIDE]
     return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
 
 
@@ -221,7 +223,17 @@ def cell(row: Mapping, digits: int) -> str:
     return render.mean_sd(row["mean"], sd, int(row["n"]), digits)
 
 
-def _caption(chosen: Selection, names: Sequence[str], incomplete: bool) -> list[str]:
+def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]) -> str:
+    """What the accuracies of a table have to beat; empty where it has none, or shows that."""
+    if BESIDE in names or not any(name.endswith(("accuracy", "robustness")) for name in names):
+        return ""
+    here = set(chosen.runs["run_id"])
+    rows = (row for record in records if record.run_id in here for row in record.metrics if row.metric == BESIDE)
+    found = sorted({f"{row.value:.3g}" for row in rows if row.value is not None}, key=float)
+    return f"always naming the largest class scores {' to '.join(found[:: max(1, len(found) - 1)])}" if found else ""
+
+
+def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, majority: str) -> list[str]:
     lines = []
     for name in names:
         word = metric(name)
@@ -230,7 +242,7 @@ def _caption(chosen: Selection, names: Sequence[str], incomplete: bool) -> list[
     constant = {axis: [label for label in chosen.labels(axis) if label] for axis in chosen.axes if axis not in _UNSAID}
     if said := [f"{axis} {labels[0]}" for axis, labels in constant.items() if len(labels) == 1]:
         lines.append(f"all with {', '.join(said)}")
-    lines.append("mean ± standard deviation over seeds (number of seeds)")
+    lines += filter(None, ["mean ± standard deviation over seeds (number of seeds)", majority])
     if incomplete:
         lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
     return lines

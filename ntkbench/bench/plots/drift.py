@@ -263,7 +263,7 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
     for at, curve in zip(axes, curves, strict=True):
         for place, cell in enumerate(cells):
             _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values), place, cell.label)
-            if curve.level and np.isfinite(level := np.mean([curve.level(seed) for seed in cell.seeds])):
+            if curve.level and np.isfinite(level := float(np.mean([curve.level(seed) for seed in cell.seeds]))):
                 at.axvline(level, color=look.COLORS[place], linewidth=0.6, linestyle="dashed", zorder=0)
         at.set_ylabel(curve.label)
         at.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
