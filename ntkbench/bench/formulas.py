@@ -45,8 +45,8 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         r"m \text{ the share of the majority class}; "
         r"\text{one-sided binomial tests at 5 \%, corrected after Holm}",
         "useful_non_robust": r"\#\{i : \rho(f^{(i)}) > m \text{ and not } \gamma(f^{(i)}) > m\}",
-        "spearman_eigenvalue_robustness": r"\text{Spearman}\,(\lambda_i, \gamma(f^{(i)})) \text{ over all tested } i",
-        "spearman_usefulness_robustness": r"\text{Spearman}\,(\rho(f^{(i)}), \gamma(f^{(i)})) \text{ over all tested } i",
+        "spearman_eigenvalue_robustness": r"\text{Spearman}\,(\lambda_i, \gamma(f^{(i)})) \text{ over tested } i",
+        "spearman_usefulness_robustness": r"\text{Spearman}\,(\rho(f^{(i)}), \gamma(f^{(i)})) \text{ over tested } i",
         "eigenspace_overlap": r"\frac{1}{k} \sum_{j \le k} \cos^2 \theta_j, \quad "
         r"\theta_j \text{ the principal angles of } \mathrm{span}(v_1 \dots v_k) \text{ and } "
         r"\mathrm{span}(v'_1 \dots v'_k)",

@@ -228,7 +228,7 @@ class Eigenspace(Section):
     truncations: Annotated[
         Several | Literal["all"] | Counts, Says("a number of truncations, all, or a list of numbers of features")
     ] = 20
-    """numbers k of features: the sum of the first k and that of the rest; also k90, all, and 1, 2, 5, 10, 20, 50, ..."""
+    """numbers k of features: the sum of the first k and that of the rest; also 1, 2, 5, 10, 20, 50, ..., k90 and all"""
     groups: Annotated[
         Several | Ranges, Says("a number of groups, or a list of [first index, index after the last]")
     ] = 3

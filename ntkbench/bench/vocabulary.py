@@ -99,8 +99,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 True,
                 (0.0, 1.0),
                 2,
-                "robust accuracy of a sum of top eigen-features, the most robust one on half of the test points, on the "
-                "other half",
+                "robust accuracy of a sum of top eigen-features, the best one on half of the test points, on the other",
             ),
             Metric("best_truncation", "features", False, _COUNT, 2, "how many top eigen-features that sum has"),
             Metric(

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.eigenspace import eigenspace, smallest_sufficient
-from ntkbench.analyses.measurement import Measurement
 from ntkbench.analyses.grid import grid
 from ntkbench.analyses.halves import choosing
+from ntkbench.analyses.measurement import Measurement
 from ntkbench.analyses.significance import beats, rank_correlation
 from ntkbench.ntk import features
 from tests.analyses.studies import EPS, TESTS, N, accuracies, span, study
