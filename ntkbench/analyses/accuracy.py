@@ -13,8 +13,8 @@ from jax import Array
 
 from ntkbench.analyses.craft import Crafted, Threat, checks, received
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.names import WORST
 from ntkbench.analyses.subject import Subject
-from ntkbench.analyses.worst import WORST
 
 Attacked = tuple[Threat, Crafted]
 

@@ -252,7 +252,11 @@ class TimeCourse(Section):
 
 
 class Consistency(Section):
-    """Whether two kernels have the same features: eigenspaces, gradients, usefulness and robustness."""
+    """Whether two kernels have the same features: eigenspaces, gradients, usefulness and robustness.
+
+    The eigenspaces of each are compared with those of the linear kernel <x, x'>, too: what all have in common with it
+    is the data's.
+    """
 
     kind: Literal["consistency"]
     target: str
