@@ -125,7 +125,7 @@ def select(
     of = runs(records, planned)
     if not len(of):
         raise UsageError("there are no runs to show; `ntkbench run SPEC` makes some")
-    everything = Selection(numbers(records, of), of)
+    everything = Selection(_latest(numbers(records, of)), of)
     for name in (*filter(None, axes), *where):
         _known(name, everything)
     if "denominator" in everything.numbers and "denominator" not in (*axes, *where):
@@ -134,6 +134,11 @@ def select(
     for name, label in where.items():
         chosen = _filtered(chosen, name, label)
     return chosen
+
+
+def _latest(found: "pd.DataFrame") -> "pd.DataFrame":
+    """Of each metric the numbers of one definition: the latest revision that any of them has."""
+    return found.loc[found["revision"] == found.groupby("metric")["revision"].transform("max")]
 
 
 def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[list[str], str | None]:
@@ -239,6 +244,9 @@ def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, majority
         word = metric(name)
         better = "higher" if word.higher_is_better else "lower"
         lines.append(f"{name} ({word.unit}, {better} is better): {word.meaning}")
+        if (old := chosen.numbers.loc[chosen.numbers["metric"] == name, "revision"].max()) < word.revision:
+            told = f"but these are by revision {old}, an earlier definition; run the spec again in a new store"
+            lines[-1] = f"{lines[-1]}; {told}"
     constant = {axis: [label for label in chosen.labels(axis) if label] for axis in chosen.axes if axis not in _UNSAID}
     if said := [f"{axis} {labels[0]}" for axis, labels in constant.items() if len(labels) == 1]:
         lines.append(f"all with {', '.join(said)}")

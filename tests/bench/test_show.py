@@ -121,6 +121,21 @@ def test_captions_say_what_the_numbers_mean(form):
         assert words in text
 
 
+def test_numbers_of_two_definitions_are_never_mixed():
+    def a_run(seed: int, revision: int) -> record.Record:
+        (run,) = planned(cell(), [seed])
+        row = record.metric_row("drift", Scalar("lazy_onset", 4.0 + 10 * (revision == 2), {"probe": "clean"}))
+        return record.validate(a_record(run) | {"metrics": [row | {"revision": revision}]})
+
+    old, new = [a_run(0, 1), a_run(1, 1)], [a_run(2, 2)]
+    text = show([*old, *new], form="plain")
+    assert "– (1/3)" in text, "one of three by the latest definition"
+    assert "earlier definition" not in text
+    alone = show(old, form="plain")
+    assert "4.00 ± 0.00 (2)" in alone
+    assert "these are by revision 1, an earlier definition" in alone
+
+
 def test_what_accuracies_have_to_beat_stands_below_them_and_is_no_row_unless_asked_for():
     def a_run(seed: int, majority: int) -> record.Record:
         (run,) = planned(cell(), [seed])
