@@ -16,7 +16,7 @@ def test_maps_have_a_row_a_cell_and_a_column_a_kernel(place: int, name: str, tmp
     for k, axes in enumerate(figure.axes[:4]):
         assert axes.get_title() == f"top {cells[0]['top'][k]}"
         values = np.stack([[*panel[name][:, k], panel[f"linear_{name}"][0, k]] for panel in cells])
-        np.testing.assert_array_equal(axes.images[0].get_array().filled(np.nan), values)
+        np.testing.assert_array_equal(np.ma.filled(np.asanyarray(axes.images[0].get_array()), np.nan), values)
         assert len(axes.texts) == np.isfinite(values).sum()
         assert np.isnan(values).any() == (k == 3), "the linear kernel has no twenty dimensions"
     assert [text.get_text() for text in figure.axes[3].get_xticklabels()] == [*AGAINST, "linear"]
