@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from ntkbench.analyses.craft import Crafted, Threat, checks, received
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.names import WORST
 from ntkbench.analyses.subject import Subject
-from ntkbench.analyses.worst import WORST
 
 Attacked = tuple[Threat, Crafted]
 
@@ -39,6 +40,7 @@ def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
     for eps, robust in worst(verdicts).items():
         scalars.append(share("robust_accuracy", robust, {"target": target.name, "attack": WORST, "eps": eps}))
         samples[f"{WORST}@{eps}"] = robust
+    scalars.append(majority_rate(target.labels))
     found = tuple(check for verdict in verdicts for check in verdict.checks)
     return Measurement(tuple(scalars), samples=samples, checks=found)
 
@@ -71,3 +73,9 @@ def place(threat: Threat, target: Subject, eps: str) -> dict[str, str]:
 def share(metric: str, outcome: np.ndarray, where: dict[str, str]) -> Scalar:
     """Of the test points where the outcome holds."""
     return Scalar.share(metric, int(outcome.sum()), outcome.size, where)
+
+
+def majority_rate(labels: Array, **where: str) -> Scalar:
+    """The accuracy of always naming the largest class: what no predictor has to be good for."""
+    counts = np.bincount(np.asarray(labels))
+    return Scalar.share("majority_rate", int(counts.max(initial=0)), int(counts.sum()), where)

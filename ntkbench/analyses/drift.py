@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ntkbench.analyses.accuracy import judge, place, share
+from ntkbench.analyses.accuracy import judge, majority_rate, place, share
 from ntkbench.analyses.course import Armed, Course, Snapshot, View, follow
 from ntkbench.analyses.craft import craft
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
@@ -42,7 +42,8 @@ def drift(
     `judged`: by name, the examples that accuracies are counted on, under an `attack` too; those of `test` at the end
     are kept one by one. `at`: of which snapshots, the last among them; of all, unless told.
     """
-    parts = [Measurement(series={"epoch": course.epochs, "top": np.array(course.top)}), _kernels(course)]
+    common = {"epoch": course.epochs, "horizon": course.epochs[1:], "top": np.array(course.top)}
+    parts = [Measurement(series=common), _kernels(course)]
     if adversary:
         parts.append(_kernels(course, adversary))
     moments = [course.moments[i] for i in at or range(len(course.moments))]
@@ -80,6 +81,8 @@ def _paths(course, snapshots, products, distances) -> dict[str, np.ndarray]:
     return {
         "distance": distances,
         "velocity": kernels.velocities(distances, course.epochs),
+        "onset_by_horizon": kernels.by_horizon(kernels.lazy_onset, distances, course.epochs),
+        "nearness_by_horizon": kernels.by_horizon(kernels.nearness_onset, distances, course.epochs),
         **{f"{part}radius": radius for part, (radius, _) in curves.items()},
         **{f"{part}angle": angle for part, (_, angle) in curves.items()},
     }
@@ -105,8 +108,13 @@ def _way(course, distances, where) -> Iterator[Scalar]:
     whole, onset = float(distances[0, -1]), kernels.lazy_onset(distances, course.epochs)
     yield Scalar("kernel_drift", whole, where)
     yield Scalar("path_length", kernels.path_length(distances), where)
-    still = None if onset is not None else f"the kernel does not move: from init to the end its distance is {whole:.1e}"
-    yield Scalar("lazy_onset", onset, where, reason=still)
+    yield Scalar("lazy_onset", onset, where, reason=None if onset is not None else _no_onset(course, distances))
+
+
+def _no_onset(course, distances) -> str:
+    if not kernels.moves(distances):
+        return f"the kernel does not move: no two snapshots are more than {float(distances.max()):.1e} apart"
+    return f"the kernel is still fast at the end, epoch {course.moments[-1]}: the training is too short to tell"
 
 
 def _ends(course, series, where) -> Iterator[Scalar]:
@@ -161,7 +169,10 @@ def _accuracy(course: Course, moments: Sequence[Fraction], split: str, view: Vie
         attacked = [(attack.threat, craft(attack.threat, subject, key=attack.key))] if attack else []
         found.append((subject, *judge(subject, attacked)))
     subject, clean, verdicts = found[-1]
-    scalars = [share("accuracy", clean, {"target": subject.name, "split": split})]
+    scalars = [
+        share("accuracy", clean, {"target": subject.name, "split": split}),
+        majority_rate(subject.labels, split=split),
+    ]
     series = {
         "accuracy_epoch": np.array([float(moment) for moment in moments]),
         f"n_{split}": np.array(clean.size),

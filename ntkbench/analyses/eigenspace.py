@@ -1,7 +1,9 @@
 """Standard metric 2: which features of a kernel are useful, which are robust, and how robust is its top eigenspace.
 
 Every feature, sum of features and group is attacked through its own gradient, so that its robust accuracy is an upper
-bound. k90 is the least number of top features whose sum has 90 % of the whole predictor's clean accuracy.
+bound. Kernels are compared by the sums of the first k features over a grid of k that is the same for all of them. k90,
+the least number of top features whose sum has 90 % of the whole predictor's clean accuracy, describes and compares not:
+it changes with the test points, and the robustness of its sum with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntkbench.analyses.accuracy import share
+from ntkbench.analyses.accuracy import majority_rate, share
+from ntkbench.analyses.grid import grid
+from ntkbench.analyses.halves import best
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.significance import beats, rank_correlation
 from ntkbench.analyses.study import Outcomes, Study, singles
@@ -18,7 +22,7 @@ from ntkbench.ntk import features
 KEEP = 0.9
 """of the clean accuracy"""
 FEWEST = 3
-"""useful features that a rank correlation needs"""
+"""features that a rank correlation needs"""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Truncations:
-    """Sums of the first k features, the last of them the whole predictor; `clean`: right answers, for all k."""
+    """Sums of the first k features, the last of them the whole predictor.
+
+    `asked`: whether each was asked for, or is of the grid; k90 alone may be neither. `clean`: right answers, for all k.
+    """
 
     k: np.ndarray
+    asked: np.ndarray
     outcomes: Outcomes
     clean: np.ndarray
 
@@ -44,9 +52,12 @@ class Truncations:
         return smallest_sufficient(self.clean)
 
     @property
-    def kept(self) -> int:
-        """The place of k90."""
-        return int(np.searchsorted(self.k, self.k90))
+    def grid(self) -> tuple[int, ...]:
+        return grid(self.clean.size)
+
+    def places(self, k: Sequence[int]) -> np.ndarray:
+        """Of the sums of so many features."""
+        return np.searchsorted(self.k, np.array(k))
 
 
 def eigenspace(
@@ -62,12 +73,13 @@ def eigenspace(
     """
     size, index, spans = study.eigenvalues.size, np.array(indices), np.array(groups)
     clean = study.truncated().sum(axis=0)
-    k = np.union1d(np.array(truncations, int), [smallest_sufficient(clean), size])
+    asked = np.union1d(np.array(truncations, int), [*grid(size), size])
+    k = np.union1d(asked, [smallest_sufficient(clean)])
     tails = np.stack([k[:-1], np.full(len(k) - 1, size)], axis=1)
     ranges = [singles(index), np.stack([0 * k, k], axis=1), tails, spans]
     every = study.outcomes(np.concatenate(ranges))
     single, top, rest, group = every.split([len(each) for each in ranges])
-    found, sums = _features(study, index, single), Truncations(k, top, clean)
+    found, sums = _features(study, index, single), Truncations(k, np.isin(k, asked), top, clean)
     series = {
         "eps": np.array(study.attack.radii),
         "n_test": np.array(len(study.X)),
@@ -81,8 +93,9 @@ def eigenspace(
         **(_pictures(study, *pictures) if pictures else {}),
     }
     scalars = [
-        *_whole(study, sums),
-        *_kept(study, sums),
+        majority_rate(study.labels),
+        *_sums(study, sums),
+        *_compared(study, sums),
         *_groups(study, spans, group),
         *_usefulness(study, found),
     ]
@@ -113,19 +126,23 @@ def _both(study: Study, outcomes: Outcomes, member: int, part: str) -> Iterator[
         yield share("robust_accuracy", robust, where)
 
 
-def _whole(study: Study, sums: Truncations) -> Iterator[Scalar]:
-    yield from _both(study, sums.outcomes, -1, "all")
-
-
-def _kept(study: Study, sums: Truncations) -> Iterator[Scalar]:
+def _sums(study: Study, sums: Truncations) -> Iterator[Scalar]:
+    """The whole predictor, the first k90 features, and the grid."""
     yield Scalar("k90", float(sums.k90), study.place())
-    yield share("accuracy", sums.outcomes.clean[sums.kept], study.place(part="k90"))
+    parts = {"all": sums.clean.size, "k90": sums.k90, **{f"top {k}": k for k in sums.grid}}
+    for part, place in zip(parts, sums.places([*parts.values()]), strict=True):
+        yield from _both(study, sums.outcomes, int(place), part)
+
+
+def _compared(study: Study, sums: Truncations) -> Iterator[Scalar]:
+    """The mean over the grid, and the best of those asked for."""
+    labels, asked = np.asarray(study.labels), np.flatnonzero(sums.asked)
     for e, where in enumerate(study.places()):
         robust = sums.outcomes.robust[:, e]
-        best = int(np.argmax(robust.sum(axis=1)))
-        yield share("eigenspace_robustness", robust[sums.kept], where)
-        yield share("best_truncation_robustness", robust[best], where)
-        yield Scalar("best_truncation", float(sums.k[best]), where)
+        yield Scalar.mean("eigenspace_robustness", robust[sums.places(sums.grid)].mean(axis=0), where)
+        place, judged = best(robust[asked], labels)
+        yield share("best_truncation_robustness", judged, where)
+        yield Scalar("best_truncation", float(sums.k[asked[place]]), where)
 
 
 def _groups(study: Study, spans: np.ndarray, outcomes: Outcomes) -> Iterator[Scalar]:
@@ -135,21 +152,22 @@ def _groups(study: Study, spans: np.ndarray, outcomes: Outcomes) -> Iterator[Sca
 
 def _usefulness(study: Study, found: Features) -> Iterator[Scalar]:
     tested, useful = len(found.index), found.useful
-    accuracy = found.outcomes.clean.sum(axis=1)[useful]
+    accuracy, eigenvalue = found.outcomes.clean.sum(axis=1), study.eigenvalues[found.index]
     for e, where in enumerate(study.places()):
-        robust = found.outcomes.robust[useful, e].sum(axis=1)
+        robust = found.outcomes.robust[:, e].sum(axis=1)
         both = int(found.robust[e].sum())
         yield Scalar("useful_robust", float(both), where, n=tested)
         yield Scalar("useful_non_robust", float(useful.sum() - both), where, n=tested)
-        for metric, by in (("eigenvalue", study.eigenvalues[found.index[useful]]), ("usefulness", accuracy)):
-            yield _correlated(f"spearman_{metric}_robustness", by, robust, where)
+        yield _correlated("spearman_eigenvalue_robustness", eigenvalue, robust, where)
+        yield _correlated("spearman_usefulness_robustness", accuracy, robust, where)
 
 
 def _correlated(metric: str, a: np.ndarray, b: np.ndarray, where: dict[str, str]) -> Scalar:
+    """Over all tested features: to leave out the useless ones would choose by what is correlated."""
     if len(a) < FEWEST:
-        return Scalar(metric, None, where, n=len(a), reason=f"fewer than {FEWEST} of the features are useful")
+        return Scalar(metric, None, where, n=len(a), reason=f"fewer than {FEWEST} features are tested")
     value = rank_correlation(a, b)
-    return Scalar(metric, value, where, n=len(a), reason="all useful features have the same" if value is None else None)
+    return Scalar(metric, value, where, n=len(a), reason="all tested features have the same" if value is None else None)
 
 
 # ---- arrays --------------------------------------------------------------------------------------
@@ -169,16 +187,25 @@ def _feature_series(found: Features) -> dict[str, np.ndarray]:
 def _sum_series(sums: Truncations, rest: Outcomes) -> dict[str, np.ndarray]:
     """Nothing is left of the last truncation: that tail has no right answers."""
     tails = {name: np.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 1)]) for name, v in rest.counts("tail").items()}
-    return {"truncation": sums.k, **sums.outcomes.counts("truncation"), **tails, "cumulative_clean": sums.clean}
+    return {
+        "grid": np.array(sums.grid),
+        "truncation": sums.k,
+        **sums.outcomes.counts("truncation"),
+        **tails,
+        "cumulative_clean": sums.clean,
+    }
 
 
 def _samples(study: Study, sums: Truncations) -> dict[str, np.ndarray]:
-    """Outcomes per test point of the kept eigenspace, and of the whole predictor."""
-    found = {}
-    for prefix, member in (("", sums.kept), ("all.", -1)):
-        rows = (sums.outcomes.clean[member], *sums.outcomes.robust[member])
-        found |= {f"{prefix}{name}": row for name, row in zip(("clean", *study.columns), rows, strict=True)}
-    return found
+    """Per test point: outcomes of the first k90 features and of all, and on how many of the grid's k it is right."""
+    right = np.concatenate([sums.outcomes.clean[:, None], sums.outcomes.robust], axis=1)  # truncation, budget, point
+    rows = {
+        "k90": right[sums.places([sums.k90])[0]],
+        "all": right[-1],
+        "grid": right[sums.places(sums.grid)].sum(axis=0, dtype=np.uint8),
+    }
+    names = ("clean", *study.columns)
+    return {f"{part}.{name}": row for part, every in rows.items() for name, row in zip(names, every, strict=True)}
 
 
 def _pictures(study: Study, indices: Sequence[int], tests: Sequence[int]) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.accuracy import share
+from ntkbench.analyses.accuracy import majority_rate, share
+from ntkbench.analyses.halves import best
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.study import Study
 from ntkbench.ntk.regression import flow
@@ -37,21 +38,21 @@ def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[fl
         "ridge": ridge,
         **of_ridge.counts("ridge"),
     }
-    scalars = [share("accuracy", of_time.clean[-1], study.place(part="all"))]
+    scalars = [share("accuracy", of_time.clean[-1], study.place(part="all")), majority_rate(study.labels)]
     for robust, where in zip(of_time.robust[-1], study.places(part="all"), strict=True):
         scalars.append(share("robust_accuracy", robust, where))
     for name, along, outcomes in (("time", time, of_time), ("ridge", ridge, of_ridge)):
         for e, where in enumerate(study.places()):
-            scalars += _best(name, along, outcomes.robust[:, e], where)
+            scalars += _best(name, along, outcomes.robust[:, e], np.asarray(study.labels), where)
     return Measurement(tuple(scalars), series, checks=every.checks(study.attack.id))
 
 
-def _best(name, along, robust, where):
-    """The largest robust accuracy on the way, and the first place where it is reached."""
-    best = int(np.argmax(robust.sum(axis=1)))
-    at = float(along[best])
+def _best(name, along, robust, labels, where):
+    """The first place with the largest robust accuracy on one half of the test points; that of the other half there."""
+    place, judged = best(robust, labels)
+    at = float(along[place])
     there = Scalar(f"best_{name}", at, where) if np.isfinite(at) else Scalar(f"best_{name}", None, where, reason="inf")
-    return share(f"best_{name}_robustness", robust[best], where), there
+    return share(f"best_{name}_robustness", judged, where), there
 
 
 def _along(given: int | Sequence[float], low: float, high: float) -> np.ndarray:

@@ -8,7 +8,7 @@ among these count.
 
 import numpy as np
 
-from ntkbench.analyses.accuracy import Attacked, judge, place, share
+from ntkbench.analyses.accuracy import Attacked, judge, majority_rate, place, share
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import metrics
@@ -21,7 +21,7 @@ def transfer(
     roles = {role: a for role, a in (("attack", attack), ("ceiling", ceiling), ("floor", floor)) if a}
     clean, verdicts = judge(target, [*roles.values()])
     judged = dict(zip(roles, verdicts, strict=True))
-    scalars = [share("accuracy", clean, {"target": target.name})]
+    scalars = [share("accuracy", clean, {"target": target.name}), majority_rate(target.labels)]
     samples = {"clean": clean, "source_clean": attack[1].source_clean}
     for role, verdict in judged.items():
         for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import extensions, regimes, sizes, spec, threats, timeline
+from ntkbench.bench import extensions, objectives, regimes, sizes, spec, threats, timeline
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
@@ -125,6 +125,7 @@ def loss(name: str, centered: bool = False) -> losses.Loss:
         return losses.margin
     if name == "dlr":
         return losses.dlr
+    assert name in ("squared", "mse"), name
     return functools.partial(losses.squared, centered=centered)
 
 
@@ -181,7 +182,7 @@ def _schedule(words: regimes.Schedule, steps: int, done: int) -> optax.Schedule:
 
 def inner(cell: spec.Cell, keys: jax.Array) -> training.Inner | None:
     """What each batch of the cell's last stretch goes through."""
-    words = cell.training
+    words = objectives.settled(cell).training
     if not isinstance(words, regimes.Adversarial):
         return None
     objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
@@ -202,7 +203,7 @@ def curvature(trained: regimes.Trained, outputs: int) -> float:
 
 def threat(cell: spec.Cell, attack_id: str) -> Threat:
     """The attack with its budgets."""
-    words = cell.attacks[attack_id]
+    words = objectives.settled(cell).attacks[attack_id]
     ball = _BALLS[words.norm]
     eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
     if isinstance(words, threats.RandomSign):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from ntkbench.analyses.grid import grid
 from ntkbench.bench import choice, limit, machine, memory, shapes, sizes, timeline
 from ntkbench.bench.layers import Activation, AvgPool, Conv, Dense, Flatten, LeakyReLU, Residual
 from ntkbench.bench.limit import Positions
@@ -459,9 +460,8 @@ def _members(analysis: Spectral, size: int) -> int:
     """Predictors that an analysis is made of."""
     match analysis:
         case Eigenspace(features=single, truncations=sums, groups=groups):
-            return (
-                _many(single, size) + 2 * (2 + _many(sums, size)) + (groups if isinstance(groups, int) else len(groups))
-            )
+            several = {*choice.truncations(sums, size), *grid(size)}
+            return _many(single, size) + 2 * (2 + len(several)) + (groups if isinstance(groups, int) else len(groups))
         case TimeCourse(times=times, ridges=ridges):
             return sum(n if isinstance(n, int) else len(n) for n in (times, ridges))
         case Consistency(features=single, against=against):

@@ -19,6 +19,7 @@ NOTATION = r"""
 FORMULAS: Mapping[str, str] = MappingProxyType(
     {
         "accuracy": r"\frac{1}{N} \sum_x [T(x) = y]",
+        "majority_rate": r"\frac{1}{N} \max_c \sum_x [y = c]",
         "robust_accuracy": r"\frac{1}{N} \sum_x [T(A_S(x)) = y]; \quad "
         r"\text{of several attacks (worst): } \frac{1}{N} \sum_x \prod_A [T(A(x)) = y]",
         "transfer_rate": r"\frac{\#\{x \in C : T(x) = y,\ T(A_S(x)) \ne y\}}{\# C}, \quad C = "
@@ -36,20 +37,24 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "flow_time": r"\frac{1}{n (1 - m)} \sum_{\text{steps } s} \eta_s, \quad "
         r"\eta_s \text{ the learning rate, } m \text{ the momentum}",
         "learned_features": r"\#\{i : \lambda_i\, t > 1\}, \quad t \text{ the flow time}",
-        "eigenspace_robustness": r"\gamma\Big(\sum_{i \le k_{90}} f^{(i)}\Big)",
+        "eigenspace_robustness": r"\frac{1}{\# G} \sum_{k \in G} \gamma\Big(\sum_{i \le k} f^{(i)}\Big), \quad "
+        r"G = \{1, 2, 5, 10, 20, 50, \dots\} \text{ up to the number of features}",
         "k90": r"\min \{k : \rho(\textstyle\sum_{i \le k} f^{(i)}) \ge 0.9\, \rho(\sum_i f^{(i)})\}",
-        "best_truncation_robustness": r"\max_k \gamma(\textstyle\sum_{i \le k} f^{(i)})",
-        "best_truncation": r"\arg\max_k \gamma(\textstyle\sum_{i \le k} f^{(i)})",
-        "best_time_robustness": r"\max_t \gamma(f_t), \quad f_t = \sum_i (1 - e^{-\lambda_i t}) f^{(i)}",
-        "best_time": r"\arg\max_t \gamma(f_t)",
-        "best_ridge_robustness": r"\max_r \gamma(f_r), \quad f_r = \sum_i \frac{\lambda_i}{\lambda_i + r} f^{(i)}",
-        "best_ridge": r"\arg\max_r \gamma(f_r)",
+        "best_truncation_robustness": r"\gamma_B(\textstyle\sum_{i \le k^*} f^{(i)}), \quad "
+        r"k^* \text{ the best truncation}, \quad A, B \text{ the halves of the test points}",
+        "best_truncation": r"k^* = \arg\max_k \gamma_A(\textstyle\sum_{i \le k} f^{(i)})",
+        "best_time_robustness": r"\gamma_B(f_{t^*}), \quad t^* \text{ the best time}, \quad "
+        r"f_t = \sum_i (1 - e^{-\lambda_i t}) f^{(i)}",
+        "best_time": r"t^* = \arg\max_t \gamma_A(f_t)",
+        "best_ridge_robustness": r"\gamma_B(f_{r^*}), \quad r^* \text{ the best ridge}, \quad "
+        r"f_r = \sum_i \frac{\lambda_i}{\lambda_i + r} f^{(i)}",
+        "best_ridge": r"r^* = \arg\max_r \gamma_A(f_r)",
         "useful_robust": r"\#\{i : \rho(f^{(i)}) > m \text{ and } \gamma(f^{(i)}) > m\}, \quad "
         r"m \text{ the share of the majority class}; "
         r"\text{one-sided binomial tests at 5 \%, corrected after Holm}",
         "useful_non_robust": r"\#\{i : \rho(f^{(i)}) > m \text{ and not } \gamma(f^{(i)}) > m\}",
-        "spearman_eigenvalue_robustness": r"\text{Spearman}\,(\lambda_i, \gamma(f^{(i)})) \text{ over useful } i",
-        "spearman_usefulness_robustness": r"\text{Spearman}\,(\rho(f^{(i)}), \gamma(f^{(i)})) \text{ over useful } i",
+        "spearman_eigenvalue_robustness": r"\text{Spearman}\,(\lambda_i, \gamma(f^{(i)})) \text{ over tested } i",
+        "spearman_usefulness_robustness": r"\text{Spearman}\,(\rho(f^{(i)}), \gamma(f^{(i)})) \text{ over tested } i",
         "eigenspace_overlap": r"\frac{1}{k} \sum_{j \le k} \cos^2 \theta_j, \quad "
         r"\theta_j \text{ the principal angles of } \mathrm{span}(v_1 \dots v_k) \text{ and } "
         r"\mathrm{span}(v'_1 \dots v'_k)",
@@ -60,7 +65,8 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "spearman_robustness_across": r"\text{Spearman}\,(\gamma(f^{(i)}), \gamma(f'^{(i)})) \text{ over matched } i",
         "kernel_drift": r"D(K_0, K_T)",
         "path_length": r"\sum_t D(K_t, K_{t+1})",
-        "lazy_onset": r"\min \{t : D(K_t, K_T) \le 0.1\, D(K_0, K_T)\}",
+        "lazy_onset": r"\min \{t : v_s < 0.1\, \max_r v_r \text{ for all } s \ge t\}, \quad "
+        r"v_t = D(K_t, K_{t + \Delta t}) / \Delta t",
         "top_mass": r"\sum_{i \le k} \lambda_i^2 \Big/ \sum_i \lambda_i^2",
         "participation_rank": r"(\mathrm{tr}\, K)^2 / \|K\|^2",
         "entropy_rank": r"\exp\Big(-\sum_i p_i \log p_i\Big), \quad p_i = \lambda_i / \textstyle\sum_j \lambda_j",

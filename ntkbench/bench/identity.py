@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ntkbench.bench import extensions
+from ntkbench.bench.objectives import settled
 from ntkbench.bench.regimes import Trained, explicit
 from ntkbench.bench.spec import Cell, EmpiricalKernel, InfiniteKernel
 from ntkbench.data.catalog import class_numbers
@@ -66,7 +67,8 @@ def _hashed(prefix: str, content: str) -> str:
 
 def normalized(cell: Cell) -> Cell:
     """The cell with what goes without saying said: classes are label numbers, kernels name their architecture
-    or moment, schedules their length."""
+    or moment, schedules their length, attacks their loss."""
+    cell = settled(cell)
     return cell.model_copy(
         update={
             "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
@@ -114,7 +116,7 @@ def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
 
 def resolved(cell: Cell) -> dict[str, Any]:
     """What a record stores: plain JSON with all defaults filled in, which `Cell.model_validate` reads back."""
-    return cell.model_dump(mode="json")
+    return settled(cell).model_dump(mode="json")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.plots import svg
 from ntkbench.bench.record import Record, distinct
 from ntkbench.bench.render import decimal
-from ntkbench.bench.show import HEADLINES, Grid, cell, grid
+from ntkbench.bench.show import BESIDE, HEADLINES, Grid, cell, grid
 from ntkbench.bench.store import Store
 from ntkbench.bench.vocabulary import METRICS
 from ntkbench.bench.webpage import COPYING, as_yaml, webpage
@@ -67,7 +67,8 @@ def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], di
     """One a metric: the headlines (or, where there is none of these, all), and the others."""
     measured = {row.metric for each in found if each.status == "ok" for row in each.metrics}
     every = {name: grid(found, [name], planned=planned.runs) for name in METRICS if name in measured}
-    headlines = {name: every[name] for name in HEADLINES if name in every} or every
+    headlines = {name: every[name] for name in HEADLINES if name in every}
+    headlines = headlines or {name: table for name, table in every.items() if name != BESIDE}
     return headlines, {name: table for name, table in every.items() if name not in headlines}
 
 

@@ -7,7 +7,7 @@ broken already.
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from ntkbench.analyses.worst import WORST
+from ntkbench.analyses.names import LINEAR, WORST
 from ntkbench.bench import ascents, courses, snapshots, spectra, wiring
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.notation import FIT, MATCHED
@@ -37,7 +37,7 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
     for section in BY_ID:
         node: Node | None = draft.root.child(section)
         for name, entry in (node.entries if node else {}).items():
-            if name in _RESERVED or (section, name) in (("attacks", WORST), ("analyses", FIT)):
+            if name in _RESERVED or (section, name) in (("attacks", WORST), ("kernels", LINEAR), ("analyses", FIT)):
                 yield entry.key.problem((section, name), f"{name} is a reserved word; choose another id")
 
 

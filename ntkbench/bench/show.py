@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
+BESIDE = "majority_rate"
+"""what accuracies have to beat: said below a table of them, and a column only where it is asked for"""
 HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
 """metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
@@ -103,7 +105,7 @@ def grid(
         line[str(row[column]) if column else columns[0]] = row
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
-    caption = _caption(chosen, names, bool(summary["mean"].isna().any()))
+    caption = _caption(chosen, names, bool(summary["mean"].isna().any()), _majority(records, chosen, names))
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
 
@@ -123,7 +125,7 @@ def select(
     of = runs(records, planned)
     if not len(of):
         raise UsageError("there are no runs to show; `ntkbench run SPEC` makes some")
-    everything = Selection(numbers(records, of), of)
+    everything = Selection(_latest(numbers(records, of)), of)
     for name in (*filter(None, axes), *where):
         _known(name, everything)
     if "denominator" in everything.numbers and "denominator" not in (*axes, *where):
@@ -132,6 +134,11 @@ def select(
     for name, label in where.items():
         chosen = _filtered(chosen, name, label)
     return chosen
+
+
+def _latest(found: "pd.DataFrame") -> "pd.DataFrame":
+    """Of each metric the numbers of one definition: the latest revision that any of them has."""
+    return found.loc[found["revision"] == found.groupby("metric")["revision"].transform("max")]
 
 
 def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[list[str], str | None]:
@@ -170,7 +177,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
-    wanted = metrics or ([name for name in there if name in HEADLINES] or there)
+    wanted = metrics or [name for name in there if name in HEADLINES] or [name for name in there if name != BESIDE]
     return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
 
 
@@ -221,16 +228,29 @@ def cell(row: Mapping, digits: int) -> str:
     return render.mean_sd(row["mean"], sd, int(row["n"]), digits)
 
 
-def _caption(chosen: Selection, names: Sequence[str], incomplete: bool) -> list[str]:
+def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]) -> str:
+    """What the accuracies of a table have to beat; empty where it has none, or shows that."""
+    if BESIDE in names or not any(name.endswith(("accuracy", "robustness")) for name in names):
+        return ""
+    here = set(chosen.runs["run_id"])
+    rows = (row for record in records if record.run_id in here for row in record.metrics if row.metric == BESIDE)
+    found = sorted({f"{row.value:.3g}" for row in rows if row.value is not None}, key=float)
+    return f"always naming the largest class scores {' to '.join(found[:: max(1, len(found) - 1)])}" if found else ""
+
+
+def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, majority: str) -> list[str]:
     lines = []
     for name in names:
         word = metric(name)
         better = "higher" if word.higher_is_better else "lower"
         lines.append(f"{name} ({word.unit}, {better} is better): {word.meaning}")
+        if (old := chosen.numbers.loc[chosen.numbers["metric"] == name, "revision"].max()) < word.revision:
+            told = f"but these are by revision {old}, an earlier definition; run the spec again in a new store"
+            lines[-1] = f"{lines[-1]}; {told}"
     constant = {axis: [label for label in chosen.labels(axis) if label] for axis in chosen.axes if axis not in _UNSAID}
     if said := [f"{axis} {labels[0]}" for axis, labels in constant.items() if len(labels) == 1]:
         lines.append(f"all with {', '.join(said)}")
-    lines.append("mean ± standard deviation over seeds (number of seeds)")
+    lines += filter(None, ["mean ± standard deviation over seeds (number of seeds)", majority])
     if incomplete:
         lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
     return lines

@@ -230,7 +230,7 @@ class Eigenspace(Section):
     truncations: Annotated[
         Several | Literal["all"] | Counts, Says("a number of truncations, all, or a list of numbers of features")
     ] = 20
-    """numbers k of features: the sum of the first k and that of the rest; also k90 and all are looked at"""
+    """numbers k of features: the sum of the first k and that of the rest; also 1, 2, 5, 10, 20, 50, ..., k90 and all"""
     groups: Annotated[
         Several | Ranges, Says("a number of groups, or a list of [first index, index after the last]")
     ] = 3
@@ -254,7 +254,11 @@ class TimeCourse(Section):
 
 
 class Consistency(Section):
-    """Whether two kernels have the same features: eigenspaces, gradients, usefulness and robustness."""
+    """Whether two kernels have the same features: eigenspaces, gradients, usefulness and robustness.
+
+    The eigenspaces of each are compared with those of the linear kernel <x, x'>, too: what all have in common with it
+    is the data's.
+    """
 
     kind: Literal["consistency"]
     target: str

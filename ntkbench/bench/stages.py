@@ -80,7 +80,7 @@ def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
 
 def craft_key(cell: Cell, attack_id: str) -> str:
     """Of the examples that an attack makes on an infinite kernel."""
-    attack = cell.attacks[attack_id]
+    attack = normalized(cell).attacks[attack_id]
     if not isinstance(attack, GradientAttack):
         raise ValueError(f"{attack_id} follows no gradient")
     kernel = _infinite(cell, attack.source)

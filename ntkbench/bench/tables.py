@@ -92,10 +92,11 @@ def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFr
 
 
 def label_key(label: object) -> tuple[int, float, str]:
-    """Sorts numbers by value (32 < 128, 2/255 < 1/10), then words."""
+    """Sorts numbers by value (32 < 128, 2/255 < 1/10), then words, numbers in these by value too (top 5 < top 10)."""
     text = str(label)
     number = as_number(text)
-    return (1, 0.0, text) if number is None else (0, number, text)
+    words = re.sub(r"\d+", lambda digits: digits[0].zfill(15), text)
+    return (1, 0.0, f"{words}\0{text}") if number is None else (0, number, text)
 
 
 def as_number(label: str) -> float | None:

@@ -22,8 +22,9 @@ class Norm(Section):
 class Ascent(Norm):
     """Along the gradient of a loss."""
 
-    loss: Literal["cross_entropy", "margin", "squared", "dlr"] = "cross_entropy"
-    """what is ascended; dlr, the difference of logits ratio, needs three classes"""
+    loss: Literal["auto", "cross_entropy", "margin", "squared", "dlr"] = "auto"
+    """what is ascended; auto: margin where several classes were fitted with squared loss (by a kernel, or training.loss
+    mse), else cross_entropy; dlr, the difference of logits ratio, needs three classes"""
 
 
 class Steps(Section):

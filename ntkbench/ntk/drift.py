@@ -4,7 +4,7 @@
 Eigenvalues are in descending order along the last axis, and whatever is before it counts snapshots.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from ntkbench.ntk.network import Trainable, cast
 from ntkbench.ntk.regression import Spectrum
 
 LAZY = 0.1
-"""of the whole way: a kernel that is this near to its end has become lazy"""
+"""of the largest velocity: a kernel that is slower from then on has become lazy"""
 STILL = 1e-10
 """distance: what rounding to float32 may do to a kernel that stays where it is"""
 _ROUND_OFF = 1e-14
@@ -77,12 +77,44 @@ def velocities(distances: Float[np.ndarray, "t t"], epochs: Float[np.ndarray, " 
     return np.diagonal(distances, 1) / np.diff(epochs)
 
 
+def moves(distances: Float[np.ndarray, "t t"]) -> bool:
+    """Whether any two snapshots differ by more than rounding to float32 can make them."""
+    return bool(distances.max() > STILL)
+
+
 def lazy_onset(distances: Float[np.ndarray, "t t"], epochs: Float[np.ndarray, " t"]) -> float | None:
-    """The first snapshot with D(K_t, K_T) <= 0.1 D(K_0, K_T); None where the kernel does not move at all."""
+    """The first snapshot from which on every interval is slower than a tenth of the fastest; None if there is none.
+
+    The velocity of an interval is D(K_t, K_t+dt) / dt. There is no onset where the kernel does not move, nor where the
+    last interval is still fast: the training is then too short to tell. Later snapshots change the onset only if they
+    are fast, so that it does not grow with the horizon.
+    """
+    if not moves(distances):
+        return None
+    velocity = velocities(distances, epochs)
+    start = int(np.flatnonzero(velocity >= LAZY * velocity.max())[-1]) + 1
+    return float(epochs[start]) if start < len(velocity) else None
+
+
+def nearness_onset(distances: Float[np.ndarray, "t t"], epochs: Float[np.ndarray, " t"]) -> float | None:
+    """The first snapshot with D(K_t, K_T) <= 0.1 D(K_0, K_T), revision 1 of `lazy_onset`, which grows with T.
+
+    None where the first kernel and the last are the same.
+    """
     left = distances[:, -1]
     if not left[0] > STILL:
         return None
     return float(epochs[np.argmax(left <= LAZY * left[0])])
+
+
+def by_horizon(
+    onset: Callable[[Float[np.ndarray, "s s"], Float[np.ndarray, " s"]], float | None],
+    distances: Float[np.ndarray, "t t"],
+    epochs: Float[np.ndarray, " t"],
+) -> Float[np.ndarray, " t-1"]:
+    """The onset that the same training would have had if it had ended at each snapshot but the first; NaN for None."""
+    ends = range(2, len(epochs) + 1)
+    return np.array([onset(distances[:end, :end], epochs[:end]) for end in ends], float)
 
 
 def polar(

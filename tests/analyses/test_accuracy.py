@@ -22,6 +22,7 @@ def test_shares_by_hand():
         ("robust_accuracy", 1, 8, {"target": "target", "attack": "white", "source": "target", "eps": "0.1"}),
         ("robust_accuracy", 7, 8, {"target": "target", "attack": "brighter", "source": "target", "eps": "0.1"}),
         ("robust_accuracy", 1, 8, {"target": "target", "attack": "worst", "eps": "0.1"}),
+        ("majority_rate", 6, 8, {}),
     ]
     assert list(found.samples) == ["clean", "step@0.01", "step@0.1", "white@0.1", "brighter@0.1", "worst@0.1"]
     assert found.samples["clean"].sum() == 7
@@ -65,7 +66,7 @@ def test_a_worst_case_is_of_one_threat_set():
 
 def test_without_attacks():
     found = accuracy(target(), [])
-    assert [s.metric for s in found.scalars] == ["accuracy"]
+    assert [s.metric for s in found.scalars] == ["accuracy", "majority_rate"]
     assert found.checks == ()
 
 
@@ -86,7 +87,7 @@ def test_two_gaussians_end_to_end(gaussians, ball):
     """The kernel is nearly as good as the best classifier, and no classifier is more robust than the bound."""
     eps = ("0.05", "0.15")
     found = accuracy(gaussians, [attacked("pgd", gaussians, attacks.PGD(ball, OBJECTIVE, 10), eps=eps)])
-    clean, *robust = [s.value or 0 for s in found.scalars]
+    clean, *robust, _ = [s.value or 0 for s in found.scalars]
     best = [synthetic.bayes_accuracy(0.5, 0.15, float(e)) for e in (0, *eps)]
     error = [(p * (1 - p) / 1000) ** 0.5 for p in best]
     assert best[0] - 0.02 - STATISTICAL * error[0] < clean < best[0] + STATISTICAL * error[0]
@@ -100,7 +101,7 @@ def test_two_gaussians_end_to_end(gaussians, ball):
 def test_more_steps_do_not_help_the_target(gaussians):
     weak = attacked("fgsm", gaussians, attacks.FGSM(balls.L2(), OBJECTIVE))
     strong = attacked("pgd", gaussians, attacks.PGD(balls.L2(), OBJECTIVE, 10))
-    _, one, other, _ = accuracy(gaussians, [weak, strong]).scalars
+    _, one, other, *_ = accuracy(gaussians, [weak, strong]).scalars
     assert other.k is not None
     assert one.k is not None
     assert other.k <= one.k + 2
@@ -110,7 +111,7 @@ def test_random_signs_hurt_less_than_the_gradient(gaussians):
     """Along the one axis that tells the classes apart, they help as often as they hurt."""
     signs = attacked("signs", gaussians, attacks.RandomSigns(balls.Linf()), None)
     step = attacked("fgsm", gaussians, attacks.FGSM(balls.Linf(), OBJECTIVE))
-    _, random, gradient, _ = (s.value or 0 for s in accuracy(gaussians, [signs, step]).scalars)
+    _, random, gradient, *_ = (s.value or 0 for s in accuracy(gaussians, [signs, step]).scalars)
     expected = np.mean([synthetic.bayes_accuracy(0.5, 0.15, eps) for eps in (0.1, -0.1)])
     assert abs(random - expected) < 0.02 + STATISTICAL * (expected * (1 - expected) / 1000) ** 0.5
     assert gradient < random - 0.05

@@ -21,6 +21,7 @@ def value(of, metric: str, **where):
 
 def test_a_kernel_agrees_with_itself():
     done = consistency(study(), {"same": study("same")}, TOP, INDEX)
+    np.testing.assert_array_equal(done.series["linear_overlap"][0], done.series["linear_overlap"][1])
     np.testing.assert_allclose(done.series["overlap"][0], 1, rtol=1e-12)
     np.testing.assert_allclose(done.series["angle"][0], 0, atol=1e-5)
     np.testing.assert_allclose(done.series["gradient_cosine"][0], 1, rtol=1e-12)
@@ -38,6 +39,31 @@ def test_angles_are_those_of_the_eigenspaces(clean):
         assert value(clean, "eigenspace_overlap", against="deep", top=k).value == clean.series["overlap"][0, place]
     assert clean.series["overlap"][0, -1] == pytest.approx(1), "the whole space is the same"
     assert clean.series["angle"][0, 1] > 0.1
+
+
+def test_beside_every_kernel_stands_the_linear_one_up_to_its_rank(clean):
+    """Four pixels: the Gram matrix of the images has rank four, by hand."""
+    X = np.asarray(study().system.X, float).reshape(N, -1)
+    _, W = np.linalg.eigh(X @ X.T)
+    assert clean.series["linear_rank"] == np.linalg.matrix_rank(X) == 4
+    for row, (name, depth) in enumerate((("limit", 1), ("deep", 3))):
+        V = np.asarray(study(depth=depth).system.spectrum.eigenvectors)
+        for place, k in enumerate((1, 3)):
+            cosines = np.linalg.svd(V[:, :k].T @ W[:, ::-1][:, :k], compute_uv=False)
+            found = value(clean, "eigenspace_overlap", target=name, against="linear", top=k).value
+            assert found == pytest.approx(np.mean(cosines**2), rel=1e-9)
+            assert clean.series["linear_overlap"][row, place] == found
+            angle = value(clean, "principal_angle", target=name, against="linear", top=k).value
+            assert angle == pytest.approx(np.degrees(np.arccos(min(1, cosines.min()))), abs=1e-5)
+    tops = {s.where["top"] for s in clean.scalars if s.where.get("against") == "linear"}
+    assert tops == {1, 3}, "twelve dimensions are more than it has"
+    assert np.isnan(clean.series["linear_overlap"][:, 2]).all()
+    assert np.isnan(clean.series["linear_angle"][:, 2]).all()
+
+
+def test_a_target_that_is_its_own_comparison_stands_beside_the_linear_kernel_once():
+    done = consistency(study(attacked=False), {"limit": study(attacked=False)}, (1,), INDEX)
+    (_,) = [s for s in done.scalars if s.metric == "eigenspace_overlap" and s.where["against"] == "linear"]
 
 
 def test_gradients_of_matched_features(clean):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.eigenspace import eigenspace, smallest_sufficient
+from ntkbench.analyses.grid import grid
+from ntkbench.analyses.halves import choosing
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.analyses.significance import beats
+from ntkbench.analyses.significance import beats, rank_correlation
 from ntkbench.ntk import features
 from tests.analyses.studies import EPS, TESTS, N, accuracies, span, study
 
@@ -57,16 +59,45 @@ def test_k90_is_the_least_sufficient_truncation(done):
     np.testing.assert_array_equal(cumulative[done.series["truncation"] - 1], done.series["truncation_clean"])
 
 
-def test_the_headline_is_the_robustness_of_the_first_k90_features(done):
+def test_the_headline_is_the_mean_robustness_over_the_grid(done):
+    of = study()
+    assert grid(N) == (1, 2, 5, 10)
+    np.testing.assert_array_equal(done.series["grid"], grid(N))
+    clean, robust = map(np.stack, zip(*(accuracies(of, span(of, 0, k)) for k in grid(N)), strict=True))
+    np.testing.assert_array_equal(done.samples["grid.clean"], clean.sum(axis=0))
+    for e, eps in enumerate(EPS):
+        points = robust[:, e].mean(axis=0)
+        found = value(done, "eigenspace_robustness", eps=eps)
+        assert found.value == pytest.approx(points.mean(), rel=1e-12)
+        assert (found.k, found.n, found.sd) == (None, TESTS, pytest.approx(points.std(ddof=1)))
+        assert dict(found.where) == {"target": "limit", "attack": "fgsm", "source": "limit", "eps": eps}
+        counts = done.samples[f"grid.fgsm@{eps}"]
+        assert counts.dtype == np.uint8
+        np.testing.assert_array_equal(counts, robust[:, e].sum(axis=0))
+        assert 0 < counts.max() <= 4
+        for place, k in enumerate(grid(N)):
+            assert value(done, "robust_accuracy", part=f"top {k}", eps=eps).k == robust[place, e].sum()
+            assert value(done, "accuracy", part=f"top {k}").k == clean[place].sum()
+
+
+def test_the_grid_is_the_same_for_all_kernels_as_far_as_they_reach():
+    assert [grid(size) for size in (1, 4, 100)] == [(1,), (1, 2), (1, 2, 5, 10, 20, 50, 100)]
+    assert grid(20_000)[-3:] == (5_000, 10_000, 20_000)
+
+
+def test_the_first_k90_features_are_described(done):
     of = study()
     clean, robust = accuracies(of, span(of, 0, int(value(done, "k90").value or 0)))
     assert value(done, "accuracy", part="k90").k == clean.sum()
-    np.testing.assert_array_equal(done.samples["clean"], clean)
+    np.testing.assert_array_equal(done.samples["k90.clean"], clean)
     for eps, outcome in zip(EPS, robust, strict=True):
-        found = value(done, "eigenspace_robustness", eps=eps)
-        assert (found.k, found.n) == (outcome.sum(), TESTS)
-        assert dict(found.where) == {"target": "limit", "attack": "fgsm", "source": "limit", "eps": eps}
-        np.testing.assert_array_equal(done.samples[f"fgsm@{eps}"], outcome)
+        assert value(done, "robust_accuracy", part="k90", eps=eps).k == outcome.sum()
+        np.testing.assert_array_equal(done.samples[f"k90.fgsm@{eps}"], outcome)
+
+
+def test_beside_accuracies_stands_the_share_of_the_largest_class(done):
+    found = value(done, "majority_rate")
+    assert (found.k, found.n, dict(found.where)) == (15, TESTS, {})
 
 
 @pytest.mark.slow
@@ -80,11 +111,18 @@ def test_the_whole_predictor_and_the_groups_stand_beside_it(done):
     np.testing.assert_array_equal(done.samples["all.fgsm@0.2"], accuracies(of, span(of, 0, N))[1][1])
 
 
-def test_the_best_truncation_is_one_of_those_attacked(done):
+def test_the_best_truncation_is_chosen_on_one_half_and_judged_on_the_other(done):
+    """Among those asked for, the grid and all: k90 is chosen on all points, and counts where it is one of these."""
+    of = study()
+    half = choosing(np.asarray(of.labels))
+    every = sorted({2, 5, N, *grid(N)})
+    robust = np.stack([accuracies(of, span(of, 0, k))[1] for k in every])
     for e, eps in enumerate(EPS):
-        robust = done.series["truncation_robust"][e]
-        assert value(done, "best_truncation_robustness", eps=eps).k == robust.max()
-        assert value(done, "best_truncation", eps=eps).value == done.series["truncation"][np.argmax(robust)]
+        counts = [int(row[half].sum()) for row in robust[:, e]]
+        place = counts.index(max(counts))
+        found = value(done, "best_truncation_robustness", eps=eps)
+        assert (found.k, found.n) == (robust[place, e][~half].sum(), TESTS - half.sum())
+        assert value(done, "best_truncation", eps=eps).value == every[place]
 
 
 def test_useful_features_beat_the_majority_and_robust_ones_do_so_under_attack(done):
@@ -100,10 +138,24 @@ def test_useful_features_beat_the_majority_and_robust_ones_do_so_under_attack(do
         assert value(done, "useful_non_robust", eps=eps).value == (useful & ~robust).sum()
 
 
-def test_a_rank_correlation_of_two_useful_features_is_no_number(done):
-    found = value(done, "spearman_eigenvalue_robustness", eps="0.2")
+def test_rank_correlations_are_over_all_tested_features(done):
+    series, of = done.series, study()
+    assert 0 < series["feature_useful"].sum() < 4
+    for e, eps in enumerate(EPS):
+        robust = series["feature_robust"][e]
+        for metric, other in (
+            ("eigenvalue", of.eigenvalues[series["feature"]]),
+            ("usefulness", series["feature_clean"]),
+        ):
+            found = value(done, f"spearman_{metric}_robustness", eps=eps)
+            assert (found.value, found.n) == (rank_correlation(other, robust), 4)
+
+
+@pytest.mark.slow
+def test_a_rank_correlation_of_two_features_is_no_number():
+    found = value(eigenspace(study(), (0, 1), (), ((0, 4),)), "spearman_eigenvalue_robustness", eps="0.2")
     assert found.value is None
-    assert "are useful" in str(found.reason)
+    assert "fewer than 3 features are tested" in str(found.reason)
 
 
 def test_correlations_are_mean_margins_of_features_of_unit_size(done):

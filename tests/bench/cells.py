@@ -78,7 +78,7 @@ OTHER: dict[str, Any] = {
     "attacks.ntk.eps": ["4/255", "8/255"],
     "attacks.ntk.norm": "l2",
     "attacks.ntk.source": "standard",
-    "attacks.ntk.loss": "margin",
+    "attacks.ntk.loss": "cross_entropy",
     "attacks.ntk.labels": "predicted",
     "attacks.own.eps": "9/255",
     "attacks.own.norm": "l2",

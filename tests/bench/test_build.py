@@ -14,7 +14,7 @@ from ntkbench.bench import build, spec, timeline
 from ntkbench.bench.spec import Cell
 from ntkbench.data import dataset
 from ntkbench.errors import DataError, NumericsError
-from ntkbench.ntk import apgd, attacks, balls, losses, regression
+from ntkbench.ntk import apgd, attacks, balls, gram, losses, regression
 from tests.bench.cells import FULL
 
 
@@ -183,6 +183,15 @@ def test_an_attack_draws_from_its_own_seed_whatever_the_run():
     )
     assert bits(key) == bits(build.stream(0, "attack"))
     assert bits(key) != bits(other)
+
+
+def test_a_network_of_one_dense_layer_has_the_linear_kernel():
+    words = {"kind": "layers", "W_std": 1.5, "b_std": None, "layers": [{"op": "flatten"}, {"op": "dense"}]}
+    of = cell(architecture=words)
+    X = np.random.default_rng(0).random((5, 4, 3, 2))
+    kernel = build.infinite_kernel(of, spec.InfiniteKernel(kind="infinite"), 1)
+    found = gram.matrix(np.asarray(gram.gram(kernel, jnp.asarray(X))))
+    np.testing.assert_allclose(found, 1.5**2 / 24 * X.reshape(5, -1) @ X.reshape(5, -1).T, rtol=1e-12)
 
 
 def test_a_singular_kernel_is_refused_unless_time_or_a_ridge_tames_it():

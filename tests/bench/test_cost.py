@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from ntkbench.bench import cost, machine, plan, timeline
+from ntkbench.bench import choice, cost, machine, plan, timeline
 from ntkbench.bench.spec import Cell, Drift, Eigenspace, InfiniteKernel
 from ntkbench.bench.stages import training_key
 from tests.bench.cells import EXAMPLE, cell, changed
@@ -219,10 +219,12 @@ def test_quadrature_is_dearer_than_a_closed_form():
 
 
 def test_parts_of_a_kernel_cost_a_row_each():
-    """64 of 60 features: all; 20 truncations, k90 and all, with their tails, 3 groups."""
+    """64 of 60 features: all; 20 truncations, those of the grid, k90 and all, with their tails, 3 groups."""
     analysis = cell().analyses["eigen"]
     assert isinstance(analysis, Eigenspace)
-    members = 60 + 2 * 22 + 3
+    several = {*choice.spaced(20, 60), 1, 2, 5, 10, 20, 50}
+    assert len(several) > 20
+    members = 60 + 2 * (len(several) + 2) + 3
     work = cost.dissecting(cell(), analysis, 0)
     assert work.entrywise == 30 * 60 * PAIR * (cost.BACKWARD + members), "one budget"
     gradients = 2 * 30 * members * 60 * 784

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ntkbench.analyses.measurement import Scalar
 from ntkbench.bench import record
 from ntkbench.bench.show import show
 from ntkbench.bench.statistics import summary
@@ -118,6 +119,38 @@ def test_captions_say_what_the_numbers_mean(form):
     text = show(RECORDS, form=form).replace("\\_", "_")
     for words in ("transfer_rate (fraction, higher is better)", "denominator target_correct", "over seeds"):
         assert words in text
+
+
+def test_numbers_of_two_definitions_are_never_mixed():
+    def a_run(seed: int, revision: int) -> record.Record:
+        (run,) = planned(cell(), [seed])
+        row = record.metric_row("drift", Scalar("lazy_onset", 4.0 + 10 * (revision == 2), {"probe": "clean"}))
+        return record.validate(a_record(run) | {"metrics": [row | {"revision": revision}]})
+
+    old, new = [a_run(0, 1), a_run(1, 1)], [a_run(2, 2)]
+    text = show([*old, *new], form="plain")
+    assert "– (1/3)" in text, "one of three by the latest definition"
+    assert "earlier definition" not in text
+    alone = show(old, form="plain")
+    assert "4.00 ± 0.00 (2)" in alone
+    assert "these are by revision 1, an earlier definition" in alone
+
+
+def test_what_accuracies_have_to_beat_stands_below_them_and_is_no_row_unless_asked_for():
+    def a_run(seed: int, majority: int) -> record.Record:
+        (run,) = planned(cell(), [seed])
+        shares = [Scalar.share("accuracy", 15, 20, {"target": "self"}), Scalar.share("majority_rate", majority, 20, {})]
+        rows = [record.metric_row("clean", each) for each in shares]
+        return record.validate(a_record(run) | {"metrics": rows})
+
+    records = [a_run(0, 10), a_run(1, 12), a_run(2, 11)]
+    text = show(records, form="plain")
+    assert "majority_rate" not in text
+    assert "always naming the largest class scores 0.5 to 0.6" in text
+    assert "scores 0.5\n" in show(records[:1], form="plain")
+    assert "0.55 ± 0.05 (3)" in show(records, metrics=["majority_rate"], form="plain")
+    assert "largest class scores" not in show(records, metrics=["accuracy", "majority_rate"], form="plain")
+    assert "largest class scores" not in show(RECORDS, form="plain"), "no accuracies"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_series_have_their_shapes(done):
         "feature_tested_robust": [2, 5],
         "correlation": [5],
         "robust_correlation": [2, 5],
+        "grid": [4],
         "truncation": [t],
         "truncation_clean": [t],
         "truncation_robust": [2, t],
@@ -112,10 +113,10 @@ def test_kernels_are_decomposed_once(done):
 @pytest.mark.parametrize(
     ("run", "analysis", "metric", "where"),
     [
-        ("done", "eigen", "eigenspace_robustness", {"eps": "1/10"}),
+        ("done", "eigen", "robust_accuracy", {"eps": "1/10", "part": "k90"}),
         ("done", "eigen", "robust_accuracy", {"eps": "1/20", "part": "all"}),
         ("done", "eigen", "accuracy", {"part": "all"}),
-        pytest.param("network", "net", "eigenspace_robustness", {"eps": "1/10"}, marks=pytest.mark.slow),
+        pytest.param("network", "net", "robust_accuracy", {"eps": "1/10", "part": "k90"}, marks=pytest.mark.slow),
     ],
 )
 def test_outcomes_per_test_point_give_the_shares(request, run, analysis, metric, where):
@@ -127,6 +128,15 @@ def test_outcomes_per_test_point_give_the_shares(request, run, analysis, metric,
     ]
     packed = submit.packed(row, arrays.read_samples(folder, record))
     assert (packed.count("1"), len(packed)) == (row.k, row.n)
+
+
+def test_counts_over_the_grid_are_kept_as_whole_numbers(done):
+    record, folder = done
+    counts = arrays.read_samples(folder, record)["eigen.grid.step@1/10"]
+    assert counts.dtype == np.uint8
+    (row,) = [r for r in record.metrics if r.metric == "eigenspace_robustness" and r.where["eps"] == "1/10"]
+    assert (row.revision, row.n, row.ci_method) == (2, 10, "t")
+    assert row.value == pytest.approx(counts.mean() / 4, rel=1e-12)
 
 
 @pytest.mark.slow

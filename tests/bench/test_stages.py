@@ -69,11 +69,18 @@ def test_only_infinite_kernels_have_keys():
 def test_golden_keys():
     """A change of these computes every stage anew: raise a revision instead, where results change."""
     assert dict(stages.REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "craft": 1}
-    assert [key(cell()) for key, _ in KEYS.values()] == [
+    said = other("attacks.ntk.loss")  # cross_entropy
+    assert [key(said) for key, _ in KEYS.values()] == [
         "dz2avt37602mn",
         "ty0pn983tsz86",
         "k3scftkmp03tf",
         "kt8qbefdxdsda",
         "c1dnt389trc5w",
     ]
-    assert stages.craft_key(other("attacks.own.source"), "own") == "cwr5sc8phermj"
+    moved = other("attacks.own.source").attacks["own"].model_copy(update={"loss": "cross_entropy"})
+    assert stages.craft_key(cell().model_copy(update={"attacks": {"own": moved}}), "own") == "cwr5sc8phermj"
+
+
+def test_a_loss_that_goes_without_saying_leaves_no_trace_in_keys():
+    said = Cell.model_validate(changed("attacks.ntk.loss", "margin"))
+    assert stages.craft_key(said, "ntk") == stages.craft_key(cell(), "ntk")

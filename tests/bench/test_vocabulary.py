@@ -8,6 +8,7 @@ def test_each_metric_is_found_under_its_name():
     assert all(metric(name).name == name for name in METRICS)
     assert set(METRICS) == {
         "accuracy",
+        "majority_rate",
         "robust_accuracy",
         "transfer_rate",
         "normalized_transfer",

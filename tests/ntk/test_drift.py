@@ -139,9 +139,41 @@ def test_path_length_and_velocity_by_hand(turning: np.ndarray):
 
 
 def test_lazy_onset_by_hand(turning: np.ndarray):
+    """Velocities: sin^2(0.6) / 0.5 = 0.638, sin^2(0.3) / 0.5 = 0.175, sin^2(0.1) / 2 = 0.005, 0."""
+    D = drift.distances(turning)
+    assert drift.lazy_onset(D, EPOCHS) == 1.0
+    assert drift.lazy_onset(D[:3, :3], EPOCHS[:3]) is None, "0.175 is no tenth of 0.638"
+    np.testing.assert_array_equal(drift.by_horizon(drift.lazy_onset, D, EPOCHS), [np.nan, np.nan, 1, 1])
+
+
+def test_a_kernel_that_wakes_up_was_not_lazy(turning: np.ndarray):
+    """Its snapshots in the order 0, 2, 3, 4, 1: slow in between, and fast in the end."""
+    order = [0, 2, 3, 4, 1, 1]
+    D = drift.distances(turning[order][:, order])
+    assert drift.lazy_onset(D, np.arange(6.0)) == 4.0
+    assert drift.lazy_onset(D[:5, :5], np.arange(5.0)) is None
+
+
+def test_nearness_onset_by_hand(turning: np.ndarray):
     """Left: sin^2 of 1, 0.4 and 0.1; a tenth of the first is 0.0708."""
-    assert drift.lazy_onset(drift.distances(turning), EPOCHS) == 1.0
-    assert drift.lazy_onset(drift.distances(turning[[0, 1, 4]][:, [0, 1, 4]]), EPOCHS[[0, 1, 4]]) == 4.0
+    D = drift.distances(turning)
+    assert drift.nearness_onset(D, EPOCHS) == 1.0
+    assert drift.nearness_onset(D[[0, 1, 4]][:, [0, 1, 4]], EPOCHS[[0, 1, 4]]) == 4.0
+
+
+def test_the_onset_does_not_grow_with_the_horizon():
+    """Directions that turn by a fast part that ends and a slow one that does not, looked at every three epochs."""
+    epochs = np.arange(0, 241, 3.0)
+    angle = 0.5 * (1 - np.exp(-epochs / 8)) + 0.004 * epochs
+    vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    D = 1 - (vectors @ vectors.T) ** 2
+    onset, nearness = (drift.by_horizon(each, D, epochs) for each in (drift.lazy_onset, drift.nearness_onset))
+    short, long = (int(np.searchsorted(epochs, end)) - 1 for end in (60, 240))
+    expected = next(t for t in epochs if np.all(np.diff(angle)[epochs[:-1] >= t] < 0.33 * np.diff(angle)[0]))
+    assert abs(onset[long] - expected) <= 3, "distances are nearly squares of angles, and 0.1 is nearly 0.32^2"
+    assert onset[short] == onset[long]
+    assert nearness[long] > nearness[short] + 100
+    assert nearness[long] == drift.nearness_onset(D, epochs)
 
 
 def test_polar_by_hand(turning: np.ndarray):

@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from ntkbench.analyses.names import LINEAR
 from ntkbench.bench.plots import look, scales
 from ntkbench.bench.plots.study import Panel, Picture, Study, count, sheets
 
@@ -42,7 +43,8 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
                 f"{measure.name}-{apart}",
                 _maps(rows, measure),
                 f"{measure.title.capitalize()} ({measure.unit}) between the top eigenspaces of the kernel "
-                f"{rows[0].asked['target']} of each row and of those of the columns, on the same training set. "
+                f"{rows[0].asked['target']} of each row and of those of the columns, on the same training set; linear "
+                "is the kernel <x, x'>, up to its rank. "
                 f"{study.said(rows)}",
             )
         for sheet, panels in sheets(rows):
@@ -64,15 +66,20 @@ def _alike(cells: Sequence[Panel]) -> Iterator[list[Panel]]:
 
 def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
     top, against = panels[0]["top"], list(panels[0].asked["against"])
+    control = f"linear_{measure.name}"  # which records of earlier versions do not have
+    controlled = all(control in panel.series for panel in panels)
     height = 0.17 * len(panels) + 0.3
     figure, axes = look.panels(len(top), columns=2, height=height, spare=0.9)
     colors = ScalarMappable(Normalize(0, measure.highest), measure.colors)
     for place, (at, k) in enumerate(zip(axes, top, strict=True)):
         values = np.stack([panel[measure.name][:, place] for panel in panels])
+        if controlled:
+            values = np.column_stack([values, [panel[control][0, place] for panel in panels]])
         at.imshow(values, cmap=measure.colors, vmin=0, vmax=measure.highest, aspect="auto", interpolation="nearest")
         _write(at, values, measure)
         at.set_title(f"top {k}")
-        at.set_xticks(range(len(against)), against, rotation=45, ha="right", rotation_mode="anchor")
+        names = [*against, *([LINEAR] if controlled else [])]
+        at.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
         at.set_yticks(range(len(panels)), [panel.label or panel.asked["target"] for panel in panels])
         at.tick_params(length=0)
         at.spines[:].set_visible(False)
@@ -88,6 +95,8 @@ def _write(axes: Axes, values: np.ndarray, measure: _Measure) -> None:
         return
     dark = measure.highest / 2
     for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue  # the linear kernel has no space of so many dimensions
         bright = value > dark if measure is _OVERLAP else value < dark
         text = format(value, measure.form)
         axes.text(column, row, text, ha="center", va="center", color=look.BLACK if bright else "white")

@@ -52,6 +52,8 @@ class _Curve:
     at: Callable[[Panel], np.ndarray] = lambda seed: seed["epoch"]
     scale: Callable[[Axes], None] = lambda axes: None
     bounds: Bounds = _POSITIVE
+    level: Callable[[Panel], float] | None = None
+    """an epoch of each seed, whose mean is marked"""
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
@@ -107,8 +109,7 @@ def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]
     def mass(place: int) -> Callable[[Panel], np.ndarray]:
         return lambda seed: seed[f"{prefix}top_mass"][place]
 
-    speed = _Curve("velocity (1 / epoch)", of("velocity"), _between, _logarithmic)
-    yield "velocity", [speed], "Distance from each snapshot to the next an epoch, drawn in the middle of both."
+    yield _velocity(first, of, prefix)
     if len(first["top"]):
         masses = [_Curve(f"mass of top {k}", mass(place), bounds=_SHARE) for place, k in enumerate(first["top"])]
         yield "mass", masses, "Share of the largest eigenvalues in the sum of all squared ones."
@@ -118,6 +119,23 @@ def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]
     if f"{prefix}class_specialization" in first.series:
         labels.append(_Curve("specialization", of("class_specialization"), bounds=_ANY))
     yield "labels", labels, "Alignment of the centered kernel with the labels, and of outputs with their own classes."
+
+
+def _velocity(first: Panel, of: Callable, prefix: str) -> tuple[str, list[_Curve], str]:
+    """Beside it the onset of laziness, which records of earlier versions do not have along the horizon."""
+    told, name = "Distance from each snapshot to the next an epoch, drawn in the middle of both", "velocity (1 / epoch)"
+    if f"{prefix}onset_by_horizon" not in first.series:
+        return "velocity", [_Curve(name, of("velocity"), _between, _logarithmic)], f"{told}."
+    speed = _Curve(name, of("velocity"), _between, _logarithmic, lambda seed: of("onset_by_horizon")(seed)[-1])
+    curves = [
+        _Curve(label, of(f"{word}_by_horizon"), lambda seed: seed["horizon"])
+        for label, word in (("onset (epoch)", "onset"), ("nearness (epoch)", "nearness"))
+    ]
+    about = (
+        "dashed: the onset of laziness, from which on it stays below a tenth of its peak. Below, against the epoch at "
+        "which the training is cut: that onset, and the first epoch at which a tenth of the way to the end is left"
+    )
+    return "velocity", [speed, *curves], f"{told}; {about}. No point where there is none."
 
 
 def _between(seed: Panel) -> np.ndarray:
@@ -248,6 +266,8 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
     for at, curve in zip(axes, curves, strict=True):
         for place, cell in enumerate(cells):
             _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values, curve.bounds), place, cell.label)
+            if curve.level and np.isfinite(level := float(np.mean([curve.level(seed) for seed in cell.seeds]))):
+                at.axvline(level, color=look.COLORS[place], linewidth=0.6, linestyle="dashed", zorder=0)
         at.set_ylabel(curve.label)
         at.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         curve.scale(at)

@@ -15,11 +15,19 @@ def test_maps_have_a_row_a_cell_and_a_column_a_kernel(place: int, name: str, tmp
     cells = study.panels[::2]
     for k, axes in enumerate(figure.axes[:4]):
         assert axes.get_title() == f"top {cells[0]['top'][k]}"
-        values = np.stack([panel[name][:, k] for panel in cells])
-        np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), values)
-        assert len(axes.texts) == values.size
-    assert [text.get_text() for text in figure.axes[3].get_xticklabels()] == list(AGAINST)
+        values = np.stack([[*panel[name][:, k], panel[f"linear_{name}"][0, k]] for panel in cells])
+        np.testing.assert_array_equal(np.ma.filled(np.asanyarray(axes.images[0].get_array()), np.nan), values)
+        assert len(axes.texts) == np.isfinite(values).sum()
+        assert np.isnan(values).any() == (k == 3), "the linear kernel has no twenty dimensions"
+    assert [text.get_text() for text in figure.axes[3].get_xticklabels()] == [*AGAINST, "linear"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [panel.label for panel in cells]
+
+
+def test_records_of_earlier_versions_have_no_linear_kernel(tmp_path: Path):
+    series = findings.consistency(np.random.default_rng(0))
+    old = {name: values for name, values in series.items() if not name.startswith("linear")}
+    figure = next(consistency.pictures(studies(tmp_path, depths(1), agree=old)["agree"], ())).figure
+    assert [text.get_text() for text in figure.axes[3].get_xticklabels()] == list(AGAINST)
 
 
 def test_cosines_by_index(tmp_path: Path):

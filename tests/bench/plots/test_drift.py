@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ntkbench.bench import arrays, plot, record
 from ntkbench.bench.plan import Run
 from ntkbench.bench.plots import drift
-from ntkbench.bench.plots.study import Study
+from ntkbench.bench.plots.study import Panel, Study
 from ntkbench.bench.statistics import mean_interval
 from tests.bench.factory import a_record, cell, planned
 
@@ -28,6 +28,8 @@ def kernels(rng: np.random.Generator, moves: bool) -> dict[str, np.ndarray]:
     return {
         "distance": distance,
         "velocity": np.diagonal(distance, 1) / np.diff(EPOCH),
+        "onset_by_horizon": np.array([np.nan, 0.5, 1]) if moves else np.full(t - 1, np.nan),
+        "nearness_by_horizon": np.array([0.5, 1, 4]) if moves else np.full(t - 1, np.nan),
         "radius": radius,
         "angle": np.arccos(1 - distance[0]),
         **{f"{part}_radius": np.stack([radius, radius]) for part in ("top", "rest")},
@@ -45,6 +47,7 @@ def found(rng: np.random.Generator, adversarial: bool, moves: bool = True) -> di
         **kernels(rng, moves),
         **other,
         "epoch": EPOCH,
+        "horizon": EPOCH[1:],
         "top": np.array([10, 20]),
         "weight_distance": EPOCH * rng.random(),
         "eps": np.array([2 / 255, 8 / 255]),
@@ -125,9 +128,27 @@ def test_curves_are_means_with_intervals_over_seeds(tmp_path: Path):
 
 def test_velocity_stands_between_its_snapshots(tmp_path: Path):
     of = study(tmp_path, runs("fast"))
-    (line,) = lines(figures(of)["velocity"].axes[0]).values()
+    line, _ = lines(figures(of)["velocity"].axes[0]).values()
     np.testing.assert_allclose(line[:, 0], [0.25, 0.75, 2.5])
     np.testing.assert_allclose(line[:, 1], stacked(of, "", "velocity").mean(axis=0))
+
+
+def test_below_the_velocity_are_the_onsets_along_the_horizon(tmp_path: Path):
+    speed, onset, nearness = figures(study(tmp_path, runs("fast", "lazy")))["velocity"].axes
+    marks = [line for line in speed.lines if line.get_linestyle() == "--"]
+    assert [list(np.asarray(line.get_xdata())) for line in marks] == [[1, 1]], "what does not move has none"
+    np.testing.assert_array_equal(lines(onset)["fast"], [[0.5, np.nan], [1, 0.5], [4, 1]])
+    np.testing.assert_array_equal(lines(nearness)["fast"], [[0.5, 0.5], [1, 1], [4, 4]])
+
+
+def test_records_of_earlier_versions_have_the_velocity_alone(tmp_path: Path):
+    of = study(tmp_path, runs("fast"))
+    old = [
+        Panel(p.cell, p.label, p.analysis, p.record, {k: v for k, v in p.series.items() if "horizon" not in k})
+        for p in of.panels
+    ]
+    (axes,) = figures(Study(of.spec, of.analysis, of.kind, tuple(old), of.planned))["velocity"].axes
+    assert len(axes.lines) == 1
 
 
 def test_polar_curves_of_whole_top_and_rest_and_of_what_does_not_move(tmp_path: Path):
