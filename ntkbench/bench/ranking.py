@@ -149,7 +149,8 @@ def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarr
     """
     from scipy.special import digamma, polygamma
 
-    told = (found.freedom > 0) & (found.by_seed > 0)
+    largest = np.max(found.by_seed, axis=-1, keepdims=True, initial=0.0)
+    told = (found.freedom > 0) & (found.by_seed > 1e-12 * largest)  # less is round-off, of an entry that is there twice
     n = np.sum(told, axis=-1, keepdims=True)
 
     def mean(x: np.ndarray) -> np.ndarray:

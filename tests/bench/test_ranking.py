@@ -152,6 +152,18 @@ def test_others_count_at_most_twice_as_much_as_the_pair_itself():
     assert np.all(moderated(found, np.inf)[1] > 1e8), "they differ by chance alone"
 
 
+def test_an_entry_that_is_there_twice_says_nothing_about_variances():
+    normal = np.random.default_rng(0).standard_normal
+    entries = [plain(1 / 3 + normal(5)) for _ in range(4)]
+    variance, freedom = moderated(compared(entries, share=False))
+    again, of_again = moderated(
+        compared([*entries, entries[0], replace(entries[1], values=entries[1].values + 1e-15)], share=False)
+    )
+    assert again.min() > 1e-3
+    assert of_again[0] >= 0.8 * freedom[0] > 4
+    assert np.all(variance > 0)
+
+
 @pytest.mark.parametrize("x", [1e-6, 0.01, 1.0, 30.0, 1e6])
 def test_trigamma_is_inverted(x: float):
     assert polygamma(1, inverse_trigamma(np.array([x])))[0] == pytest.approx(x, rel=1e-8)
