@@ -268,7 +268,7 @@ def _measure(experiment: Experiment) -> dict[str, Measurement]:
     measured = {}
     for name in experiment.cell.analyses:
         experiment.tick(f"analysis {name}")
-        measured[name] = experiment.measure(name)
+        measured[name] = experiment.measure(name).require_finite(name)
     return measured
 
 
