@@ -105,6 +105,7 @@ class Stretch:
             rates,
             order,
             build.inner(self.cell, attack),
+            timeline.drops_last(self.cell),
         )
         return problem, {
             "seeds": list(self.seeds),
