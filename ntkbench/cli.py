@@ -184,14 +184,24 @@ def _summary(planned: Any, records: Sequence[Any]) -> str:
 
 
 def _configure_jax() -> None:
-    """The one place where JAX is told how to compute. Kernels are double precision; no float becomes one unasked.
+    """The one place where JAX is told how to compute: nothing in the shell that it was started from changes a number.
 
     By the environment, which processes that we start have too; JAX reads it when it is imported.
     """
-    os.environ["JAX_ENABLE_X64"], os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "true", "strict"
+    from ntkbench.bench import settings
+
+    for name, value in settings.environment().items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    flags, unsafe = settings.safe(os.environ.get("XLA_FLAGS", ""))
+    if unsafe:
+        os.environ["XLA_FLAGS"] = flags
+        warnings.warn(f"XLA_FLAGS: {unsafe} would change results, and is left out", stacklevel=2)
     if jax := sys.modules.get("jax"):
-        jax.config.update("jax_enable_x64", True)
-        jax.config.update("jax_numpy_dtype_promotion", "strict")
+        for option, setting in settings.SETTINGS.items():
+            jax.config.update(option, setting)
 
 
 @cli.command()

@@ -1,9 +1,13 @@
 """What an analysis found, before it is written down: numbers with their counts, arrays, checks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
+
+from ntkbench.errors import NumericsError
 
 Where = Mapping[str, str | int | float | bool]
 """What a number is about: `{"attack": "ntk", "eps": "8/255"}`."""
@@ -59,3 +63,24 @@ class Measurement:
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def require_finite(self, name: str) -> "Measurement":
+        """Itself. NumericsError if one of its numbers, or what they were made of, is not finite; `name` is told."""
+        for scalar in self.scalars:
+            if scalar.value is not None and not math.isfinite(scalar.value):
+                raise NumericsError(f"analysis {name}: {scalar.metric} is {scalar.value}, {_told(scalar.where)}")
+        for check in self.checks:
+            if not check.ok and check.code in _FINITE:
+                raise NumericsError(
+                    f"analysis {name}: {_FINITE[check.code]} are not finite ({_told(check.detail)}): numbers overflow, "
+                    "or a loss has no slope; try a smaller W_std or learning rate, less depth, or float64 (numerics)"
+                )
+        return self
+
+
+_FINITE: Mapping[str, str] = MappingProxyType({"gradients_finite": "gradients", "kernel_finite": "kernels"})
+"""checks without which there is no number"""
+
+
+def _told(where: Where) -> str:
+    return ", ".join(f"{key} {value}" for key, value in where.items())

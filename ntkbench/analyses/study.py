@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ntkbench.analyses.craft import Threat
 from ntkbench.analyses.measurement import Check
+from ntkbench.errors import NumericsError
 from ntkbench.ntk import features
 from ntkbench.ntk.features import Eigensystem, Family
 
@@ -177,6 +178,11 @@ class Study:
             batch_size=-(-len(self.X) // batches),
         )
         found = jax.tree.map(lambda leaf: np.array(leaf[:count]), found)
+        if not np.all(np.isfinite(found.margin)):
+            raise NumericsError(
+                f"filters of {self.name} have outputs that are not finite: eigenvalues are too small to be inverted; "
+                "try a larger W_std, or float64 (numerics.kernel)"
+            )
         unit = np.mean(np.abs(found.margin), axis=1)
         unit[unit == 0] = 1
         return Outcomes(

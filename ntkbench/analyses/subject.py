@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ntkbench.errors import NumericsError
 from ntkbench.ntk import attacks, metrics
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.losses import predict
@@ -24,23 +26,33 @@ class Subject:
 
     def correct(self, images: Float[Array, "k n ..."]) -> Bool[np.ndarray, "k n"]:
         """Whether each of several versions of the test set is classified right."""
-        return np.asarray(_correct(self.predictor, images, self.labels, self.batch_size))
+        return self._finite(*_correct(self.predictor, images, self.labels, self.batch_size))
 
     def judged(
         self, images: Float[Array, "k n ..."], objective: attacks.Objective
     ) -> tuple[Bool[np.ndarray, "k n"], Float[np.ndarray, "k n"]]:
         """Also the objective's loss, where the first version of the test set is the clean one."""
-        right, loss = _judged(self.predictor, objective, images, self.labels, self.batch_size)
-        return np.asarray(right), np.asarray(loss)
+        right, lost, loss = _judged(self.predictor, objective, images, self.labels, self.batch_size)
+        return self._finite(right, lost), np.asarray(loss)
 
     def gradient(self, objective: attacks.Objective) -> jax.Array:
         """Of the objective at the clean examples."""
         return attacks.gradients(objective, self.predictor, self.X, self.labels, batch_size=self.batch_size)
 
+    def _finite(self, right: Bool[Array, "k n"], lost: Bool[Array, "k n"]) -> Bool[np.ndarray, "k n"]:
+        """Answers that are made of numbers: a comparison with NaN would give one, too."""
+        if count := int(np.sum(np.asarray(lost).any(axis=0))):
+            raise NumericsError(
+                f"the outputs of {self.name} are not finite at {count} of {len(self.X)} test images: numbers overflow; "
+                "try a smaller W_std, less depth, or float64 (numerics)"
+            )
+        return np.asarray(right)
+
 
 @jit
 def _correct(predictor, images, labels, batch_size):
-    return jax.vmap(metrics.correct, (0, None))(_outputs(predictor, images, batch_size), labels)
+    found = _outputs(predictor, images, batch_size)
+    return jax.vmap(metrics.correct, (0, None))(found, labels), _lost(images, found)
 
 
 @jit
@@ -48,7 +60,13 @@ def _judged(predictor, objective, images, labels, batch_size):
     found = _outputs(predictor, images, batch_size)
     own = jax.vmap(predict)(found[0]) if objective.predicted else labels
     right = jax.vmap(metrics.correct, (0, None))(found, labels)
-    return right, jax.vmap(jax.vmap(objective.loss), (0, None))(found, own)
+    return right, _lost(images, found), jax.vmap(jax.vmap(objective.loss), (0, None))(found, own)
+
+
+def _lost(images, outputs):
+    """Whether what came of a finite image is not finite; images of a broken gradient are noted where it is."""
+    finite = (jnp.all(jnp.isfinite(values), axis=range(2, values.ndim)) for values in (images, outputs))
+    return next(finite) & ~next(finite)
 
 
 def _outputs(predictor, images, batch_size):

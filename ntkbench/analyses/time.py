@@ -21,12 +21,12 @@ BEYOND = 10.0
 
 def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[float]) -> Measurement:
     """At given times and ridges, or at so many of them that span the spectrum. Infinite time is always among them."""
-    values = study.eigenvalues
-    smallest = max(values[-1], values.size * np.finfo(values.dtype).eps * values[0])  # below is round-off
+    values, spectrum = study.eigenvalues, study.system.spectrum
+    smallest = max(values[-1], float(spectrum.floor))
     time = np.union1d(_along(times, 1 / (BEYOND * values[0]), BEYOND / smallest), [np.inf])
     ridge = _along(ridges, smallest / BEYOND, BEYOND * values[0])
-    spectrum = study.system.spectrum.eigenvalues
-    filters = jnp.stack([*(flow(time=t)(spectrum) for t in time), *(flow(ridge=r)(spectrum) for r in ridge)])
+    flows = [*(flow(time=t) for t in time), *(flow(ridge=r) for r in ridge)]
+    filters = jnp.stack([spectrum.filtered(g) for g in flows])
     every = study.outcomes(np.arange(len(filters)), lambda chosen: filters[chosen])
     of_time, of_ridge = every.split([len(time), len(ridge)])
     series = {

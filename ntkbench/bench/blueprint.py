@@ -3,7 +3,7 @@
 Shapes, costs, limits and recipes all read this list, and none of them knows a network by its name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ntkbench.bench.architecture import (
     FC,
@@ -42,6 +42,16 @@ _MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
     """From the example to the outputs; scales are filled in, widths may be multiples of the cell's."""
     return tuple(_scaled(layer, architecture) for layer in _layers(architecture))
+
+
+def operations(architecture: Architecture) -> frozenset[str]:
+    """The `op` of every layer, those in branches too."""
+    return _operations(layers(architecture))
+
+
+def _operations(layers: Sequence[Layer]) -> frozenset[str]:
+    within = (_operations(branch) for layer in layers if isinstance(layer, Residual) for branch in layer.branches)
+    return frozenset(layer.op for layer in layers).union(*within)
 
 
 def _scaled(layer: Layer, scales: Scales) -> Layer:

@@ -8,7 +8,7 @@ import functools
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -25,6 +25,7 @@ from ntkbench.errors import NumericsError
 from ntkbench.ntk import apgd, attacks, balls, batch_norm, infinite, losses, network, regression, training
 from ntkbench.ntk.compilation import jit
 
+T = TypeVar("T")
 NO_SOURCE = "none"
 """The source of an attack that follows no gradient."""
 
@@ -36,7 +37,7 @@ _BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
 def stream(seed: int, purpose: str) -> jax.Array:
     """One stream of random numbers a purpose, so that a new consumer shifts no other."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(purpose.encode()))
+    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), zlib.crc32(purpose.encode()))
 
 
 def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
@@ -74,6 +75,26 @@ def require_classes(examples: dataset.Dataset) -> None:
                 f"all {len(split)} {name} examples are of one class, {examples.classes[found[0]]}: no feature tells "
                 "classes apart there; take more examples, or subset: balanced"
             )
+
+
+_SCALE = "a kernel of such a scale cannot be inverted; change W_std, b_std or depth"
+
+
+def require_finite(values: T, what: str, advice: str) -> T:
+    """The same values. NumericsError if one of them is not finite."""
+    if not np.all(np.isfinite(np.asarray(values))):
+        raise NumericsError(f"{what} are not finite: {advice}")
+    return values
+
+
+def require_sound(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
+    """NumericsError if the spectrum of a kernel of the cell is not finite, or not positive."""
+    other = "float64 or " if dtype == "float32" else ""
+    advice = f"; try numerics.kernel: {other}another W_std" if other else "; try another W_std"
+    try:
+        regression.require_sound(spectrum, f"{advice}, b_std or depth")
+    except NumericsError as error:
+        raise NumericsError(f"kernel {name}: {error}") from None
 
 
 def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
@@ -239,10 +260,14 @@ def attack_key(cell: spec.Cell, attack_id: str) -> jax.Array:
 
 
 def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Array) -> jax.Array:
-    """alpha at the kernel's time and ridge."""
-    if kernel.time == float("inf"):
-        regression.require_regular(spectrum, kernel.ridge)
-    return spectrum.coefficients(regression.flow(float(kernel.time), kernel.ridge), Y)
+    """alpha at the kernel's time and ridge.
+
+    At a finite time a singular float64 kernel is one of fewer directions. What float32 loses need not be zero.
+    """
+    g = regression.flow(float(kernel.time), kernel.ridge)
+    if kernel.time == float("inf") or spectrum.precision > regression.round_off(jnp.float64):
+        regression.require_regular(spectrum, g)
+    return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
 
 
 def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | None = None) -> int:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from ntkbench.bench import task
+from ntkbench.bench import settings, task
 from ntkbench.bench.drive import ProcessLost, StarvedError, drive
 from ntkbench.bench.job import Job
 from ntkbench.bench.progress import Heard, Progress
@@ -21,7 +21,7 @@ from ntkbench.errors import UsageError
 
 _RETRIES = 3
 """of Ray, where a worker or its node was lost"""
-_ENVIRONMENT = ("JAX_ENABLE_X64", "JAX_NUMPY_DTYPE_PROMOTION")
+_ENVIRONMENT = tuple(settings.environment())
 """variables that workers must have as the parent has them"""
 
 

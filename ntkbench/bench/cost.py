@@ -34,8 +34,8 @@ EIGH = 12
 """operations of a symmetric eigendecomposition, per n^3: 4/3 to the tridiagonal form, at a third of the rate; 8 more"""
 ARC_COSINE = 60
 """of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
-QUADRATURE = 64**2 * 30
-"""of one that is known by quadrature: as many nodes, a function and its slope at each"""
+MIXTURE = 20**2 * 130
+"""of one that is a mixture of closed forms, with as many pairs of scales; in measured seconds"""
 LINEAR = 6
 """of a scale and a bias, for the covariances of values and of gradients"""
 SHIFT = 20
@@ -317,10 +317,10 @@ def _propagation(step: Step, needs: Positions) -> int:
     """Operations of one layer on the covariance of a pair: by entries, each position or pair of positions one."""
     before, after = limit.entries(step.before, needs), limit.entries(step.after, needs)
     match step.layer:
-        case Activation(op="relu" | "erf" | "gelu") | LeakyReLU():
+        case Activation(op="relu" | "erf" | "gelu" | "sin") | LeakyReLU():
             return ARC_COSINE * after
         case Activation():
-            return QUADRATURE * after
+            return MIXTURE * after
         case Conv(window=window):
             return (SHIFT * sum(window) + LINEAR) * after
         case AvgPool(window=window):

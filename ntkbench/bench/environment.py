@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 import ntkbench
-from ntkbench.bench import extensions
+from ntkbench.bench import extensions, settings
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 _PEAK_RESET = Path("/proc/self/clear_refs")
@@ -55,7 +55,16 @@ def jax_settings() -> dict[str, Any]:
         "x64": told.jax_enable_x64,
         "matmul_precision": {"kernel": "highest", "network": told.jax_default_matmul_precision},
         "prng": told.jax_default_prng_impl,
+        "threefry_partitionable": told.jax_threefry_partitionable,
+        "changed": _changed(),
+        "xla_flags": settings.told(os.environ.get("XLA_FLAGS", "")),
     }
+
+
+def _changed() -> dict[str, Any]:
+    """Options that have not the values of a run from the command line, as where somebody else has configured JAX."""
+    held = {name: getattr(jax.config, name) for name in settings.SETTINGS}
+    return {name: value for name, value in held.items() if value != settings.SETTINGS[name]}
 
 
 def device() -> dict[str, Any]:

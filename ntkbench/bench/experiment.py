@@ -63,7 +63,7 @@ class Experiment:
             found[FIT] = dataclasses.replace(self.fit[1], checks=tuple(self._loss_reached()))
         for name, words in self.cell.analyses.items():
             self.tick(f"analysis {name}")
-            measurement = self.measure(name)
+            measurement = self.measure(name).require_finite(name)
             checks = (*measurement.checks, *self._equal_times(words))
             found[name] = dataclasses.replace(measurement, checks=checks)
         return found
@@ -219,7 +219,7 @@ class Experiment:
                 if isinstance(words, spec.InfiniteKernel):
                     self._systems[name] = note(self.laboratory.eigensystem(self.cell, name))
                 else:
-                    self._systems[name] = self._empirical_eigensystem(words)
+                    self._systems[name] = self._empirical_eigensystem(name, words)
         return self._systems[name]
 
     def attacked(self, attack_id: str, target: Subject) -> tuple[Threat, Crafted]:
@@ -264,23 +264,23 @@ class Experiment:
             if isinstance(words, spec.InfiniteKernel):
                 predictor = note(self.laboratory.regression(self.cell, name))
             else:
-                predictor = self._empirical_regression(words)
+                predictor = self._empirical_regression(name, words)
         return self.laboratory.subject(self.cell, name, predictor, self.cell.numerics.kernel)
 
-    def _empirical_regression(self, words: spec.EmpiricalKernel):
+    def _empirical_regression(self, name: str, words: spec.EmpiricalKernel):
         """f_0(x) + Theta(x, X) V g(lambda) V^T (Y - f_0(X)), with the network at the weights of the kernel."""
-        kernel, X, spectrum, Y = self._empirical(words)
+        kernel, X, spectrum, Y = self._empirical(name, words)
         residual = Y - jax.vmap(kernel.predictor)(X)
         alpha = build.coefficients(spectrum, words, residual.reshape(-1, 1)).reshape(residual.shape)
         return empirical.regression(kernel.predictor, X, alpha.astype(X.dtype))
 
-    def _empirical_eigensystem(self, words: spec.EmpiricalKernel) -> features.Eigensystem:
+    def _empirical_eigensystem(self, name: str, words: spec.EmpiricalKernel) -> features.Eigensystem:
         """Theta(x, X) V g(lambda) V^T Y: features are the kernel's, and the network's own value is none of them."""
-        kernel, X, spectrum, Y = self._empirical(words)
+        kernel, X, spectrum, Y = self._empirical(name, words)
         regression.require_regular(spectrum)
         return features.EmpiricalEigensystem.of(kernel, X, spectrum, Y)
 
-    def _empirical(self, words: spec.EmpiricalKernel):
+    def _empirical(self, name: str, words: spec.EmpiricalKernel):
         """The kernel, the training examples, its spectrum on them, and their targets."""
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
         net = network.cast(self.network_at(snapshots.moment(self.cell, words.at)), dtype)
@@ -288,6 +288,7 @@ class Experiment:
         K = algorithms.ntk(net, X, tile_bytes=self.laboratory.tile_bytes)
         kernel = algorithms.best(net, X[0], len(X))
         spectrum = regression.Spectrum.of(gram.matrix(np.asarray(K)))
+        build.require_sound(spectrum, name, dtype)
         return kernel, X, spectrum, build.targets(self.cell.data, data.train.labels, build.outputs(data))
 
     @contextmanager

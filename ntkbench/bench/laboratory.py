@@ -123,10 +123,14 @@ class Laboratory:
         def decomposed() -> Arrays:
             K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
             found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
-            return {name: np.asarray(array) for name, array in vars(found).items()}
+            build.require_sound(found, kernel_id, cell.numerics.kernel)  # else it would be kept
+            return {name: np.asarray(getattr(found, name)) for name in ("eigenvalues", "eigenvectors")}
 
         arrays, cached = self._stored("kernel", key, decomposed)
-        spectrum = regression.Spectrum(**{name: jnp.asarray(array) for name, array in arrays.items()})
+        spectrum = regression.Spectrum(
+            **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=regression.round_off(X.dtype)
+        )
+        build.require_sound(spectrum, kernel_id, cell.numerics.kernel)  # an older one may have been kept
         Y = build.targets(cell.data, data.train.labels, build.outputs(data))
         return Made((kernel, X, spectrum, Y), key, cached)
 

@@ -94,7 +94,8 @@ class LayerNorm(Section):
 class BatchNorm(Section):
     """(x - mean) / sd of each channel over a batch and its positions, without weights. Finite networks only.
 
-    In training they are those of the batch itself; everywhere else, constants that have moved along.
+    In training they are those of the batch itself; everywhere else, constants that have moved along. A batch has two
+    examples or more: one that is left over at the end of an epoch sits that epoch out.
     """
 
     op: Literal["batch_norm"]
@@ -103,7 +104,7 @@ class BatchNorm(Section):
 
 
 class Activation(Section):
-    """A function of each unit; its limit is exact, or a quadrature (tanh, sigmoid, softplus, silu, sin)."""
+    """A function of each unit. Its limit is exact (tanh, sigmoid, softplus and silu: to 1e-11)."""
 
     op: Literal["relu", Smooth]
 

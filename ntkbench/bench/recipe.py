@@ -18,11 +18,11 @@ ACTIVATIONS: Mapping[str, activations.Activation] = MappingProxyType(
         "relu": activations.ReLU(),
         "erf": activations.Erf(),
         "gelu": activations.GELU(),
-        "tanh": activations.Elementwise(jnp.tanh),
-        "sigmoid": activations.Elementwise(jax.nn.sigmoid),
-        "softplus": activations.Elementwise(jax.nn.softplus),
-        "silu": activations.Elementwise(jax.nn.silu),
-        "sin": activations.Elementwise(jnp.sin),
+        "tanh": activations.Logistic(jnp.tanh, activations.Erf(), slope=2**0.5),
+        "sigmoid": activations.Logistic(jax.nn.sigmoid, activations.Erf(), slope=0.5**0.5, factor=0.5, shift=0.5),
+        "softplus": activations.Logistic(jax.nn.softplus, activations.SmoothReLU(), power=1),
+        "silu": activations.Logistic(jax.nn.silu, activations.GELU(), power=1),
+        "sin": activations.Sin(),
     }
 )
 

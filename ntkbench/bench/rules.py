@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from ntkbench.analyses.names import LINEAR, WORST
 from ntkbench.bench import ascents, courses, snapshots, spectra, wiring
+from ntkbench.bench.blueprint import operations
 from ntkbench.bench.document import Node, Path, text
 from ntkbench.bench.notation import FIT, MATCHED
 from ntkbench.bench.regimes import SGD, Adversarial, Trained, WarmupCosine
@@ -211,6 +212,17 @@ def _schedule(draft: Draft, training: Trained) -> Iterator[Problem]:
         yield draft.problem(("training", "optimizer", "schedule", "warm_up"), message)
 
 
+def batches(draft: Draft) -> Iterator[Problem]:
+    """Batch normalization of a single example gives its mean for every image."""
+    training = draft.cell.training
+    if not draft.whole("architecture", "data") or not isinstance(training, Trained):
+        return
+    if (training.batch_size or draft.cell.data.n_train) == 1 and "batch_norm" in operations(draft.cell.architecture):
+        path = ("training", "batch_size") if training.batch_size else ("data", "n_train")
+        message = "batch_norm normalizes by what differs within a batch, and in a batch of one nothing does"
+        yield draft.problem(path, f"{message}; write 2 or more, or use layer_norm")
+
+
 RULES: tuple[Rule, ...] = (
     reserved_ids,
     attack_sources,
@@ -221,6 +233,7 @@ RULES: tuple[Rule, ...] = (
     networks,
     kernels,
     schedules,
+    batches,
     snapshots.problems,
     ascents.problems,
     wiring.problems,

@@ -9,14 +9,20 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
+from ntkbench.bench.blueprint import operations
 from ntkbench.bench.identity import canonical, digest, normalized
 from ntkbench.bench.notation import MATCHED
+from ntkbench.bench.regimes import Trained
 from ntkbench.bench.spec import Analysis, Cell, InfiniteKernel, Judged, Kernel, SphereTeacher, Transfer
 from ntkbench.bench.threats import GradientAttack
+from ntkbench.bench.timeline import drops_last
 
 Shared = Literal["kernel", "craft"]
 """stages that cells have in common"""
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
+
+_MENDED = frozenset(("tanh", "sigmoid", "softplus", "silu", "sin", "gelu"))
+"""activations whose limits were wrong at large variances in the first revision"""
 
 
 def _key(stage: str, parts: Mapping[str, Any]) -> str:
@@ -37,14 +43,22 @@ def _seen(cell: Cell) -> dict[str, Any]:
 
 def training_key(cell: Cell) -> str:
     """Of the trained networks. Without the seed: those of one cell train together."""
-    parts = {"architecture": cell.architecture, "width": cell.width, "training": normalized(cell).training}
+    parts: dict[str, Any] = {
+        "architecture": cell.architecture,
+        "width": cell.width,
+        "training": normalized(cell).training,
+    }
+    if isinstance(cell.training, Trained) and drops_last(cell):
+        parts["left_over"] = "dropped"
     return _key("training", {"data": _seen(cell), **parts, "dtype": cell.numerics.network})
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
     """Of the Gram matrix of an infinite kernel and its spectrum; time and ridge are filters that come later."""
     kernel = _infinite(cell, kernel_id)
-    parts = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
+    parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
+    if kernel.architecture and operations(kernel.architecture) & _MENDED:
+        parts["activations"] = 2
     return _key("kernel", {"data": _seen(cell), **parts, "dtype": cell.numerics.kernel})
 
 
@@ -92,6 +106,8 @@ def craft_key(cell: Cell, attack_id: str) -> str:
         "ridge": kernel.ridge,
         "attack": fields,
     }
+    if kernel.time != float("inf"):
+        parts["flow"] = 2  # on singular kernels the first one grew along round-off
     return _key("craft", parts)
 
 

@@ -105,6 +105,7 @@ class Stretch:
             rates,
             order,
             build.inner(self.cell, attack),
+            timeline.drops_last(self.cell),
             None if words.until is None else jnp.asarray(words.until.loss, X.dtype),
         )
         return problem, {

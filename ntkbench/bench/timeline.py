@@ -6,6 +6,7 @@ its own, shared by all that are linearized later.
 
 from fractions import Fraction
 
+from ntkbench.bench.blueprint import operations
 from ntkbench.bench.regimes import Trained, explicit
 from ntkbench.bench.spec import Cell
 
@@ -13,7 +14,15 @@ from ntkbench.bench.spec import Cell
 def steps(cell: Cell) -> int:
     """Of an epoch."""
     assert isinstance(cell.training, Trained)
-    return -(-cell.data.n_train // (cell.training.batch_size or cell.data.n_train))
+    whole, left = divmod(cell.data.n_train, cell.training.batch_size or cell.data.n_train)
+    return whole + (left > 0 and not drops_last(cell))
+
+
+def drops_last(cell: Cell) -> bool:
+    """Whether an epoch leaves out the example that would be a batch of its own: batch normalization needs two."""
+    assert isinstance(cell.training, Trained)
+    alone = cell.data.n_train % (cell.training.batch_size or cell.data.n_train) == 1
+    return alone and "batch_norm" in operations(cell.architecture)
 
 
 def first(cell: Cell) -> int:

@@ -142,11 +142,12 @@ class Weighted(LinearLayer):
 
     def weighted(self, cov: Covariance, fan_in: int, channels: int) -> Covariance:
         """K' = W_std^2 K + b_std^2 and T' = K' + W_std^2 T (standard: T' = fan_in K + 1 + W_std^2 T)."""
-        nngp = self.W_std**2 * cov.nngp + (self.b_std or 0.0) ** 2
+        weight, bias = _square(self.W_std), _square(self.b_std or 0.0)
+        nngp = weight * cov.nngp + bias
         own = nngp
         if self.parameterization == "standard":
             own = fan_in * cov.nngp + (0.0 if self.b_std is None else 1.0)
-        ntk = own if cov.ntk is None else own + self.W_std**2 * cov.ntk
+        ntk = own if cov.ntk is None else own + weight * cov.ntk
         return dataclasses.replace(cov, nngp=nngp, ntk=ntk, channels=channels)
 
     def scaled(self, x: Float[Array, "p f"]) -> Float[Array, "p g"]:
@@ -313,6 +314,11 @@ class Sum(Composite):
     def _add(self, parts):
         slopes = [p.ntk for p in parts if p.ntk is not None]
         return dataclasses.replace(parts[0], nngp=_total(p.nngp for p in parts), ntk=_total(slopes) if slopes else None)
+
+
+def _square(x: float) -> float:
+    """Infinite where a power would be an error: what overflows is told by whoever looks at the kernel."""
+    return x * x
 
 
 def _total(terms: Iterable[Array]) -> Array:

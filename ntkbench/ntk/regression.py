@@ -9,6 +9,7 @@ made once, and sums of features are the whole predictor.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,6 +24,8 @@ from ntkbench.ntk.gram import Example, Kernel
 
 Filter = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 """g, of the eigenvalues in descending order."""
+_DOUBLE = float(np.finfo(np.float64).eps)
+_ULPS = 64
 
 
 class Spectrum(eqx.Module):
@@ -30,17 +33,54 @@ class Spectrum(eqx.Module):
 
     eigenvalues: Float[Array, " n"]
     eigenvectors: Float[Array, "n n"]
+    precision: float = eqx.field(static=True, default=_DOUBLE)
+    """relative round-off of the entries of the matrix, that of the type in which it was computed"""
 
     @classmethod
     def of(cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"]) -> "Spectrum":
         """Of a symmetric matrix, in float64 whatever its precision."""
         values, vectors = jnp.linalg.eigh(jnp.asarray(matrix, jnp.float64))
-        return cls(values[::-1], vectors[:, ::-1])
+        return cls(values[::-1], vectors[:, ::-1], round_off(matrix.dtype))
+
+    @property
+    def floor(self) -> Float[Array, ""]:
+        """max(n eps_64, 64 eps) lambda_1, with the eps of the matrix: what is below is round-off.
+
+        The first is the error of the decomposition. The second is a hundred times that of the matrix, whose norm is
+        about lambda_1 eps / 2 in float32 whatever n is: an eigenvalue above the floor is known to a per cent.
+        """
+        return max(self.eigenvalues.size * _DOUBLE, _ULPS * self.precision) * self.eigenvalues[0]
+
+    def lost(self, g: Filter) -> Bool[Array, " n"]:
+        """Which directions have an eigenvalue that is round-off, and a g that would make a number of it."""
+        return self._amplified(self._bare(g), self.floor)
+
+    def filtered(self, g: Filter) -> Float[Array, " n"]:
+        """g of the eigenvalues; 0 on directions that are round-off, unless g is small enough to hide it.
+
+        There the kernel is 0 as far as is known, and so is what it learns: the pseudo-inverse. A ridge or an early
+        time above sqrt(eps_64) lambda_1 keeps these directions, with errors below sqrt(eps_64).
+        """
+        found = self._bare(g)
+        hidden = jnp.maximum(self.floor, _DOUBLE**0.5 * self.eigenvalues[0])
+        return jnp.where(self._amplified(found, hidden), 0, found)
 
     def coefficients(self, g: Filter, Y: Float[Array, "n m"]) -> Float[Array, "n m"]:
         """alpha = V g(lambda) V^T Y."""
         V = self.eigenvectors
-        return V @ (g(self.eigenvalues)[:, None] * (V.T @ Y))
+        return V @ (self.filtered(g)[:, None] * (V.T @ Y))
+
+    def _bare(self, g):
+        """A kernel has no negative eigenvalues, and flow along one would never end."""
+        return g(jnp.maximum(self.eigenvalues, 0))
+
+    def _amplified(self, found, size):
+        return ~(self.eigenvalues > self.floor) & ~(found * size <= 1)
+
+
+def round_off(dtype: Any) -> float:
+    """The relative distance of two numbers of a type."""
+    return float(jnp.finfo(dtype).eps)
 
 
 def flow(time: float = float("inf"), ridge: float = 0.0) -> Filter:
@@ -61,19 +101,38 @@ def features(chosen: Bool[Array, " n"]) -> Filter:
     return lambda eigenvalues: jnp.where(chosen, 1 / jnp.where(chosen, eigenvalues, 1), 0)
 
 
-def require_regular(spectrum: Spectrum, ridge: float = 0.0) -> None:
-    """Refuses to invert what round-off made up.
+def require_sound(spectrum: Spectrum, cause: str = "") -> None:
+    """Refuses the spectrum of a matrix that is not finite, or has no positive eigenvalue.
 
-    An eigenvalue below n eps lambda_1 is not known to any digit.
+    `cause`: what a reader may look at, in words.
     """
-    values = spectrum.eigenvalues
-    floor = values.size * jnp.finfo(values.dtype).eps * values[0]
-    lost = int(jnp.sum(values + ridge < floor))
-    if lost:
+    values = np.asarray(spectrum.eigenvalues)
+    if not np.all(np.isfinite(values)):
+        raise NumericsError(f"the kernel is not finite: numbers overflow{cause}")
+    if not values[0] > 0:
         raise NumericsError(
-            f"the kernel is singular: {lost} of its {values.size} eigenvalues are below round-off "
-            f"(smallest {float(values[-1]):.3g}, largest {float(values[0]):.3g}). Duplicate examples do that: "
-            "remove them, set a ridge, or stop at a finite time"
+            f"the kernel is zero: its largest eigenvalue is {values[0]:.3g}; images without light or numbers that "
+            f"underflow do that{cause}"
+        )
+
+
+def require_regular(spectrum: Spectrum, g: Filter | None = None) -> None:
+    """Refuses to invert what round-off made up, with the filter g (default: the inverse, infinite time and no ridge).
+
+    An eigenvalue below the floor of the spectrum is not known to any digit.
+    """
+    values, lost = spectrum.eigenvalues, int(jnp.sum(spectrum.lost(g or flow())))
+    if lost:
+        single = spectrum.precision > _DOUBLE
+        raise NumericsError(
+            f"the kernel is singular{' in float32' if single else ''}: {lost} of its {values.size} eigenvalues are "
+            f"below round-off, {float(spectrum.floor):.3g} "
+            f"(smallest {float(values[-1]):.3g}, largest {float(values[0]):.3g}). "
+            + (
+                "Compute it with numerics.kernel: float64, set a ridge, or stop at an early time"
+                if single
+                else "Duplicate examples do that: remove them, set a ridge, or stop at a finite time"
+            )
         )
 
 

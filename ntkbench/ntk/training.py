@@ -72,13 +72,16 @@ class Problem(eqx.Module):
     keys: Key[Array, " s"]
     """one a predictor; they draw the order of the examples"""
     inner: Inner | None = None
+    drop_last: bool = eqx.field(static=True, default=False)
+    """leave out the last batch of an epoch if it is smaller than the others; who is in it is drawn anew each epoch"""
     until: Float[Array, ""] | None = None
     """a predictor stays as it is after the first epoch whose loss is at most this; None: it goes on to the end"""
 
     @property
     def steps(self) -> int:
         """Of an epoch."""
-        return -(-self.labels.size // self.batch_size)
+        whole, left = divmod(self.labels.size, self.batch_size)
+        return whole + (left > 0 and not self.drop_last)
 
 
 class Batch(NamedTuple):
@@ -204,10 +207,10 @@ def _epoch(problem, predictor, state, own, span):
 def _batches(problem: Problem, key: Key[Array, ""]) -> Callable[[Int[Array, ""]], Batch]:
     """The batches of an epoch, by their number."""
     n, dtype = problem.labels.size, problem.X.dtype
-    if problem.steps == 1:
+    if problem.batch_size >= n:
         whole = Batch(jnp.arange(n), problem.X, problem.labels, jnp.full((n,), 1 / n, dtype))
         return lambda _: whole
-    rows, share = _order(n, problem.batch_size, key, dtype)
+    rows, share = _order(n, problem.batch_size, key, dtype)  # the last may be one that is left out
     return lambda i: Batch(rows[i], problem.X[rows[i]], problem.labels[rows[i]], share[i])
 
 

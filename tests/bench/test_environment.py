@@ -28,6 +28,19 @@ def test_versions_and_settings_are_told():
     assert settings["x64"] is True
     assert settings["backend"] == jax.default_backend()
     assert environment.device()["count"] >= 1
+    assert (settings["prng"], settings["threefry_partitionable"]) == ("threefry2x32", True)
+    assert settings["changed"] == {}
+
+
+def test_other_settings_of_jax_are_told(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/home/somebody --xla_backend_optimization_level=1")
+    jax.config.update("jax_threefry_partitionable", False)
+    try:
+        told = environment.jax_settings()
+    finally:
+        jax.config.update("jax_threefry_partitionable", True)
+    assert told["changed"] == {"jax_threefry_partitionable": False}
+    assert told["xla_flags"] == ["--xla_backend_optimization_level=1", "--xla_dump_to"]
 
 
 def test_a_run_has_a_peak_of_its_own():

@@ -23,6 +23,13 @@ def test_steps_of_an_epoch(batch_size: int | None, steps: int):
     assert timeline.steps(of(batch_size=batch_size)) == steps
 
 
+@pytest.mark.parametrize(("batch_size", "steps"), [(None, 1), (60, 1), (59, 1), (16, 4), (15, 4)])
+def test_batch_normalization_leaves_out_a_batch_of_one(batch_size: int | None, steps: int):
+    layers = [{"op": op} for op in ("flatten", "dense", "batch_norm", "relu", "dense")]
+    training = {"mode": "standard", "epochs": 20, "batch_size": batch_size}
+    assert timeline.steps(cell(architecture={"kind": "layers", "layers": layers}, training=training)) == steps
+
+
 def test_the_beginning_is_the_training_that_stops_there():
     assert timeline.beginning(of()) is None
     assert timeline.beginning(of(linearize_at=0)) is None

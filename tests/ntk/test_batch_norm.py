@@ -1,5 +1,7 @@
 """Batch normalization: against NumPy alone, in evaluation and in training, and what must not see its statistics."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,19 @@ def by_hand(x: np.ndarray, over: np.ndarray) -> np.ndarray:
     """x by the statistics of `over`, whose last axis are channels."""
     rows = over.reshape(-1, over.shape[-1])
     return (x - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5)
+
+
+def test_an_example_that_is_left_over_sits_the_epoch_out():
+    """Ten examples in batches of three: three steps, and the tenth, another one each epoch, counts for nothing."""
+    base = problem([0.1], batch_size=3)
+    whole, dropped = (dataclasses.replace(base, drop_last=drop) for drop in (False, True))
+    assert (whole.steps, dropped.steps) == (4, 3)
+    net = stack(drawn(DEEP, X.shape[1:]))
+    *_, before_the_last = training.states(whole, net, training.start(whole, net, 1), every=1, until=3)
+    for ours, theirs in zip(
+        jax.tree.leaves(train(dropped, net, 1).weights), jax.tree.leaves(before_the_last.weights), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_evaluation_is_by_the_moving_statistics():

@@ -97,7 +97,71 @@ def test_duplicates_are_refused_with_what_to_do():
     spectrum = regression.Spectrum.of(K)
     with pytest.raises(NumericsError, match=r"2 of its 7 eigenvalues .* Duplicate examples"):
         regression.require_regular(spectrum)
-    regression.require_regular(spectrum, ridge=1e-3)
+    regression.require_regular(spectrum, regression.flow(ridge=1e-3))
+
+
+def singular(rank=3, n=20, dtype=np.float64):
+    """A kernel of fewer directions than examples, <x, x'>, and what the pseudo-inverse of its factor makes of it."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((n, rank)), rng.standard_normal((n, 1))
+    x = rng.standard_normal((5, rank))
+    spectrum = regression.Spectrum.of((X @ X.T).astype(dtype))
+
+    def exact(time, ridge=0.0):
+        U, s, Vt = np.linalg.svd(X, full_matrices=False)
+        rate = s**2 + ridge
+        return (x @ Vt.T) @ (s * (-np.expm1(-rate * time)) / rate * (U.T @ Y)[:, 0])
+
+    return spectrum, lambda g: (x @ X.T @ np.asarray(spectrum.coefficients(g, jnp.asarray(Y))))[:, 0], exact
+
+
+@pytest.mark.parametrize("time", [1e-3, 1.0, 1e3, 1e6, 1e10, 1e12, 1e13, 1e14, 1e15, 1e20, 1e30, np.inf])
+@pytest.mark.parametrize("ridge", [0.0, 1e-30, 1e-14, 1e-9, 1e-3])
+def test_flow_on_a_singular_kernel_is_that_of_the_pseudo_inverse(time, ridge):
+    """Nothing grows along what round-off made up, and negative eigenvalues are no exception."""
+    spectrum, predict, exact = singular()
+    assert spectrum.eigenvalues[-1] < 0, "round-off of both signs"
+    np.testing.assert_allclose(predict(regression.flow(time, ridge)), exact(time, ridge), rtol=1e-7)
+
+
+def test_float32_is_judged_by_its_own_round_off():
+    """An eigenvalue of 1e-6 of the largest is none in float32, but one in float64."""
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(rng.standard_normal((6, 6)))
+    matrix = (basis * np.array([1, 0.5, 0.1, 1e-2, 1e-3, 1e-6])) @ basis.T
+    double, single = (regression.Spectrum.of(matrix.astype(dtype)) for dtype in (np.float64, np.float32))
+    regression.require_regular(double)
+    with pytest.raises(NumericsError, match=r"singular in float32: 1 of its 6 .* numerics.kernel: float64"):
+        regression.require_regular(single)
+    regression.require_regular(single, regression.flow(time=1e4))
+    with pytest.raises(NumericsError, match="singular in float32"):
+        regression.require_regular(single, regression.flow(time=1e6))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_floor_is_above_the_round_off_of_the_matrix(dtype):
+    X = uniform(30, 3, 1, 1)
+    linear = infinite.InfiniteKernel(architectures.fc(1, 1, depth=3, b_std=0.1))
+    exact, found = (gram.matrix(np.asarray(gram.gram(linear, X.astype(d)))) for d in (np.float64, dtype))
+    spectrum = regression.Spectrum.of(found)
+    assert np.linalg.norm(found - exact, 2) < 0.1 * spectrum.floor
+
+
+@pytest.mark.parametrize(("matrix", "message"), [
+    (np.full((3, 3), np.nan), "not finite"),
+    (np.diag([1.0, np.inf, 1.0]), "not finite"),
+    (np.zeros((3, 3)), "the kernel is zero"),
+    (-np.eye(3), "largest eigenvalue is -1"),
+])  # fmt: skip
+def test_what_is_no_kernel_is_refused(matrix, message):
+    spectrum = regression.Spectrum.of(matrix)
+    with pytest.raises(NumericsError, match=message):
+        regression.require_sound(spectrum)
+
+
+def test_comparisons_with_nan_refuse():
+    with pytest.raises(NumericsError, match="3 of its 3"):
+        regression.require_regular(regression.Spectrum(jnp.full(3, jnp.nan), jnp.eye(3)))
 
 
 def test_float32_matrices_are_decomposed_in_float64():

@@ -47,7 +47,7 @@ def problem(
     keys = KEYS[: len(rates)] if keys is None else keys
     inner = inner and inner(jax.random.split(jax.random.key(7), len(rates)))
     until = None if until is None else jnp.asarray(until, jnp.float64)
-    return training.Problem(loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner, until)
+    return training.Problem(loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner, until=until)
 
 
 def inner(attack, eps=0.1, warm_up=0):
