@@ -180,7 +180,7 @@ references:
 def test_targets_are_the_experiment_with_overrides(tmp_path):
     rules = track.read(written(tmp_path, TARGETS))
     wide = cell(width=64, training={"mode": "standard", "epochs": 20})
-    assert dict(rules.cells) == {"small": cell(), "wide": wide}
+    assert dict(rules.cells) == {"small": settled(cell()), "wide": settled(wide)}
     assert rules.differences("wide", wide) == []
     assert rules.differences("small", wide) == [
         "training.epochs: the track has 10, the runs have 20",
@@ -189,7 +189,7 @@ def test_targets_are_the_experiment_with_overrides(tmp_path):
 
 
 def test_a_track_of_one_experiment_has_one_target(tmp_path):
-    assert dict(track.read(written(tmp_path)).cells) == {"cell": cell()}
+    assert dict(track.read(written(tmp_path)).cells) == {"cell": settled(cell())}
 
 
 @pytest.mark.parametrize(
@@ -288,6 +288,6 @@ def test_seeds_of_subsets_are_the_track_s(tmp_path):
     rules = track.read(written(tmp_path, TEXT + "seed_of: data\n"))
     third = rules.of_seed(cell(), 3)
     assert (third.data.seed, third.data.test_seed) == (3, 0)
-    assert rules.shared(third) == cell()
+    assert settled(rules.shared(third)) == settled(cell())
     other = track.read(written(tmp_path, TEXT, "other@1"))
     assert other.of_seed(cell(), 3) == other.shared(cell()) == cell()
