@@ -25,6 +25,24 @@ STATISTICAL = 4.0
 ORACLES = Path(__file__).parent / "oracles"
 
 
+SAMPLE = 4
+"""cases of a slow test with many that every change runs; a schedule runs the others"""
+
+
+@pytest.hookimpl(tryfirst=True)  # before what `-m` leaves out is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of slow tests as nightly, but for a few of each at even distances: the same ones every time."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for each in cases.values():
+        kept = {round(i * (len(each) - 1) / (SAMPLE - 1)) for i in range(SAMPLE)}
+        for place, item in enumerate(each):
+            if len(each) > SAMPLE and place not in kept:
+                item.add_marker("nightly")
+
+
 @pytest.fixture
 def oracle():
     """Reference arrays by name, float64; the JSON beside each states its conventions."""

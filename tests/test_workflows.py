@@ -14,6 +14,8 @@ from ntkbench.cli import cli
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS = {"actions/checkout@v4", "actions/setup-python@v5"}
+WRITE = {"levels"}
+"""workflows that may write: they run what was merged, never a pull request"""
 
 
 def workflow(path: Path) -> dict[Any, Any]:
@@ -27,13 +29,24 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_workflows():
-    assert [path.name for path in FILES] == ["ci.yml", "leaderboard.yml"]
+    assert [path.stem for path in FILES] == ["ci", "leaderboard", "levels", "nightly"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem in WRITE], ids=lambda path: path.stem)
+def test_what_may_write_runs_merged_code_alone(path: Path):
+    found = workflow(path)
+    assert set(found["on"]) == {"push"}
+    assert found["on"]["push"]["branches"] == ["main"]
+    assert "secrets" not in path.read_text()
+    for step in steps(path):
+        assert step.get("uses", "actions/checkout@v4") in {*ACTIONS, "actions/attest-build-provenance@v2"}
+        assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem not in WRITE], ids=lambda path: path.stem)
 def test_a_fork_s_code_meets_nothing_worth_taking(path: Path):
     found = workflow(path)
-    assert set(found["on"]) <= {"pull_request", "push"}
+    assert set(found["on"]) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
     assert found["permissions"] == {"contents": "read"}
     assert all("permissions" not in job for job in found["jobs"].values())
     assert "secrets" not in path.read_text()
