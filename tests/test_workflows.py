@@ -60,7 +60,7 @@ def test_a_fork_s_code_meets_nothing_worth_taking(path: Path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_commands_are_those_there_are(path: Path):
     for step in steps(path):
-        for line in re.findall(r"ntkbench [^|]*", step.get("run", "")):
+        for line in re.findall(r"ntkbench [^|\n]*", step.get("run", "")):
             _exists(shlex.split(line)[1:])
         for script in re.findall(r"^(\.\S+)", step.get("run", "")):
             assert (ROOT / script).stat().st_mode & 0o111
