@@ -94,7 +94,10 @@ def plot(
         path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
         written.append(path)
     if not written:
-        raise UsageError("no cell of the matrix has all its runs; `ntkbench status` shows which are missing")
+        raise UsageError(
+            "no cell of the matrix has all its runs with a number each; `ntkbench status` shows which are missing, and "
+            "`ntkbench show` which are undefined"
+        )
     return written
 
 

@@ -20,6 +20,11 @@ def missing(n: int, expected: int) -> str:
     return f"– ({n}/{expected})"
 
 
+def undefined(n: int, expected: int) -> str:
+    """A cell whose runs are all there, and some of which have no value: there is none to be had."""
+    return f"undefined ({expected - n}/{expected})"
+
+
 def with_interval(value: float, interval: tuple[float, float], digits: int = 2) -> str:
     """`0.61 [0.58, 0.64]`."""
     low, high = (decimal(end, digits) for end in interval)

@@ -105,7 +105,7 @@ def grid(
         line[str(row[column]) if column else columns[0]] = row
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
-    caption = _caption(chosen, names, bool(summary["mean"].isna().any()), _majority(records, chosen, names))
+    caption = [*_caption(chosen, names, _majority(records, chosen, names)), *_gaps(summary)]
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
 
@@ -221,8 +221,10 @@ def _text(grid: Grid, form: str, digits: int) -> str:
 
 
 def cell(row: Mapping, digits: int) -> str:
-    """`0.61 ± 0.02 (5)`, or how much of it is missing."""
+    """`0.61 ± 0.02 (5)`, or how much of it is missing, or has no value."""
     if row["mean"] != row["mean"] or row["mean"] is None:
+        if row["undefined"] and row["n"] + row["undefined"] == row["expected"]:
+            return render.undefined(int(row["n"]), int(row["expected"]))
         return render.missing(int(row["n"]), int(row["expected"]))
     sd = None if row["sd"] is None or row["sd"] != row["sd"] else row["sd"]
     return render.mean_sd(row["mean"], sd, int(row["n"]), digits)
@@ -238,7 +240,18 @@ def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]
     return f"always naming the largest class scores {' to '.join(found[:: max(1, len(found) - 1)])}" if found else ""
 
 
-def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, majority: str) -> list[str]:
+def _gaps(summary: "pd.DataFrame") -> list[str]:
+    """Why cells have no mean."""
+    lines, without = [], summary.loc[summary["mean"].isna()]
+    if (without["n"] + without["undefined"] < without["expected"]).any():
+        lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
+    reasons = list(dict.fromkeys(filter(None, without["reason"])))
+    if reasons:
+        lines.append(f"undefined (3/5): three of five runs have no value; here {'; '.join(reasons)}")
+    return lines
+
+
+def _caption(chosen: Selection, names: Sequence[str], majority: str) -> list[str]:
     lines = []
     for name in names:
         word = metric(name)
@@ -251,6 +264,4 @@ def _caption(chosen: Selection, names: Sequence[str], incomplete: bool, majority
     if said := [f"{axis} {labels[0]}" for axis, labels in constant.items() if len(labels) == 1]:
         lines.append(f"all with {', '.join(said)}")
     lines += filter(None, ["mean ± standard deviation over seeds (number of seeds)", majority])
-    if incomplete:
-        lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
     return lines

@@ -17,6 +17,7 @@ OF_RUN = ("run_id", "status", "spec", "seed")
 OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
 LABELS = ("analysis", "metric", "ci_method", "unit", "reason")
 ENDS = ("low", "high")
+_SUMMARY = ("mean", "sd", "n", "expected", "ci_low", "ci_high", "undefined", "reason")
 FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS))
 
 
@@ -65,7 +66,10 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
 
 
 def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
-    """Mean, sd, n and interval over the seeds of every cell of the axes; nothing for an incomplete cell."""
+    """Mean, sd, n and interval over the seeds of every cell of the axes; nothing for an incomplete cell.
+
+    A cell is `undefined` in so many of its runs that are ok and have no value, with the `reason` of the first.
+    """
     import pandas as pd
 
     outer = [axis for axis in axes if axis in runs]
@@ -81,7 +85,7 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
                 continue  # these runs are done and do not measure it
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
             rows.append(labels | _summary(here, len(members)))
-    return pd.DataFrame(rows, columns=[*outer, *inner, "mean", "sd", "n", "expected", "ci_low", "ci_high"])
+    return pd.DataFrame(rows, columns=[*outer, *inner, *_SUMMARY])
 
 
 def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:
@@ -119,11 +123,14 @@ def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
     return {f"cell.{name}" if name in FIXED else name: label for name, label in coordinates.items()}
 
 
-def _summary(numbers: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
-    values = [] if numbers is None else numbers["value"].dropna().tolist()
-    if numbers is None or len(values) < expected:
-        return {"n": len(values), "expected": expected}
-    of_seeds = summary(values, bounds(numbers["metric"].iloc[0]))
+def _summary(here: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
+    values = [] if here is None else here["value"].dropna().tolist()
+    if len(values) < expected:
+        lacking = [] if here is None else here.loc[here["value"].isna(), "reason"].tolist()
+        said = {"undefined": len(lacking), "reason": lacking[0]} if lacking else {"undefined": 0, "reason": ""}
+        return {"n": len(values), "expected": expected, **said}
+    assert here is not None
+    of_seeds = summary(values, bounds(here["metric"].iloc[0]))
     low, high = of_seeds.interval or (None, None)
     return {
         "mean": of_seeds.mean,
@@ -132,6 +139,8 @@ def _summary(numbers: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
         "expected": expected,
         "ci_low": low,
         "ci_high": high,
+        "undefined": 0,
+        "reason": "",
     }
 
 

@@ -14,6 +14,7 @@ from ntkbench.bench import render
         (render.mean_sd(0.614, None, 1), "0.61 (1)"),
         (render.mean_sd(0.614, 0.0, 3, 3), "0.614 ± 0.000 (3)"),
         (render.missing(3, 5), "– (3/5)"),
+        (render.undefined(3, 5), "undefined (2/5)"),
         (render.with_interval(0.614, (0.58, 0.642), 3), "0.614 [0.580, 0.642]"),
         (render.decimal(-0.001, 2), "0.00"),
         (render.decimal(-1e300, 2), "-1.00e+300"),

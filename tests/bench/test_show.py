@@ -200,3 +200,14 @@ def test_specs_are_told_apart():
     table = cells(show([*RECORDS[:3], *other], where={"attack": "ntk", "eps": "8/255"}))
     assert table[0][0] == "spec"
     assert [row[0] for row in table[2:]] == ["other", "synthetic"]
+
+
+def test_a_number_without_a_value_is_undefined_and_says_why():
+    lacking = {"value": None, "k": 0, "n": 0, "ci95": None, "ci_method": None, "reason": "no test point to count"}
+    value = RECORDS[0].model_dump(mode="json", by_alias=True)
+    value["metrics"] = [row | lacking for row in value["metrics"]]
+    value.pop("sha256", None)
+    text = show([record.validate(value), *RECORDS[1:3]], where={"attack": "ntk"}, planned=NARROW)
+    assert cells(text)[2] == ["undefined (1/3)", "undefined (1/3)"]
+    assert "undefined (3/5): three of five runs have no value; here no test point to count" in text
+    assert "an incomplete cell" not in text
