@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ntkbench.bench import render
 from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.notation import FIT
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
@@ -177,8 +178,12 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
-    wanted = metrics or [name for name in there if name in HEADLINES] or [name for name in there if name != BESIDE]
-    return Selection(everything.numbers.loc[everything.numbers["metric"].isin(wanted)], everything.runs)
+    if metrics:
+        return Selection(everything.numbers.loc[everything.numbers["metric"].isin(metrics)], everything.runs)
+    asked = everything.numbers.loc[everything.numbers["analysis"] != FIT]
+    names = set(asked["metric"])
+    wanted = names.intersection(HEADLINES) or names - {BESIDE}
+    return Selection(asked.loc[asked["metric"].isin(wanted)], everything.runs)
 
 
 def _filtered(chosen: Selection, name: str, label: str) -> Selection:
