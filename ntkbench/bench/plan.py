@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
 
-from ntkbench.bench import availability, merge, parse, rules, schema
+from ntkbench.bench import availability, contents, merge, parse, rules, schema
 from ntkbench.bench.document import Node
 from ntkbench.bench.identity import resolved, run_ids
 from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
@@ -115,7 +115,7 @@ def _reading(root: Node, validator: Validator) -> _Reading:
         found.extend(islice(rules.problems(draft), MOST + 1))
         found.extend(islice(availability.problems(corner.root), MOST + 1))
         if not found:
-            cells.append((corner, draft.cell))
+            cells.append((corner, contents.bound(draft.cell)))
         elif len(found) > _MANY:
             break
     if found or header is None:
