@@ -1,4 +1,4 @@
-"""What data sets of other packages read from disk, by its content: a file that is rewritten makes another experiment."""
+"""What data sets of other packages read from disk, by its content: a file rewritten makes another experiment."""
 
 import os
 import sys
