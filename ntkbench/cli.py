@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command resumes", err=True)
+        if arguments is None:  # JAX would wait at its exit for what it computes, and nobody wants that any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         sys.exit(130)
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

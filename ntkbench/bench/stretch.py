@@ -18,6 +18,7 @@ import numpy as np
 from ntkbench.bench import build, timeline
 from ntkbench.bench.build import Tick
 from ntkbench.bench.groups import kept, state_key
+from ntkbench.bench.pace import Keeping, Pace
 from ntkbench.bench.regimes import Trained
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store, Stored
@@ -74,13 +75,18 @@ class Stretch:
         began = time.perf_counter()
         problem, facts = self._problem(data)
         state = begin = training.start(problem, self.start, timeline.length(self.cell))
+        keeping = Keeping()
         for state in self._states(problem, begin, sorted(goals), every):
             step, loss = int(state.step), _loss(problem, state)
             if step < self.last:
-                stage = "snapshot" if step in goals else "checkpoint"
-                self._keep(stage, step, state)  # first, since the tick may end it all
+                regular = step in goals or step % (every * problem.steps) == 0
+                if regular or keeping.is_due:  # first, since the tick may end it all
+                    before = time.perf_counter()
+                    self._keep("snapshot" if step in goals else "checkpoint", step, state)
+                    keeping.kept(before)
                 done = Fraction(step, problem.steps)
-                tick(f"epoch {done} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+                epoch = done if regular else f"{float(done):.1f}"
+                tick(f"epoch {epoch} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
         if self.last in goals:
             arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
@@ -123,7 +129,7 @@ class Stretch:
             state = begin = self._latest(state, goal)
             if int(state.step) == goal:
                 yield state
-            for state in training.states(problem, self.start, begin, every=every, until=goal):
+            for state in training.states(problem, self.start, begin, every=every, until=goal, most=Pace()):
                 yield state
                 if not np.isfinite(_loss(problem, state)).any():
                     return

@@ -8,7 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,8 +28,11 @@ from ntkbench.bench.store import Store
 from ntkbench.bench.train import Group, train
 from ntkbench.bench.unit import Unit
 from ntkbench.errors import TimeoutReached
+from ntkbench.ntk.compilation import waiting
 
 T = TypeVar("T")
+_SHORTEST, _LONGEST = 1e-4, 0.05
+"""seconds between two looks at a computation"""
 
 
 class Worker:
@@ -125,7 +128,7 @@ class _Turn:
     def group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
         """Trains the seeds together, then measures each."""
         cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
-        watch, tick = _Stopwatch(), self._tick(runs[0], len(runs))
+        watch, tick = _Stopwatch(), self._clock(runs[0], len(runs))
 
         def trained(laboratory: Laboratory) -> Group:
             data = laboratory.data(cell)
@@ -133,7 +136,7 @@ class _Turn:
             return train(self.job.store, cell, seeds, data, moments, every=every, tick=tick)
 
         with environment.CompileClock() as compiling:
-            group, failure, _ = self._attempt(trained)
+            group, failure, _ = self._attempt(trained, tick)
         if group is None:
             return self.fail(runs, failure, watch)
         stage = {"compile_s": compiling.seconds, "run_s": max(0.0, watch.seconds - compiling.seconds)}
@@ -148,46 +151,43 @@ class _Turn:
 
     def run(self, run: Run, group: Group | None, stages: dict[str, Any]) -> None:
         """Measures one run and writes its record."""
-        watch, tick = _Stopwatch(), self._tick(run)
+        watch, tick = _Stopwatch(), self._clock(run)
 
         def measured(laboratory: Laboratory) -> dict[str, Measurement]:
             return _measure(Experiment(laboratory, run.cell, group, tick, stages))
 
-        results, failure, laboratory = self._attempt(measured)
+        results, failure, laboratory = self._attempt(measured, tick)
         self._record(run, group, stages, results, failure, watch, laboratory)
 
-    def _tick(self, run: Run, runs: int = 1) -> Callable[[str], None]:
-        """Tells what is going on, and ends what takes too long."""
-        timeout, began = self.job.run.timeout, time.perf_counter()
+    def _clock(self, run: Run, runs: int = 1) -> "_Clock":
+        return _Clock(run, self.progress, self.job.run.timeout, runs)
 
-        def tick(what: str) -> None:
-            self.progress.doing(run, what)
-            if timeout is not None and time.perf_counter() - began > timeout * runs:
-                raise TimeoutReached(f"{what}: longer than run.timeout, {timeout:g} s a run")
-
-        return tick
-
-    def _attempt(self, work: Callable[[Laboratory], T]) -> tuple[T | None, BaseException | None, Laboratory]:
+    def _attempt(
+        self, work: Callable[[Laboratory], T], clock: "_Clock"
+    ) -> tuple[T | None, BaseException | None, Laboratory]:
         """The result, or what stopped the work; where it was done. If memory ran out: again, with half the tiles."""
-        result, failure = self._once(work, self.laboratory)
+        result, failure = self._once(work, self.laboratory, clock)
         if failure is None or failures.status_of(failure) != "oom":
             return result, failure, self.laboratory
         self.progress.warn(f"out of memory ({failures.message(failure).splitlines()[0]}); again, with half the tiles")
         traceback.clear_frames(failure.__traceback__)  # they hold on to what was in memory
         smaller = self.laboratory.halved()
         environment.forget_programs(0.0)
-        result, failure = self._once(work, smaller)
+        result, failure = self._once(work, smaller, clock)
         if failure is not None and failures.status_of(failure) == "oom":
             said = f"{failures.message(failure)}: also with tiles of {size(smaller.tile_bytes)}; {_LESS_MEMORY}"
             failure = MemoryError(said).with_traceback(failure.__traceback__)
         return result, failure, smaller
 
-    def _once(self, work: Callable[[Laboratory], T], laboratory: Laboratory) -> tuple[T | None, BaseException | None]:
+    def _once(
+        self, work: Callable[[Laboratory], T], laboratory: Laboratory, clock: "_Clock"
+    ) -> tuple[T | None, BaseException | None]:
         """Its warnings are told. What is wrong with the store is no end of a run, and goes on."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                return work(laboratory), None
+                with waiting(clock.wait):
+                    return work(laboratory), None
             except (Exception, KeyboardInterrupt) as failure:
                 if failures.is_of_the_store(failure):
                     raise
@@ -246,6 +246,36 @@ class _Turn:
             "overrides": list(self.job.options.overrides),
             "trained_together": together,
         }
+
+
+@dataclass
+class _Clock:
+    """Tells what is going on, and ends what takes longer than `timeout` seconds a run, in whatever stage it is."""
+
+    run: Run
+    progress: Progress
+    timeout: float | None
+    runs: int
+    doing: str = "beginning"
+    began: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, what: str) -> None:
+        self.doing = what
+        self.progress.doing(self.run, what)
+        self._look()
+
+    def wait(self, is_ready: Callable[[], bool]) -> None:
+        """For a compiled function: in pauses that grow, between which signals are heard and the time is looked at."""
+        pause = _SHORTEST
+        self._look()
+        while not is_ready():
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+            self._look()
+
+    def _look(self) -> None:
+        if self.timeout is not None and time.perf_counter() - self.began > self.timeout * self.runs:
+            raise TimeoutReached(f"{self.doing}: longer than run.timeout, {self.timeout:g} s a run")
 
 
 class _Stopwatch:

@@ -69,7 +69,7 @@ def fetch(name: str, into: Path | None, progress: bool) -> Path:
     """
     if entry(name).bundled:
         return bundled.FILE.parent
-    root = cache() if into is None else into.expanduser().absolute()
+    root = cache() if into is None else Path(os.path.expanduser(into)).absolute()
     install(LAYOUTS[name][0], DOWNLOADS[name], root, progress)
     return root
 

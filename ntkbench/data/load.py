@@ -1,5 +1,7 @@
 """Finding a named data set on disk."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,15 +15,46 @@ from ntkbench.data.layouts import LAYOUTS, Layout
 from ntkbench.errors import DataError
 
 
+def caches() -> tuple[Path, ...]:
+    """Where fetched sets may be; the last is where they are put when nothing else is said: in the user's cache, or in
+    the temporary folder where the user has no home that can be written."""
+    own = _user_cache()
+    if own is not None and _is_writable(own):
+        return (own / "data",)
+    temporary = Path(tempfile.gettempdir()) / f"ntkbench-{os.getuid()}" / "data"
+    return (temporary,) if own is None else (own / "data", temporary)
+
+
+def _user_cache() -> Path | None:
+    """None where the system knows no home of the user, which versions of platformdirs tell in two ways."""
+    try:
+        own = platformdirs.user_cache_path("ntkbench")
+    except RuntimeError:
+        return None
+    return own if own.is_absolute() else None
+
+
 def cache() -> Path:
     """Where data sets are put when nothing else is said."""
-    return platformdirs.user_cache_path("ntkbench") / "data"
+    return caches()[-1]
+
+
+def _is_writable(place: Path) -> bool:
+    """Whether the folder, or else the nearest one above it that is there, can be written."""
+    there = next(folder for folder in (place, *place.parents) if os.path.isdir(folder))
+    return os.access(there, os.W_OK | os.X_OK)
+
+
+def _keras() -> tuple[Path, ...]:
+    """Keras' own cache, where the system knows whose it would be."""
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    return (Path(home).absolute() / "datasets",) if not home.startswith("~") else ()
 
 
 def search_roots(data_dir: Path | None) -> tuple[Path, ...]:
     """The folders to search: the user's, the cache of fetched sets, Keras' own cache."""
-    own = () if data_dir is None else (data_dir.expanduser().absolute(),)
-    return (*own, cache(), Path.home() / ".keras" / "datasets")
+    own = () if data_dir is None else (Path(os.path.expanduser(data_dir)).absolute(),)
+    return (*own, *caches(), *_keras())
 
 
 def load(name: str, roots: Sequence[Path]) -> Dataset:
@@ -47,9 +80,18 @@ def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Data
 def _absence(layout: Layout, roots: Sequence[Path]) -> str:
     lines = ["  " + ", ".join(file.name for file in layout.files)]
     for place in (place for root in roots for place in layout.places(root)):
-        missing = f"without {', '.join(layout.missing(place))}" if place.is_dir() else "no such folder"
-        lines.append(f"    in {place}: {missing}")
+        lines.append(f"    in {place}: {_found(layout, place)}")
     return "\n".join(lines)
+
+
+def _found(layout: Layout, place: Path) -> str:
+    try:
+        os.stat(place)
+    except PermissionError:
+        return "it cannot be read"
+    except OSError:
+        return "no such folder"
+    return f"without {', '.join(layout.missing(place))}" if os.path.isdir(place) else "no folder"
 
 
 def verified(found: Dataset, known: Entry, where: object) -> Dataset:

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,3 +87,46 @@ def test_cifar_pixels_are_where_they_belong(full_data):
     raw = np.fromfile(full_data / "cifar-10-batches-bin" / "data_batch_1.bin", np.uint8, 3073)[1:]
     assert train.images[0, 5, 7].tolist() == [raw[5 * 32 + 7], raw[1024 + 5 * 32 + 7], raw[2048 + 5 * 32 + 7]]
     assert train.images[0, 0, 0].tolist() == [59, 62, 63]
+
+
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+    """A user whom the system does not know, as in containers."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+
+def test_without_a_home_sets_are_put_in_the_temporary_folder(homeless, tmp_path):
+    temporary = tmp_path / f"ntkbench-{os.getuid()}" / "data"
+    assert cache() == temporary
+    assert search_roots(None) == (temporary,)
+    assert load("fashion_mnist_mini", search_roots(None)).classes == entry("fashion_mnist_mini").classes
+
+
+def test_a_home_that_cannot_be_written_is_still_looked_into(monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setattr("os.access", lambda place, mode: home not in (Path(place), *Path(place).parents))
+    assert search_roots(None)[0] == home / "ntkbench" / "data"
+    assert cache() == search_roots(None)[1] != home / "ntkbench" / "data"
+
+
+def test_a_place_that_cannot_be_read_is_told(tiny, monkeypatch, tmp_path):
+    def refused(place, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.stat", refused)
+    with pytest.raises(DataError, match=r"raw: it cannot be read"):
+        find(tiny.entry, [tiny.layout], [tmp_path])
+
+
+def test_keras_own_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert search_roots(None)[-1] == tmp_path / "datasets"
