@@ -3,7 +3,9 @@
 Heavy imports wait inside the commands that need them, so that the others answer at once.
 """
 
+import codecs
 import gc
+import io
 import os
 import sys
 import warnings
@@ -15,17 +17,29 @@ import click
 
 from ntkbench import __version__
 from ntkbench.errors import NtkbenchError, UsageError
-from ntkbench.foreign import tamed
+from ntkbench.foreign import in_few_letters, tamed
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Place(click.Path):
+    """A path in which `~` is the user's home, also where no shell has seen it: `--store=~/runs`, a variable."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        home = os.path.expanduser(value)
+        if str(home).startswith("~"):
+            self.fail(f"{value}: the system knows no such home; write the whole path", param, ctx)
+        return super().convert(home, param, ctx)
+
+
+FILE = _Place(path_type=Path, dir_okay=False)
 FORMS = ("plain", "md", "csv", "latex", "json")
 PICTURES = ("png", "pdf", "svg")
 EXECUTORS = ("local", "ray")
 STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
-TABLES = ("csv", "jsonl", "latex", "parquet")
-FOLDER = click.Path(path_type=Path, file_okay=False)
+TABLES = ("csv", "json", "jsonl", "latex", "parquet")
+FOLDER = _Place(path_type=Path, file_okay=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Importing makes many objects and no garbage: to look for it after every 700 is a sixth of a short command's time.
     gc.set_threshold(100_000)
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; a notebook's own backend may not even be there
+    codecs.register_error("ntkbench", in_few_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ntkbench")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
@@ -326,7 +345,7 @@ def plot(
 @click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
 @_store
 @click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all there are.")
-@click.option("--format", "form", type=click.Choice(TABLES), help="Default: by the file's name, or csv.")
+@click.option("--format", "form", type=click.Choice(TABLES), help="Default: by the file's name (.gz is compressed), or csv.")
 @click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def export(
     specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], form: Any,
@@ -337,11 +356,11 @@ def export(
 
     if not specs and (overrides or smoke):
         raise UsageError("--set and --smoke change a spec: name one")
-    form = form or export.of_file(output)
+    form, gzipped = export.of_file(output, form)
     if output is None and form == "parquet":
         raise UsageError("a Parquet file is no text for a screen; name a file with -o FILE")
     rows = export.of_metrics(frame.records(store, *specs, overrides=overrides, smoke=smoke), metrics)
-    content = export.export(rows, form)
+    content = export.export(rows, form, gzipped)
     if output is None:
         click.echo(content, nl=False)
     else:
@@ -369,14 +388,14 @@ def diff(one: str, other: str, store: Path) -> None:
 @click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="The page.")
 def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output: Path) -> None:
     """Write the results of a spec as one page for a browser: numbers, pictures, and what did not go well."""
-    from ntkbench.bench import plan
+    from ntkbench.bench import jsonfile, plan
     from ntkbench.bench.store import Store
 
     planned = plan.read(spec, overrides, smoke)
     from ntkbench.bench.report import report  # matplotlib: mistakes in specs show without it
 
     options = [part for override in overrides for part in ("--set", override)] + ["--smoke"] * smoke
-    output.write_text(report(planned, Store(store), options), encoding="utf-8")
+    jsonfile.write(output, report(planned, Store(store), options).encode())
     click.echo(output)
 
 
@@ -555,12 +574,13 @@ def list_(what: str) -> None:
 @click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of specs, for editors."""
+    from ntkbench.bench import jsonfile
     from ntkbench.bench.schema import dumps
 
     if output is None:
         click.echo(dumps(), nl=False)
     else:
-        output.write_text(dumps(), encoding="utf-8")
+        jsonfile.write(output, dumps().encode())
 
 
 @cli.command()

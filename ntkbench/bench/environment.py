@@ -17,6 +17,7 @@ import jax
 
 import ntkbench
 from ntkbench.bench import extensions
+from ntkbench.errors import UsageError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 _PEAK_RESET = Path("/proc/self/clear_refs")
@@ -56,6 +57,19 @@ def jax_settings() -> dict[str, Any]:
         "matmul_precision": {"kernel": "highest", "network": told.jax_default_matmul_precision},
         "prng": told.jax_default_prng_impl,
     }
+
+
+def require_device() -> None:
+    """UsageError if JAX finds none of the platforms that it was told to use."""
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that there is one
+        told = os.environ.get("JAX_PLATFORMS") or "what JAX looks for"
+        why = str(error).splitlines()[0] if str(error) else "no such device, or JAX is installed without it"
+        raise UsageError(
+            f"JAX_PLATFORMS={told}: {why}. Unset JAX_PLATFORMS to take what there is, set it to cpu, or install what "
+            "the device needs, as in pip install 'ntkbench[cuda]'"
+        ) from None
 
 
 def device() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import comb
 
 from ntkbench.bench.entry import Entry, Result, slug
-from ntkbench.bench.render import decimal, markdown, mean_sd, table, with_interval
+from ntkbench.bench.render import decimal, markdown, mean_sd, no_formula, table, with_interval
 from ntkbench.bench.track import Track
 from ntkbench.bench.verify import LEVELS, Level
 from ntkbench.bench.vocabulary import METRICS
@@ -186,11 +186,11 @@ def board_csv(board: Board) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     ranked = [f"{track.rank.title} {part}" for part in ("mean", "low", "high")]
     others = [f"{column.title} {part}" for column in track.columns for part in ("mean", "sd")]
-    writer.writerow(["rank", "entry", *ranked, *others, "seeds", "level"])
+    writer.writerow(map(no_formula, ["rank", "entry", *ranked, *others, "seeds", "level"]))
     for line in board.lines:
         entry = line.entry
         # Six digits of what is resampled: more would differ between machines.
         ends = [decimal(end, 6) for end in line.interval]
         rest = [part for result in entry.results[1:] for part in (result.mean, result.sd)]
-        writer.writerow([line.rank, entry.name, entry.score, *ends, *rest, len(entry.seeds), line.level])
+        writer.writerow([line.rank, no_formula(entry.name), entry.score, *ends, *rest, len(entry.seeds), line.level])
     return buffer.getvalue()

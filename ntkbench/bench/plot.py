@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +29,8 @@ DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = Mappi
     }
 )
 """the kinds of analyses that have pictures"""
+_LONGEST = 120
+"""characters of a file's name that people chose; file systems take 255 bytes"""
 
 
 @dataclass(frozen=True)
@@ -152,4 +155,8 @@ def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
 
 
 def _slug(*names: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-")
+    """A file's name; of a long one the beginning, and a checksum of all."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-")
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[:_LONGEST].strip('-')}-{sha256(name.encode()).hexdigest()[:8]}"

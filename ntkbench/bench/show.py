@@ -10,7 +10,7 @@ from ntkbench.bench.jsonfile import printable
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import FIXED, aggregate, as_number, groups, label_key, numbers, runs
+from ntkbench.bench.tables import FIXED, aggregate, groups, label_key, numbers, runs, same_label
 from ntkbench.bench.vocabulary import METRICS, metric
 from ntkbench.errors import UsageError
 
@@ -177,7 +177,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
 def _filtered(chosen: Selection, name: str, label: str) -> Selection:
     """What carries the label, and the numbers that the axis says nothing about."""
     labels = chosen.labels(name)
-    wanted = [each for each in labels if _same(each, str(label))]
+    wanted = [each for each in labels if same_label(each, str(label))]
     if not wanted and any(labels):
         raise UsageError(f"no run has {name} {label}; there are {', '.join(filter(None, labels))}")
     wanted.append("")
@@ -186,15 +186,10 @@ def _filtered(chosen: Selection, name: str, label: str) -> Selection:
     return Selection(kept, of)
 
 
-def _same(label: str, other: str) -> bool:
-    number = as_number(label)
-    return label == other or (number is not None and number == as_number(other))
-
-
 def _exact(summary: "pd.DataFrame", form: str) -> str:
     """Full precision, one row a number, with all that it is about."""
     if form == "csv":
-        return summary.to_csv(index=False, lineterminator="\n")
+        return render.csv_of(summary)
     lines = [{name: None if v != v else v for name, v in row.items()} for row in summary.to_dict("records")]
     return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
 

@@ -15,7 +15,7 @@ from ntkbench.bench.plan import Run
 from ntkbench.bench.record import MetricRow, Record, distinct
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import label_key
+from ntkbench.bench.tables import label_key, same_label
 from ntkbench.bench.track import Track
 from ntkbench.errors import NtkbenchError, UsageError
 
@@ -26,13 +26,22 @@ def one_cell(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
     for axis in where:
         if axis not in axes:
             raise UsageError(f"the plan has no axis {axis!r}{did_you_mean(axis, axes)}")
-    runs = [run for run in planned if all(run.coordinates.get(axis) == label for axis, label in where.items())]
-    cells = sorted({tuple(run.coordinates.items()) for run in runs}, key=lambda cell: [label_key(v) for _, v in cell])
-    if len(cells) == 1:
+    runs = [
+        run
+        for run in planned
+        if all(axis in run.coordinates and same_label(run.coordinates[axis], label) for axis, label in where.items())
+    ]
+    if len(cells := _cells(runs)) == 1:
         return runs
-    shown = "\n".join("  " + " ".join(f"{axis}={label}" for axis, label in cell) for cell in cells[:20])
-    found = f"{len(cells)} cells; choose one by its coordinates:\n{shown}" if cells else "no cell"
-    raise UsageError(f"{' '.join(f'{axis}={label}' for axis, label in where.items()) or 'the plan'}: {found}")
+    told = f"{len(cells)} cells; choose one by its coordinates" if cells else "no cell; there are"
+    shown = "\n".join(f"  {cell}" for cell in (cells or _cells(planned))[:20])
+    raise UsageError(f"{' '.join(f'{axis}={label}' for axis, label in where.items()) or 'the plan'}: {told}\n{shown}")
+
+
+def _cells(runs: Sequence[Run]) -> list[str]:
+    cells = {tuple(run.coordinates.items()) for run in runs}
+    ordered = sorted(cells, key=lambda cell: [label_key(label) for _, label in cell])
+    return [" ".join(f"{axis}={label}" for axis, label in cell) for cell in ordered]
 
 
 def make(

@@ -108,6 +108,12 @@ def as_number(label: str) -> float | None:
     return None if number != number else number
 
 
+def same_label(label: str, other: str) -> bool:
+    """Whether both are one label, or one number: 0.2 and 1/5."""
+    number = as_number(label)
+    return label == other or (number is not None and number == as_number(other))
+
+
 def _beside(of: "pd.DataFrame", name: str) -> str:
     return f"where.{name}" if name in FIXED or name in of else name
 

@@ -39,6 +39,7 @@ class Worker:
     """What a process keeps from one unit to the next: data, kernels, compiled programs."""
 
     def __init__(self, job: Job):
+        environment.require_device()
         tile_bytes = memory.tile_bytes(job.run.tile_bytes, environment.accelerator_bytes())
         self.job, self.laboratory = job, Laboratory(job.store, job.roots, tile_bytes)
 

@@ -139,7 +139,7 @@ def test_one_cell_is_chosen_by_its_coordinates():
     assert submit.one_cell(RUNS, {}) == RUNS
     for where, message in (
         ({}, "2 cells.*\n  width=32\n  width=128"),
-        ({"width": "64"}, "width=64: no cell"),
+        ({"width": "64"}, "width=64: no cell; there are\n  width=32\n  width=128"),
         ({"widht": "1"}, "did you mean width"),
     ):
         with pytest.raises(UsageError, match=message):
