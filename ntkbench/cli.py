@@ -123,6 +123,12 @@ def _spec(command: F) -> F:
     return click.argument("spec")(command)
 
 
+def _part(command: F) -> F:
+    return click.option(
+        "--where", multiple=True, metavar="AXIS=LABEL", help="Only these cells of the matrix, e.g. --where width=512."
+    )(command)
+
+
 def _leaderboards(command: F) -> F:
     return click.option(
         "--folder", type=FOLDER, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
@@ -141,6 +147,7 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
 
 @cli.command()
 @_spec
+@_part
 @_store
 @_data_dir
 @click.option("--retry/--no-retry", default=True, help="Try runs again that ended badly. Interrupted ones always are.")
@@ -154,8 +161,8 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
 @click.option("--address", help="Of a running Ray cluster (or `auto`). Default: one on this machine, for this command.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n parts, for array jobs. More cells move none.")
 def run(
-    spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, retry: bool,
-    executor: Any, workers: int | None, address: str | None, shard: str | None,
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
+    retry: bool, executor: Any, workers: int | None, address: str | None, shard: str | None,
 ) -> int:  # fmt: skip
     """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done.
 
@@ -163,7 +170,7 @@ def run(
     """
     from rich.console import Console
 
-    from ntkbench.bench import ledger, plan
+    from ntkbench.bench import ledger
     from ntkbench.bench.interrupt import interruptible
     from ntkbench.bench.job import Options
     from ntkbench.bench.progress import progress
@@ -177,7 +184,7 @@ def run(
         raise UsageError(
             "--workers is for --executor local; what a Ray cluster runs at once follows from run.resources"
         )
-    planned = plan.read(spec, overrides, smoke)  # before jax: mistakes show at once
+    planned = _planned(spec, overrides, smoke, where)  # before jax: mistakes show at once
     if shard:
         planned = Shard.parse(shard).part(planned)
         if not planned.runs:
@@ -196,6 +203,13 @@ def run(
         watcher.close()
     click.echo(_summary(planned, ledger.records(kept, planned.runs)))
     return 0 if ended["ok"] == len(planned.runs) else 1
+
+
+def _planned(spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str]) -> Any:
+    """The plan of a spec, or of some of its cells."""
+    from ntkbench.bench import plan
+
+    return plan.narrowed(plan.read(spec, overrides, smoke), _pairs(where, "--where"))
 
 
 def _summary(planned: Any, records: Sequence[Any]) -> str:
@@ -221,8 +235,9 @@ def _configure_jax() -> None:
 @click.argument("specs", nargs=-1, required=True)
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
 @click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
-def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool) -> None:
-    """Check specs: every mistake with its place, none left for later."""
+@_data_dir
+def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_dir: Path | None) -> None:
+    """Check specs: every mistake with its place, none left for later. Data that are not here are told, too."""
     from ntkbench.bench import plan
     from ntkbench.errors import SpecError
 
@@ -231,22 +246,36 @@ def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool) -> Non
         try:
             planned = plan.read(spec, overrides, smoke)
             click.echo(f"{spec}: {len(planned.runs)} runs")
+            _tell_absent(planned, data_dir)
         except SpecError as error:
             problems.extend(error.problems)
     if problems:
         raise SpecError(problems)
 
 
+def _tell_absent(planned: Any, data_dir: Path | None) -> None:
+    from ntkbench.bench.availability import absent
+
+    names = (getattr(run.cell.data.dataset, "name", None) for run in planned.runs)
+    for line in absent(filter(None, names), data_dir):
+        _tell(line)
+
+
 @cli.command()
 @_spec
+@_part
 @_store
-def plan(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
+@_data_dir
+def plan(
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None
+) -> None:
     """Show what `run` would do: runs, what is there already, time and memory."""
-    from ntkbench.bench import plan
     from ntkbench.bench.outlook import outlook
     from ntkbench.bench.store import Store
 
-    click.echo(outlook(plan.read(spec, overrides, smoke), Store(store)))
+    planned = _planned(spec, overrides, smoke, where)
+    click.echo(outlook(planned, Store(store)))
+    _tell_absent(planned, data_dir)
 
 
 @cli.command()
@@ -263,20 +292,23 @@ def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where
 
 @cli.command()
 @_spec
+@_part
 @_store
 @click.option("--watch", "live", is_flag=True, help="Go on looking until every run has ended.")
 @click.option("--every", type=click.FloatRange(0.1), default=2, show_default=True, help="Seconds between two looks.")
-def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path, live: bool, every: float) -> int:
+def status(
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, live: bool, every: float
+) -> int:
     """Show how far the runs of a spec are, what goes on, how fast, and why some are not ok.
 
     From any terminal, whoever executes them. --watch exits as `run` does: 0 if all are ok, 1 otherwise.
     """
     from rich.console import Console
 
-    from ntkbench.bench import plan, watch
+    from ntkbench.bench import watch
     from ntkbench.bench.store import Store
 
-    planned, kept = plan.read(spec, overrides, smoke), Store(store)
+    planned, kept = _planned(spec, overrides, smoke, where), Store(store)
     if not live:
         click.echo(watch.status(planned, kept))
         return 0
@@ -345,7 +377,9 @@ def plot(
 @click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
 @_store
 @click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all there are.")
-@click.option("--format", "form", type=click.Choice(TABLES), help="Default: by the file's name (.gz is compressed), or csv.")
+@click.option(
+    "--format", "form", type=click.Choice(TABLES), help="Default: by the file's name (.gz is compressed), or csv."
+)
 @click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def export(
     specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], form: Any,

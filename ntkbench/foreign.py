@@ -9,7 +9,9 @@ CONTROL = re.compile(
 )
 """Characters that move a cursor, turn the direction of writing, or are none. A line's end and a tab are not among."""
 
-_INSTEAD: Mapping[str, str] = MappingProxyType({"–": "-", "±": "+-", "·": "*", "…": "...", "\N{REPLACEMENT CHARACTER}": "?"})
+_INSTEAD: Mapping[str, str] = MappingProxyType(
+    {"–": "-", "±": "+-", "·": "*", "…": "...", "\N{REPLACEMENT CHARACTER}": "?"}
+)
 
 
 def tamed(text: str) -> str:

@@ -105,3 +105,15 @@ def test_a_scale_that_squares_to_infinity_is_a_mistake_at_its_place(field: str, 
 def test_kinds_are_listed_without_docstrings():
     out, _ = told("list", "attacks", PYTHONOPTIMIZE="2")
     assert "fgsm" in out
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_data_that_are_not_here_are_told_before_they_are_needed(command: str, tmp_path: Path, monkeypatch, capsys):
+    for variable in ("HOME", "XDG_CACHE_HOME", "NTKBENCH_DATA"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    text = (SPECS / "tiny.yaml").read_text().replace("fashion_mnist_mini", "fashion_mnist")
+    with pytest.raises(SystemExit) as end:
+        main([command, str(tiny.spec(tmp_path, text))])
+    assert not end.value.code
+    told = capsys.readouterr().err
+    assert told.startswith("warning: the data set fashion_mnist is not on this machine; `ntkbench data fetch")

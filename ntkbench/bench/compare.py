@@ -7,10 +7,10 @@ from typing import Literal
 
 from ntkbench.bench.entry import Result
 from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.labels import same_label
 from ntkbench.bench.render import decimal, markdown, mean_sd, table
 from ntkbench.bench.side import Side, key
 from ntkbench.bench.statistics import Difference, Estimate, difference, holm, of_counts, of_points, of_seeds
-from ntkbench.bench.tables import same_label
 from ntkbench.bench.track import differing, fields, read, shown
 from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import UsageError

@@ -41,7 +41,6 @@ class Keeping:
     def is_due(self) -> bool:
         return time.perf_counter() - self._last > max(_KEPT, _SHARE * self._took)
 
-    def kept(self, began: float) -> None:
-        """One was kept, from `began` (of `time.perf_counter`) until now."""
-        self._last = time.perf_counter()
-        self._took = self._last - began
+    def kept(self, took: float) -> None:
+        """One was kept just now, in so many seconds."""
+        self._last, self._took = time.perf_counter(), took

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ntkbench.bench import arrays, ledger, record
+from ntkbench.bench.labels import as_number, label_key
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.plots import consistency, drift, eigenspace, look, time, transfer
 from ntkbench.bench.plots.study import Panel, Picture, Study, asked
 from ntkbench.bench.record import Record
 from ntkbench.bench.store import Store
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import as_number, label_key
 from ntkbench.errors import UsageError
 
 DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = MappingProxyType(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from ntkbench.bench import render
 from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.labels import label_key, same_label
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import FIXED, aggregate, groups, label_key, numbers, runs, same_label
+from ntkbench.bench.tables import FIXED, aggregate, groups, numbers, runs
 from ntkbench.bench.vocabulary import METRICS, metric
 from ntkbench.errors import UsageError
 

@@ -12,7 +12,7 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 import abc
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 from pydantic import BeforeValidator, Field
 
@@ -316,6 +316,9 @@ class Cell(Section):
     numerics: Numerics = Numerics()
     """precision"""
 
+
+BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
+"""Sections that are mappings by id."""
 
 # ---- the header: names, and how to run -----------------------------------------------------------
 

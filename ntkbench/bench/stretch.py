@@ -80,13 +80,16 @@ class Stretch:
             step, loss = int(state.step), _loss(problem, state)
             if step < self.last:
                 regular = step in goals or step % (every * problem.steps) == 0
-                if regular or keeping.is_due:  # first, since the tick may end it all
-                    before = time.perf_counter()
-                    self._keep("snapshot" if step in goals else "checkpoint", step, state)
-                    keeping.kept(before)
+                if due := regular or keeping.is_due:  # first, since the tick may end it all
+                    keeping.kept(self._keep("snapshot" if step in goals else "checkpoint", step, state))
                 done = Fraction(step, problem.steps)
                 epoch = done if regular else f"{float(done):.1f}"
-                tick(f"epoch {epoch} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+                try:
+                    tick(f"epoch {epoch} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+                except BaseException:
+                    if not due:
+                        self._keep("checkpoint", step, state)
+                    raise
         if self.last in goals:
             arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
@@ -143,13 +146,15 @@ class Stretch:
                 return training.State(**{name: _unflatten(stored.arrays, name, like) for name, like in parts})
         return state
 
-    def _keep(self, stage: str, step: int, state: training.State) -> None:
-        """What is new is whole before what is old goes."""
+    def _keep(self, stage: str, step: int, state: training.State) -> float:
+        """What is new is whole before what is old goes; the seconds that it took."""
+        began = time.perf_counter()
         arrays = {key: leaf for name, part in state._asdict().items() for key, leaf in _flatten(part, name).items()}
         self.store.save(stage, state_key(self.key, step), arrays)
         for earlier in kept(self.store, "checkpoint", self.key):
             if earlier < step:
                 self.store.discard("checkpoint", state_key(self.key, earlier))
+        return time.perf_counter() - began
 
 
 def _loss(problem: training.Problem, state: training.State) -> np.ndarray:

@@ -11,11 +11,11 @@ from ntkbench.bench import jsonfile
 from ntkbench.bench.arrays import column, read_samples
 from ntkbench.bench.entry import NOT_COUNTED, Entry, read_entry, recompute, slug, summarize
 from ntkbench.bench.jsonfile import accept
+from ntkbench.bench.labels import label_key, same_label
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import MetricRow, Record, distinct
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import label_key, same_label
 from ntkbench.bench.track import Track
 from ntkbench.errors import NtkbenchError, UsageError
 

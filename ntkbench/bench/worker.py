@@ -8,12 +8,14 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.bench import arrays, disk, environment, failures, identity, journal, memory, record, snapshots
+from ntkbench.bench.clock import Clock
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.interrupt import later
@@ -27,12 +29,8 @@ from ntkbench.bench.stages import Shared
 from ntkbench.bench.store import Store
 from ntkbench.bench.train import Group, train
 from ntkbench.bench.unit import Unit
-from ntkbench.errors import TimeoutReached
-from ntkbench.ntk.compilation import waiting
 
 T = TypeVar("T")
-_SHORTEST, _LONGEST = 1e-4, 0.05
-"""seconds between two looks at a computation"""
 
 
 class Worker:
@@ -160,11 +158,11 @@ class _Turn:
         results, failure, laboratory = self._attempt(measured, tick)
         self._record(run, group, stages, results, failure, watch, laboratory)
 
-    def _clock(self, run: Run, runs: int = 1) -> "_Clock":
-        return _Clock(run, self.progress, self.job.run.timeout, runs)
+    def _clock(self, run: Run, runs: int = 1) -> Clock:
+        return Clock(partial(self.progress.doing, run), self.job.run.timeout, runs)
 
     def _attempt(
-        self, work: Callable[[Laboratory], T], clock: "_Clock"
+        self, work: Callable[[Laboratory], T], clock: Clock
     ) -> tuple[T | None, BaseException | None, Laboratory]:
         """The result, or what stopped the work; where it was done. If memory ran out: again, with half the tiles."""
         result, failure = self._once(work, self.laboratory, clock)
@@ -181,14 +179,13 @@ class _Turn:
         return result, failure, smaller
 
     def _once(
-        self, work: Callable[[Laboratory], T], laboratory: Laboratory, clock: "_Clock"
+        self, work: Callable[[Laboratory], T], laboratory: Laboratory, clock: Clock
     ) -> tuple[T | None, BaseException | None]:
         """Its warnings are told. What is wrong with the store is no end of a run, and goes on."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                with waiting(clock.wait):
-                    return work(laboratory), None
+                return clock.ended(lambda: work(laboratory)), None
             except (Exception, KeyboardInterrupt) as failure:
                 if failures.is_of_the_store(failure):
                     raise
@@ -222,7 +219,7 @@ class _Turn:
                     "resolved": identity.resolved(run.cell),
                 },
                 **_results(store, run, results or {}, group, laboratory),
-                "stages": stages,
+                "stages": dict(stages),
                 "software": environment.software(),
                 "jax": environment.jax_settings(),
                 "device": environment.device(),
@@ -247,36 +244,6 @@ class _Turn:
             "overrides": list(self.job.options.overrides),
             "trained_together": together,
         }
-
-
-@dataclass
-class _Clock:
-    """Tells what is going on, and ends what takes longer than `timeout` seconds a run, in whatever stage it is."""
-
-    run: Run
-    progress: Progress
-    timeout: float | None
-    runs: int
-    doing: str = "beginning"
-    began: float = field(default_factory=time.perf_counter)
-
-    def __call__(self, what: str) -> None:
-        self.doing = what
-        self.progress.doing(self.run, what)
-        self._look()
-
-    def wait(self, is_ready: Callable[[], bool]) -> None:
-        """For a compiled function: in pauses that grow, between which signals are heard and the time is looked at."""
-        pause = _SHORTEST
-        self._look()
-        while not is_ready():
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST)
-            self._look()
-
-    def _look(self) -> None:
-        if self.timeout is not None and time.perf_counter() - self.began > self.timeout * self.runs:
-            raise TimeoutReached(f"{self.doing}: longer than run.timeout, {self.timeout:g} s a run")
 
 
 class _Stopwatch:

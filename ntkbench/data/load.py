@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import platformdirs
 from ntkbench.data import bundled
 from ntkbench.data.catalog import Entry, entry
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.data.layouts import LAYOUTS, Layout
+from ntkbench.data.layouts import ARCHIVES, LAYOUTS, Layout
 from ntkbench.errors import DataError
 
 
@@ -63,18 +63,38 @@ def load(name: str, roots: Sequence[Path]) -> Dataset:
     return find(known, LAYOUTS[name], [bundled.FILE.parent] if known.bundled else roots)
 
 
+def is_there(name: str, roots: Sequence[Path]) -> bool:
+    """Whether a data set would be found, judged by the names of its files."""
+    return entry(name).bundled or _place(LAYOUTS[name], roots) is not None
+
+
 def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Dataset:
     """The data set in the first place where one of the layouts is whole."""
-    places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
-    for layout, place in places:
-        if not layout.missing(place):
-            return verified(Dataset(*layout.read(place), known.classes), known, place)
+    if found := _place(layouts, roots):
+        layout, place = found
+        return verified(Dataset(*layout.read(place), known.classes), known, place)
     looked = "\n".join(_absence(layout, roots) for layout in layouts)
     raise DataError(
         f"data set {known.name} is not on this machine. Looked for\n{looked}\n"
-        f"Fetch it with `ntkbench data fetch {known.name}`, "
+        + "".join(_packed(known.name, roots))
+        + f"Fetch it with `ntkbench data fetch {known.name}`, "
         "or name the folder that has it with --data-dir or NTKBENCH_DATA."
     )
+
+
+def _place(layouts: Sequence[Layout], roots: Sequence[Path]) -> tuple[Layout, Path] | None:
+    """A folder of the right name, or one of any name that is searched and holds the files itself."""
+    places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
+    named = (found for found in places if not found[0].missing(found[1]))
+    bare = ((layout, root) for root in roots for layout in layouts if layout.lies_in(root))
+    return next(named, None) or next(bare, None)
+
+
+def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:
+    """A line for each archive that is there."""
+    for path in (root / archive for root in roots for archive in ARCHIVES if name == "cifar10"):
+        if os.path.isfile(path):
+            yield f"{path} is there, but packed: `tar -xf {path.name}` in its folder makes it usable.\n"
 
 
 def _absence(layout: Layout, roots: Sequence[Path]) -> str:

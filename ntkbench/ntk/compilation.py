@@ -1,9 +1,7 @@
 """How functions are compiled."""
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import equinox as eqx
@@ -15,32 +13,6 @@ from ntkbench.ntk.materialize import are_barriers_heeded, barriers_heeded
 from ntkbench.ntk.network import Trainable
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
-Wait = Callable[[Callable[[], bool]], None]
-"""Returns when what it is given says True, or raises; it is how somebody can end what takes too long."""
-
-_WAIT: ContextVar[Wait | None] = ContextVar("wait", default=None)
-
-
-@contextmanager
-def waiting(wait: Wait) -> Iterator[None]:
-    """Let `wait` decide how long results of compiled functions are waited for inside.
-
-    JAX computes in threads of its own, and whoever asks for a number hears no signal until it is there.
-    """
-    token = _WAIT.set(wait)
-    try:
-        yield
-    finally:
-        _WAIT.reset(token)
-
-
-def awaited(result: T) -> T:
-    """The same arrays, computed, if somebody waits."""
-    if (wait := _WAIT.get()) is not None:
-        arrays: list[Any] = [leaf for leaf in jax.tree.leaves(result) if isinstance(leaf, jax.Array)]
-        wait(lambda: all(array.is_ready() for array in arrays))  # which jax.Array has, and does not declare
-    return result
 
 
 def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") -> F:
@@ -70,10 +42,12 @@ def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") ->
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if _inside((args, kwargs)):  # of another compiled function: that one decides
-            return (inside if are_barriers_heeded() else plain)()(*args, **kwargs)
-        of_others = of_limits if _with_barriers() else plain
-        chosen = of_networks if _holds_network((args, kwargs)) else of_others
-        return awaited(chosen()(*args, **kwargs))
+            chosen = inside if are_barriers_heeded() else plain
+        elif _holds_network((args, kwargs)):
+            chosen = of_networks
+        else:
+            chosen = of_limits if _with_barriers() else plain
+        return chosen()(*args, **kwargs)
 
     return call  # pyright: ignore[reportReturnType]
 

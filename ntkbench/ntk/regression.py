@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import gram
-from ntkbench.ntk.compilation import awaited, jit
+from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.gram import Example, Kernel
 
 Filter = Callable[[Float[Array, " n"]], Float[Array, " n"]]
@@ -34,7 +34,7 @@ class Spectrum(eqx.Module):
     @classmethod
     def of(cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"]) -> "Spectrum":
         """Of a symmetric matrix, in float64 whatever its precision."""
-        values, vectors = awaited(jnp.linalg.eigh(jnp.asarray(matrix, jnp.float64)))
+        values, vectors = jnp.linalg.eigh(jnp.asarray(matrix, jnp.float64))
         return cls(values[::-1], vectors[:, ::-1])
 
     def coefficients(self, g: Filter, Y: Float[Array, "n m"]) -> Float[Array, "n m"]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ntkbench.data.catalog import CATALOG, entry
-from ntkbench.data.load import cache, find, load, search_roots
+from ntkbench.data.layouts import LAYOUTS
+from ntkbench.data.load import cache, find, is_there, load, search_roots
 from ntkbench.errors import DataError, UsageError
 
 
@@ -130,3 +131,29 @@ def test_a_place_that_cannot_be_read_is_told(tiny, monkeypatch, tmp_path):
 def test_keras_own_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert search_roots(None)[-1] == tmp_path / "datasets"
+
+
+def test_a_folder_that_holds_the_files_itself(tiny, whole):
+    assert len(find(tiny.entry, [tiny.layout], [whole / "Tiny" / "raw"]).train) == 6
+    anywhere = (whole / "Tiny" / "raw").rename(whole / "my-data")
+    assert len(find(tiny.entry, [tiny.layout], [anywhere]).train) == 6
+    other = replace(tiny.layout, files=tuple(replace(file, checksum="sha256:0") for file in tiny.layout.files))
+    with pytest.raises(DataError, match="is not on this machine"):
+        find(tiny.entry, [other], [anywhere])
+
+
+def test_an_archive_that_is_not_unpacked_is_told(tmp_path):
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"cifar-10-python.tar.gz is there, but packed: `tar -xf cifar-10-python"):
+        load("cifar10", [tmp_path])
+
+
+@pytest.mark.parametrize("kind", ["bin", "py"])
+def test_folders_inside_of_folders_of_their_name(kind, tmp_path):
+    layout = LAYOUTS["cifar10"][0 if kind == "bin" else 1]
+    inner = tmp_path / f"cifar-10-batches-{kind}" / f"cifar-10-batches-{kind}"
+    inner.mkdir(parents=True)
+    assert not is_there("cifar10", [tmp_path])
+    for file in layout.files:
+        (inner / file.name).write_bytes(b"")
+    assert is_there("cifar10", [tmp_path])

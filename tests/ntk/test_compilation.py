@@ -63,38 +63,3 @@ def test_what_is_kept_is_what_it_was_and_so_is_its_gradient(kept, compile_with):
     value, gradient = compile_with(jax.value_and_grad(lambda x: jnp.sum(jnp.sin(jax.vmap(kept)(x)))))(x)
     np.testing.assert_allclose(value, jnp.sum(jnp.sin(x)), rtol=EXACT, atol=EXACT)
     np.testing.assert_allclose(gradient, jnp.cos(x), rtol=EXACT)
-
-
-class EnoughError(Exception):
-    pass
-
-
-def test_who_waits_can_end_what_is_computed():
-    @compilation.jit
-    def slow(x):
-        return jax.lax.fori_loop(0, 400, lambda _, y: jnp.tanh(y @ x), x)
-
-    looked: list[bool] = []
-
-    def wait(is_ready):
-        looked.append(is_ready())
-        raise EnoughError
-
-    with compilation.waiting(wait), pytest.raises(EnoughError):
-        slow(jnp.ones((400, 400)) / 400)
-    assert looked == [False], "asked before it was there"
-
-
-def test_waiting_changes_no_bit():
-    @compilation.jit
-    def f(x):
-        return jnp.sin(x).sum()
-
-    def wait(is_ready):
-        while not is_ready():
-            pass
-
-    x = jnp.linspace(0, 1, 1000)
-    with compilation.waiting(wait):
-        waited = f(x)
-    assert waited == f(x)

@@ -1,0 +1,27 @@
+"""Labels along axes: their order, and which mean the same."""
+
+import re
+
+
+def label_key(label: object) -> tuple[int, float, str]:
+    """Sorts numbers by value (32 < 128, 2/255 < 1/10), then words."""
+    text = str(label)
+    number = as_number(text)
+    return (1, 0.0, text) if number is None else (0, number, text)
+
+
+def as_number(label: str) -> float | None:
+    """The value of a label that is a number or a fraction."""
+    if match := re.fullmatch(r"(\d{1,15})/0*([1-9]\d{0,14})", label):
+        return int(match[1]) / int(match[2])
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return None if number != number else number
+
+
+def same_label(label: str, other: str) -> bool:
+    """Whether both are one label, or one number: 0.2 and 1/5."""
+    number = as_number(label)
+    return label == other or (number is not None and number == as_number(other))
