@@ -159,10 +159,11 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
     "--workers", type=click.IntRange(1), help="Processes of this machine. Default: one for each accelerator, or one."
 )
 @click.option("--address", help="Of a running Ray cluster (or `auto`). Default: one on this machine, for this command.")
+@click.option("--force", is_flag=True, help="Begin also what takes far more memory than there is.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n parts, for array jobs. More cells move none.")
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
-    retry: bool, executor: Any, workers: int | None, address: str | None, shard: str | None,
+    retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
 ) -> int:  # fmt: skip
     """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done.
 
@@ -170,7 +171,7 @@ def run(
     """
     from rich.console import Console
 
-    from ntkbench.bench import ledger
+    from ntkbench.bench import ledger, remaining
     from ntkbench.bench.interrupt import interruptible
     from ntkbench.bench.job import Options
     from ntkbench.bench.progress import progress
@@ -194,8 +195,9 @@ def run(
     from ntkbench.bench.run import execute
 
     kept = Store(store)
-    options = Options(retry, smoke, tuple(overrides), executor, workers, address)
-    watcher = progress(Console(stderr=True))
+    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force)
+    console = Console(stderr=True)
+    watcher = progress(console, remaining.expected(planned) if console.is_terminal else None)
     try:
         with interruptible():
             ended = execute(planned, kept, search_roots(data_dir), options, watcher)

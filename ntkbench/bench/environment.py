@@ -37,7 +37,8 @@ def _commit() -> dict[str, Any]:
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
-        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no")) if tracked else None
+        # Of the package alone: boards, specs and pages beside it change no number.
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")) if tracked else None
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": dirty}

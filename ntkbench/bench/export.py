@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ntkbench.bench import jsonfile, render
 from ntkbench.bench.frame import is_provenance
-from ntkbench.bench.tables import ENDS
+from ntkbench.bench.labels import ENDS
 from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import UsageError
 

@@ -1,6 +1,15 @@
-"""Labels along axes: their order, and which mean the same."""
+"""Labels along axes: their order, which mean the same, and the names that axes cannot have."""
 
 import re
+
+OF_RUN = ("run_id", "status", "spec", "seed")
+OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
+ENDS = ("low", "high")
+CHECKS = "failed_checks"
+"""checks of a number's analysis that did not hold: their codes, and of a summary the number of such runs"""
+SUMMARY = ("mean", "sd", "n", "expected", "ci_low", "ci_high", CHECKS)
+FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS, *SUMMARY))
+"""columns of tables that are there whatever the axes"""
 
 
 def label_key(label: object) -> tuple[int, float, str]:

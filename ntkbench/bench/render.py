@@ -64,3 +64,19 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> s
     from tabulate import tabulate
 
     return tabulate(rows, headers, tablefmt=FORMATS[form], disable_numparse=True)
+
+
+def duration(seconds: int | float) -> str:
+    """In the unit that suits it."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+
+
+def size(number: int | float) -> str:
+    """Of bytes, in the unit that suits it."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6)):
+        if number >= length:
+            return f"{number / length:.1f} {unit}"
+    return f"{number / 1e3:.0f} kB"

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ntkbench.bench import render
+from ntkbench.bench import render, unmet
 from ntkbench.bench.jsonfile import printable
-from ntkbench.bench.labels import label_key, same_label
+from ntkbench.bench.labels import CHECKS, FIXED, label_key, same_label
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import FIXED, aggregate, groups, numbers, runs
+from ntkbench.bench.tables import aggregate, groups, numbers, runs
 from ntkbench.bench.vocabulary import METRICS, metric
 from ntkbench.errors import UsageError
 
@@ -105,6 +105,8 @@ def grid(
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
     caption = _caption(chosen, names, bool(summary["mean"].isna().any()))
+    if failed := unmet.told(records):
+        caption.append(f"{unmet.MARK} {failed}" if any(summary[CHECKS]) else failed)
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
 
@@ -210,7 +212,11 @@ def _text(grid: Grid, form: str, digits: int) -> str:
 
 
 def cell(row: Mapping, digits: int) -> str:
-    """`0.61 ± 0.02 (5)`, or how much of it is missing."""
+    """`0.61 ± 0.02 (5)`, marked where checks failed, or how much of it is missing."""
+    return _number(row, digits) + (unmet.MARK if row.get(CHECKS) else "")
+
+
+def _number(row: Mapping, digits: int) -> str:
     if row["mean"] != row["mean"] or row["mean"] is None:
         return render.missing(int(row["n"]), int(row["expected"]))
     sd = None if row["sd"] is None or row["sd"] != row["sd"] else row["sd"]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ntkbench.bench import unmet
+from ntkbench.bench.labels import CHECKS, ENDS, FIXED, OF_NUMBER, OF_RUN, SUMMARY
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.statistics import t_interval
@@ -11,11 +13,7 @@ from ntkbench.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_RUN = ("run_id", "status", "spec", "seed")
-OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
-LABELS = ("analysis", "metric", "ci_method", "unit", "reason")
-ENDS = ("low", "high")
-FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS))
+LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
 
 
 def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
@@ -51,13 +49,14 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
     ok = set(of.loc[of["status"] == "ok", "run_id"])
     rows, where = [], set()
     for record in (record for record in records if record.run_id in ok):
+        failed = unmet.codes(record)
         for row in record.metrics:
             about = {_beside(of, name): str(value) for name, value in row.where.items()}
             where |= set(about)
             low, high = row.ci95 or (None, None)
-            fixed = {name: getattr(row, name) for name in OF_NUMBER}
+            fixed = {name: getattr(row, name) for name in OF_NUMBER} | {CHECKS: ", ".join(failed(row.analysis))}
             rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, **about})
-    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, *ENDS, *sorted(where)])
+    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS, *sorted(where)])
     merged = of.merge(frame, on="run_id", how="left" if keep_empty else "inner")
     return merged.fillna(dict.fromkeys((*where, *LABELS), ""))
 
@@ -68,7 +67,9 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
 
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
-    values = {key: group["value"].dropna().tolist() for key, group in groups(numbers, [*outer, *inner]).items()}
+    cells = groups(numbers, [*outer, *inner])
+    values = {key: group["value"].dropna().tolist() for key, group in cells.items()}
+    unsound = {key: sum(map(bool, group[CHECKS].tolist())) for key, group in cells.items()}
     measured = list(groups(numbers, inner)) if len(numbers) else [("",) * len(inner)]
     rows = []
     for cell, members in groups(runs, outer).items():
@@ -78,8 +79,9 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
             if here is None and "ok" in set(members["status"]):
                 continue  # these runs are done and do not measure it
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
-            rows.append(labels | _summary(here or [], len(members)))
-    return pd.DataFrame(rows, columns=[*outer, *inner, "mean", "sd", "n", "expected", "ci_low", "ci_high"])
+            failed = {CHECKS: unsound.get((*cell, *what), 0)}
+            rows.append(labels | _summary(here or [], len(members)) | failed)
+    return pd.DataFrame(rows, columns=[*outer, *inner, *SUMMARY])
 
 
 def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:

@@ -22,15 +22,18 @@ from ntkbench.bench.interrupt import later
 from ntkbench.bench.job import Job
 from ntkbench.bench.laboratory import Laboratory
 from ntkbench.bench.ledger import attempts, is_pending
-from ntkbench.bench.outlook import size
 from ntkbench.bench.plan import Run
 from ntkbench.bench.progress import Progress
+from ntkbench.bench.render import size
 from ntkbench.bench.stages import Shared
 from ntkbench.bench.store import Store
 from ntkbench.bench.train import Group, train
 from ntkbench.bench.unit import Unit
+from ntkbench.errors import UsageError
 
 T = TypeVar("T")
+_FAR = 2
+"""times the memory that is there: no estimate is that wrong"""
 
 
 class Worker:
@@ -42,15 +45,21 @@ class Worker:
         self.job, self.laboratory = job, Laboratory(job.store, job.roots, tile_bytes)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
-        """DataError if a data set is missing: that shows before hours of work, and is no result of a run."""
+        """DataError if a data set is missing: that shows before hours of work, and is no result of a run. UsageError if
+        memory will not do by far."""
+        self._check_memory(progress)
         for run in {run.cell.data.dataset: run for unit in units for run in unit.runs}.values():
             self.laboratory.data(run.cell)
-        there = environment.accelerator_bytes() or memory.host_bytes()
-        if self.job.needed_bytes > there:
-            progress.warn(
-                f"the largest step takes about {size(self.job.needed_bytes)}, and there are {size(there)}: it may run "
-                "out of memory; fewer examples, numerics.kernel: float32 or a larger machine help"
-            )
+
+    def _check_memory(self, progress: Progress) -> None:
+        needed, there = self.job.needed_bytes, environment.accelerator_bytes() or memory.host_bytes()
+        if needed <= there:
+            return
+        said = f"the largest step takes about {size(needed)}, and there are {size(there)}"
+        helps = f"{self.job.advice}, or a larger machine" if self.job.advice else "a larger machine"
+        if needed > _FAR * there and not self.job.options.force:
+            raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
+        progress.warn(f"{said}: it may run out of memory; what helps is {helps}")
 
     def share(self, run: Run, stage: Shared, name: str) -> None:
         """Make what the run has in common with others, if it is not there: a kernel, or examples crafted on it."""
@@ -113,7 +122,7 @@ class Worker:
                 turn.group([run for run in runs if run.seed in seeds], seeds)
 
 
-_LESS_MEMORY = "a smaller run.tile_bytes, fewer examples, numerics.kernel: float32 or a larger machine help"
+_LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kernel: float32 or a larger machine help"
 
 
 @dataclass
