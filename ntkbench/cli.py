@@ -3,7 +3,9 @@
 Heavy imports wait inside the commands that need them, so that the others answer at once.
 """
 
+import codecs
 import gc
+import io
 import os
 import sys
 import warnings
@@ -15,17 +17,29 @@ import click
 
 from ntkbench import __version__
 from ntkbench.errors import NtkbenchError, UsageError
-from ntkbench.foreign import tamed
+from ntkbench.foreign import in_few_letters, tamed
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Place(click.Path):
+    """A path in which `~` is the user's home, also where no shell has seen it: `--store=~/runs`, a variable."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        home = os.path.expanduser(value)
+        if str(home).startswith("~"):
+            self.fail(f"{value}: the system knows no such home; write the whole path", param, ctx)
+        return super().convert(home, param, ctx)
+
+
+FILE = _Place(path_type=Path, dir_okay=False)
 FORMS = ("plain", "md", "csv", "latex", "json")
 PICTURES = ("png", "pdf", "svg")
 EXECUTORS = ("local", "ray")
 STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
-TABLES = ("csv", "jsonl", "latex", "parquet")
-FOLDER = click.Path(path_type=Path, file_okay=False)
+TABLES = ("csv", "json", "jsonl", "latex", "parquet")
+FOLDER = _Place(path_type=Path, file_okay=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Importing makes many objects and no garbage: to look for it after every 700 is a sixth of a short command's time.
     gc.set_threshold(100_000)
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; a notebook's own backend may not even be there
+    codecs.register_error("ntkbench", in_few_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ntkbench")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
@@ -46,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command resumes", err=True)
+        if arguments is None:  # JAX would wait at its exit for what it computes, and nobody wants that any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
         sys.exit(130)
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -100,6 +123,12 @@ def _spec(command: F) -> F:
     return click.argument("spec")(command)
 
 
+def _part(command: F) -> F:
+    return click.option(
+        "--where", multiple=True, metavar="AXIS=LABEL", help="Only these cells of the matrix, e.g. --where width=512."
+    )(command)
+
+
 def _leaderboards(command: F) -> F:
     return click.option(
         "--folder", type=FOLDER, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
@@ -118,6 +147,7 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
 
 @cli.command()
 @_spec
+@_part
 @_store
 @_data_dir
 @click.option("--retry/--no-retry", default=True, help="Try runs again that ended badly. Interrupted ones always are.")
@@ -129,10 +159,11 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
     "--workers", type=click.IntRange(1), help="Processes of this machine. Default: one for each accelerator, or one."
 )
 @click.option("--address", help="Of a running Ray cluster (or `auto`). Default: one on this machine, for this command.")
+@click.option("--force", is_flag=True, help="Begin also what takes far more memory than there is.")
 @click.option("--shard", metavar="i/n", help="Only the i-th of n parts, for array jobs. More cells move none.")
 def run(
-    spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, retry: bool,
-    executor: Any, workers: int | None, address: str | None, shard: str | None,
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
+    retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
 ) -> int:  # fmt: skip
     """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done.
 
@@ -140,7 +171,7 @@ def run(
     """
     from rich.console import Console
 
-    from ntkbench.bench import ledger, plan
+    from ntkbench.bench import ledger, remaining
     from ntkbench.bench.interrupt import interruptible
     from ntkbench.bench.job import Options
     from ntkbench.bench.progress import progress
@@ -154,7 +185,7 @@ def run(
         raise UsageError(
             "--workers is for --executor local; what a Ray cluster runs at once follows from run.resources"
         )
-    planned = plan.read(spec, overrides, smoke)  # before jax: mistakes show at once
+    planned = _planned(spec, overrides, smoke, where)  # before jax: mistakes show at once
     if shard:
         planned = Shard.parse(shard).part(planned)
         if not planned.runs:
@@ -164,8 +195,9 @@ def run(
     from ntkbench.bench.run import execute
 
     kept = Store(store)
-    options = Options(retry, smoke, tuple(overrides), executor, workers, address)
-    watcher = progress(Console(stderr=True))
+    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force)
+    console = Console(stderr=True)
+    watcher = progress(console, remaining.expected(planned) if console.is_terminal else None)
     try:
         with interruptible():
             ended = execute(planned, kept, search_roots(data_dir), options, watcher)
@@ -173,6 +205,13 @@ def run(
         watcher.close()
     click.echo(_summary(planned, ledger.records(kept, planned.runs)))
     return 0 if ended["ok"] == len(planned.runs) else 1
+
+
+def _planned(spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str]) -> Any:
+    """The plan of a spec, or of some of its cells."""
+    from ntkbench.bench import plan
+
+    return plan.narrowed(plan.read(spec, overrides, smoke), _pairs(where, "--where"))
 
 
 def _summary(planned: Any, records: Sequence[Any]) -> str:
@@ -208,8 +247,9 @@ def _configure_jax() -> None:
 @click.argument("specs", nargs=-1, required=True)
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
 @click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
-def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool) -> None:
-    """Check specs: every mistake with its place, none left for later."""
+@_data_dir
+def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_dir: Path | None) -> None:
+    """Check specs: every mistake with its place, none left for later. Data that are not here are told, too."""
     from ntkbench.bench import plan
     from ntkbench.errors import SpecError
 
@@ -218,22 +258,36 @@ def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool) -> Non
         try:
             planned = plan.read(spec, overrides, smoke)
             click.echo(f"{spec}: {len(planned.runs)} runs")
+            _tell_absent(planned, data_dir)
         except SpecError as error:
             problems.extend(error.problems)
     if problems:
         raise SpecError(problems)
 
 
+def _tell_absent(planned: Any, data_dir: Path | None) -> None:
+    from ntkbench.bench.availability import absent
+
+    names = (getattr(run.cell.data.dataset, "name", None) for run in planned.runs)
+    for line in absent(filter(None, names), data_dir):
+        _tell(line)
+
+
 @cli.command()
 @_spec
+@_part
 @_store
-def plan(spec: str, overrides: Sequence[str], smoke: bool, store: Path) -> None:
+@_data_dir
+def plan(
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None
+) -> None:
     """Show what `run` would do: runs, what is there already, time and memory."""
-    from ntkbench.bench import plan
     from ntkbench.bench.outlook import outlook
     from ntkbench.bench.store import Store
 
-    click.echo(outlook(plan.read(spec, overrides, smoke), Store(store)))
+    planned = _planned(spec, overrides, smoke, where)
+    click.echo(outlook(planned, Store(store)))
+    _tell_absent(planned, data_dir)
 
 
 @cli.command()
@@ -250,20 +304,23 @@ def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where
 
 @cli.command()
 @_spec
+@_part
 @_store
 @click.option("--watch", "live", is_flag=True, help="Go on looking until every run has ended.")
 @click.option("--every", type=click.FloatRange(0.1), default=2, show_default=True, help="Seconds between two looks.")
-def status(spec: str, overrides: Sequence[str], smoke: bool, store: Path, live: bool, every: float) -> int:
+def status(
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, live: bool, every: float
+) -> int:
     """Show how far the runs of a spec are, what goes on, how fast, and why some are not ok.
 
     From any terminal, whoever executes them. --watch exits as `run` does: 0 if all are ok, 1 otherwise.
     """
     from rich.console import Console
 
-    from ntkbench.bench import plan, watch
+    from ntkbench.bench import watch
     from ntkbench.bench.store import Store
 
-    planned, kept = plan.read(spec, overrides, smoke), Store(store)
+    planned, kept = _planned(spec, overrides, smoke, where), Store(store)
     if not live:
         click.echo(watch.status(planned, kept))
         return 0
@@ -332,7 +389,9 @@ def plot(
 @click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
 @_store
 @click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all there are.")
-@click.option("--format", "form", type=click.Choice(TABLES), help="Default: by the file's name, or csv.")
+@click.option(
+    "--format", "form", type=click.Choice(TABLES), help="Default: by the file's name (.gz is compressed), or csv."
+)
 @click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def export(
     specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], form: Any,
@@ -343,11 +402,11 @@ def export(
 
     if not specs and (overrides or smoke):
         raise UsageError("--set and --smoke change a spec: name one")
-    form = form or export.of_file(output)
+    form, gzipped = export.of_file(output, form)
     if output is None and form == "parquet":
         raise UsageError("a Parquet file is no text for a screen; name a file with -o FILE")
     rows = export.of_metrics(frame.records(store, *specs, overrides=overrides, smoke=smoke), metrics)
-    content = export.export(rows, form)
+    content = export.export(rows, form, gzipped)
     if output is None:
         click.echo(content, nl=False)
     else:
@@ -375,14 +434,14 @@ def diff(one: str, other: str, store: Path) -> None:
 @click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="The page.")
 def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output: Path) -> None:
     """Write the results of a spec as one page for a browser: numbers, pictures, and what did not go well."""
-    from ntkbench.bench import plan
+    from ntkbench.bench import jsonfile, plan
     from ntkbench.bench.store import Store
 
     planned = plan.read(spec, overrides, smoke)
     from ntkbench.bench.report import report  # matplotlib: mistakes in specs show without it
 
     options = [part for override in overrides for part in ("--set", override)] + ["--smoke"] * smoke
-    output.write_text(report(planned, Store(store), options), encoding="utf-8")
+    jsonfile.write(output, report(planned, Store(store), options).encode())
     click.echo(output)
 
 
@@ -565,12 +624,13 @@ def list_(what: str) -> None:
 @click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of specs, for editors."""
+    from ntkbench.bench import jsonfile
     from ntkbench.bench.schema import dumps
 
     if output is None:
         click.echo(dumps(), nl=False)
     else:
-        output.write_text(dumps(), encoding="utf-8")
+        jsonfile.write(output, dumps().encode())
 
 
 @cli.command()

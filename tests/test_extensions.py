@@ -164,3 +164,80 @@ def test_all_four_run_and_are_recorded(package, tmp_path):
         }
         assert found["clean", "accuracy", None] > 0.9
         assert found["clean", "robust_accuracy", "mim"] < found["clean", "accuracy", None]
+
+
+TABLE = """
+from typing import ClassVar, Literal
+from ntkbench.bench.spec import ExtensionDataset
+from ntkbench.data.catalog import Entry
+
+class Table(ExtensionDataset):
+    '''Examples in a file.'''
+
+    kind: Literal["table"]
+    path: str
+    builder: ClassVar[str] = "ntkbench_example.table_numbers:table"
+
+    @property
+    def entry(self) -> Entry:
+        return Entry("table", "Table", ("a", "b"), (2, 2, 1), (20, 20), (10, 10), "MIT")
+"""
+TABLE_NUMBERS = """
+import numpy as np
+from pathlib import Path
+from ntkbench.data.dataset import Dataset, Split
+
+def table(words, roots):
+    shift = float((Path.cwd() / words.path).read_text())
+
+    def split(n):
+        labels = np.arange(n) % 2
+        images = np.full((n, 2, 2, 1), 0.4) + shift * labels[:, None, None, None]
+        return Split(images + 0.01 * np.random.default_rng(n).random(images.shape), labels, np.arange(n))
+
+    return Dataset(split(40), split(20), words.entry.classes)
+"""
+TABLE_SPEC = """
+ntkbench: 1
+name: table
+data: {dataset: {kind: table, path: table.txt}, n_train: 20, n_test: 10}
+architecture: {kind: fc, depth: 1}
+width: 8
+training: {mode: standard, epochs: 2}
+analyses: {clean: {kind: accuracy}}
+"""
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    """A site with a data set that reads a file which a field of its words names, and a spec of it."""
+    site = installed(tmp_path / "site", datasets="table = ntkbench_example.table:Table")
+    (site / "ntkbench_example" / "table.py").write_text(TABLE)
+    (site / "ntkbench_example" / "table_numbers.py").write_text(TABLE_NUMBERS)
+    (site / "table.yaml").write_text(TABLE_SPEC)
+    (site / "table.txt").write_text("0.1")
+    return site
+
+
+def test_a_file_that_changed_makes_other_runs(table):
+    def ran() -> str:
+        return told(table, "run", "table.yaml").splitlines()[0]
+
+    assert ran() == "1 runs, of which 0 are done"
+    (table / "table.txt").write_text("0.2")
+    assert ran() == "1 runs, of which 0 are done"
+    (table / "table.txt").write_text("0.1")
+    assert ran() == "1 runs, of which 1 are done", "the same content is the same experiment"
+    records = [json.loads(path.read_text()) for path in (table / "runs" / "records").glob("*.json")]
+    assert len({record["spec"]["resolved"]["data"]["dataset"]["content"] for record in records}) == 2
+    assert len({record["stages"]["training"]["key"] for record in records}) == 2
+    assert told(table, "store", "verify") == "4 objects and records, of which 0 are damaged\n"
+
+
+def test_a_file_that_no_word_names_is_refused(table):
+    numbers = table / "ntkbench_example" / "table_numbers.py"
+    numbers.write_text(TABLE_NUMBERS.replace("words.path)", "'hidden.txt')"))
+    (table / "hidden.txt").write_text("0.1")
+    text = told(table, "run", "table.yaml")
+    assert f"reads {table / 'hidden.txt'}, which is no part of the run's identity" in text
+    assert "name it in the `files` of its words" in text

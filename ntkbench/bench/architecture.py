@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.layers import ActivationName, Layer
-from ntkbench.bench.notation import BelowOne, NonNegative, Positive, Says, Window, listed
+from ntkbench.bench.notation import BelowOne, Offset, Says, Scale, Window, listed
 from ntkbench.bench.section import Section
 
 LEAK = 0.01
@@ -19,9 +19,9 @@ Head = Literal["flatten", "gap"]
 class Scales(Section):
     """How weights are drawn, and what scales them."""
 
-    W_std: Positive = 2**0.5
+    W_std: Scale = 2**0.5
     """standard deviation of the weights, before the division by sqrt(fan in)"""
-    b_std: NonNegative | None = 0.1
+    b_std: Offset | None = 0.1
     """standard deviation of the biases; null builds a network without them"""
     parameterization: Literal["ntk", "standard"] = "ntk"
     """ntk: W_std w / sqrt(fan in) with w ~ N(0, 1); standard: the scale is in the initial weights"""
@@ -85,8 +85,8 @@ class ResNet(Named):
 class PaperCNN(Named):
     """Drawn as the paper's scripts do: variance 1/fan in, biases 0, the scale in the weights."""
 
-    W_std: Positive = 1.0
-    b_std: NonNegative | None = 0.0
+    W_std: Scale = 1.0
+    b_std: Offset | None = 0.0
     parameterization: Literal["ntk", "standard"] = "standard"
 
 

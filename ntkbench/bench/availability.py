@@ -3,7 +3,8 @@
 Read from the document itself: a mistake in one field of `data` hides no other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -33,6 +34,21 @@ def problems(root: Node) -> Iterator[Problem]:
         yield from _synthetic(data)
     elif known := _extension(dataset):
         yield from _named(data, known)
+
+
+def absent(names: Iterable[str], data_dir: Path | None) -> list[str]:
+    """A line for each named data set that is not on this machine."""
+    if not (wanted := [name for name in dict.fromkeys(names) if not CATALOG[name].bundled]):
+        return []
+    from ntkbench.data.load import is_there, search_roots  # NumPy, for the few that need it
+
+    roots = search_roots(data_dir)
+    return [
+        f"the data set {name} is not on this machine; `ntkbench data fetch {name}` brings it, --data-dir or "
+        "NTKBENCH_DATA names the folder that has it"
+        for name in wanted
+        if not is_there(name, roots)
+    ]
 
 
 def _extension(dataset: Node) -> Entry | None:

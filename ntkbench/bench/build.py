@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from ntkbench.analyses.craft import Threat
-from ntkbench.bench import extensions, objectives, regimes, sizes, spec, threats, timeline
+from ntkbench.bench import contents, extensions, objectives, regimes, sizes, spec, threats, timeline
 from ntkbench.bench.recipe import recipe
 from ntkbench.data import dataset, load, synthetic
 from ntkbench.data.catalog import class_numbers, entry
@@ -55,7 +55,10 @@ def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
             return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed, data.test_seed)
         case spec.ExtensionDataset() as words:
             known = words.entry
-            whole = load.verified(extensions.builder(words)(words, roots), known, f"the builder {words.builder}")
+            build = extensions.builder(words)
+            with contents.guarded(words, words.builder):
+                built = build(words, roots)
+            whole = load.verified(built, known, f"the builder {words.builder}")
             numbers = class_numbers(known, data.classes)
             return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
 

@@ -11,8 +11,7 @@ from ntkbench.bench import lease
 from ntkbench.bench.groups import seeds_of
 from ntkbench.bench.index import End
 from ntkbench.bench.inventory import Thing
-from ntkbench.bench.outlook import size
-from ntkbench.bench.render import table
+from ntkbench.bench.render import size, table
 from ntkbench.bench.store import STAGES, Store
 from ntkbench.errors import UsageError
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ntkbench.bench.entry import Result
 from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.labels import same_label
 from ntkbench.bench.render import decimal, markdown, mean_sd, table
 from ntkbench.bench.side import Side, key
 from ntkbench.bench.statistics import Difference, Estimate, difference, holm, of_counts, of_influence, of_seeds
@@ -18,6 +19,8 @@ from ntkbench.errors import UsageError
 
 Form = Literal["plain", "md"]
 _DIGITS = 3
+_LISTED = 20
+"""numbers of those that are told where none was asked for rightly"""
 PAIRED = "paired: seeds and the same test points"
 POINTS = "unpaired: seeds and test points"
 COUNTS = "unpaired: seeds and counts"
@@ -58,7 +61,7 @@ def compare(
         metric(name)
     found = rows(a, b, paired, metrics, where or {})
     if not found:
-        raise UsageError(f"{a.name} and {b.name} share no number{' of these' if metrics or where else ''}")
+        raise UsageError(_nothing(a, b, rows(a, b, paired)))
     escape = markdown if form == "md" else _plain
     told = [escape(line) for line in (*a.notes, *b.notes, *_protocol(a, b))]
     title = f"{escape(a.name)} less {escape(b.name)}"
@@ -76,8 +79,21 @@ def rows(
     return [
         Row(_what(one), one, others[key(one)], *_difference(a, b, one, others[key(one)], paired))
         for one in a.results
-        if key(one) in others and (not metrics or one.metric in metrics) and (where or {}).items() <= one.where.items()
+        if key(one) in others and (not metrics or one.metric in metrics) and _is_about(one, where or {})
     ]
+
+
+def _is_about(result: Result, where: Mapping[str, str]) -> bool:
+    return all(name in result.where and same_label(str(result.where[name]), label) for name, label in where.items())
+
+
+def _nothing(a: Side, b: Side, shared: Sequence[Row]) -> str:
+    """That nothing is left to compare, and what there would be."""
+    if not shared:
+        return f"{a.name} and {b.name} share no number"
+    listed = "\n".join(f"  {row.what}" for row in shared[:_LISTED])
+    more = f"\n  and {len(shared) - _LISTED} more" if len(shared) > _LISTED else ""
+    return f"{a.name} and {b.name} share no number of these; they share\n{listed}{more}"
 
 
 def _pairable(a: Side, b: Side) -> None:

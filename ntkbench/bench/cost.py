@@ -6,6 +6,7 @@ An estimate to choose a machine by, within a factor of two of what the shipped s
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from types import MappingProxyType
 
 from ntkbench.analyses.grid import grid
 from ntkbench.bench import choice, limit, machine, memory, shapes, sizes, timeline
@@ -50,6 +51,12 @@ BACKWARD = 3
 """what a value and its gradient cost, in values"""
 
 
+_ADVICE: Mapping[str, str] = MappingProxyType(
+    {"t": "a smaller width or training.batch_size", "k": "fewer training examples, numerics.kernel: float32"}
+)
+"""by the first letter of a stage's key, as `stages` makes them"""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of a run by the name that its record has for it; `key`: in the store, or none if each run does it."""
@@ -78,6 +85,13 @@ class Estimate:
     @property
     def peak_bytes(self) -> int:
         return peak_bytes(self.total)
+
+    @property
+    def advice(self) -> str:
+        """What would make the stage smaller that takes most memory."""
+        stages = {**self.stages, **self.runs}
+        largest = max(stages, key=lambda key: stages[key].bytes, default="r")
+        return _ADVICE.get(largest[0], "fewer test examples")
 
 
 def seconds(work: Work) -> float:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ntkbench.bench import environment
 from ntkbench.data.catalog import CATALOG
 from ntkbench.data.load import load, search_roots
-from ntkbench.errors import NtkbenchError
+from ntkbench.errors import NtkbenchError, UsageError
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,25 @@ class Finding:
 
 def examine(store: Path, data_dir: Path | None) -> tuple[bool, str]:
     """Whether all is well, and the report."""
-    findings = [*_software(), *_arithmetic(), *_data(data_dir), _writable(store)]
+    findings = [*_software(), *_devices(), *_data(data_dir), _writable(store)]
     return all(finding.ok is not False for finding in findings), "\n".join(map(str, findings))
 
 
 def _software() -> Iterator[Finding]:
     versions = environment.software()
     yield Finding(True, "versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version))
+    yield Finding(True, "processors", str(os.cpu_count()))
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        environment.require_device()
+    except UsageError as error:
+        yield Finding(False, "device", str(error))
+        return
     found = environment.device()
     yield Finding(True, "device", f"{found['count']} x {found['kind']} ({found['platform']})")
-    yield Finding(True, "processors", str(os.cpu_count()))
+    yield from _arithmetic()
 
 
 def _arithmetic() -> Iterator[Finding]:

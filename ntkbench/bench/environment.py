@@ -17,6 +17,7 @@ import jax
 
 import ntkbench
 from ntkbench.bench import extensions, settings
+from ntkbench.errors import UsageError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 _PEAK_RESET = Path("/proc/self/clear_refs")
@@ -36,7 +37,8 @@ def _commit() -> dict[str, Any]:
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
-        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no")) if tracked else None
+        # Of the package alone: boards, specs and pages beside it change no number.
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")) if tracked else None
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": dirty}
@@ -65,6 +67,19 @@ def _changed() -> dict[str, Any]:
     """Options that have not the values of a run from the command line, as where somebody else has configured JAX."""
     held = {name: getattr(jax.config, name) for name in settings.SETTINGS}
     return {name: value for name, value in held.items() if value != settings.SETTINGS[name]}
+
+
+def require_device() -> None:
+    """UsageError if JAX finds none of the platforms that it was told to use."""
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that there is one
+        told = os.environ.get("JAX_PLATFORMS") or "what JAX looks for"
+        why = str(error).splitlines()[0] if str(error) else "no such device, or JAX is installed without it"
+        raise UsageError(
+            f"JAX_PLATFORMS={told}: {why}. Unset JAX_PLATFORMS to take what there is, set it to cpu, or install what "
+            "the device needs, as in pip install 'ntkbench[cuda]'"
+        ) from None
 
 
 def device() -> dict[str, Any]:

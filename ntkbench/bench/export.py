@@ -1,33 +1,44 @@
 """A frame of results as a file: every digit of every number, and nothing where there is none."""
 
+import gzip
 import io
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 from ntkbench.bench import jsonfile, render
 from ntkbench.bench.frame import is_provenance
-from ntkbench.bench.tables import ENDS
+from ntkbench.bench.labels import ENDS
 from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["csv", "jsonl", "latex", "parquet"]
-_SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[-+](inf|[\d.][\d.eE+/-]*)?")
+Format = Literal["csv", "json", "jsonl", "latex", "parquet"]
+_SUFFIXES: Mapping[str, Format] = MappingProxyType(
+    {"": "csv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
+)
 _MEASURED = ("value", "k", "n", *ENDS)
 _UNPRINTED = ("run_id", "revision", "ci_method", "unit", "higher_is_better", "reason")
 """columns that a printed table does without, as it does without provenance"""
 
 
-def of_file(path: Path | None) -> Format:
-    """The format that a file's name asks for."""
-    return _SUFFIXES.get(path.suffix.lower(), "csv") if path else "csv"
+def of_file(path: Path | None, said: Format | None = None) -> tuple[Format, bool]:
+    """The format that a file's name asks for, unless it is `said`, and whether the file is to be compressed.
+
+    UsageError for a name that promises a format which is not written here.
+    """
+    suffix = path.suffix.lower() if path else ""
+    gzipped = suffix == ".gz"
+    if path and gzipped:
+        suffix = Path(path.stem).suffix.lower()
+    if said is None and suffix not in _SUFFIXES:
+        known = ", ".join(filter(None, _SUFFIXES))
+        raise UsageError(f"{path}: no table is written as {suffix}; name it {known} or .csv.gz, or add --format")
+    return said or _SUFFIXES[suffix], gzipped
 
 
 def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
@@ -39,25 +50,21 @@ def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
     return frame.loc[frame["metric"].isin(metrics)] if metrics else frame
 
 
-def export(frame: "pd.DataFrame", form: Format) -> bytes:
+def export(frame: "pd.DataFrame", form: Format, gzipped: bool = False) -> bytes:
     """The content of a file. LaTeX has the columns that tell rows apart and what was measured, one line a row."""
-    if form == "parquet":
-        return _parquet(frame)
-    if form == "csv":
-        plain = frame.rename(columns=_no_formula).map(_no_formula)
-        return plain.to_csv(index=False, lineterminator="\n").encode()
-    if form == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(frame)).encode()
-    return (_latex(frame) + "\n").encode()
+    content = _parquet(frame) if form == "parquet" else _text(frame, form).encode()
+    return gzip.compress(content, mtime=0) if gzipped else content
 
 
-def _no_formula(cell: Any) -> Any:
-    """A spreadsheet computes what begins like a formula, and a formula can fetch and run; an apostrophe makes it text.
-
-    Numbers stay as they are: no letter, no formula.
-    """
-    formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if formula else cell
+def _text(frame: "pd.DataFrame", form: Format) -> str:
+    match form:
+        case "csv":
+            return render.csv_of(frame)
+        case "json":
+            return json.dumps(_rows(frame), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        case "jsonl":
+            return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(frame))
+    return _latex(frame) + "\n"
 
 
 def _parquet(frame: "pd.DataFrame") -> bytes:

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ntkbench.bench import leaderboard, ledger, plan, record, tables
+from ntkbench.bench import labels, leaderboard, ledger, plan, record, tables
 from ntkbench.bench import track as tracks
 from ntkbench.bench.entry import Entry
 from ntkbench.bench.identity import leaves
@@ -35,9 +35,10 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
 
     Columns: `run_id`, `status` (`missing`: asked for by a spec, and not there), `spec`, `seed`; the axes of the matrix;
     `analysis`, `metric`, `revision`, `value`, `k`, `n`, `ci_method`, `unit`, `higher_is_better`, `reason` (why there is
-    no value), `low` and `high` (95 % interval over test points); what the number is about (`attack`, `eps`, ...);
-    `attempt`, and provenance by its path in the record (`software.commit`, `device.kind`, ...). An axis with one of
-    these names is called `cell.NAME`, and what a number is about `where.NAME`.
+    no value), `failed_checks` (what it rests on and did not hold), `low` and `high` (95 % interval over test points);
+    what the number is about (`attack`, `eps`, ...); `attempt`, and provenance by its path in the record
+    (`software.commit`, `device.kind`, ...). An axis with one of these names is called `cell.NAME`, and what a number is
+    about `where.NAME`.
 
     `overrides`, `smoke`: as `--set` and `--smoke` on the command line. UsageError where there is nothing.
     """
@@ -61,7 +62,7 @@ def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
         [tables.runs(found.values(), planned.runs).assign(spec=planned.header.name) for planned in plans],
         ignore_index=True,
     )
-    axes = [name for name in runs if name not in tables.OF_RUN]
+    axes = [name for name in runs if name not in labels.OF_RUN]
     return _frame(found.values(), runs.fillna(dict.fromkeys(axes, "")))
 
 
@@ -118,7 +119,7 @@ def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]
         | {"column": column.title, "metric": result.metric, "revision": result.revision}
         | {"value": run.value, "k": run.k, "n": run.n, "unit": METRICS[result.metric].unit}
         | {"higher_is_better": METRICS[result.metric].higher_is_better}
-        | {f"where.{name}" if name in tables.FIXED else name: label for name, label in result.where.items()}
+        | {f"where.{name}" if name in labels.FIXED else name: label for name, label in result.where.items()}
         | _flat(facts)
         for cell in entry.cells
         for column, result in zip(rules.measured, cell.results, strict=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ntkbench.bench import jsonfile, record
+from ntkbench.bench import jsonfile, record, unmet
 from ntkbench.bench.jsonfile import Document, Line, Natural
 from ntkbench.bench.record import Instant, Record, RunId, Sha256, Status
 from ntkbench.bench.store import Store
@@ -44,6 +44,8 @@ class End(Document):
     stages: dict[Line, Line]
     """keys of the objects that it names, by the stage's name in the record"""
     arrays: tuple[Sha256, ...]
+    failed_checks: Natural
+    """how many of its checks did not hold"""
 
 
 class Entry(Document):
@@ -55,7 +57,7 @@ class Entry(Document):
 
 
 class _File(Document):
-    schema_: Literal["ntkbench.index/1"] = Field(alias="schema")
+    schema_: Literal["ntkbench.index/2"] = Field(alias="schema")
     entries: Annotated[dict[RunId, Entry], Field(default={})]
 
 
@@ -111,7 +113,7 @@ class Index:
     def save(self) -> None:
         """Write the index; of the last moments it knows nothing."""
         settled = {name: entry for name, entry in self.entries.items() if name not in self._restless}
-        content = _File(schema="ntkbench.index/1", entries=settled).model_dump_json(by_alias=True)
+        content = _File(schema="ntkbench.index/2", entries=settled).model_dump_json(by_alias=True)
         jsonfile.write(self.store.root / FILE, content.encode())
 
     def _learn(self, run_id: str, entry: Entry, began: int) -> Entry:
@@ -179,4 +181,5 @@ def _end(found: Record) -> End:
         spec=found.spec.name,
         stages={name: stage.key for name, stage in found.stages.items()},
         arrays=tuple(sorted({note.sha256 for note in (found.samples, *found.series.values()) if note is not None})),
+        failed_checks=unmet.count(found),
     )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntkbench.bench.index import FILE, End
-from ntkbench.bench.outlook import size
-from ntkbench.bench.render import table
+from ntkbench.bench.render import size, table
 from ntkbench.bench.store import STAGES, Store
 from ntkbench.errors import UsageError
 

@@ -23,6 +23,8 @@ class Options:
     """processes on this machine; None: one for each accelerator, and no other than this where there is none"""
     address: str | None = None
     """of a Ray cluster; None: one on this machine, for as long as it takes"""
+    force: bool = False
+    """whether to begin what is estimated to take far more memory than there is"""
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,5 @@ class Job:
     run: RunOptions
     options: Options
     needed_bytes: int | float
+    advice: str = ""
+    """what would take less"""

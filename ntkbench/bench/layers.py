@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ntkbench.bench.notation import BelowOne, NonNegative, Positive, Says, Units, Window, listed
+from ntkbench.bench.notation import BelowOne, Offset, Says, Scale, Units, Window, listed
 from ntkbench.bench.section import Section
 
 OUTPUTS = "outputs"
@@ -22,9 +22,9 @@ class Weighted(Section):
 
     width: Units = "1x"
     """units (channels); 2x is twice the width of the cell"""
-    W_std: Positive | Literal["same"] = "same"
+    W_std: Scale | Literal["same"] = "same"
     """same: that of the architecture"""
-    b_std: NonNegative | Literal["same"] | None = "same"
+    b_std: Offset | Literal["same"] | None = "same"
     """same: that of the architecture; null: no biases"""
 
 

@@ -46,7 +46,7 @@ def _kinds(what: str, tag: str) -> str:
     rows = []
     for model in _members(_UNIONS[what]):
         fields = [name for name in model.model_fields if name != tag]
-        rows.append([", ".join(_words(model, tag)), (model.__doc__ or "").splitlines()[0], ", ".join(fields)])
+        rows.append([", ".join(_words(model, tag)), (model.__doc__ or " ").splitlines()[0], ", ".join(fields)])
     return table([tag, "meaning", "fields"], rows, "plain")
 
 

@@ -7,6 +7,7 @@ from itertools import accumulate, product
 
 from ntkbench.bench import schema
 from ntkbench.bench.document import Node, Path, found, text
+from ntkbench.bench.labels import FIXED
 from ntkbench.bench.merge import merge, overlay
 from ntkbench.bench.spec import NOT_IN_THE_CELL
 from ntkbench.bench.suggest import did_you_mean, nearest
@@ -86,6 +87,8 @@ class Matrix:
             above |= {step: axis.name for path in own for step in _ways(path)}
 
     def _axis(self, name: str, node: Node) -> Axis:
+        if name in FIXED and name not in self._paths:
+            self._report(node, (name,), "tables have a column of this name; call the axis otherwise", key=True)
         if isinstance(node.value, tuple):
             return Axis(name, node, self._listed(name, node))
         if isinstance(node.value, Mapping):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ntkbench.bench import parse
 from ntkbench.bench.document import Node, Place, mapping
+from ntkbench.bench.spec import BY_ID
 from ntkbench.bench.suggest import nearest
 from ntkbench.errors import MOST, Problem, SpecError
 
@@ -16,12 +17,25 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def merge(below: Node, above: Node) -> Node:
-    """Deep merge; `above` wins. A mapping of another kind, and all but a mapping, replaces what is below whole."""
+    """Deep merge of documents; `above` wins. A mapping of another kind, and all but a mapping, replaces what is below
+    whole. A kernel, an attack or an analysis that is null above is not there any more."""
+    merged = _merged(below, above)
+    for section in BY_ID:
+        here, over = merged.entries.get(section), above.entries.get(section)
+        dropped = {id for id, node in over.entries.items() if node.value is None} if here and over else set()
+        dropped &= below.at((section,)).entries.keys()
+        if here and dropped:
+            kept = here.with_entries({id: node for id, node in here.entries.items() if id not in dropped})
+            merged = merged.with_entries({**merged.entries, section: kept})
+    return merged
+
+
+def _merged(below: Node, above: Node) -> Node:
     if not (isinstance(below.value, Mapping) and isinstance(above.value, Mapping)) or _another_kind(below, above):
         return above
     entries = dict(below.value)
     for key, node in above.value.items():
-        entries[key] = merge(entries[key], node) if key in entries else node
+        entries[key] = _merged(entries[key], node) if key in entries else node
     return Node(entries, above.place, above.key)
 
 
@@ -37,8 +51,10 @@ def _another_kind(below: Node, above: Node) -> bool:
 
 
 def nested(path: str, node: Node) -> Node:
-    """`a.b` and a value -> {a: {b: value}}, all of it standing where the value's key stands."""
-    for step in reversed(path.split(".")):
+    """`a.b` and a value -> {a: {b: value}}, all of it standing where the value's key stands. The name of an axis is one
+    step, dots and all: `matrix.training.epochs`."""
+    section, _, axis = path.partition(".")
+    for step in reversed([section, axis] if section == "matrix" and axis else path.split(".")):
         node = mapping({step: Node(node.value, node.place, node.key)}, node.key)
     return node
 
@@ -47,7 +63,7 @@ def overlay(settings: Iterable[tuple[str, Node]], place: Place) -> Node:
     """All settings as one mapping to merge at once, so that their order does not matter."""
     together = mapping({}, place)
     for path, node in settings:
-        together = merge(together, nested(path, node))
+        together = _merged(together, nested(path, node))
     return together
 
 

@@ -136,6 +136,18 @@ Positive = Annotated[
 NonNegative = Annotated[
     float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_float), Says("a number, 0 or more", (FRACTION,))
 ]
+Scale = Annotated[
+    float,
+    Field(ge=1e-6, le=1e6, allow_inf_nan=False),
+    BeforeValidator(_float),
+    Says("a number from 10^-6 to 10^6", (FRACTION,)),
+]
+Offset = Annotated[
+    float,
+    Field(ge=0, le=1e6, allow_inf_nan=False),
+    BeforeValidator(_float),
+    Says("a number from 0 to 10^6", (FRACTION,)),
+]
 BelowOne = Annotated[
     float,
     Field(ge=0, lt=1, allow_inf_nan=False),

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
 from typing import TYPE_CHECKING
 
-from ntkbench.bench import cost, groups, ledger, snapshots, spent, stages
+from ntkbench.bench import cost, groups, ledger, memory, snapshots, spent, stages
 from ntkbench.bench.machine import Work
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.regimes import Trained
-from ntkbench.bench.render import table
+from ntkbench.bench.render import duration, size, table
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store
 
@@ -28,10 +28,16 @@ def outlook(plan: Plan, store: Store) -> str:
     lines += [f"{stage:<9} {there} of {whole} in the store" for stage, (there, whole) in _shared(plan, store).items()]
     if pending:
         lines.append(f"time      about {duration(cost.seconds(total))} on two CPU cores")
-        lines.append(f"memory    about {size(cost.peak_bytes(total))}")
+        lines.append(f"memory    about {_memory(cost.peak_bytes(total), estimate.advice)}")
     if done and (said := took(plan, {each.run_id: each for each in ledger.records(store, plan.runs)})):
         lines.append(f"took      {said}")
     return "\n".join(lines)
+
+
+def _memory(needed: int, advice: str) -> str:
+    there = memory.host_bytes()
+    enough = needed <= there
+    return size(needed) if enough else f"{size(needed)}, more than the {size(there)} that are here; {advice} would help"
 
 
 def took(plan: Plan, records: "Mapping[str, Record]") -> str:
@@ -84,19 +90,3 @@ def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[st
 
 def _is_cached(store: Store, key: str) -> bool:
     return any(store.has(stage, key) for stage in ("kernel", "craft"))
-
-
-def duration(seconds: int | float) -> str:
-    """In the unit that suits it."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
-
-
-def size(number: int | float) -> str:
-    """Of bytes, in the unit that suits it."""
-    for unit, length in (("GB", 1e9), ("MB", 1e6)):
-        if number >= length:
-            return f"{number / length:.1f} {unit}"
-    return f"{number / 1e3:.0f} kB"

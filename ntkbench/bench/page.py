@@ -8,7 +8,7 @@ from math import comb
 
 from ntkbench.bench.constraints import words
 from ntkbench.bench.entry import Entry, Result, slug
-from ntkbench.bench.render import decimal, markdown, mean_sd, table, with_interval
+from ntkbench.bench.render import decimal, markdown, mean_sd, no_formula, table, with_interval
 from ntkbench.bench.track import Track
 from ntkbench.bench.verify import LEVELS, Judgement
 from ntkbench.bench.vocabulary import METRICS
@@ -241,7 +241,7 @@ def board_csv(board: Board) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     ranked = [f"{track.rank.title} {part}" for part in ("estimate", "low", "high")]
     others = [f"{column.title} {part}" for column in track.columns for part in ("mean", "sd")]
-    writer.writerow(["best rank", "worst rank", "entry", *ranked, *others, "seeds", "level"])
+    writer.writerow(map(no_formula, ["best rank", "worst rank", "entry", *ranked, *others, "seeds", "level"]))
     for line in board.lines:
         # Six digits of what is estimated: more would differ between machines.
         ends = [decimal(end, 6) for end in line.interval or ()] or ["", ""]
@@ -249,5 +249,5 @@ def board_csv(board: Board) -> str:
         rest = [part for result in results for part in (result.mean, result.sd)] or [""] * len(others)
         facts = [len(line.entry.seeds), line.level] if line.entry else ["", ""]
         level = [facts[0], "reference" if line.is_reference else facts[1]]
-        writer.writerow([*(line.ranks or ("", "")), line.name, f"{line.value:.12g}", *ends, *rest, *level])
+        writer.writerow([*(line.ranks or ("", "")), no_formula(line.name), f"{line.value:.12g}", *ends, *rest, *level])
     return buffer.getvalue()

@@ -6,7 +6,7 @@ PyYAML reads the characters, with libyaml where that is there (17 times as fast)
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +17,7 @@ try:
 except ImportError:  # without libyaml: the same, slower
     from yaml import SafeLoader as Fast
 
+from ntkbench.bench import lookalikes
 from ntkbench.bench.document import Node, Place, Scalar, found, mapping
 from ntkbench.bench.suggest import did_you_mean
 from ntkbench.errors import MOST, Problem, SpecError
@@ -86,11 +87,12 @@ def parse_value(text: str, file: str, line: int = 1, column: int = 1) -> Node:
     """Any value."""
     builder = _Builder(file, line, column)
     if bad := _UNPRINTABLE.search(text):
-        row, at = text.count("\n", 0, bad.start()), bad.start() - (text.rfind("\n", 0, bad.start()) + 1)
-        raise SpecError([builder.place_at(row, at).problem("", _control(bad[0]))])
+        raise SpecError([builder.place_in(text, bad.start()).problem("", _control(bad[0]))])
     try:
         root = builder.document(text, Fast)
     except yaml.MarkedYAMLError as error:
+        if odd := lookalikes.in_a_text(text):
+            raise SpecError([builder.place_in(text, odd[0]).problem("", f"not YAML: {odd[1]}")]) from None
         if len(text) > _EXPLAINED:
             raise builder.not_yaml(error) from None
         builder = _Builder(file, line, column)
@@ -160,6 +162,10 @@ class _Builder:
     def place_at(self, row: int, column: int) -> Place:
         return Place(self.file, self.line + row, column + (self.column if row == 0 else 1))
 
+    def place_in(self, text: str, at: int) -> Place:
+        """Of a character of the whole text."""
+        return self.place_at(text.count("\n", 0, at), at - (text.rfind("\n", 0, at) + 1))
+
     def report(self, place: Place, message: str) -> None:
         self.problems.append(place.problem("", message))
         if len(self.problems) > MOST:
@@ -208,6 +214,9 @@ class _Builder:
         if isinstance(event, yaml.SequenceStartEvent):
             return tuple(self.node(item, events, depth + 1) for item in _until(events, yaml.SequenceEndEvent))
         assert isinstance(event, yaml.ScalarEvent)
+        if not event.style and (odd := lookalikes.in_a_value(event.value)):
+            self.report(replace(place, column=place.column + odd[0]), odd[1])
+            return None
         try:
             text = _readable(event.value)
             return text if event.style or event.tag else scalar(text)

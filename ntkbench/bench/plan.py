@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
 
-from ntkbench.bench import availability, merge, parse, rules, schema
+from ntkbench.bench import availability, contents, merge, parse, rules, schema
 from ntkbench.bench.document import Node
 from ntkbench.bench.identity import resolved, run_id, run_ids
+from ntkbench.bench.labels import same_label
 from ntkbench.bench.matrix import Coordinates, Matrix, no_such_path
 from ntkbench.bench.seeding import of_seed
 from ntkbench.bench.spec import Cell, Header
+from ntkbench.bench.suggest import did_you_mean
 from ntkbench.bench.validate import Validator
-from ntkbench.errors import MOST, Problem, SpecError
+from ntkbench.errors import MOST, Problem, SpecError, UsageError
 
 _MANY = 2 * MOST
 """mistakes, those of several cells counted for each, after which no further cell is looked at"""
@@ -63,6 +65,23 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     return Plan(reading.header, tuple(reading.runs), str(path))
 
 
+def narrowed(plan: Plan, where: Mapping[str, str]) -> Plan:
+    """The runs whose cells have these labels, of some axes; UsageError if there is no such axis or no such run."""
+    axes = {axis: list(dict.fromkeys(run.coordinates[axis] for run in plan.runs)) for axis in plan.runs[0].coordinates}
+    for axis, label in where.items():
+        if axis not in axes:
+            raise UsageError(f"{plan.file} has no axis {axis!r}{did_you_mean(axis, axes)}")
+        if not any(same_label(each, label) for each in axes[axis]):
+            raise UsageError(f"{plan.file}: the axis {axis} has no label {label}; it has {', '.join(axes[axis])}")
+    runs = tuple(
+        run for run in plan.runs if all(same_label(run.coordinates[axis], label) for axis, label in where.items())
+    )
+    if not runs:
+        labels = " ".join(f"{axis}={label}" for axis, label in where.items())
+        raise UsageError(f"{plan.file}: no cell is {labels}; the matrix excludes it")
+    return Plan(plan.header, runs, plan.file)
+
+
 def document(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Node:
     """What a spec file says, with all that it extends, `--smoke` and `--set` merged; not validated yet."""
     root = merge.load(str(path))
@@ -88,8 +107,9 @@ def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
             problems.append(node.key.problem(path, no_such_path(path, known)))
         for axis in axes:
             if any(f"{path}.".startswith(f"{leaf}.") for leaf in axis.leaves):
+                whole = f"override the axis, --set 'matrix.{axis.name}=[...]', or " if axis.node.items else ""
                 message = (
-                    f"the axis {axis.name} of the matrix sets this; override the axis, --set 'matrix.{axis.name}=[...]'"
+                    f"the axis {axis.name} of the matrix sets this; {whole}choose of it, --where {axis.name}=LABEL"
                 )
                 problems.append(node.key.problem(path, message))
     if problems:
@@ -116,7 +136,7 @@ def _reading(root: Node, validator: Validator) -> _Reading:
         found.extend(islice(rules.problems(draft), MOST + 1))
         found.extend(islice(availability.problems(corner.root), MOST + 1))
         if not found:
-            cells.append((corner, draft.cell))
+            cells.append((corner, contents.bound(draft.cell)))
             found.extend(_seeds_that_change_nothing(header, draft.cell, root))
         elif len(found) > _MANY:
             break

@@ -3,20 +3,24 @@
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ntkbench.bench import arrays, ledger, record
+from ntkbench.bench.labels import as_number, label_key
 from ntkbench.bench.plan import Plan, Run
-from ntkbench.bench.plots import consistency, drift, eigenspace, look, time, transfer
+from ntkbench.bench.plots import consistency, drift, eigenspace, forms, look, time, transfer
 from ntkbench.bench.plots.study import Panel, Picture, Study, asked
 from ntkbench.bench.record import Record
 from ntkbench.bench.store import Store
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import as_number, label_key
-from ntkbench.errors import UsageError
+from ntkbench.errors import NtkbenchError, UsageError
+from ntkbench.foreign import printable
 
 DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = MappingProxyType(
     {
@@ -28,6 +32,8 @@ DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = Mappi
     }
 )
 """the kinds of analyses that have pictures"""
+_LONGEST = 120
+"""characters of a file's name that people chose; file systems take 255 bytes"""
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,23 @@ def plot(
 def pictures(found: Sequence[Study], budgets: Sequence[Sequence[str]]) -> Iterator[tuple[Study, Picture]]:
     """All there are, one after another; `budgets`: of each study."""
     for study, eps in zip(found, budgets, strict=True):
-        with look.applied():
+        with look.applied(), _of_strangers(study):
             for picture in DRAWN[study.kind](study, eps):
                 yield study, picture
+
+
+@contextmanager
+def _of_strangers(study: Study) -> Iterator[None]:
+    """What is drawn may have been made by anybody: what no form tells is a mistake of the record, not of ours."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        runs = ", ".join(panel.record.run_id for panel in study.panels[:3])
+        why = printable(f"{type(error).__name__}: {error}", 200)
+        raise NtkbenchError(
+            f"{study.spec}: {study.analysis} of {runs} cannot be drawn, as its arrays or its cell are not what "
+            f"an analysis of the kind {study.kind} leaves ({why}); run the spec again in a new store"
+        ) from error
 
 
 def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[Study]:
@@ -130,7 +150,7 @@ def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = 
 
 def _kinds(results: Results) -> dict[str, str]:
     """The analyses of all cells, in the order of the spec."""
-    return {id: analysis["kind"] for each, _ in results.found for id, analysis in asked(each)["analyses"].items()}
+    return {id: kind for each, _ in results.found for id in _analyses(each) if (kind := _kind(each, id)) is not None}
 
 
 def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
@@ -139,11 +159,21 @@ def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Pane
     several = len({each.spec.seed for each, _ in found}) > 1
     for (each, _), label in zip(found, labels, strict=True):
         whole = ", ".join(filter(None, (label, f"seed {each.spec.seed}" if several else "")))
-        yield Panel(label, whole, id, each, arrays.read_analysis(folder, each, id))
+        series = arrays.read_analysis(folder, each, id)
+        forms.check(kind, series, f"run {each.run_id}, analysis {id}")
+        yield Panel(label, whole, id, each, series)
 
 
 def _kind(each: Record, id: str) -> str | None:
-    return asked(each)["analyses"].get(id, {}).get("kind")
+    analysis = _analyses(each).get(id)
+    kind = analysis.get("kind") if isinstance(analysis, Mapping) else None
+    return kind if isinstance(kind, str) else None
+
+
+def _analyses(each: Record) -> Mapping[str, Any]:
+    """As the record has them, which may be anybody's."""
+    found = asked(each).get("analyses")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
@@ -155,4 +185,8 @@ def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
 
 
 def _slug(*names: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-")
+    """A file's name; of a long one the beginning, and a checksum of all."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-")
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[:_LONGEST].strip('-')}-{sha256(name.encode()).hexdigest()[:8]}"

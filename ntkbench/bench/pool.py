@@ -1,12 +1,14 @@
 """The executor of several processes on one machine, one for each accelerator."""
 
 import functools
+import importlib.util
 import os
 import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import entry_points
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,20 @@ def execute(job: Job, units: Sequence[Unit], progress: Progress, workers: int) -
 
 
 def accelerators() -> list[str]:
-    """What CUDA calls the accelerators that this process may use; found without JAX, which would take them."""
+    """What CUDA calls the accelerators that this process may use; found without JAX, which would take them.
+
+    None where JAX would not see them: it is told to use the processor, or none of its plugins is installed.
+    """
+    if os.environ.get("JAX_PLATFORMS", "").lower() == "cpu" or not _has_plugin():
+        return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
     return [str(i) for i in range(len(list(_NVIDIA.glob("*"))))]
+
+
+def _has_plugin() -> bool:
+    return importlib.util.find_spec("jax_plugins") is not None or bool(entry_points(group="jax_plugins"))
 
 
 class _Pool:

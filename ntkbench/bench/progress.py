@@ -1,14 +1,19 @@
 """How a run tells how it goes: a bar on a terminal, one plain line a run otherwise."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
+from ntkbench.bench import remaining
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Status
+from ntkbench.bench.render import duration
 
 
 @runtime_checkable
@@ -31,8 +36,9 @@ class Watcher(Progress, Protocol):
     def close(self) -> None: ...
 
 
-def progress(console: Console) -> Watcher:
-    return Bar(console) if console.is_terminal else Lines(console)
+def progress(console: Console, expected: Mapping[str, float] | None = None) -> Watcher:
+    """`expected`: seconds of each run by its id, as far as they are estimated."""
+    return Bar(console, expected or {}) if console.is_terminal else Lines(console)
 
 
 def label(run: Run) -> str:
@@ -97,25 +103,29 @@ class Lines:
 class Bar:
     """For people at a terminal. Runs that did not go well stay in sight above it."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, expected: Mapping[str, float]):
+        self._rest = _Rest(expected)
         columns = (
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            self._rest,
             TextColumn("{task.description}", markup=False),
         )
         self._bar = RichProgress(*columns, console=console)
         self._task = self._bar.add_task("", total=None)
 
     def begin(self, runs: int, done: int) -> None:
+        self._rest.begin(runs, done)
         self._bar.start()
         self._bar.update(self._task, total=runs, completed=done)
 
     def doing(self, run: Run, what: str) -> None:
+        self._rest.current = run.id
         self._bar.update(self._task, description=f"{label(run)}: {what}")
 
     def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
+        self._rest.end(run.id)
         self._bar.advance(self._task)
         if status != "ok":
             self._bar.console.print(_line(run, status, seconds, note), markup=False, highlight=False)
@@ -125,3 +135,29 @@ class Bar:
 
     def close(self) -> None:
         self._bar.stop()
+
+
+class _Rest(ProgressColumn):
+    """How long it takes until all has ended; it is reckoned anew whenever the bar is drawn."""
+
+    def __init__(self, expected: Mapping[str, float]):
+        super().__init__()
+        self._expected, self._left, self._done = expected, 0.0, 0.0
+        self._began = self._last = time.monotonic()
+        self.current = ""
+
+    def begin(self, runs: int, done: int) -> None:
+        self._left = sum(self._expected.values(), 0.0) * (runs - done) / max(1, runs)
+        self._began = self._last = time.monotonic()
+
+    def end(self, run_id: str) -> None:
+        work = self._expected.get(run_id, 0.0)
+        self._left, self._done = max(0.0, self._left - work), self._done + work
+        self._last = time.monotonic()
+
+    def render(self, task: Task) -> Text:
+        if not self._left:
+            return Text("")
+        current = min(self._left, self._expected.get(self.current, 0.0))
+        took, since = self._last - self._began, time.monotonic() - self._last
+        return Text(f"{duration(remaining.seconds(self._left, current, self._done, took, since))} left")

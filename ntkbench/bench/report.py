@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from ntkbench.bench import ledger, plot
 from ntkbench.bench.identity import resolved
-from ntkbench.bench.outlook import duration, took
+from ntkbench.bench.outlook import took
 from ntkbench.bench.plan import Plan, Run
 from ntkbench.bench.plots import svg
 from ntkbench.bench.record import Record, distinct
-from ntkbench.bench.render import decimal
+from ntkbench.bench.render import decimal, duration
 from ntkbench.bench.show import BESIDE, HEADLINES, Grid, cell, grid
 from ntkbench.bench.store import Store
 from ntkbench.bench.vocabulary import METRICS

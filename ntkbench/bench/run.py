@@ -27,7 +27,8 @@ def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, p
     if tried:
         store.prepare()
     progress.begin(len(plan.runs), len(plan.runs) - len(tried))
-    job = Job(store, tuple(roots), plan.header.run, options, cost.estimate(plan).peak_bytes)
+    estimate = cost.estimate(plan)
+    job = Job(store, tuple(roots), plan.header.run, options, estimate.peak_bytes, estimate.advice)
     if work := units(tried):
         workers = min(options.workers or len(pool.accelerators()), len(work))
         if options.executor == "ray":

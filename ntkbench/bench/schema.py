@@ -12,7 +12,7 @@ from ntkbench.bench.document import Node, Path
 from ntkbench.bench.extensions import Kinds
 from ntkbench.bench.identity import canonical
 from ntkbench.bench.prose import described
-from ntkbench.bench.spec import Cell, Header
+from ntkbench.bench.spec import BY_ID, Cell, Header
 
 Schema = Mapping[str, Any]
 _AXIS = {
@@ -152,8 +152,6 @@ def holds(path: str, node: Node, known: Collection[str]) -> bool:
     return path in known or bool(new)
 
 
-BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
-"""Sections that are mappings by id."""
 _SCALARS = tuple(name for name in Header.model_fields if name not in ("run", "matrix", "smoke", "extends"))
 
 

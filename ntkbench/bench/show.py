@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ntkbench.bench import render
+from ntkbench.bench import render, unmet
 from ntkbench.bench.jsonfile import printable
+from ntkbench.bench.labels import CHECKS, FIXED, label_key, same_label
 from ntkbench.bench.notation import FIT
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import FIXED, aggregate, as_number, groups, label_key, numbers, runs
+from ntkbench.bench.tables import aggregate, groups, numbers, runs
 from ntkbench.bench.vocabulary import METRICS, metric
 from ntkbench.errors import UsageError
 
@@ -107,6 +108,8 @@ def grid(
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
     caption = [*_caption(chosen, names, _majority(records, chosen, names)), *_gaps(summary)]
+    if failed := unmet.told(records):
+        caption.append(f"{unmet.MARK} {failed}" if any(summary[CHECKS]) else failed)
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
 
@@ -189,7 +192,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
 def _filtered(chosen: Selection, name: str, label: str) -> Selection:
     """What carries the label, and the numbers that the axis says nothing about."""
     labels = chosen.labels(name)
-    wanted = [each for each in labels if _same(each, str(label))]
+    wanted = [each for each in labels if same_label(each, str(label))]
     if not wanted and any(labels):
         raise UsageError(f"no run has {name} {label}; there are {', '.join(filter(None, labels))}")
     wanted.append("")
@@ -198,15 +201,10 @@ def _filtered(chosen: Selection, name: str, label: str) -> Selection:
     return Selection(kept, of)
 
 
-def _same(label: str, other: str) -> bool:
-    number = as_number(label)
-    return label == other or (number is not None and number == as_number(other))
-
-
 def _exact(summary: "pd.DataFrame", form: str) -> str:
     """Full precision, one row a number, with all that it is about."""
     if form == "csv":
-        return summary.to_csv(index=False, lineterminator="\n")
+        return render.csv_of(summary)
     lines = [{name: None if v != v else v for name, v in row.items()} for row in summary.to_dict("records")]
     return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
 
@@ -226,7 +224,11 @@ def _text(grid: Grid, form: str, digits: int) -> str:
 
 
 def cell(row: Mapping, digits: int) -> str:
-    """`0.61 ± 0.02 (5)`, or how much of it is missing, or has no value."""
+    """`0.61 ± 0.02 (5)`, marked where checks failed, or how much of it is missing, or has no value."""
+    return _number(row, digits) + (unmet.MARK if row.get(CHECKS) else "")
+
+
+def _number(row: Mapping, digits: int) -> str:
     if row["mean"] != row["mean"] or row["mean"] is None:
         if row["undefined"] and row["n"] + row["undefined"] == row["expected"]:
             return render.undefined(int(row["n"]), int(row["expected"]))

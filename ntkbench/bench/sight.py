@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ntkbench.bench import remaining, unmet
 from ntkbench.bench.index import End
 from ntkbench.bench.jsonfile import printable
-from ntkbench.bench.outlook import duration
 from ntkbench.bench.plan import Plan
 from ntkbench.bench.progress import label
 from ntkbench.bench.record import Status
+from ntkbench.bench.render import duration
 
 _RECENT = 20
 """runs that a speed is taken from"""
@@ -35,12 +36,13 @@ class Outcome:
     """in one line; empty if the run is ok"""
     began: datetime
     ended: datetime
+    failed_checks: int = 0
 
     @classmethod
     def of(cls, end: End) -> "Outcome":
         ended, before = instant(end.ended), min(max(0.0, end.trained_s), _YEAR)
         began = instant(end.started) - timedelta(seconds=before)
-        return cls(end.status, printable(end.error or "", 200), min(began, ended), ended)
+        return cls(end.status, printable(end.error or "", 200), min(began, ended), ended, end.failed_checks)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,12 @@ class Sight:
         parts = [*ended.most_common(), *((name, number) for name, number in rest.items() if number)]
         return f"{len(self.plan.runs)} runs: " + ", ".join(f"{number} {name}" for name, number in parts)
 
+    def unmet(self) -> str:
+        """A line where runs that ended well failed checks."""
+        well = [outcome for outcome in self.outcomes.values() if outcome.status == "ok"]
+        failed = sum(outcome.failed_checks > 0 for outcome in well)
+        return unmet.line(failed, len(well)) if failed else ""
+
     def failures(self) -> list[str]:
         """A line for each run that ended otherwise than well."""
         known = ((run, self.outcomes.get(run.id)) for run in self.plan.runs)
@@ -116,30 +124,37 @@ class Sight:
         """Runs a minute of late and over all, and the end that follows; empty where nothing goes on."""
         if not self._active or not self._open:
             return ""
-        one = dict.fromkeys(self.work, 1.0)
-        late, overall = self._speed(one, _RECENT), self._speed(one)
+        late, overall = self._speed(_RECENT), self._speed()
         rates = [f"{_rate(late)} of late, {_rate(overall)} over all"] if late else []
         return "; ".join([*rates, self._end()])
 
     def _end(self) -> str:
         """The work that is left at the speed of late; before anything has ended, by arithmetic alone."""
-        left, speed = sum(self.work[id] for id in self._open), self._speed(self.work, _RECENT)
-        seconds = left / speed if speed else left
+        ended = self._ended(_RECENT)
+        last = max([*(outcome.ended for _, outcome in ended[-1:]), min(unit.began for unit in self._active)])
+        current = {id for unit in self._active for id in unit.runs} & set(self._open)
+        done = sum((self.work[id] for id, _ in ended), 0.0)
+        took = _covered([(each.began, each.ended) for _, each in ended])
+        left = sum((self.work[id] for id in self._open), 0.0)
+        since = max(0.0, (self.now - last).total_seconds())
+        seconds = remaining.seconds(left, sum((self.work[id] for id in current), 0.0), done, took, since)
         if seconds > 100 * _YEAR:
             return "no end in sight"
         end = (self.now + timedelta(seconds=seconds)).astimezone(UTC)
         text = f"ends in about {duration(seconds)}, {end:%Y-%m-%d %H:%M} UTC"
-        return text if speed else f"{text} (by arithmetic alone)"
+        return text if took else f"{text} (by arithmetic alone)"
 
-    def _speed(self, counted: Mapping[str, float], most: int | None = None) -> float:
-        """A second of the time in which somebody was at the last `most` runs, or has been since; 0 if unknown."""
-        ended = sorted(self.outcomes.items(), key=lambda item: item[1].ended)[-most if most else None :]
-        if not ended:
+    def _ended(self, most: int | None = None) -> list[tuple[str, Outcome]]:
+        return sorted(self.outcomes.items(), key=lambda item: item[1].ended)[-most if most else None :]
+
+    def _speed(self, most: int | None = None) -> float:
+        """Runs a second of the time in which somebody was at the last `most`, or has been since; 0 if unknown."""
+        if not (ended := self._ended(most)):
             return 0.0
         last = max(ended[-1][1].ended, min(unit.began for unit in self._active))
         spans = [(outcome.began, outcome.ended) for _, outcome in ended]
         busy = _covered([*spans, (last, max(last, self.now))])
-        return sum(counted[id] for id, _ in ended) / busy if busy else 0.0
+        return len(ended) / busy if busy else 0.0
 
 
 def _others(unit: Unit) -> str:

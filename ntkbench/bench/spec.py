@@ -10,7 +10,9 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 """
 
 import abc
-from typing import Annotated, Any, ClassVar, Literal
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 from pydantic import BeforeValidator, Field
 
@@ -90,8 +92,18 @@ class NamedDataset(Section):
 class ExtensionDataset(Section, abc.ABC):
     """What other packages' data sets build on."""
 
+    content: Annotated[str, Field(max_length=100)] | None = Field(default=None, json_schema_extra={"as_before": None})
+    """digest of what its builder reads from disk, filled in when a spec is read; null: it reads nothing"""
+
     builder: ClassVar[str]
     """`package.module:function`, which gives a `data.dataset.Dataset` from the words and the folders of data sets"""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files and folders that its builder reads: what they hold is part of a run's identity. Those that a field
+        names, unless a model says otherwise."""
+        named = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(Path(value) for value in named if isinstance(value, str) and os.path.isfile(value))
 
     @property
     @abc.abstractmethod
@@ -310,6 +322,9 @@ class Cell(Section):
     numerics: Numerics = Numerics()
     """precision"""
 
+
+BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
+"""Sections that are mappings by id."""
 
 # ---- the header: names, and how to run -----------------------------------------------------------
 

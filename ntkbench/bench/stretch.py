@@ -18,6 +18,7 @@ import numpy as np
 from ntkbench.bench import build, timeline
 from ntkbench.bench.build import Tick
 from ntkbench.bench.groups import kept, state_key
+from ntkbench.bench.pace import Keeping, Pace
 from ntkbench.bench.regimes import Trained
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store, Stored
@@ -74,13 +75,21 @@ class Stretch:
         began = time.perf_counter()
         problem, facts = self._problem(data)
         state = begin = training.start(problem, self.start, timeline.length(self.cell))
+        keeping = Keeping()
         for state in self._states(problem, begin, sorted(goals), every):
             step, loss = int(state.step), _loss(problem, state)
             if step < self.last:
-                stage = "snapshot" if step in goals else "checkpoint"
-                self._keep(stage, step, state)  # first, since the tick may end it all
+                regular = step in goals or step % (every * problem.steps) == 0
+                if due := regular or keeping.is_due:  # first, since the tick may end it all
+                    keeping.kept(self._keep("snapshot" if step in goals else "checkpoint", step, state))
                 done = Fraction(step, problem.steps)
-                tick(f"epoch {done} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+                epoch = done if regular else f"{float(done):.1f}"
+                try:
+                    tick(f"epoch {epoch} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+                except BaseException:
+                    if not due:
+                        self._keep("checkpoint", step, state)
+                    raise
         if self.last in goals:
             arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
@@ -125,7 +134,7 @@ class Stretch:
             state = begin = self._latest(state, goal)
             if int(state.step) == goal:
                 yield state
-            for state in training.states(problem, self.start, begin, every=every, until=goal):
+            for state in training.states(problem, self.start, begin, every=every, until=goal, most=Pace()):
                 yield state
                 if not np.isfinite(_loss(problem, state)).any():
                     return
@@ -139,13 +148,15 @@ class Stretch:
                 return training.State(**{name: _unflatten(stored.arrays, name, like) for name, like in parts})
         return state
 
-    def _keep(self, stage: str, step: int, state: training.State) -> None:
-        """What is new is whole before what is old goes."""
+    def _keep(self, stage: str, step: int, state: training.State) -> float:
+        """What is new is whole before what is old goes; the seconds that it took."""
+        began = time.perf_counter()
         arrays = {key: leaf for name, part in state._asdict().items() for key, leaf in _flatten(part, name).items()}
         self.store.save(stage, state_key(self.key, step), arrays)
         for earlier in kept(self.store, "checkpoint", self.key):
             if earlier < step:
                 self.store.discard("checkpoint", state_key(self.key, earlier))
+        return time.perf_counter() - began
 
 
 def _loss(problem: training.Problem, state: training.State) -> np.ndarray:

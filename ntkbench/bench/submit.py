@@ -23,13 +23,13 @@ from ntkbench.bench.entry import (
 )
 from ntkbench.bench.identity import resolved
 from ntkbench.bench.jsonfile import accept
+from ntkbench.bench.labels import label_key, same_label
 from ntkbench.bench.outcomes import packed, points
 from ntkbench.bench.plan import Run
 from ntkbench.bench.recompute import recompute, rule_breaks, stored, unqualified
 from ntkbench.bench.record import MetricRow, Record, distinct
 from ntkbench.bench.spec import Cell
 from ntkbench.bench.suggest import did_you_mean
-from ntkbench.bench.tables import label_key
 from ntkbench.bench.track import QUALIFY, Track
 from ntkbench.errors import UsageError
 
@@ -65,7 +65,11 @@ def narrowed(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
     for axis in where:
         if axis not in axes:
             raise UsageError(f"the plan has no axis {axis!r}{did_you_mean(axis, axes)}")
-    runs = [run for run in planned if all(run.coordinates.get(axis) == label for axis, label in where.items())]
+    runs = [
+        run
+        for run in planned
+        if all(axis in run.coordinates and same_label(run.coordinates[axis], label) for axis, label in where.items())
+    ]
     if not runs:
         raise UsageError(f"{_name(where)}: no cell; there are:\n{_listed(by_coordinates(planned))}")
     return runs

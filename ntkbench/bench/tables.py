@@ -1,9 +1,10 @@
 """Records -> tidy frames -> summaries over seeds. Never a mean over anything but seeds."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ntkbench.bench import unmet
+from ntkbench.bench.labels import CHECKS, ENDS, FIXED, OF_NUMBER, OF_RUN, SUMMARY
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
 from ntkbench.bench.statistics import summary
@@ -13,12 +14,7 @@ from ntkbench.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_RUN = ("run_id", "status", "spec", "seed")
-OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
-LABELS = ("analysis", "metric", "ci_method", "unit", "reason")
-ENDS = ("low", "high")
-_SUMMARY = ("mean", "sd", "n", "expected", "ci_low", "ci_high", "undefined", "reason")
-FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS))
+LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
 
 
 def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
@@ -54,13 +50,14 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
     ok = set(of.loc[of["status"] == "ok", "run_id"])
     rows, where = [], set()
     for record in (record for record in records if record.run_id in ok):
+        failed = unmet.codes(record)
         for row in record.metrics:
             about = {_beside(of, name): str(value) for name, value in row.where.items()}
             where |= set(about)
             low, high = row.ci95 or (None, None)
-            fixed = {name: getattr(row, name) for name in OF_NUMBER}
+            fixed = {name: getattr(row, name) for name in OF_NUMBER} | {CHECKS: ", ".join(failed(row.analysis))}
             rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, **about})
-    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, *ENDS, *sorted(where)])
+    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS, *sorted(where)])
     merged = of.merge(frame, on="run_id", how="left" if keep_empty else "inner")
     return merged.fillna(dict.fromkeys((*where, *LABELS), ""))
 
@@ -84,8 +81,9 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
             if here is None and "ok" in set(members["status"]):
                 continue  # these runs are done and do not measure it
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
-            rows.append(labels | _summary(here, len(members)))
-    return pd.DataFrame(rows, columns=[*outer, *inner, *_SUMMARY])
+            failed = {CHECKS: 0 if here is None else sum(map(bool, here[CHECKS].tolist()))}
+            rows.append(labels | _summary(here, len(members)) | failed)
+    return pd.DataFrame(rows, columns=[*outer, *inner, *SUMMARY])
 
 
 def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:
@@ -93,25 +91,6 @@ def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFr
     if not axes:
         return {(): frame}
     return {key if isinstance(key, tuple) else (key,): part for key, part in frame.groupby(list(axes), sort=False)}
-
-
-def label_key(label: object) -> tuple[int, float, str]:
-    """Sorts numbers by value (32 < 128, 2/255 < 1/10), then words, numbers in these by value too (top 5 < top 10)."""
-    text = str(label)
-    number = as_number(text)
-    words = re.sub(r"\d+", lambda digits: digits[0].zfill(15), text)
-    return (1, 0.0, f"{words}\0{text}") if number is None else (0, number, text)
-
-
-def as_number(label: str) -> float | None:
-    """The value of a label that is a number or a fraction."""
-    if match := re.fullmatch(r"(\d{1,15})/0*([1-9]\d{0,14})", label):
-        return int(match[1]) / int(match[2])
-    try:
-        number = float(label)
-    except ValueError:
-        return None
-    return None if number != number else number
 
 
 def _beside(of: "pd.DataFrame", name: str) -> str:

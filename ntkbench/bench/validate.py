@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from ntkbench.bench import explain
 from ntkbench.bench.document import Node, Path, mapping, plain
-from ntkbench.bench.schema import BY_ID
-from ntkbench.bench.spec import NOT_IN_THE_CELL, Cell, Header, Synthetic
+from ntkbench.bench.spec import BY_ID, NOT_IN_THE_CELL, Cell, Header, Synthetic
 from ntkbench.errors import MOST, Problem
 
 

@@ -5,19 +5,16 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ntkbench.bench import cost, journal, ledger
+from ntkbench.bench import journal, ledger, remaining
 from ntkbench.bench.index import Index
 from ntkbench.bench.journal import Running
-from ntkbench.bench.machine import Work
 from ntkbench.bench.plan import Plan
 from ntkbench.bench.sight import Outcome, Sight, Unit, instant
-from ntkbench.bench.stages import training_key
 from ntkbench.bench.store import Store
 
 _SHOWN = 10
@@ -27,7 +24,7 @@ _SHOWN = 10
 def status(plan: Plan, store: Store) -> str:
     """Everything, once."""
     sight = _Lookout(plan, store).look()
-    return "\n".join(filter(None, [*sight.failures(), *sight.running(), sight.counts(), sight.pace()]))
+    return "\n".join(filter(None, [*sight.failures(), *sight.running(), sight.counts(), sight.unmet(), sight.pace()]))
 
 
 def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
@@ -55,7 +52,7 @@ def _sights(lookout: "_Lookout", every: float) -> Iterator[Sight]:
 
 
 def _screen(sight: Sight) -> str:
-    parts = [*_first(sight.running()), sight.counts(), sight.pace(), *_first(sight.failures()[::-1])]
+    parts = [*_first(sight.running()), sight.counts(), sight.unmet(), sight.pace(), *_first(sight.failures()[::-1])]
     return "\n".join(filter(None, parts))
 
 
@@ -73,7 +70,7 @@ class _Told:
     def tell(self, sight: Sight) -> None:
         left = (line for unit, line in zip(sight.units, sight.running(), strict=True) if unit.left)
         lines = {line.partition(", begun ")[0]: line for line in (*sight.failures(), *left)}
-        lines[sight.counts()] = "; ".join(filter(None, [sight.counts(), sight.pace()]))
+        lines[sight.counts()] = "; ".join(filter(None, [sight.counts(), sight.unmet(), sight.pace()]))
         for line in (line for key, line in lines.items() if key not in self.before):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self.before = frozenset(lines)
@@ -84,7 +81,7 @@ class _Lookout:
 
     def __init__(self, plan: Plan, store: Store):
         self.plan, self.store = plan, store
-        self._index, self._work = Index.open(store), _work(plan)
+        self._index, self._work = Index.open(store), remaining.expected(plan)
 
     def look(self) -> Sight:
         # what goes on first: a unit that ends in between is then seen twice, not never
@@ -102,14 +99,3 @@ class _Lookout:
         if left and journal.find(self.store, found.unit) is None:
             return None
         return Unit(runs, found.doing, instant(found.began), left)
-
-
-def _work(plan: Plan) -> dict[str, float]:
-    """Seconds of each run on an ordinary machine, with its share of the training."""
-    estimate, seconds = cost.estimate(plan), {}
-    for cell, same in groupby(plan.runs, key=lambda run: run.cell):
-        runs = tuple(same)
-        parts = [estimate.stages[training_key(part)] for part in cost.trainings(cell)]
-        parts += [estimate.runs[run.id] for run in runs]
-        seconds |= dict.fromkeys((run.id for run in runs), sum(parts, Work()).seconds() / len(runs))
-    return seconds

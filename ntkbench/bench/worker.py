@@ -9,46 +9,57 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.bench import arrays, disk, environment, failures, identity, journal, memory, record, snapshots
+from ntkbench.bench.clock import Clock
 from ntkbench.bench.experiment import Experiment
 from ntkbench.bench.groups import groups
 from ntkbench.bench.interrupt import later
 from ntkbench.bench.job import Job
 from ntkbench.bench.laboratory import Laboratory
 from ntkbench.bench.ledger import attempts, is_pending
-from ntkbench.bench.outlook import size
 from ntkbench.bench.plan import Run
 from ntkbench.bench.progress import Progress
+from ntkbench.bench.render import size
 from ntkbench.bench.stages import Shared
 from ntkbench.bench.store import Store
 from ntkbench.bench.train import Group, train
 from ntkbench.bench.unit import Unit
-from ntkbench.errors import TimeoutReached
+from ntkbench.errors import UsageError
 
 T = TypeVar("T")
+_FAR = 2
+"""times the memory that is there: no estimate is that wrong"""
 
 
 class Worker:
     """What a process keeps from one unit to the next: data, kernels, compiled programs."""
 
     def __init__(self, job: Job):
+        environment.require_device()
         tile_bytes = memory.tile_bytes(job.run.tile_bytes, environment.accelerator_bytes())
         self.job, self.laboratory = job, Laboratory(job.store, job.roots, tile_bytes)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
-        """DataError if a data set is missing: that shows before hours of work, and is no result of a run."""
+        """DataError if a data set is missing: that shows before hours of work, and is no result of a run. UsageError if
+        memory will not do by far."""
+        self._check_memory(progress)
         for run in {run.cell.data.dataset: run for unit in units for run in unit.runs}.values():
             self.laboratory.data(run.cell)
-        there = environment.accelerator_bytes() or memory.host_bytes()
-        if self.job.needed_bytes > there:
-            progress.warn(
-                f"the largest step takes about {size(self.job.needed_bytes)}, and there are {size(there)}: it may run "
-                "out of memory; fewer examples, numerics.kernel: float32 or a larger machine help"
-            )
+
+    def _check_memory(self, progress: Progress) -> None:
+        needed, there = self.job.needed_bytes, environment.accelerator_bytes() or memory.host_bytes()
+        if needed <= there:
+            return
+        said = f"the largest step takes about {size(needed)}, and there are {size(there)}"
+        helps = f"{self.job.advice}, or a larger machine" if self.job.advice else "a larger machine"
+        if needed > _FAR * there and not self.job.options.force:
+            raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
+        progress.warn(f"{said}: it may run out of memory; what helps is {helps}")
 
     def share(self, run: Run, stage: Shared, name: str) -> None:
         """Make what the run has in common with others, if it is not there: a kernel, or examples crafted on it."""
@@ -111,7 +122,7 @@ class Worker:
                 turn.group([run for run in runs if run.seed in seeds], seeds)
 
 
-_LESS_MEMORY = "a smaller run.tile_bytes, fewer examples, numerics.kernel: float32 or a larger machine help"
+_LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kernel: float32 or a larger machine help"
 
 
 @dataclass
@@ -125,7 +136,7 @@ class _Turn:
     def group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
         """Trains the seeds together, then measures each."""
         cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
-        watch, tick = _Stopwatch(), self._tick(runs[0], len(runs))
+        watch, tick = _Stopwatch(), self._clock(runs[0], len(runs))
 
         def trained(laboratory: Laboratory) -> Group:
             data = laboratory.data(cell)
@@ -133,7 +144,7 @@ class _Turn:
             return train(self.job.store, cell, seeds, data, moments, every=every, tick=tick)
 
         with environment.CompileClock() as compiling:
-            group, failure, _ = self._attempt(trained)
+            group, failure, _ = self._attempt(trained, tick)
         if group is None:
             return self.fail(runs, failure, watch)
         stage = {"compile_s": compiling.seconds, "run_s": max(0.0, watch.seconds - compiling.seconds)}
@@ -148,46 +159,42 @@ class _Turn:
 
     def run(self, run: Run, group: Group | None, stages: dict[str, Any]) -> None:
         """Measures one run and writes its record."""
-        watch, tick = _Stopwatch(), self._tick(run)
+        watch, tick = _Stopwatch(), self._clock(run)
 
         def measured(laboratory: Laboratory) -> dict[str, Measurement]:
             return Experiment(laboratory, run.cell, group, tick, stages).measured()
 
-        results, failure, laboratory = self._attempt(measured)
+        results, failure, laboratory = self._attempt(measured, tick)
         self._record(run, group, stages, results, failure, watch, laboratory)
 
-    def _tick(self, run: Run, runs: int = 1) -> Callable[[str], None]:
-        """Tells what is going on, and ends what takes too long."""
-        timeout, began = self.job.run.timeout, time.perf_counter()
+    def _clock(self, run: Run, runs: int = 1) -> Clock:
+        return Clock(partial(self.progress.doing, run), self.job.run.timeout, runs)
 
-        def tick(what: str) -> None:
-            self.progress.doing(run, what)
-            if timeout is not None and time.perf_counter() - began > timeout * runs:
-                raise TimeoutReached(f"{what}: longer than run.timeout, {timeout:g} s a run")
-
-        return tick
-
-    def _attempt(self, work: Callable[[Laboratory], T]) -> tuple[T | None, BaseException | None, Laboratory]:
+    def _attempt(
+        self, work: Callable[[Laboratory], T], clock: Clock
+    ) -> tuple[T | None, BaseException | None, Laboratory]:
         """The result, or what stopped the work; where it was done. If memory ran out: again, with half the tiles."""
-        result, failure = self._once(work, self.laboratory)
+        result, failure = self._once(work, self.laboratory, clock)
         if failure is None or failures.status_of(failure) != "oom":
             return result, failure, self.laboratory
         self.progress.warn(f"out of memory ({failures.message(failure).splitlines()[0]}); again, with half the tiles")
         traceback.clear_frames(failure.__traceback__)  # they hold on to what was in memory
         smaller = self.laboratory.halved()
         environment.forget_programs(0.0)
-        result, failure = self._once(work, smaller)
+        result, failure = self._once(work, smaller, clock)
         if failure is not None and failures.status_of(failure) == "oom":
             said = f"{failures.message(failure)}: also with tiles of {size(smaller.tile_bytes)}; {_LESS_MEMORY}"
             failure = MemoryError(said).with_traceback(failure.__traceback__)
         return result, failure, smaller
 
-    def _once(self, work: Callable[[Laboratory], T], laboratory: Laboratory) -> tuple[T | None, BaseException | None]:
+    def _once(
+        self, work: Callable[[Laboratory], T], laboratory: Laboratory, clock: Clock
+    ) -> tuple[T | None, BaseException | None]:
         """Its warnings are told. What is wrong with the store is no end of a run, and goes on."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                return work(laboratory), None
+                return clock.ended(lambda: work(laboratory)), None
             except (Exception, KeyboardInterrupt) as failure:
                 if failures.is_of_the_store(failure):
                     raise
@@ -221,7 +228,7 @@ class _Turn:
                     "resolved": identity.resolved(run.cell),
                 },
                 **_results(store, run, results or {}, group, laboratory),
-                "stages": stages,
+                "stages": dict(stages),
                 "software": environment.software(),
                 "jax": environment.jax_settings(),
                 "device": environment.device(),

@@ -69,7 +69,7 @@ def fetch(name: str, into: Path | None, progress: bool) -> Path:
     """
     if entry(name).bundled:
         return bundled.FILE.parent
-    root = cache() if into is None else into.expanduser().absolute()
+    root = cache() if into is None else Path(os.path.expanduser(into)).absolute()
     install(LAYOUTS[name][0], DOWNLOADS[name], root, progress)
     return root
 
@@ -77,7 +77,7 @@ def fetch(name: str, into: Path | None, progress: bool) -> Path:
 def install(layout: Layout, download: Download, root: Path, progress: bool = False) -> None:
     """Puts the files of the layout under the root, each only when it is proven right."""
     folder = root / layout.folders[0]
-    wanted = [file for file in layout.files if not _right(file, folder)]
+    wanted = [file for file in layout.files if not file.is_right(folder)]
     if not wanted:
         return
     try:
@@ -91,14 +91,6 @@ def install(layout: Layout, download: Download, root: Path, progress: bool = Fal
                         _put(content, Path(scratch) / file.name, folder / file.name)
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error}; choose another folder with --data-dir") from error
-
-
-def _right(file: File, folder: Path) -> bool:
-    path = file.locate(folder)
-    try:
-        return path is not None and bool(file.read(path))
-    except DataError:
-        return False
 
 
 def _download(url: str, checksum: str, to: Path, folder: Path, shown: Progress) -> Path:

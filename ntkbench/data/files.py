@@ -22,9 +22,19 @@ class File:
     """the most bytes it may hold: nothing longer is ever read into memory"""
 
     def locate(self, folder: Path) -> Path | None:
-        """Where it is in the folder, plain or gzipped; None if it is not."""
-        paths = (folder / self.name, folder / f"{self.name}.gz")
+        """Where it is in the folder, plain or gzipped; None if it is not. `train-images.idx3-ubyte` is an idx file,
+        too, as some programs unpack it."""
+        names = dict.fromkeys((self.name, self.name.replace("-idx", ".idx")))
+        paths = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
         return next((path for path in paths if os.path.isfile(path)), None)
+
+    def is_right(self, folder: Path) -> bool:
+        """Whether it is in the folder with the content that it should have."""
+        path = self.locate(folder)
+        try:
+            return path is not None and bool(self.read(path))
+        except DataError:
+            return False
 
     def read(self, path: Path) -> bytes:
         """The uncompressed bytes, checked; DataError if they are not what they should be."""

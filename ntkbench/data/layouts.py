@@ -31,6 +31,10 @@ class Layout:
             found += [root.joinpath(*parts[k:]) for k in inside]
         return tuple(found)
 
+    def lies_in(self, folder: Path) -> bool:
+        """Whether a folder of any name holds its files. Sets share the names of files, so the smallest is read."""
+        return not self.missing(folder) and min(self.files, key=lambda file: file.limit).is_right(folder)
+
     def missing(self, folder: Path) -> tuple[str, ...]:
         """The files that are not in the folder."""
         return tuple(file.name for file in self.files if file.locate(folder) is None)
@@ -79,7 +83,7 @@ _MNIST_NPZ = Layout(
     keras.splits,
 )
 _CIFAR10 = Layout(
-    ("cifar-10-batches-bin",),
+    ("cifar-10-batches-bin", "cifar-10-batches-bin/cifar-10-batches-bin", "cifar-10-binary/cifar-10-batches-bin"),
     tuple(
         File(f"{name}.bin", f"sha256:{sha}", 10_000 * 3073)
         for name, sha in (
@@ -94,7 +98,12 @@ _CIFAR10 = Layout(
     cifar.binary_splits,
 )
 _CIFAR10_PICKLES = Layout(
-    ("cifar-10-batches-py", "cifar-10-batches-py-target/cifar-10-batches-py"),  # the second is recent Keras'
+    (
+        "cifar-10-batches-py",
+        "cifar-10-batches-py-target/cifar-10-batches-py",  # recent Keras'
+        "cifar-10-batches-py/cifar-10-batches-py",
+        "cifar-10-python/cifar-10-batches-py",
+    ),
     tuple(
         File(name, f"md5:{md5}", 2**25)
         for name, md5 in (
@@ -122,3 +131,5 @@ LAYOUTS: Mapping[str, tuple[Layout, ...]] = MappingProxyType(
     }
 )
 """Of each data set in the catalog; the first is how it is fetched."""
+ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "cifar-10-binary.tar", "cifar-10-python.tar")
+"""in which sets are handed out, and nothing is read before it is unpacked"""

@@ -1,6 +1,8 @@
 """Finding a named data set on disk."""
 
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +11,50 @@ import platformdirs
 from ntkbench.data import bundled
 from ntkbench.data.catalog import Entry, entry
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.data.layouts import LAYOUTS, Layout
+from ntkbench.data.layouts import ARCHIVES, LAYOUTS, Layout
 from ntkbench.errors import DataError
+
+
+def caches() -> tuple[Path, ...]:
+    """Where fetched sets may be; the last is where they are put when nothing else is said: in the user's cache, or in
+    the temporary folder where the user has no home that can be written."""
+    own = _user_cache()
+    if own is not None and _is_writable(own):
+        return (own / "data",)
+    temporary = Path(tempfile.gettempdir()) / f"ntkbench-{os.getuid()}" / "data"
+    return (temporary,) if own is None else (own / "data", temporary)
+
+
+def _user_cache() -> Path | None:
+    """None where the system knows no home of the user, which versions of platformdirs tell in two ways."""
+    try:
+        own = platformdirs.user_cache_path("ntkbench")
+    except RuntimeError:
+        return None
+    return own if own.is_absolute() else None
 
 
 def cache() -> Path:
     """Where data sets are put when nothing else is said."""
-    return platformdirs.user_cache_path("ntkbench") / "data"
+    return caches()[-1]
+
+
+def _is_writable(place: Path) -> bool:
+    """Whether the folder, or else the nearest one above it that is there, can be written."""
+    there = next(folder for folder in (place, *place.parents) if os.path.isdir(folder))
+    return os.access(there, os.W_OK | os.X_OK)
+
+
+def _keras() -> tuple[Path, ...]:
+    """Keras' own cache, where the system knows whose it would be."""
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    return (Path(home).absolute() / "datasets",) if not home.startswith("~") else ()
 
 
 def search_roots(data_dir: Path | None) -> tuple[Path, ...]:
     """The folders to search: the user's, the cache of fetched sets, Keras' own cache."""
-    own = () if data_dir is None else (data_dir.expanduser().absolute(),)
-    return (*own, cache(), Path.home() / ".keras" / "datasets")
+    own = () if data_dir is None else (Path(os.path.expanduser(data_dir)).absolute(),)
+    return (*own, *caches(), *_keras())
 
 
 def load(name: str, roots: Sequence[Path]) -> Dataset:
@@ -30,26 +63,55 @@ def load(name: str, roots: Sequence[Path]) -> Dataset:
     return find(known, LAYOUTS[name], [bundled.FILE.parent] if known.bundled else roots)
 
 
+def is_there(name: str, roots: Sequence[Path]) -> bool:
+    """Whether a data set would be found, judged by the names of its files."""
+    return entry(name).bundled or _place(LAYOUTS[name], roots) is not None
+
+
 def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Dataset:
     """The data set in the first place where one of the layouts is whole."""
-    places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
-    for layout, place in places:
-        if not layout.missing(place):
-            return verified(Dataset(*layout.read(place), known.classes), known, place)
+    if found := _place(layouts, roots):
+        layout, place = found
+        return verified(Dataset(*layout.read(place), known.classes), known, place)
     looked = "\n".join(_absence(layout, roots) for layout in layouts)
     raise DataError(
         f"data set {known.name} is not on this machine. Looked for\n{looked}\n"
-        f"Fetch it with `ntkbench data fetch {known.name}`, "
+        + "".join(_packed(known.name, roots))
+        + f"Fetch it with `ntkbench data fetch {known.name}`, "
         "or name the folder that has it with --data-dir or NTKBENCH_DATA."
     )
+
+
+def _place(layouts: Sequence[Layout], roots: Sequence[Path]) -> tuple[Layout, Path] | None:
+    """A folder of the right name, or one of any name that is searched and holds the files itself."""
+    places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
+    named = (found for found in places if not found[0].missing(found[1]))
+    bare = ((layout, root) for root in roots for layout in layouts if layout.lies_in(root))
+    return next(named, None) or next(bare, None)
+
+
+def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:
+    """A line for each archive that is there."""
+    for path in (root / archive for root in roots for archive in ARCHIVES if name == "cifar10"):
+        if os.path.isfile(path):
+            yield f"{path} is there, but packed: `tar -xf {path.name}` in its folder makes it usable.\n"
 
 
 def _absence(layout: Layout, roots: Sequence[Path]) -> str:
     lines = ["  " + ", ".join(file.name for file in layout.files)]
     for place in (place for root in roots for place in layout.places(root)):
-        missing = f"without {', '.join(layout.missing(place))}" if place.is_dir() else "no such folder"
-        lines.append(f"    in {place}: {missing}")
+        lines.append(f"    in {place}: {_found(layout, place)}")
     return "\n".join(lines)
+
+
+def _found(layout: Layout, place: Path) -> str:
+    try:
+        os.stat(place)
+    except PermissionError:
+        return "it cannot be read"
+    except OSError:
+        return "no such folder"
+    return f"without {', '.join(layout.missing(place))}" if os.path.isdir(place) else "no folder"
 
 
 def verified(found: Dataset, known: Entry, where: object) -> Dataset:

@@ -102,9 +102,16 @@ def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
 
 
 def states(
-    problem: Problem, predictors: Trainable, state: State, *, every: int, until: int | None = None
+    problem: Problem,
+    predictors: Trainable,
+    state: State,
+    *,
+    every: int,
+    until: int | None = None,
+    most: Callable[[int], int] | None = None,
 ) -> Iterator[State]:
-    """The states after each `every` epochs and after the last step, which is the one after step `until` if given.
+    """The states after each `every` epochs and after the last step, which is the one after step `until` if given; also
+    in between where `most`, of the step that was reached, allows fewer steps at once.
 
     Each uses up the one before it.
     """
@@ -112,6 +119,7 @@ def states(
     last = last if until is None else min(last, until)
     while (step := int(state.step)) < last:
         stop = min(last, step - step % stretch + stretch)
+        stop = stop if most is None else min(stop, step + most(step))
         state = _stretch((problem, predictors, jnp.array(stop)), state)
         yield state
 

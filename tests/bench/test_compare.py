@@ -189,7 +189,7 @@ def test_what_names_no_cell_is_told(folder: Path, spec: Path):
     assert "SPEC:AXIS=LABEL,AXIS=LABEL" in told(f"{spec}:512")
     cell = f"{spec}:width=16,epochs=long"
     assert "did you mean transfer_rate?" in told(cell, metrics=["transfer_rates"])
-    assert "share no number of these" in told(cell, where={"eps": "1/255"})
+    assert "share no number of these; they share\n  " in told(cell, where={"eps": "1/255"})
     for run in plan.read(spec).runs:
         Store(folder.parent / "runs").record(run.id).unlink(missing_ok=True)
     assert "none of its 3 runs is done in" in told(cell)

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 import json
 import sys
@@ -95,14 +96,36 @@ def test_metrics_are_chosen_by_name(rows):
 
 
 def test_the_file_s_name_tells_its_format(tmp_path):
-    names = ("a.csv", "a.jsonl", "a.tex", "a.PARQUET", "a")
-    assert [of_file(tmp_path / name) for name in names] == ["csv", "jsonl", "latex", "parquet", "csv"]
-    assert of_file(None) == "csv"
+    names = ("a.csv", "a.json", "a.jsonl", "a.tex", "a.PARQUET", "a")
+    found = [of_file(tmp_path / name) for name in names]
+    assert found == [(form, False) for form in ("csv", "json", "jsonl", "latex", "parquet", "csv")]
+    assert of_file(None) == ("csv", False)
+    assert of_file(tmp_path / "a.csv.gz") == ("csv", True)
+    assert of_file(tmp_path / "a.jsonl.gz") == ("jsonl", True)
+    assert of_file(tmp_path / "a.xlsx", "csv") == ("csv", False), "who says a format gets it"
 
 
-@pytest.mark.parametrize(
-    "label", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\t=1", '=HYPERLINK("https://evil")']
-)
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv.zip", "a.xls.gz"])
+def test_a_name_of_another_format_is_refused(name: str, tmp_path):
+    with pytest.raises(UsageError, match=r"no table is written as \.(xlsx|zip|xls); name it .csv, .json, .jsonl"):
+        of_file(tmp_path / name)
+
+
+def test_json_is_one_list_of_the_same_rows(rows):
+    lines = [json.loads(line) for line in export(rows, "jsonl").decode().splitlines()]
+    assert json.loads(export(rows, "json")) == lines
+
+
+def test_a_compressed_table_is_the_same_table(rows):
+    assert gzip.decompress(export(rows, "csv", True)) == export(rows, "csv")
+    assert export(rows, "csv", True) == export(rows, "csv", True), "whenever it is written"
+
+
+_FORMULAS = ("=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "-1+1", "\t=1", '=HYPERLINK("https://evil")')
+_WIDE = ("\uff1d1+1", "\uff0bx", "\uff0dx", "\uff20SUM(A1)", "\n=1")
+
+
+@pytest.mark.parametrize("label", [*_FORMULAS, *_WIDE])
 def test_no_cell_of_a_table_is_a_formula(label: str):
     frame = pd.DataFrame({label: [label, "-1e-3", "-8/255", "-inf", "plain", None], "n": [-1, 2, 3, 4, 5, 6]})
     rows = list(csv.reader(io.StringIO(export(frame, "csv").decode(), newline="")))

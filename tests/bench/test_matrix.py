@@ -89,3 +89,11 @@ def test_a_label_is_short_enough_for_a_record():
     axis = f"{{architecture: [{{kind: layers, layers: [{layers}]}}]}}"
     found = Matrix(parse.parse(f"architecture: {{kind: fc}}\nmatrix: {axis}", "s"))
     assert "is too long for a label" in str(found.problems[0])
+
+
+@pytest.mark.parametrize("name", ["mean", "sd", "expected", "ci_low", "failed_checks", "value", "seed"])
+def test_an_axis_cannot_be_called_like_a_column_of_tables(name: str):
+    read = Matrix(parse.parse(BASE % f"{{{name}: {{a: {{width: 8}}}}}}", "s.yaml"))
+    assert [problem.message for problem in read.problems] == [
+        "tables have a column of this name; call the axis otherwise"
+    ]

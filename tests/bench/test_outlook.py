@@ -6,7 +6,8 @@ import pytest
 
 from ntkbench.bench import cost
 from ntkbench.bench.groups import group_key, state_key
-from ntkbench.bench.outlook import duration, outlook, size
+from ntkbench.bench.outlook import outlook
+from ntkbench.bench.render import duration, size
 from ntkbench.bench.store import Store
 from tests.bench import factory, tiny
 

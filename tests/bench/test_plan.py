@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ntkbench.bench import plan
-from ntkbench.errors import SpecError
+from ntkbench.errors import SpecError, UsageError
 from tests.bench.cells import EXAMPLE
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -72,7 +72,8 @@ def test_overrides_that_cannot_be(spec: str):
 
 
 def test_an_override_of_what_the_matrix_sets_would_do_nothing(spec: str):
-    message = "the axis width of the matrix sets this; override the axis, --set 'matrix.width=[...]'"
+    message = "the axis width of the matrix sets this; override the axis, --set 'matrix.width=[...]', "
+    message += "or choose of it, --where width=LABEL"
     assert lines(spec, "width=64") == [f"--set:1:1: width: {message}"]
 
 
@@ -156,3 +157,60 @@ def test_what_it_takes_to_tell_mistakes_is_bounded(tmp_path):
     rest = f"attacks:\n{attacks}analyses: {{a: {{kind: accuracy}}}}\nmatrix: {{width: [{widths}]}}\n"
     (tmp_path / "spec.yaml").write_text(good + rest)
     assert len(lines(str(tmp_path / "spec.yaml"))) == 101
+
+
+AXES = """
+ntkbench: 1
+name: axes
+data: {dataset: {kind: two_gaussians, dim: 6}, n_train: 12, n_test: 10}
+architecture: {kind: fc}
+kernels: {limit: {kind: infinite}}
+analyses: {clean: {kind: accuracy, target: limit}}
+matrix:
+  architecture.W_std: [1, 1.5]
+  kind of bias: {none: {architecture.b_std: null}, "some": {architecture.b_std: 0.1}}
+  exclude: [{architecture.W_std: 1.5, kind of bias: none}]
+"""
+
+
+@pytest.fixture
+def axes(tmp_path) -> str:
+    file = tmp_path / "axes.yaml"
+    file.write_text(AXES)
+    return str(file)
+
+
+def test_what_is_advised_for_an_axis_can_be_done(axes: str):
+    (told,) = lines(axes, "architecture.W_std=2")
+    assert told.endswith("--set 'matrix.architecture.W_std=[...]', or choose of it, --where architecture.W_std=LABEL")
+    read = plan.read(axes, ["matrix.architecture.W_std=[2, 3]", "matrix.exclude=[{kind of bias: none}]"])
+    assert [run.cell.architecture.W_std for run in read.runs] == [2.0, 3.0]
+    (told,) = lines(axes, "architecture.b_std=0.2")
+    assert told.endswith("the axis kind of bias of the matrix sets this; choose of it, --where kind of bias=LABEL")
+
+
+def test_a_plan_is_narrowed_to_labels(axes: str):
+    read = plan.read(axes)
+    assert plan.narrowed(read, {}) == read
+    assert plan.narrowed(read, {"kind of bias": "some", "architecture.W_std": "3/2"}).runs == read.runs[2:]
+    assert [run.id for run in plan.narrowed(read, {"architecture.W_std": "1.0"}).runs] == [r.id for r in read.runs[:2]]
+    for where, message in (
+        ({"W_std": "1"}, "has no axis 'W_std'"),
+        ({"architecture.W_std": "2"}, r"the axis architecture.W_std has no label 2; it has 1, 1.5$"),
+        ({"architecture.W_std": "1.5", "kind of bias": "none"}, "the matrix excludes it"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            plan.narrowed(read, where)
+
+
+def test_what_is_inherited_is_dropped_by_null(tmp_path):
+    specs = Path(__file__).parent.parent / "faults" / "specs"
+    read = plan.read(specs / "cannot-drop-inherited.yaml")
+    (run,) = read.runs
+    assert list(run.cell.attacks) == ["ntk", "noise"]
+    assert run.cell.analyses["transfer"].ceiling is None  # type: ignore[union-attr]
+    (same,) = plan.read(specs / "tiny.yaml", ["attacks.white=null", "analyses.transfer.ceiling=null"]).runs
+    assert same.id == run.id
+    file = tmp_path / "spec.yaml"
+    file.write_text(AXES.replace("analyses:", "attacks: {white: null}\nanalyses:"))
+    assert "attacks.white: expected a mapping with kind" in lines(str(file))[0], "there is nothing to drop"

@@ -173,3 +173,11 @@ def test_a_label_is_no_formula(label: str, store: Store):
             of = cell(width=width, architecture={"kind": "fc", "depth": depth})
             factory.store(store.records, planned(of, range(2), regime=name, **{label: str(depth)}))
     assert drawn(store)
+
+
+def test_long_labels_make_names_that_file_systems_take(tmp_path: Path):
+    labels = ["a word " * 60, "a word " * 60 + "more"]
+    names = {plot._slug("spec", "eigen", label) for label in labels}
+    assert len(names) == 2
+    assert max(map(len, names)) <= 140
+    assert plot._slug("spec", "eigen", "short label") == "spec-eigen-short-label"

@@ -32,6 +32,8 @@ def whole(tmp_path_factory) -> tuple[Path, Store]:
 def test_accelerators_are_counted_without_jax(monkeypatch, tmp_path: Path):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(pool, "_NVIDIA", tmp_path)
+    monkeypatch.setattr(pool, "_has_plugin", lambda: True)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     assert pool.accelerators() == []
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / name).mkdir()

@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-from ntkbench.bench import ledger, memory, record
+from ntkbench.bench import cost, ledger, memory, record
 from ntkbench.bench.failures import status_of
 from ntkbench.bench.job import Options
 from ntkbench.bench.plan import Run
 from ntkbench.bench.store import Store, StoreWarning
-from ntkbench.errors import DivergedError, NumericsError, StorageError, TimeoutReached
+from ntkbench.errors import DivergedError, NumericsError, StorageError, TimeoutReached, UsageError
 from tests.bench import tiny
 from tests.bench.tiny import Listener
 
@@ -288,9 +288,27 @@ def test_the_end_of_a_run_has_a_name():
 
 
 def test_too_little_memory_is_told_before_it_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ntkbench.bench.memory.host_bytes", lambda: 1000)
-    listener = tiny.run(tiny.planned(tmp_path, "run.timeout=1e-6"), Store(tmp_path / "runs"))
-    assert any("may run out of memory" in text for text in listener.warnings)
+    planned, store = tiny.planned(tmp_path, "run.timeout=1e-6"), Store(tmp_path / "runs")
+    needed = cost.estimate(planned).peak_bytes
+    monkeypatch.setattr("ntkbench.bench.memory.host_bytes", lambda: int(0.9 * needed))
+    (told,) = tiny.run(planned, store).warnings
+    assert "may run out of memory; what helps is " in told
+
+
+def test_what_takes_far_more_memory_than_there_is_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ntkbench.bench.memory.host_bytes", lambda: 10**6)
+    planned, store = tiny.planned(tmp_path, "run.timeout=1e-6"), Store(tmp_path / "runs")
+    with pytest.raises(UsageError, match=r"there are 1\.0 MB; what helps is .* --force begins all the same"):
+        tiny.run(planned, store)
+    assert ledger.records(store, planned.runs) == []
+    assert len(tiny.run(planned, store, Options(force=True)).lines) == 2
+
+
+def test_what_helps_is_of_the_stage_that_takes_most(tmp_path: Path):
+    wide = tiny.planned(tmp_path, "width=100000", "architecture.depth=3")
+    assert cost.estimate(wide).advice == "a smaller width or training.batch_size"
+    large = tiny.planned(tmp_path, "data.n_train=30000")
+    assert cost.estimate(large).advice == "fewer training examples, numerics.kernel: float32"
 
 
 def test_tiles_are_a_share_of_the_memory_unless_told():

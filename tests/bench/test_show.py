@@ -211,3 +211,16 @@ def test_a_number_without_a_value_is_undefined_and_says_why():
     assert cells(text)[2] == ["undefined (1/3)", "undefined (1/3)"]
     assert "undefined (3/5): three of five runs have no value; here no test point to count" in text
     assert "an incomplete cell" not in text
+
+
+@pytest.mark.parametrize("name", ["mean", "sd", "expected", "ci_low", "failed_checks"])
+def test_an_axis_of_a_stranger_may_have_any_name(name: str):
+    runs = [*planned(cell(width=32), range(2), **{name: "a"}), *planned(cell(width=64), range(2), **{name: "b"})]
+    text = show(records_of((runs, 0.5)), metrics=TRANSFER, where={"attack": "ntk", "eps": "8/255"})
+    assert cells(text)[0][0] == f"cell.{name}".replace("_", r"\_")
+
+
+def test_no_cell_for_a_spreadsheet_is_a_formula():
+    runs = [*planned(cell(width=32), [0], regime="=1+1"), *planned(cell(width=64), [0], regime="\uff1d1+1")]
+    rows = list(csv.DictReader(io.StringIO(show(records_of((runs, 0.5)), form="csv"))))
+    assert {row["regime"] for row in rows} == {"'=1+1", "'\uff1d1+1"}

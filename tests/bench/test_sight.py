@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -62,7 +63,7 @@ def test_units_tell_what_they_do():
 def test_the_pace_is_that_of_the_time_somebody_was_at_work():
     pair = {0: ok(4, 2), 1: ok(4, 2)}  # at once, and two minutes of the next two since
     assert sight(pair, at(2, 3, began=2)).pace() == (
-        "30.0 runs/h of late, 30.0 runs/h over all; ends in about 8.0 min, 2026-03-01 12:08 UTC"
+        "30.0 runs/h of late, 30.0 runs/h over all; ends in about 2.0 min, 2026-03-01 12:02 UTC"
     )
     assert (
         sight({0: ok(904, 902), 1: ok(904, 902)}, at(2, 3, began=2)).pace() == sight(pair, at(2, 3, began=2)).pace()
@@ -79,7 +80,7 @@ def test_the_end_knows_that_wide_networks_take_longer():
 
 def test_before_anything_has_ended_there_is_arithmetic():
     assert sight({}, at(0), work=(100,) * 6).pace() == (
-        "ends in about 10.0 min, 2026-03-01 12:10 UTC (by arithmetic alone)"
+        "ends in about 9.0 min, 2026-03-01 12:09 UTC (by arithmetic alone)"
     )
     assert sight({}, at(0), work=(1e9,) * 6).pace() == "no end in sight"
 
@@ -106,7 +107,15 @@ def test_what_is_over():
 def end(**changes: object) -> End:
     """Of a record that was written."""
     found = record.validate(factory.a_record(RUNS[0]))
-    said = {"status": "ok", "attempt": 1, "error": None, "spec": "synthetic", "stages": {}, "arrays": []}
+    said = {
+        "status": "ok",
+        "attempt": 1,
+        "error": None,
+        "spec": "synthetic",
+        "stages": {},
+        "arrays": [],
+        "failed_checks": 0,
+    }
     return End.model_validate_json(json.dumps({**said, **found.time.model_dump(), "trained_s": 65.1, **changes}))
 
 
@@ -125,3 +134,11 @@ def test_instants_that_are_none_do_no_harm(text: str):
     outcome = Outcome.of(end(started=text, ended="9999-12-31T23:59:59.999999999Z", trained_s=1e300))
     assert sight({0: outcome}, at(1)).pace().endswith("; no end in sight")
     assert Outcome.of(end(started=text, ended=text)).ended == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_failed_checks_are_told_of_runs_that_ended_well():
+    failed = replace(ok(4, 3), failed_checks=2)
+    assert sight({0: ok(4, 3)}).unmet() == ""
+    assert sight({0: failed, 1: ok(4, 3), 2: FAILED}).unmet() == (
+        "1 of 2 runs failed checks, and their numbers may mean nothing; `ntkbench report` tells more"
+    )

@@ -51,7 +51,7 @@ def test_a_look_at_what_goes_on(planned: Plan, store: Store):
         "seed=1 and 1 more  epoch 1 of 3, begun a moment ago",
         "3 runs: 1 failed, 1 ok, 1 running",
     ]
-    assert re.match(r"52\.\d runs/h of late, 52\.\d runs/h over all; ends in about 6\d s, ", lines[3])
+    assert re.match(r"52\.\d runs/h of late, 52\.\d runs/h over all; ends in about 1\d s, ", lines[3])
     lines = status(planned, store).splitlines()
     assert lines[1].endswith("its process died, `ntkbench run` takes it up")
     assert lines[2:] == ["3 runs: 1 failed, 1 ok, 1 not begun"]

@@ -84,3 +84,9 @@ def test_a_gzip_bomb_takes_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 10**6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["t-idx3-ubyte", "t.idx3-ubyte", "t.idx3-ubyte.gz"])
+def test_idx_files_have_two_names(name, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    assert File("t-idx3-ubyte", "sha256:0", 1).locate(tmp_path) == tmp_path / name

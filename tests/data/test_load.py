@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import numpy as np
 import pytest
 
 from ntkbench.data.catalog import CATALOG, entry
-from ntkbench.data.load import cache, find, load, search_roots
+from ntkbench.data.layouts import LAYOUTS
+from ntkbench.data.load import cache, find, is_there, load, search_roots
 from ntkbench.errors import DataError, UsageError
 
 
@@ -86,3 +88,72 @@ def test_cifar_pixels_are_where_they_belong(full_data):
     raw = np.fromfile(full_data / "cifar-10-batches-bin" / "data_batch_1.bin", np.uint8, 3073)[1:]
     assert train.images[0, 5, 7].tolist() == [raw[5 * 32 + 7], raw[1024 + 5 * 32 + 7], raw[2048 + 5 * 32 + 7]]
     assert train.images[0, 0, 0].tolist() == [59, 62, 63]
+
+
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+    """A user whom the system does not know, as in containers."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "KERAS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+
+def test_without_a_home_sets_are_put_in_the_temporary_folder(homeless, tmp_path):
+    temporary = tmp_path / f"ntkbench-{os.getuid()}" / "data"
+    assert cache() == temporary
+    assert search_roots(None) == (temporary,)
+    assert load("fashion_mnist_mini", search_roots(None)).classes == entry("fashion_mnist_mini").classes
+
+
+def test_a_home_that_cannot_be_written_is_still_looked_into(monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setattr("os.access", lambda place, mode: home not in (Path(place), *Path(place).parents))
+    assert search_roots(None)[0] == home / "ntkbench" / "data"
+    assert cache() == search_roots(None)[1] != home / "ntkbench" / "data"
+
+
+def test_a_place_that_cannot_be_read_is_told(tiny, monkeypatch, tmp_path):
+    def refused(place, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.stat", refused)
+    with pytest.raises(DataError, match=r"raw: it cannot be read"):
+        find(tiny.entry, [tiny.layout], [tmp_path])
+
+
+def test_keras_own_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert search_roots(None)[-1] == tmp_path / "datasets"
+
+
+def test_a_folder_that_holds_the_files_itself(tiny, whole):
+    assert len(find(tiny.entry, [tiny.layout], [whole / "Tiny" / "raw"]).train) == 6
+    anywhere = (whole / "Tiny" / "raw").rename(whole / "my-data")
+    assert len(find(tiny.entry, [tiny.layout], [anywhere]).train) == 6
+    other = replace(tiny.layout, files=tuple(replace(file, checksum="sha256:0") for file in tiny.layout.files))
+    with pytest.raises(DataError, match="is not on this machine"):
+        find(tiny.entry, [other], [anywhere])
+
+
+def test_an_archive_that_is_not_unpacked_is_told(tmp_path):
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"cifar-10-python.tar.gz is there, but packed: `tar -xf cifar-10-python"):
+        load("cifar10", [tmp_path])
+
+
+@pytest.mark.parametrize("kind", ["bin", "py"])
+def test_folders_inside_of_folders_of_their_name(kind, tmp_path):
+    layout = LAYOUTS["cifar10"][0 if kind == "bin" else 1]
+    inner = tmp_path / f"cifar-10-batches-{kind}" / f"cifar-10-batches-{kind}"
+    inner.mkdir(parents=True)
+    assert not is_there("cifar10", [tmp_path])
+    for file in layout.files:
+        (inner / file.name).write_bytes(b"")
+    assert is_there("cifar10", [tmp_path])

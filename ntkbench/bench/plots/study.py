@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ntkbench.bench.labels import as_number
 from ntkbench.bench.plan import Run
 from ntkbench.bench.record import Record
-from ntkbench.bench.tables import as_number
 from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import NtkbenchError, UsageError
 

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from ntkbench.bench.labels import as_number, label_key
 from ntkbench.bench.plots import look
 from ntkbench.bench.plots.study import MOST, Picture, Study, ball
 from ntkbench.bench.show import select
-from ntkbench.bench.tables import FIXED, aggregate, as_number, groups, label_key
+from ntkbench.bench.tables import FIXED, aggregate, groups
 
 if TYPE_CHECKING:
     import pandas as pd

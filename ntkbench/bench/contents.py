@@ -1,0 +1,94 @@
+"""What data sets of other packages read from disk, by its content: a file rewritten makes another experiment."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+from ntkbench.bench.spec import Cell, ExtensionDataset
+from ntkbench.errors import DataError
+from ntkbench.reading import regular
+
+_OF_PROGRAMS = (".py", ".pyc", ".pyi", ".so", ".pyd", ".pth", ".dylib")
+_OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", sys.prefix, sys.base_prefix)
+
+
+def bound(cell: Cell) -> Cell:
+    """The cell with the digest of all files that its data set reads, unless it reads none or the spec names it."""
+    words = cell.data.dataset
+    if not isinstance(words, ExtensionDataset) or words.content is not None or not words.files:
+        return cell
+    dataset = words.model_copy(update={"content": digest(words.files)})
+    return cell.model_copy(update={"data": cell.data.model_copy(update={"dataset": dataset})})
+
+
+def digest(files: tuple[Path, ...]) -> str:
+    """SHA-256 of the files, and of all files in those that are folders, each by its own; DataError without one."""
+    found = sha256()
+    for file in files:
+        inside = sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file]
+        for path in inside:
+            found.update(_one(path) + os.fsencode(path.relative_to(file)) + b"\0")
+    return f"sha256:{found.hexdigest()}"
+
+
+def _one(path: Path) -> bytes:
+    try:
+        with regular(path) as file:
+            return file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise DataError(f"{path}, which the data set reads, cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def guarded(words: ExtensionDataset, builder: str) -> Iterator[None]:
+    """Build the data set inside: DataError if its files are not those of `words.content` any more, or if a file is
+    read that the words do not name, as a change of it would go unnoticed."""
+    if words.files and digest(words.files) != words.content:
+        raise DataError(f"{', '.join(map(str, words.files))}: changed since the experiment was planned; plan it anew")
+    with _opened() as heard:
+        yield
+    known = [file.resolve() for file in words.files]
+    strange = [path for path in heard if not any(path.is_relative_to(file) for file in known)]
+    if strange and (words.files or words.content is None):
+        raise DataError(
+            f"the builder {builder} reads {strange[0]}, which is no part of the run's identity, so that other content "
+            "would be taken for the same: name it in the `files` of its words, or its digest in their `content`"
+        )
+
+
+@contextmanager
+def _opened() -> Iterator[list[Path]]:
+    """Files that are opened for reading inside, but for those of programs and of the system."""
+    ear, heard = _ear(), list[str]()
+    ear.append(heard)
+    found: list[Path] = []
+    try:
+        yield found
+    finally:
+        ear.remove(heard)
+        paths = dict.fromkeys(Path(os.path.realpath(name)) for name in heard)
+        found += [path for path in paths if path.is_file() and not _is_foreign(path)]
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.suffix in _OF_PROGRAMS or any(path.is_relative_to(folder) for folder in _OF_THE_SYSTEM)
+
+
+@cache
+def _ear() -> list[list[str]]:
+    """Lists that the names of opened files are added to; one hook a process, as none can be taken back."""
+    ear: list[list[str]] = []
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if ear and event == "open" and isinstance(arguments[0], (str, bytes)):
+            writes = isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            if not writes:
+                ear[-1].append(os.fsdecode(arguments[0]))
+
+    sys.addaudithook(hear)
+    return ear

@@ -1,0 +1,111 @@
+"""What arrays an analysis leaves: the types of its series, and which lengths they share. Records come from anybody."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from ntkbench.errors import NtkbenchError
+
+INTEGER, REAL, FLAG = "iu", "iuf", "b"
+Form = tuple[str, str]
+"""kinds of dtype, and a letter an axis: those of one letter have one length; `.` is any, `*` any number of axes"""
+
+_EIGENSPACE: Mapping[str, Form] = MappingProxyType(
+    {
+        "eps": (REAL, "e"),
+        "n_test": (INTEGER, ""),
+        "majority": (INTEGER, ""),
+        "eigenvalue": (REAL, "n"),
+        "small_gap": (FLAG, "."),
+        "feature": (INTEGER, "f"),
+        "feature_clean": (REAL, "f"),
+        "feature_robust": (REAL, "ef"),
+        "feature_useful": (FLAG, "f"),
+        "feature_tested_robust": (FLAG, "ef"),
+        "truncation": (INTEGER, "k"),
+        "truncation_clean": (REAL, "k"),
+        "truncation_robust": (REAL, "ek"),
+        "tail_clean": (REAL, "k"),
+        "tail_robust": (REAL, "ek"),
+        "cumulative_clean": (REAL, "n"),
+        "picture_feature": (INTEGER, "p"),
+        "picture_test": (INTEGER, "t"),
+        "picture_image": (REAL, "t*"),
+        "picture_gradient": (REAL, "pt*"),
+    }
+)
+_TIME: Mapping[str, Form] = MappingProxyType(
+    {
+        "eps": (REAL, "e"),
+        "n_test": (INTEGER, ""),
+        "eigenvalue": (REAL, "n"),
+        "time": (REAL, "t"),
+        "time_clean": (REAL, "t"),
+        "time_robust": (REAL, "et"),
+        "ridge": (REAL, "r"),
+        "ridge_clean": (REAL, "r"),
+        "ridge_robust": (REAL, "er"),
+    }
+)
+_CONSISTENCY: Mapping[str, Form] = MappingProxyType(
+    {
+        "eps": (REAL, "e"),
+        "n_test": (INTEGER, ""),
+        "top": (INTEGER, "k"),
+        "overlap": (REAL, "ak"),
+        "angle": (REAL, "ak"),
+        "feature": (INTEGER, "f"),
+        "gradient_cosine": (REAL, "af"),
+    }
+)
+_OF_A_KERNEL: Mapping[str, Form] = MappingProxyType(
+    {
+        "distance": (REAL, "mm"),
+        "velocity": (REAL, "v"),
+        **dict.fromkeys(("radius", "angle", "label_alignment", "class_specialization"), (REAL, "m")),
+        **dict.fromkeys(("top_mass", "top_radius", "top_angle", "rest_radius", "rest_angle"), (REAL, "km")),
+    }
+)
+_DRIFT: Mapping[str, Form] = MappingProxyType(
+    {
+        "epoch": (REAL, "m"),
+        "top": (INTEGER, "k"),
+        **_OF_A_KERNEL,
+        **{f"adversarial_{name}": form for name, form in _OF_A_KERNEL.items()},
+        "weight_distance": (REAL, "m"),
+        "eps": (REAL, "e"),
+        "accuracy_epoch": (REAL, "a"),
+        **{f"n_{split}": (INTEGER, "") for split in ("train", "test")},
+        **{f"{split}_clean": (REAL, "a") for split in ("train", "test")},
+        **{f"{split}_robust": (REAL, "ea") for split in ("train", "test")},
+    }
+)
+FORMS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
+    {"eigenspace": _EIGENSPACE, "time": _TIME, "consistency": _CONSISTENCY, "drift": _DRIFT}
+)
+_MAY_BE_EMPTY = ("k",)
+"""a drift without truncations, for one"""
+
+
+def check(kind: str, series: Mapping[str, np.ndarray], who: str) -> None:
+    """NtkbenchError, which begins with `who`, where a series of an analysis of that kind cannot be one."""
+    lengths: dict[str, tuple[str, int]] = {}
+    for name, (types, axes) in FORMS.get(kind, {}).items():
+        if name in series and (why := _why_not(series[name], types, axes, lengths, name)):
+            raise NtkbenchError(f"{who}: its series {name} is {why}; it is not what ntkbench leaves")
+
+
+def _why_not(array: np.ndarray, types: str, axes: str, lengths: dict[str, tuple[str, int]], name: str) -> str:
+    if array.dtype.kind not in types:
+        return f"of type {array.dtype}"
+    fixed = axes.rstrip("*")
+    if array.ndim != len(axes) and not (axes.endswith("*") and array.ndim > len(fixed)):
+        return f"of shape {array.shape}"
+    for axis, length in zip(fixed, array.shape, strict=False):
+        first, expected = lengths.setdefault(axis, (name, length))
+        if axis != "." and length != expected:
+            return f"of shape {array.shape}, which does not go with {first}"
+        if length == 0 and axis not in _MAY_BE_EMPTY:
+            return "empty"
+    return ""

@@ -1,0 +1,46 @@
+"""How long the rest of a plan takes: by the estimate of its work, corrected by the time that a part of it has taken."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+
+from ntkbench.bench import cost, stages
+from ntkbench.bench.machine import Work
+from ntkbench.bench.plan import Plan
+from ntkbench.bench.stages import training_key
+
+
+def seconds(left: float, current: float, done: float, took: float, since: float) -> float:
+    """Seconds for `left` of the work, `current` of which somebody has been at for `since` seconds; `done` `took` some.
+
+    All work is in seconds of an ordinary machine. What is being done counts as begun only as far as time has passed;
+    if it takes longer than expected, all the rest is expected to take longer, too.
+    """
+    speed = done / took if done and took else 1.0
+    if since * speed < current:
+        return left / speed - since
+    slower = (done + current) / (took + since) if took + since else speed
+    return max(0.0, left - current) / slower
+
+
+def expected(plan: Plan) -> Mapping[str, float]:
+    """Seconds of each run on an ordinary machine, by its id: its share of the training; what it has in common with
+    others, kernels and compiled programs, where it comes first."""
+    estimate, found = cost.estimate(plan), {}
+    compiled, made = set(), set()
+
+    def new(work: Work) -> float:
+        fresh = replace(work, programs=work.programs - compiled)
+        compiled.update(work.programs)
+        return fresh.seconds()
+
+    for cell, same in groupby(plan.runs, key=lambda run: run.cell):
+        runs = tuple(same)
+        training = sum((estimate.stages[training_key(part)] for part in cost.trainings(cell)), Work())
+        each = new(training) / len(runs)
+        for run in runs:
+            found[run.id] = each + new(estimate.runs[run.id])
+        for key in {key for _, key, _ in stages.shared(cell)} - made:
+            made.add(key)
+            found[runs[0].id] += new(estimate.stages.get(key, Work()))
+    return found
