@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from ntkbench import __version__
+from ntkbench.bench.clock import GIVEN_UP
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.foreign import in_few_letters, tamed
 
@@ -44,6 +46,16 @@ FOLDER = _Place(path_type=Path, file_okay=False)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; mistakes are told in words, with the exit code of their kind."""
+    code = _ended(arguments)
+    if arguments is None and any(thread.name == GIVEN_UP for thread in threading.enumerate()):
+        # What was given up computes on, and neither it nor Python would survive an end in order.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _ended(arguments: Sequence[str] | None) -> int:
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     # What a spec means is no other package's business, and to ask all that are installed takes a while.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -57,34 +69,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
-            sys.exit(cli.main(arguments, prog_name="ntkbench", standalone_mode=False) or 0)
+            return cli.main(arguments, prog_name="ntkbench", standalone_mode=False) or 0
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        return end.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command resumes", err=True)
-        if arguments is None:  # JAX would wait at its exit for what it computes, and nobody wants that any more
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(130)
-        sys.exit(130)
+        return 130
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except Exception as error:
         if debug:
             raise
         if isinstance(error, NtkbenchError):
             click.echo(tamed(str(error)), err=True)
-            sys.exit(error.exit_code)
+            return error.exit_code
         if isinstance(error, OSError) and error.strerror:
             click.echo(tamed(f"{error.filename or 'input or output'}: {error.strerror}"), err=True)
-            sys.exit(1)
+            return 1
         click.echo(tamed(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}"), err=True)
         click.echo("This is a fault of ntkbench. Add --debug before the command to see where.", err=True)
-        sys.exit(1)
+        return 1
 
 
 def _tell(message: Warning | str, *_: Any, **__: Any) -> None:

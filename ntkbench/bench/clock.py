@@ -4,16 +4,21 @@ Compiled code hears neither a clock nor a signal, and some of it takes minutes. 
 the main thread waits for it: there signals arrive, and there the time is looked at.
 """
 
+import atexit
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from typing import TypeVar
 
 from ntkbench.errors import TimeoutReached
 
 T = TypeVar("T")
+GIVEN_UP = "given up"
+"""name of a thread that nobody waits for any more"""
 _LOOKS = 0.2
 """seconds between two looks at the time"""
 _GRACE = 3.0
@@ -54,13 +59,15 @@ class Clock:
             finally:
                 done.set()
 
-        threading.Thread(target=act, daemon=True).start()
+        thread = threading.Thread(target=act, daemon=True)
+        thread.start()
         try:
             while not done.wait(_LOOKS):
                 self._look()
         except BaseException as error:
             self.given_up = error
-            done.wait(_GRACE)
+            if not done.wait(_GRACE):
+                _leave(thread)
             raise
         if failure:
             raise failure[0]
@@ -69,3 +76,10 @@ class Clock:
     def _look(self) -> None:
         if self.timeout is not None and time.perf_counter() - self.began > self.timeout * self.runs:
             raise TimeoutReached(f"{self.doing}: longer than run.timeout, {self.timeout:g} s a run")
+
+
+def _leave(thread: threading.Thread) -> None:
+    """A process that ends while compiled code is at work ends at once: Python would pull the thread from under it."""
+    thread.name = GIVEN_UP
+    if parent_process() is not None:  # where the command line is another process, and this one's exit code no matter
+        atexit.register(os._exit, 1)

@@ -1,11 +1,8 @@
 """What other processes do with a unit. They keep their worker, and with it data, kernels and compiled programs."""
 
-import atexit
 import functools
-import os
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import parent_process
 
 from ntkbench.bench.drive import ProcessLost
 from ntkbench.bench.interrupt import interruptible
@@ -41,8 +38,6 @@ def do(job: Job, unit: Unit, wait: bool, halve: bool) -> Heard | None:
         with interruptible():
             done = _worker(job).do(unit, heard, wait=wait, halve=halve)
     except KeyboardInterrupt:
-        if parent_process() is not None:  # JAX would wait at its exit for what it computes
-            atexit.register(os._exit, 130)
         return heard
     return heard if done else None
 

@@ -127,3 +127,21 @@ def test_programs_are_forgotten_when_they_are_many_and_not_before():
     assert not environment.forget_programs(1.0)
     assert environment.forget_programs(1e-6)
     assert maps() < before
+
+
+def test_only_files_that_can_change_a_number_make_it_dirty(tmp_path: Path, monkeypatch):
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=x", "-c", "user.email=x", *words], check=True)
+
+    package = tmp_path / "ntkbench"
+    package.mkdir()
+    for path in (package / "__init__.py", tmp_path / "table.csv"):
+        path.write_text("1\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "x")
+    monkeypatch.setattr("ntkbench.__file__", str(package / "__init__.py"))
+    (tmp_path / "table.csv").write_text("2\n")
+    assert environment._commit()["dirty"] is False, "a board that was built"
+    (package / "__init__.py").write_text("2\n")
+    assert environment._commit()["dirty"] is True
