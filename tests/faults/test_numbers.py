@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from ntkbench.bench import build
-from ntkbench.bench.spec import Cell
+from ntkbench.bench.spec import Cell, InfiniteKernel
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import gram, regression
 
@@ -102,16 +102,16 @@ def _limits(activation, K, q1, q2):
     return tuple(np.reshape(values, K.shape) for values in zip(*pairs, strict=True))
 
 
-def _window(k):
+def _window(k: np.ndarray) -> np.ndarray:
     """The mean over 3 x 3 positions, zero outside."""
     k = np.pad(k, [(1, 1), (1, 1), (0, 0), (0, 0)])
-    return sum(k[i : i + 3, j : j + 2] for i in range(3) for j in range(3)) / 9
+    return np.sum([k[i : i + 3, j : j + 2] for i in range(3) for j in range(3)], axis=0) / 9
 
 
 def reference(case: Case) -> np.ndarray:
     """The kernel of all images."""
     X = case.images
-    K = np.einsum("ahwc,bhwc->hwab", X, X) / X.shape[-1]
+    K: np.ndarray = np.einsum("ahwc,bhwc->hwab", X, X) / X.shape[-1]
     fc = case.kind == "fc"
     K = K.mean((0, 1), keepdims=True) if fc else K
     T = 0 * K
@@ -140,6 +140,7 @@ def _outputs(predictor, X):
 def predictions(case: Case) -> np.ndarray:
     cell = case.cell
     words = cell.kernels["limit"]
+    assert isinstance(words, InfiniteKernel)
     kernel, X = build.infinite_kernel(cell, words, 1), jnp.asarray(case.images, case.dtype)
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X[:N]))))
     build.require_sound(spectrum, "limit", case.dtype)
