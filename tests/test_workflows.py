@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_workflows():
-    assert [path.name for path in FILES] == ["ci.yml", "leaderboard.yml"]
+    assert [path.name for path in FILES] == ["ci.yml", "leaderboard.yml", "versions.yml"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_fork_s_code_meets_nothing_worth_taking(path: Path):
     found = workflow(path)
-    assert set(found["on"]) <= {"pull_request", "push"}
+    assert set(found["on"]) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
     assert found["permissions"] == {"contents": "read"}
     assert all("permissions" not in job for job in found["jobs"].values())
     assert "secrets" not in path.read_text()
@@ -60,6 +61,16 @@ def _exists(words: list[str]) -> None:
         command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= options
+
+
+def test_every_python_that_is_promised_is_tested():
+    """And the lowest versions of dependencies, on the lowest of them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = {line.rpartition(" ")[2] for line in project["classifiers"] if "Python :: 3." in line}
+    tried = workflow(ROOT / ".github" / "workflows" / "versions.yml")["jobs"]["tests"]["strategy"]["matrix"]["include"]
+    assert {each["python"] for each in tried if each["resolution"] == "highest"} == promised
+    assert [each["python"] for each in tried if each["resolution"] == "lowest-direct"] == ["3.11"]
+    assert project["requires-python"] == ">=3.11"
 
 
 def test_a_command_that_is_not_there_is_noticed():
