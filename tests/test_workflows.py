@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_workflows():
-    assert [path.stem for path in FILES] == ["ci", "leaderboard", "levels", "nightly"]
+    assert [path.stem for path in FILES] == ["ci", "leaderboard", "levels", "nightly", "versions"]
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.stem in WRITE], ids=lambda path: path.stem)
@@ -73,6 +74,16 @@ def _exists(words: list[str]) -> None:
         command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= options
+
+
+def test_every_python_that_is_promised_is_tested():
+    """And the lowest versions of dependencies, on the lowest of them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = {line.rpartition(" ")[2] for line in project["classifiers"] if "Python :: 3." in line}
+    tried = workflow(ROOT / ".github" / "workflows" / "versions.yml")["jobs"]["tests"]["strategy"]["matrix"]["include"]
+    assert {each["python"] for each in tried if each["resolution"] == "highest"} == promised
+    assert [each["python"] for each in tried if each["resolution"] == "lowest-direct"] == ["3.11"]
+    assert project["requires-python"] == ">=3.11"
 
 
 def test_a_command_that_is_not_there_is_noticed():

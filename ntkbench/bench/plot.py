@@ -32,6 +32,8 @@ DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = Mappi
     }
 )
 """the kinds of analyses that have pictures"""
+_WIDE = 24
+"""characters of a label in a picture"""
 _LONGEST = 120
 """characters of a file's name that people chose; file systems take 255 bytes"""
 
@@ -155,7 +157,11 @@ def _kinds(results: Results) -> dict[str, str]:
 
 def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
     found = [(each, cell) for each, cell in results.found if _kind(each, id) == kind]
-    labels = [look.plain(_label(cell, [cell for _, cell in found])) for _, cell in found]
+    cells = [cell for _, cell in found]
+    short = [{axis: _short(text) for axis, text in cell.items()} for cell in cells]
+    distinct = len({tuple(cell.items()) for cell in short}) == len({tuple(cell.items()) for cell in cells})
+    shown = short if distinct else cells
+    labels = [look.plain(_label(cell, shown)) for cell in shown]
     several = len({each.spec.seed for each, _ in found}) > 1
     for (each, _), label in zip(found, labels, strict=True):
         whole = ", ".join(filter(None, (label, f"seed {each.spec.seed}" if several else "")))
@@ -182,6 +188,11 @@ def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
     return ", ".join(
         label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}" for axis, label in varying.items()
     )
+
+
+def _short(text: str) -> str:
+    """The ends of a long label: a picture is three inches wide."""
+    return text if len(text) <= _WIDE else f"{text[: _WIDE // 2]}…{text[-_WIDE // 2 + 1 :]}"
 
 
 def _slug(*names: str) -> str:
