@@ -164,7 +164,7 @@ def check(case: Case) -> None:
     try:
         found = predictions(case)
     except NumericsError:
-        lost = (values < 200 * eps * top) & (g * 10 * eps * top > 1)
+        lost = (values < 200 * eps * top) & (g * 100 * eps * top > 1)
         if not np.any(lost):
             raise
         return
