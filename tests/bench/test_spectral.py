@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntkbench.bench import arrays, build, ledger, submit
+from ntkbench.bench import arrays, build, ledger, outcomes
+from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.errors import NumericsError
@@ -126,7 +127,8 @@ def test_outcomes_per_test_point_give_the_shares(request, run, analysis, metric,
         for row in record.metrics
         if (row.analysis, row.metric) == (analysis, metric) and where.items() <= row.where.items()
     ]
-    packed = submit.packed(row, arrays.read_samples(folder, record))
+    cell = Cell.model_validate(record.spec.resolved)
+    packed = outcomes.packed(row, arrays.read_samples(folder, record), cell)
     assert (packed.count("1"), len(packed)) == (row.k, row.n)
 
 
@@ -137,6 +139,11 @@ def test_counts_over_the_grid_are_kept_as_whole_numbers(done):
     (row,) = [r for r in record.metrics if r.metric == "eigenspace_robustness" and r.where["eps"] == "1/10"]
     assert (row.revision, row.n, row.ci_method) == (2, 10, "t")
     assert row.value == pytest.approx(counts.mean() / 4, rel=1e-12)
+    cell = Cell.model_validate(record.spec.resolved)
+    code = outcomes.code(row.metric, {name: str(label) for name, label in row.where.items()}, cell)
+    assert code is not None
+    packed = outcomes.packed(row, arrays.read_samples(folder, record), cell)
+    assert list(outcomes.judge([packed], code, "").gives([row])) == [True]
 
 
 @pytest.mark.slow
