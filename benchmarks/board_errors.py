@@ -321,12 +321,13 @@ def table(rows: list[tuple[Scenario, int, dict[str, Found]]], boards: int) -> st
     return "\n".join(lines)
 
 
-def partly(found: dict[str, Found]) -> str:
+def partly(boards: int) -> str:
+    """What `shared_in_part` finds, as a sentence."""
     told = [
         f"{name}: errors {of.errors['equal']:.3f} (equal), {of.errors['groups']:.3f} (groups), told {of.power:.2f}"
-        for name, of in found.items()
+        for name, of in shared_in_part(boards).items()
     ]
-    return f"Ten seeds, of which half of the pairs share five, the others all: {'; '.join(told)}."
+    return f"Ten seeds, of which half of the pairs share five, the others all, {boards} boards: {'; '.join(told)}."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -341,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for seeds in SEEDS[:1] if options.tiny else SEEDS:
             rows.append((scenario, seeds, simulate(scenario, seeds, boards)))
             print(table(rows[-1:], boards).splitlines()[-1], flush=True)
-    text = f"{table(rows, boards)}\n\n{partly(shared_in_part(boards))}"
+    text = f"{table(rows, boards)}\n\n{partly(min(boards, 500))}"
     print(text.splitlines()[-1])  # of seeds that are shared in part
     worst = max(max(found["ranking"].errors.values()) for _, _, found in rows)
     print(f"largest family-wise error: {worst:.4f}")
