@@ -40,7 +40,7 @@ def test_squared_loss_by_hand():
     targets = np.array([-1.0, 1, 1, 1])[:, None]
     found, numbers = measured(identity, losses.squared, targets, False)
     squares = np.square(np.array([-2, -0.5, 1, 3]) - targets[:, 0])
-    np.testing.assert_allclose(numbers["training_loss"].value, squares.mean() / 2, rtol=EXACT)
+    assert numbers["training_loss"].value == pytest.approx(squares.mean() / 2, rel=EXACT)
     np.testing.assert_allclose(found.residual, squares.sum() / 4, rtol=EXACT)
     assert (numbers["training_accuracy"].k, numbers["training_accuracy"].n) == (3, 4)
     assert numbers["epochs_trained"].value == 7

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntkbench.bench import arrays, ledger, submit
+from ntkbench.bench import arrays, ledger, outcomes
+from ntkbench.bench.spec import Cell
 from ntkbench.bench.store import Store
 from tests.bench import tiny
 
@@ -77,7 +78,7 @@ def test_outcomes_per_test_point_give_the_shares(done):
     samples = arrays.read_samples(folder, standard)
     for row in standard.metrics:
         if row.metric in ("accuracy", "robust_accuracy") and row.where["split"] == "test":
-            packed = submit.packed(row, samples)
+            packed = outcomes.packed(row, samples, Cell.model_validate(standard.spec.resolved))
             assert (packed.count("1"), len(packed)) == (row.k, row.n)
 
 

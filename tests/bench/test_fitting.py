@@ -75,6 +75,7 @@ def test_small_steps_of_a_linearized_network_end_at_its_kernel_at_the_matched_ti
     experiment = trained(tmp_path, cell(kernels, epochs=3000, optimizer=steps, linearize_at=0))
     X = jnp.asarray(experiment.laboratory.data(experiment.cell).test.unit("float64"))
     net, kernel = (jax.vmap(experiment.subject(name).predictor)(X) for name in ("self", "own"))
+    assert experiment.group is not None
     initial = jax.vmap(experiment.group.initial)(X)
     np.testing.assert_allclose(net, kernel, atol=2e-3 * float(jnp.abs(net - initial).max()))
     assert experiment.cell.kernels["own"].time == pytest.approx(3000 * 0.02 / 12)

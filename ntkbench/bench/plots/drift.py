@@ -126,7 +126,7 @@ def _velocity(first: Panel, of: Callable, prefix: str) -> tuple[str, list[_Curve
     told, name = "Distance from each snapshot to the next an epoch, drawn in the middle of both", "velocity (1 / epoch)"
     if f"{prefix}onset_by_horizon" not in first.series:
         return "velocity", [_Curve(name, of("velocity"), _between, _logarithmic)], f"{told}."
-    speed = _Curve(name, of("velocity"), _between, _logarithmic, lambda seed: of("onset_by_horizon")(seed)[-1])
+    speed = _Curve(name, of("velocity"), _between, _logarithmic, level=lambda seed: of("onset_by_horizon")(seed)[-1])
     curves = [
         _Curve(label, of(f"{word}_by_horizon"), lambda seed: seed["horizon"])
         for label, word in (("onset (epoch)", "onset"), ("nearness (epoch)", "nearness"))

@@ -32,28 +32,29 @@ def test_what_it_ranks_by_and_that_against_accuracy(board: Board):
     (axes,) = ranking.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["width $512$  a", "width $16$  b"]
     assert axes.get_xlabel() == "transfer rate"
-    assert "all entries" in ranking.caption
+    assert "all rows" in ranking.caption
     (axes,) = scatter.figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("clean accuracy", "transfer rate")
     points = {(x, y) for line in axes.lines if line.get_marker() == "o" for x, y in line.get_xydata()}
-    assert points == {(line.entry.results[1].mean, line.entry.score) for line in board.lines}
+    assert points == {(entry.results[1].mean, entry.score) for _, entry in board.entries}
 
 
 def test_a_name_means_nothing_but_itself(board: Board):
     """Not mathematics, which may be wrong and cannot be drawn then."""
-    lines = tuple(replace(line, entry=line.entry.model_copy(update={"name": r"a $\frac{$ b"})) for line in board.lines)
+    named = {"name": r"a $\frac{$ b"}
+    lines = tuple(replace(line, **named, entry=entry.model_copy(update=named)) for line, entry in board.entries)
     with standings.applied():
-        for picture in standings.pictures(Board(board.track, lines)):
+        for picture in standings.pictures(replace(board, lines=lines)):
             picture.figure.canvas.draw()
 
 
 def test_an_interval_without_ends_is_no_bar(board: Board):
     lines = tuple(replace(line, interval=(-inf, inf)) for line in board.lines)
-    (axes,) = drawn(Board(board.track, lines))["ranking"].figure.axes
+    (axes,) = drawn(replace(board, lines=lines))["ranking"].figure.axes
     lengths = [end[0] - start[0] for bars in axes.collections for start, end in bars.get_segments()]
     assert lengths == [0.0, 0.0]
 
 
 def test_one_entry_is_not_weighed_against_anything(board: Board):
-    assert list(drawn(Board(board.track, board.lines[:1]))) == ["ranking"]
-    assert drawn(Board(board.track, ())) == {}
+    assert list(drawn(replace(board, lines=board.lines[:1]))) == ["ranking"]
+    assert drawn(replace(board, lines=())) == {}
