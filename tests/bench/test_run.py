@@ -50,7 +50,8 @@ def test_each_run_has_a_record(tmp_path: Path, finished: Store):
             "transfer_rate",
             "normalized_transfer",
         }
-        assert all(check.ok for check in r.checks)
+        # After three epochs the network is not where the kernel is at infinite time.
+        assert {check.code for check in r.checks if not check.ok} == {"source_and_target_at_equal_time"}
         assert r.execution["trained_together"] == [0, 1]
         assert r.stages["training"].key.startswith("t")
         assert r.stages["kernel.limit"].key.startswith("k")
