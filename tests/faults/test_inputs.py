@@ -61,5 +61,7 @@ def test_a_dead_network_is_told_beside_its_numbers(tmp_path: Path):
     tiny.run(planned, store)
     text = show(ledger.records(store, planned.runs), planned=planned.runs)
     assert "(1)†" in text
-    assert re.search(r"† 1 of 1 runs failed checks \(.*gradients.*not.*zero.*\), and their numbers may mean nothing", text)
+    assert re.search(
+        r"† 1 of 1 runs failed checks \(.*gradients.*not.*zero.*\), and their numbers may mean nothing", text
+    )
     assert "1 of 1 runs failed checks, and their numbers may mean nothing" in watch.status(planned, store)
