@@ -15,7 +15,7 @@ _IN_ORDER = (signal.SIGINT, signal.SIGTERM)
 """schedulers send the second, and mean the first"""
 _TWICE = 0.3
 """seconds; what comes sooner is one signal, sent to a process and to its group"""
-_SOON = 0.01
+_SOON = 0.05
 """seconds until an interrupt is raised again that met a finalizer"""
 
 
@@ -52,22 +52,30 @@ def _raised_again() -> Iterator[None]:
 
     As SIGTERM, which never counts as the second Ctrl-C; to the main thread, so that it ends what waits there.
     """
-    told, main, timers = sys.unraisablehook, threading.main_thread(), []
+    told, main, over = sys.unraisablehook, threading.main_thread(), threading.Event()
+    senders: list[threading.Thread] = []
+
+    def send(left: threading.Event) -> None:
+        left.wait()  # what is raised inside of the hook is dropped for good
+        if not over.wait(_SOON):
+            signal.pthread_kill(main.ident or 0, signal.SIGTERM)
 
     def hook(dropped: Any) -> None:
         if not issubclass(dropped.exc_type, KeyboardInterrupt):
             return told(dropped)
-        timers.append(threading.Timer(_SOON, signal.pthread_kill, (main.ident, signal.SIGTERM)))
-        timers[-1].start()
+        left = threading.Event()
+        senders.append(threading.Thread(target=send, args=(left,), daemon=True))
+        senders[-1].start()
+        left.set()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = told
-        for timer in timers:
-            timer.cancel()
-            timer.join()
+        over.set()
+        for sender in senders:
+            sender.join()
 
 
 def _end_at_the_second(numbers: socket.socket) -> None:

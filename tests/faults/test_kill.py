@@ -54,7 +54,7 @@ def test_killed_and_resumed_is_uninterrupted(crew: str, aimed: bool, whole: Whol
     undisturbed.finish()
     seconds = time.perf_counter() - began
     assert tiny.results(undisturbed.store, whole.runs) == whole.results, "whoever executes them"
-    for number in range(KILLS):
+    for number in range(4 * KILLS):  # a busy machine may be somewhere else when the kill comes
         command = whole.at(tmp_path / str(number), *CREWS[crew])
         kept = Kept(whole, command.store)
         for aim in ORDER[crew] if aimed else rng.uniform(0, seconds, len(STAGES)):
@@ -72,7 +72,7 @@ def test_killed_and_resumed_is_uninterrupted(crew: str, aimed: bool, whole: Whol
             kept.check()
         command.finish()
         kept.check_all(in_order=crew == "ray")  # which ends the workers of a dead command
-        if hit.total() >= KILLS:
+        if hit.total() >= KILLS and (not aimed or set(STAGES) <= set(hit)):
             break
     print(f"{crew}: killed {hit.total()} times, at {dict(hit)}")
     assert hit.total() >= KILLS
