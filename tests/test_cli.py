@@ -80,7 +80,8 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path):
     assert [line.split("  ")[1] for line in told.splitlines()[1:]] == ["ok", "ok"]
     assert call("run", spec) == (0, table, "2 runs, of which 2 are done\n")
     assert call("show", spec) == (0, table, "")
-    assert call("status", spec) == (0, "2 runs: 2 ok\n", "")
+    # After three epochs the networks are not where the kernel is at infinite time: a check says so.
+    assert call("status", spec)[1].startswith("2 runs: 2 ok\n2 of 2 runs failed checks")
     code, outlook, _ = call("plan", spec)
     assert code == 0
     assert "runs      2, of which 2 are done" in outlook
@@ -284,6 +285,7 @@ def test_an_installation_is_examined(call, tmp_path: Path):
 
 RULES = """
 schema: ntkbench.track/2
+allow_failed: [source_and_target_at_equal_time]
 title: Tiny
 about: For tests.
 spec: tiny.yaml
