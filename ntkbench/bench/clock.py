@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
 from typing import TypeVar
 
 from ntkbench.errors import TimeoutReached
@@ -80,6 +79,8 @@ class Clock:
 
 def _leave(thread: threading.Thread) -> None:
     """A process that ends while compiled code is at work ends at once: Python would pull the thread from under it."""
+    from multiprocessing import parent_process  # here, since it is slow to import and seldom needed
+
     thread.name = GIVEN_UP
     if parent_process() is not None:  # where the command line is another process, and this one's exit code no matter
         atexit.register(os._exit, 1)

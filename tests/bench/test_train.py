@@ -72,6 +72,11 @@ def fit(
     return train(store, of, seeds, build.examples(of.data, ()), at, every=every, tick=tick)
 
 
+def epochs(told: list[str]) -> list[Fraction]:
+    """The epochs that a training said it had reached: "epoch 8/3 of 6, loss 0.2"."""
+    return [Fraction(text.removeprefix("epoch ").partition(" ")[0]) for text in told]
+
+
 def bits(group: Group) -> list[bytes]:
     return [np.asarray(leaf).tobytes() for leaf in (*jax.tree.leaves(group.trained.weights), group.losses)]
 
@@ -291,12 +296,15 @@ def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp
     moments = [Fraction(at) for at in ("1", "2", "8/3", "5")]
     later = train(store, of, (0, 1), data, moments, every=50, tick=told.append)
     assert found == [("snapshot", "step3"), ("snapshot", "step8"), ("snapshot", "step15")]
-    assert [text.partition(",")[0] for text in told] == ["epoch 1 of 6", "epoch 8/3 of 6", "epoch 5 of 6"]
+    reached = epochs(told)
+    assert {1, Fraction(8, 3), 5} <= set(reached)
+    assert not [at for at in reached if 1 < at <= 2], "the moments after epoch 2 are reached from epoch 2"
+    once = len(told)
     assert later.cached
     assert bits(later) == bits(first) == bits(at_once)
     assert all(weights(later, str(at)) == weights(at_once, str(at)) for at in moments)
     again = train(store, of, (0, 1), data, moments, every=50, tick=told.append)
-    assert (len(told), len(found)) == (3, 3), "nothing is done twice"
+    assert (len(told), len(found)) == (once, 3), "nothing is done twice"
     assert weights(again, "8/3") == weights(at_once, "8/3")
 
 
@@ -306,12 +314,14 @@ def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
     with pytest.raises(Killed):
         fit(store, of, every=4, kill="epoch 4 of")
     train(store, of, (0, 1), build.examples(of.data, ()), [Fraction(2)], every=50, tick=told.append)
-    assert [text.partition(",")[0] for text in told] == ["epoch 2 of 6"], "then on from epoch 4 to the end"
+    reached = epochs(told)
+    assert 2 in reached
+    assert not [at for at in reached if 2 < at <= 4], "from epoch 4 on to the end"
     data = build.examples(of.data, ())
     with pytest.raises(Killed):
         fit(store, cell(**{**ADVERSARIAL, "epochs": 7}), every=4, kill="epoch 4 of")
     train(store, cell(**{**ADVERSARIAL, "epochs": 7}), (0, 1), data, [Fraction(4)], every=50, tick=told.append)
-    assert [text.partition(",")[0] for text in told[1:]] == ["epoch 4 of 7"], "the checkpoint is the snapshot"
+    assert [text.partition(",")[0] for text in told[len(reached) :]] == ["epoch 4 of 7"], "the checkpoint is the snapshot"
 
 
 @pytest.mark.slow
