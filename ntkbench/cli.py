@@ -133,7 +133,10 @@ def _spec(command: F) -> F:
 
 def _part(command: F) -> F:
     return click.option(
-        "--where", multiple=True, metavar="AXIS=LABEL", help="Only these cells of the matrix, e.g. --where width=512."
+        "--where",
+        multiple=True,
+        metavar="AXIS=LABEL",
+        help="Only these cells of the matrix, e.g. --where width=64 --where width=512.",
     )(command)
 
 
@@ -143,11 +146,23 @@ def _leaderboards(command: F) -> F:
     )(command)
 
 
-def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
+def _choices(items: Sequence[str], option: str) -> dict[str, list[str]]:
+    """Return the values that each name is given by NAME=VALUE."""
+    found: dict[str, list[str]] = {}
     for item in items:
         if "=" not in item:
             raise UsageError(f"{option} {item!r}: write NAME=VALUE")
-    return dict(item.split("=", 1) for item in items)
+        name, value = item.split("=", 1)
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
+    found = _choices(items, option)
+    for name, values in found.items():
+        if len(values) > 1:
+            raise UsageError(f"{option}: {name} is given {len(values)} times; one value can be asked for")
+    return {name: value for name, [value] in found.items()}
 
 
 # ---- commands ------------------------------------------------------------------------------------
@@ -219,7 +234,7 @@ def _planned(spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[s
     """The plan of a spec, or of some of its cells."""
     from ntkbench.bench import plan
 
-    return plan.narrowed(plan.read(spec, overrides, smoke), _pairs(where, "--where"))
+    return plan.narrowed(plan.read(spec, overrides, smoke), _choices(where, "--where"))
 
 
 def _summary(planned: Any, records: Sequence[Any]) -> str:

@@ -25,7 +25,7 @@ STATISTICAL = 4.0
 ORACLES = Path(__file__).parent / "oracles"
 
 
-SAMPLE = 4
+SAMPLE = 2
 """cases of a slow test with many that every change runs; a schedule runs the others"""
 
 

@@ -65,20 +65,23 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     return Plan(reading.header, tuple(reading.runs), str(path))
 
 
-def narrowed(plan: Plan, where: Mapping[str, str]) -> Plan:
-    """The runs whose cells have these labels, of some axes; UsageError if there is no such axis or no such run."""
+def narrowed(plan: Plan, where: Mapping[str, Sequence[str]]) -> Plan:
+    """Return the runs whose cells have one of these labels of each axis; UsageError where no run has."""
     axes = {axis: list(dict.fromkeys(run.coordinates[axis] for run in plan.runs)) for axis in plan.runs[0].coordinates}
-    for axis, label in where.items():
+    for axis, labels in where.items():
         if axis not in axes:
             raise UsageError(f"{plan.file} has no axis {axis!r}{did_you_mean(axis, axes)}")
-        if not any(same_label(each, label) for each in axes[axis]):
-            raise UsageError(f"{plan.file}: the axis {axis} has no label {label}; it has {', '.join(axes[axis])}")
+        for label in labels:
+            if not any(same_label(each, label) for each in axes[axis]):
+                raise UsageError(f"{plan.file}: the axis {axis} has no label {label}; it has {', '.join(axes[axis])}")
     runs = tuple(
-        run for run in plan.runs if all(same_label(run.coordinates[axis], label) for axis, label in where.items())
+        run
+        for run in plan.runs
+        if all(any(same_label(run.coordinates[axis], label) for label in labels) for axis, labels in where.items())
     )
     if not runs:
-        labels = " ".join(f"{axis}={label}" for axis, label in where.items())
-        raise UsageError(f"{plan.file}: no cell is {labels}; the matrix excludes it")
+        words = " ".join(f"{axis}={label}" for axis, labels in where.items() for label in labels)
+        raise UsageError(f"{plan.file}: no cell is {words}; the matrix excludes it")
     return Plan(plan.header, runs, plan.file)
 
 

@@ -192,12 +192,13 @@ def test_what_is_advised_for_an_axis_can_be_done(axes: str):
 def test_a_plan_is_narrowed_to_labels(axes: str):
     read = plan.read(axes)
     assert plan.narrowed(read, {}) == read
-    assert plan.narrowed(read, {"kind of bias": "some", "architecture.W_std": "3/2"}).runs == read.runs[2:]
-    assert [run.id for run in plan.narrowed(read, {"architecture.W_std": "1.0"}).runs] == [r.id for r in read.runs[:2]]
+    assert plan.narrowed(read, {"kind of bias": ["some"], "architecture.W_std": ["3/2"]}).runs == read.runs[2:]
+    assert plan.narrowed(read, {"architecture.W_std": ["1.0"]}).runs == read.runs[:2]
+    assert plan.narrowed(read, {"architecture.W_std": ["1.0", "1.5"]}).runs == read.runs
     for where, message in (
-        ({"W_std": "1"}, "has no axis 'W_std'"),
-        ({"architecture.W_std": "2"}, r"the axis architecture.W_std has no label 2; it has 1, 1.5$"),
-        ({"architecture.W_std": "1.5", "kind of bias": "none"}, "the matrix excludes it"),
+        ({"W_std": ["1"]}, "has no axis 'W_std'"),
+        ({"architecture.W_std": ["1", "2"]}, r"the axis architecture.W_std has no label 2; it has 1, 1.5$"),
+        ({"architecture.W_std": ["1.5"], "kind of bias": ["none"]}, "the matrix excludes it"),
     ):
         with pytest.raises(UsageError, match=message):
             plan.narrowed(read, where)
