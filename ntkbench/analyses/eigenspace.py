@@ -105,8 +105,8 @@ def eigenspace(
 
 
 def smallest_sufficient(clean: np.ndarray) -> int:
-    """k90, from the right answers of the first k features for all k."""
-    return 1 + int(np.argmax(clean >= KEEP * clean[-1]))
+    """Return k90, from the right answers of the first k features for all k; all features where the whole has none."""
+    return 1 + int(np.argmax(clean >= KEEP * clean[-1])) if clean[-1] else clean.size
 
 
 def _features(study, index, outcomes):
@@ -128,7 +128,10 @@ def _both(study: Study, outcomes: Outcomes, member: int, part: str) -> Iterator[
 
 def _sums(study: Study, sums: Truncations) -> Iterator[Scalar]:
     """The whole predictor, the first k90 features, and the grid."""
-    yield Scalar("k90", float(sums.k90), study.place())
+    if sums.clean[-1]:
+        yield Scalar("k90", float(sums.k90), study.place())
+    else:
+        yield Scalar("k90", None, study.place(), reason="the whole predictor is right about no test point")
     parts = {"all": sums.clean.size, "k90": sums.k90, **{f"top {k}": k for k in sums.grid}}
     for part, place in zip(parts, sums.places([*parts.values()]), strict=True):
         yield from _both(study, sums.outcomes, int(place), part)

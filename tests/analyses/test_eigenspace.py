@@ -1,6 +1,9 @@
 """Standard metric 2, against predictors that are put together and attacked one at a time."""
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -53,6 +56,7 @@ def test_the_tail_of_all_is_left_out(done):
 def test_k90_is_the_least_sufficient_truncation(done):
     assert smallest_sufficient(np.array([50, 89, 95, 88, 100])) == 3
     assert smallest_sufficient(np.array([90, 0, 100])) == 1
+    assert smallest_sufficient(np.array([3, 1, 0])) == 3, "nine tenths of nothing would be any of them"
     cumulative, k90 = done.series["cumulative_clean"], value(done, "k90").value
     assert k90 == smallest_sufficient(cumulative)
     assert k90 in done.series["truncation"]
@@ -83,6 +87,17 @@ def test_the_headline_is_the_mean_robustness_over_the_grid(done):
 def test_the_grid_is_the_same_for_all_kernels_as_far_as_they_reach():
     assert [grid(size) for size in (1, 4, 100)] == [(1,), (1, 2), (1, 2, 5, 10, 20, 50, 100)]
     assert grid(20_000)[-3:] == (5_000, 10_000, 20_000)
+
+
+def test_nine_tenths_of_nothing_are_undefined():
+    of = study()
+    right, _ = accuracies(of, span(of, 0, N))
+    wrong = dataclasses.replace(of, labels=jnp.asarray(np.where(right, 1 - np.asarray(of.labels), of.labels)))
+    found = eigenspace(wrong, (0, 1), (2,), ((0, 4),))
+    assert value(found, "accuracy", part="all").k == 0
+    k90 = value(found, "k90")
+    assert (k90.value, k90.reason) == (None, "the whole predictor is right about no test point")
+    assert value(found, "accuracy", part="k90").k == 0, "the first k90 are all of them"
 
 
 def test_the_first_k90_features_are_described(done):
