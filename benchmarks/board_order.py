@@ -3,8 +3,8 @@
     python benchmarks/board_order.py [--folder leaderboards] [--splits 200]
 
 The seeds of a board are split at random. The entries are ranked by the first half, as `leaderboard build` ranks them
-by all; a told pair is *reversed* if the means of the other half are the other way round. Half of the seeds tell fewer pairs
-than all do, and judge them less well, so this is harder than making the board again with as many new seeds.
+by all; a told pair is *reversed* if the means of the other half are the other way round. Half of the seeds tell fewer
+pairs than all do, and judge them less well, so this is harder than making the board again with as many new seeds.
 """
 
 import argparse

@@ -199,6 +199,9 @@ class Passes:
     rest: int
 
 
+COPIES = 5
+"""of the weights that a training has in memory at once at least: those of init, of now and of the next step, the
+gradient, and what is written to the store; measured on wide networks, four and a half to six a seed"""
 VALUE, GRADIENT, LEARNING = Passes(1, 1), Passes(2, 2), Passes(2, 3)
 """forward; and back to the image; and back to the weights instead"""
 LINEAR_VALUE, LINEAR_GRADIENT, LINEAR_LEARNING = Passes(2, 3), Passes(6, 8), Passes(3, 5)
@@ -226,9 +229,10 @@ def training(cell: Cell) -> Work:
     work += Work(moved=moved, steps=updates + ascents, calls=1)
     passes = LEARNING.rest + (GRADIENT.rest if isinstance(how, Adversarial) else 0)
     batch = (how.batch_size or n) * max((_seen(step) for step in sizes.weighted(steps)), default=0) * itemsize
+    state = max(sizes.state_bytes(cell), COPIES * itemsize * size)
     return replace(
         drawing + work,
-        bytes=sizes.state_bytes(cell) + batch * (2 if linear else 1),
+        bytes=state + batch * (2 if linear else 1),
         programs=drawing.programs
         | _programs(("training", how, _form(cell, None)), cell, passes * _through(cell, SELF)),
     )
