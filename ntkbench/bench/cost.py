@@ -199,6 +199,8 @@ class Passes:
     rest: int
 
 
+SPECTRUM = 3
+"""arrays as large as a kernel that are held for each kernel that is compared with others"""
 COPIES = 5
 """of the weights that a training has in memory at once at least: those of init, of now and of the next step, the
 gradient, and what is written to the store; measured on wide networks, four and a half to six a seed"""
@@ -451,7 +453,9 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
     attack, n, size = cell.attacks.get(analysis.attack or ""), cell.data.n_test, choice.size(cell, analysis.target)
     members = _members(analysis, size)
     work = _gradients(cell, analysis.target, n, tile)
-    compared = 2 * len(analysis.against) * _many(analysis.features, size) if isinstance(analysis, Consistency) else 0
+    held, compared = 0, 0
+    if isinstance(analysis, Consistency):  # each kernel is compared with the target's, and all with the linear one
+        held, compared = len(analysis.against) + 2, 2 * (2 * len(analysis.against) + 1) * _many(analysis.features, size)
     work += Work(double=2 * n * (members + compared) * size * sizes.inputs(cell))
     if attack is not None:
         work += _values(cell, analysis.target, n * members * len(attack.eps), tile)
@@ -471,7 +475,7 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
             for name in kernels
         )
     )
-    return work + Work(calls=4 * len(kernels), programs=programs)
+    return work + Work(bytes=SPECTRUM * 8 * size**2 * held, calls=4 * len(kernels), programs=programs)
 
 
 def _members(analysis: Spectral, size: int) -> int:
@@ -483,7 +487,7 @@ def _members(analysis: Spectral, size: int) -> int:
         case TimeCourse(times=times, ridges=ridges):
             return sum(n if isinstance(n, int) else len(n) for n in (times, ridges))
         case Consistency(features=single, against=against):
-            return _many(single, size) * (1 + len(against))
+            return _many(single, size) * (2 + len(against))
 
 
 def _many(words: int | str | tuple[int, ...], size: int) -> int:

@@ -15,12 +15,9 @@ SLOWED = {
     "anchors/notebook-fc1": "eigenvectors of 2,000 examples took 40 s beside other work, 2 s alone",
     "eigenspace/fashion2": "eigenvectors of 1,000 examples took 47 s once, 0.2 s otherwise",
     "quickstart": "28 s for all of it when the machine did nothing else",
-    "transfer/fashion2": "trained beside other work: ten seeds of width 64 took twice as long as alone",
+    "eigenspace/consistency-cifar2": "the first of its runs took 261 s beside other work, the others 160 s",
 }
 """Shipped specs whose records took more than twice as long as estimated, on machines that had other work, too."""
-
-CROWDED = {"transfer/fashion2"}
-"""Those made while so many processes shared two cores that their times say nothing of an estimate."""
 
 
 def name(entry: dict[str, Any]) -> str:
@@ -51,4 +48,4 @@ def test_memory_is_within_a_factor_of_two_of_the_records(records: dict[str, Meas
 
 def test_time_is_within_a_factor_of_two_of_the_records_but_those_of_a_busy_machine(records: dict[str, Measurement]):
     assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys()
-    assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED.keys() - CROWDED)
+    assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED)
