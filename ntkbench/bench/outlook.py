@@ -21,7 +21,8 @@ def outlook(plan: Plan, store: Store) -> str:
     pending = ledger.left(store, plan.runs)
     waiting = {run.id for run in pending}
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
-    left = [work for key, work in estimate.stages.items() if not _is_cached(store, key)]
+    trained = _trained(pending, store)
+    left = [work for key, work in estimate.stages.items() if key not in trained and not _is_cached(store, key)]
     total = sum([*left, *estimate.runs.values()], Work())
     done = len(plan.runs) - len(pending)
     lines = [_cells(plan, waiting), "", f"runs      {len(plan.runs)}, of which {done} are done"]
@@ -86,6 +87,15 @@ def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[st
                 yield "snapshot", groups.state_key(f"{key} {seed}", step), (seed, step) in known
     for stage, key, _ in stages.shared(cell):
         yield stage, key, store.has(stage, key)
+
+
+def _trained(pending: Sequence[Run], store: Store) -> set[str]:
+    """Return the keys of trainings whose networks the store has for every seed that is left."""
+    asked: dict[str, tuple[Cell, set[int]]] = {}
+    for run in pending:
+        for cell in cost.trainings(run.cell):
+            asked.setdefault(stages.training_key(cell), (cell, set()))[1].add(run.seed)
+    return {key for key, (cell, seeds) in asked.items() if seeds <= groups.trained(store, cell)}
 
 
 def _is_cached(store: Store, key: str) -> bool:

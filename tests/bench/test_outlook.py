@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def test_a_plan_that_is_half_done(tmp_path: Path):
     assert "2/2" in text
     assert lines(text)["runs"] == "4, of which 2 are done"
     assert lines(text)["training"] == "2 of 4 in the store"
+
+
+def test_the_time_leaves_out_networks_that_are_trained(tmp_path: Path):
+    """All seeds of a cell: of one that is there in part, a group trains anew."""
+    text = SWEEP.replace("epochs: 3", "epochs: 300000")
+    planned, store = tiny.planned(tmp_path, text=text), Store(tmp_path / "runs")
+    cells, hours = [planned.runs[0].cell, planned.runs[2].cell], re.compile(r"about [\d.]+ (min|h)")
+    assert hours.match(lines(outlook(planned, store))["time"])
+    for cell in cells:
+        store.save("training", group_key(cell, (0, 1)), {"a": np.zeros(1)})
+    assert not hours.match(lines(outlook(planned, store))["time"])
 
 
 def test_snapshots_of_a_plan(tmp_path: Path):
