@@ -321,7 +321,8 @@ def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
     with pytest.raises(Killed):
         fit(store, cell(**{**ADVERSARIAL, "epochs": 7}), every=4, kill="epoch 4 of")
     train(store, cell(**{**ADVERSARIAL, "epochs": 7}), (0, 1), data, [Fraction(4)], every=50, tick=told.append)
-    assert epochs(told[len(reached) :]) == [4], "the checkpoint is the snapshot"
+    assert 4 in epochs(told[len(reached) :])
+    assert min(epochs(told[len(reached) :])) == 4, "the checkpoint is the snapshot"
 
 
 @pytest.mark.slow
