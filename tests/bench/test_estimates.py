@@ -15,7 +15,7 @@ SLOWED = {
     "anchors/notebook-fc1": "eigenvectors of 2,000 examples took 40 s beside other work, 2 s alone",
     "eigenspace/fashion2": "eigenvectors of 1,000 examples took 47 s once, 0.2 s otherwise",
     "quickstart": "28 s for all of it when the machine did nothing else",
-    "drift/fashion4": "the kernels of a run took 140 s beside other work, 25 s alone",
+    "drift/fashion4": "runs took 140 s beside other work, 20 s with little of it",
     "eigenspace/multiclass-losses": "57 s beside other work, of 18 s by the plan",
     "eigenspace/consistency-cifar2": "the first of its runs took 261 s beside other work, the others 160 s",
 }
