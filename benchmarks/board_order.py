@@ -1,6 +1,6 @@
 """Whether the order of each board holds: told pairs of half of the seeds, in the other half.
 
-    python benchmarks/board_order.py [--folder leaderboards] [--splits 200]
+    python benchmarks/board_order.py [--folder leaderboards] [--splits 200] [--write docs/statistics.md]
 
 The seeds of a board are split at random. The entries are ranked by the first half, as `leaderboard build` ranks them
 by all; a told pair is *reversed* if the means of the other half are the other way round. Half of the seeds tell fewer
@@ -19,6 +19,9 @@ from ntkbench.bench.ranking import Ranking, Scores, ranking
 from ntkbench.bench.render import table
 from ntkbench.bench.scores import scores
 from ntkbench.bench.track import Track, read
+
+SPLITS = 200
+MARKS = ("<!-- table of benchmarks/board_order.py -->", "<!-- end of the order -->")
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,24 @@ def rows(folder: Path, splits: int) -> list[list[str]]:
     return found
 
 
+def text(folder: Path, splits: int) -> str:
+    """Return the table of all boards."""
+    heads = ["board", "entries", "seeds", "told apart", "told by half", "reversed by the other half", "at most"]
+    return table(heads, rows(folder, splits), "md")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("leaderboards"))
-    parser.add_argument("--splits", type=int, default=200)
+    parser.add_argument("--splits", type=int, default=SPLITS)
+    parser.add_argument("--write", type=Path)
     told = parser.parse_args()
-    heads = ["board", "entries", "seeds", "told apart", "told by half", "reversed by the other half", "at most"]
-    print(table(heads, rows(told.folder, told.splits), "md"))
+    found = text(told.folder, told.splits)
+    print(found)
+    if told.write:
+        before, _, rest = told.write.read_text(encoding="utf-8").partition(MARKS[0])
+        after = rest.partition(MARKS[1])[2]
+        told.write.write_text(f"{before}{MARKS[0]}\n{found}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

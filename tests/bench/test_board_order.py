@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.board_order import order, rows
+from benchmarks.board_order import MARKS, SPLITS, order, rows, text
 from ntkbench.bench.ranking import Scores
 from ntkbench.bench.track import read
 
@@ -26,6 +26,11 @@ def test_what_half_of_the_seeds_have_the_other_way_round_is_found():
     found = order([one, other], range(6), TRACK, 200)
     assert found.worst == 1
     assert 0 < found.reversals <= found.told < 1
+
+
+def test_the_table_in_the_docs_is_what_the_entries_give():
+    page = (BOARDS.parent / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert page.partition(MARKS[0])[2].partition(MARKS[1])[0].strip() == text(BOARDS, SPLITS).strip()
 
 
 def test_every_board_with_entries_has_a_row():
