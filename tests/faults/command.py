@@ -1,12 +1,10 @@
 """`ntkbench run` as a process of its own, that may end in any way."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,9 +15,7 @@ from ntkbench.bench.journal import Running
 from ntkbench.bench.plan import Run
 from ntkbench.bench.stages import shared
 from ntkbench.bench.store import Store
-
-STAGES = ("start", "training", "kernel", "craft", "measuring")
-"""where a command can be: before its first unit, or at a part of one"""
+from tests.faults.doomed import Doom
 
 
 @dataclass(frozen=True)
@@ -31,13 +27,15 @@ class Command:
     cache: Path
     options: tuple[str, ...] = ()
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, doom: Doom | None = None) -> subprocess.Popen[bytes]:
+        """Start the command in a process group of its own; `doom` says where it kills itself."""
+        module = "tests.faults.doomed" if doom else "ntkbench.cli"
         words = ["run", str(self.spec), "--store", str(self.store.root), *self.options]
         programs = {"JAX_COMPILATION_CACHE_DIR": str(self.cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         with self._told.open("ab") as told:
             return subprocess.Popen(
-                [sys.executable, "-m", "ntkbench.cli", *words],
-                env={**os.environ, **programs},
+                [sys.executable, "-m", module, *words],
+                env={**os.environ, **programs, **(doom.environment if doom else {})},
                 stdout=subprocess.DEVNULL,
                 stderr=told,
                 start_new_session=True,
@@ -52,26 +50,9 @@ class Command:
         """By all processes so far."""
         return self._told.read_text("utf-8")
 
-    def finish(self, process: "subprocess.Popen[bytes] | None" = None, code: int = 0) -> None:
+    def finish(self, process: subprocess.Popen[bytes] | None = None, code: int = 0) -> None:
         """To the end of a process, or of a new one."""
         assert (process or self.start()).wait(timeout=600) == code, self.told
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    found = [pid]
-    for parent in found:
-        with suppress(OSError):
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
-    return found
-
-
-def kill(pids: Sequence[int]) -> None:
-    """At once, without a last word."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def at_work(store: Store) -> list[Running]:

@@ -8,8 +8,9 @@ import pytest
 
 from ntkbench.bench import ledger
 from tests.bench import tiny
-from tests.faults.command import Command, at_work, family, kill, reach
+from tests.faults.command import Command, at_work, reach
 from tests.faults.conftest import Whole
+from tests.faults.doomed import family, kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'ntkbench[ray]'")

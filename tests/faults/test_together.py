@@ -11,8 +11,9 @@ import pytest
 
 from ntkbench.bench import ledger
 from tests.bench import tiny
-from tests.faults.command import Command, at_work, kill, reach
+from tests.faults.command import Command, at_work, reach
 from tests.faults.conftest import Whole
+from tests.faults.doomed import kill
 
 pytestmark = pytest.mark.slow
 
