@@ -26,6 +26,15 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
+class PictureChoice:
+    """Whose input gradients are kept as pictures: indices of features and of test points, and whether of all groups."""
+
+    features: Sequence[int]
+    tests: Sequence[int]
+    groups: bool = False
+
+
+@dataclass(frozen=True)
 class Features:
     """Single ones: their indices, what became of them, and whether they beat chance, clean and under each budget."""
 
@@ -65,11 +74,11 @@ def eigenspace(
     indices: Sequence[int],
     truncations: Sequence[int],
     groups: Sequence[tuple[int, int]],
-    pictures: tuple[Sequence[int], Sequence[int]] | None = None,
+    pictures: PictureChoice | None = None,
 ) -> Measurement:
     """Single features by index, truncations by their number of features, groups as ranges of indices.
 
-    `pictures`: of which features, at which test points, to keep the input gradient.
+    `pictures`: the features, groups and test points whose input gradients are kept.
     """
     size, index, spans = study.eigenvalues.size, np.array(indices), np.array(groups)
     clean = study.truncated().sum(axis=0)
@@ -90,7 +99,7 @@ def eigenspace(
         **_sum_series(sums, rest),
         "group": spans,
         **group.counts("group"),
-        **(_pictures(study, *pictures) if pictures else {}),
+        **(_pictures(study, pictures, spans) if pictures else {}),
     }
     scalars = [
         majority_rate(study.labels),
@@ -211,13 +220,25 @@ def _samples(study: Study, sums: Truncations) -> dict[str, np.ndarray]:
     return {f"{part}.{name}": row for part, every in rows.items() for name, row in zip(names, every, strict=True)}
 
 
-def _pictures(study: Study, indices: Sequence[int], tests: Sequence[int]) -> dict[str, np.ndarray]:
-    """Gradients of features in their input; of several outputs, that of the true class."""
-    X, labels = study.X[np.array(tests)], study.labels[np.array(tests)]
-    gradients = features.gradients(study.family(np.array(indices)), X, labels)
+def _pictures(study: Study, chosen: PictureChoice, spans: np.ndarray) -> dict[str, np.ndarray]:
+    """Return input gradients at the chosen test points, of single features and of the sums over groups.
+
+    Of several outputs it is the gradient of the true class. `spans` (g, 2): the first index of each group, and the
+    index after its last.
+    """
+    places = np.array(chosen.tests)
+    X, labels = study.X[places], study.labels[places]
+
+    def gradients(ranges: np.ndarray) -> np.ndarray:
+        family = features.family(study.system, study.spans(ranges))
+        return np.asarray(features.gradients(family, X, labels), np.float32)
+
+    index = np.array(chosen.features)
+    groups = {"picture_group": spans, "picture_group_gradient": gradients(spans)} if chosen.groups else {}
     return {
-        "picture_feature": np.array(indices),
-        "picture_test": np.array(tests),
+        "picture_feature": index,
+        "picture_test": places,
         "picture_image": np.asarray(X, np.float32),
-        "picture_gradient": np.asarray(gradients, np.float32),
+        "picture_gradient": gradients(singles(index)),
+        **groups,
     }

@@ -19,7 +19,7 @@ from ntkbench.analyses.consistency import consistency
 from ntkbench.analyses.course import Armed, Course, View
 from ntkbench.analyses.craft import Crafted, Threat
 from ntkbench.analyses.drift import drift
-from ntkbench.analyses.eigenspace import eigenspace
+from ntkbench.analyses.eigenspace import PictureChoice, eigenspace
 from ntkbench.analyses.fit import Fit, equal_time, fit, loss_reached
 from ntkbench.analyses.measurement import Check, Measurement
 from ntkbench.analyses.study import Study
@@ -151,7 +151,7 @@ class Experiment:
                     choice.features(words.features, size),
                     choice.truncations(words.truncations, size),
                     choice.groups(words.groups, size),
-                    words.pictures and (words.pictures.features, words.pictures.tests),
+                    PictureChoice(**dict(words.pictures)) if words.pictures else None,
                 )
             case spec.TimeCourse():
                 return course(study, words.times, words.ridges)

@@ -225,6 +225,8 @@ class Pictures(Section):
 
     features: Indices = (0, 1, 2)
     """indices; 0 has the largest eigenvalue"""
+    groups: Annotated[bool, Field(json_schema_extra={"as_before": False})] = False
+    """also the sum of each of the groups"""
     tests: Indices = (0, 1)
     """test images, by their place"""
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.analyses.eigenspace import eigenspace, smallest_sufficient
+from ntkbench.analyses.eigenspace import PictureChoice, eigenspace, smallest_sufficient
 from ntkbench.analyses.grid import grid
 from ntkbench.analyses.halves import choosing
 from ntkbench.analyses.measurement import Measurement
@@ -18,7 +18,7 @@ from tests.analyses.studies import EPS, TESTS, N, accuracies, span, study
 
 @pytest.fixture(scope="module")
 def done() -> Measurement:
-    return eigenspace(study(), (0, 1, 2, 5), (2, 5), ((0, 4), (4, 12)), ((0, 2), (1, 3)))
+    return eigenspace(study(), (0, 1, 2, 5), (2, 5), ((0, 4), (4, 12)), PictureChoice((0, 2), (1, 3), groups=True))
 
 
 def value(of: Measurement, metric: str, **where):
@@ -183,12 +183,15 @@ def test_correlations_are_mean_margins_of_features_of_unit_size(done):
     assert done.series["robust_correlation"].shape == (2, 4)
 
 
-def test_pictures_are_gradients_of_features(done):
+def test_pictures_are_gradients_of_features_and_of_groups(done):
     series, of = done.series, study()
     assert series["picture_gradient"].shape == (2, 2, 1, 1, 4)
     np.testing.assert_array_equal(series["picture_image"], np.asarray(of.X, np.float32)[[1, 3]])
     expected = features.gradients(of.family(np.array([2])), of.X[np.array([3])], of.labels[np.array([3])])
     np.testing.assert_allclose(series["picture_gradient"][1, 1], np.asarray(expected)[0, 0], rtol=1e-6)
+    np.testing.assert_array_equal(series["picture_group"], [(0, 4), (4, 12)])
+    parts = features.gradients(of.family(np.arange(4, 12)), of.X[np.array([3])], of.labels[np.array([3])])
+    np.testing.assert_allclose(series["picture_group_gradient"][1, 1], parts[:, 0].sum(axis=0), rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -51,8 +51,8 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
             yield Picture(
                 f"features-{sheet}",
                 grid(panels),
-                "Test images and the gradients of features with respect to them, each scaled to its own minimum and "
-                f"maximum. {who}",
+                "Test images and the gradients of features, and of sums of consecutive ones, with respect to them, "
+                f"each scaled to its own minimum and maximum. {who}",
             )
 
 

@@ -1,4 +1,4 @@
-"""Test images and, beside them, the gradients of features, in the order of their indices."""
+"""Test images and, beside them, the gradients of features in the order of their indices, then those of groups."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class _Row:
 
     label: str
     image: np.ndarray | None
-    indices: np.ndarray
-    gradients: np.ndarray
+    titles: Sequence[str]
+    gradients: Sequence[np.ndarray]
 
 
 def grid(panels: Sequence[Panel]) -> Figure:
     """Rows are runs and test images, columns features."""
     rows = [row for panel in panels for row in _rows(panel)]
-    columns = 1 + max(len(row.indices) for row in rows)
+    columns = 1 + max(len(row.titles) for row in rows)
     title = _LINE * (0.4 + max(row.label.count("\n") + 1 for row in rows))
     side = min(look.WIDTH / columns, 1.0, max(_PAGE / len(rows) - title, 0.3))
     figure = Figure(figsize=(look.WIDTH, len(rows) * (side + title)), layout="constrained")
@@ -39,18 +39,22 @@ def grid(panels: Sequence[Panel]) -> Figure:
     for line, row in zip(cells, rows, strict=True):
         if row.image is not None:
             _show(line[0], row.image, row.label, "gray", scale=False)
-        for axes, index, gradient in zip(line[1:], row.indices, row.gradients, strict=False):
-            _show(axes, gradient, f"i = {index}", look.MAP, scale=True)
+        for axes, title, gradient in zip(line[1:], row.titles, row.gradients, strict=False):
+            _show(axes, gradient, title, look.MAP, scale=True)
     return figure
 
 
 def _rows(panel: Panel) -> Iterator[_Row]:
-    indices = panel["picture_feature"]
+    titles, gradients = [f"i = {index}" for index in panel["picture_feature"]], [*panel["picture_gradient"]]
+    if "picture_group" in panel.series:
+        titles += [f"{first} to {stop - 1}" for first, stop in panel["picture_group"]]
+        gradients += [*panel["picture_group_gradient"]]
     for place, (test, image) in enumerate(zip(panel["picture_test"], panel["picture_image"], strict=True)):
-        for start in range(0, len(indices), _MOST):
+        for start in range(0, len(titles), _MOST):
             part = slice(start, start + _MOST)
             label = f"{panel.label}\ntest {test}".strip()
-            yield _Row(label, None if start else image, indices[part], panel["picture_gradient"][part, place])
+            shown = [gradient[place] for gradient in gradients[part]]
+            yield _Row(label, None if start else image, titles[part], shown)
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str, colors: str, *, scale: bool) -> None:

@@ -33,6 +33,8 @@ _EIGENSPACE: Mapping[str, Form] = MappingProxyType(
         "picture_test": (INTEGER, "t"),
         "picture_image": (REAL, "t*"),
         "picture_gradient": (REAL, "pt*"),
+        "picture_group": (INTEGER, "g."),
+        "picture_group_gradient": (REAL, "gt*"),
     }
 )
 _TIME: Mapping[str, Form] = MappingProxyType(

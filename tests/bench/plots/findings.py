@@ -67,6 +67,8 @@ def eigenspace(
         "picture_test": np.array([0, 1]),
         "picture_image": rng.random((2, *shape), np.float32),
         "picture_gradient": rng.normal(size=(3, 2, *shape)).astype(np.float32),
+        "picture_group": np.array([[0, n // 2], [n // 2, n]]),
+        "picture_group_gradient": rng.normal(size=(2, 2, *shape)).astype(np.float32),
     }
 
 

@@ -84,6 +84,15 @@ def test_the_spectrum_flags_small_gaps(study: Study):
         assert value.get_label() == f"{panel.label}: 1 of 59"
 
 
+def test_a_test_image_stands_beside_its_features_and_groups(study: Study):
+    """Six in a line: the image, three features, two groups; two test images of each of two kernels."""
+    titles = [axes.get_title() for axes in figures(study)["features"].axes]
+    for start in range(0, len(titles), 6):
+        assert titles[start].splitlines()[-1] == f"test {start // 6 % 2}"
+        assert titles[start + 1 : start + 6] == ["i = 0", "i = 1", "i = 2", "0 to 29", "30 to 59"]
+    assert len(titles) == 4 * 6
+
+
 def test_captions_say_whose_results_these_are_and_how_many_points(study: Study):
     pictures = list(eigenspace.pictures(study, study.budgets))
     for picture in pictures:
