@@ -69,7 +69,7 @@ def test_labels_overrides_and_smoke_are_named(spec):
     assert origins(explained(spec, smoke=True), folder)["n_test: 9"] == "smoke (mine.yaml:13:24)"
 
 
-@pytest.mark.parametrize("name", ["quickstart", "drift/fashion2-small", "eigenspace/consistency-cifar2"])
+@pytest.mark.parametrize("name", ["quickstart", "drift/fashion4", "eigenspace/consistency-cifar2"])
 def test_what_is_shown_is_a_spec_of_the_same_runs(name: str, tmp_path):
     file = str(SPECS / f"{name}.yaml")
     text = explain(file, (), False, Store(tmp_path))
