@@ -31,10 +31,13 @@ SAMPLE = 2
 
 @pytest.hookimpl(tryfirst=True)  # before what `-m` leaves out is left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases of slow tests as nightly, but for a few of each at even distances: the same ones every time."""
+    """Mark the cases of slow tests as nightly, but for a few of each at even distances: the same ones every time.
+
+    A test that is marked so by itself stays so.
+    """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("slow"):
+        if item.get_closest_marker("slow") and not item.get_closest_marker("nightly"):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for each in cases.values():
         kept = {round(i * (len(each) - 1) / (SAMPLE - 1)) for i in range(SAMPLE)}

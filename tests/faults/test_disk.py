@@ -17,16 +17,29 @@ from tests.faults.disk import Fault
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.bench.store.StoreWarning")]
 
 
-MET = {"power cut": (0, 1), "killed": (0, 3), "error": (1, 3), "full": (2, 3)}
+MET: dict[Fault, tuple[int, int]] = {"power cut": (0, 1), "killed": (0, 3), "error": (1, 3), "full": (2, 3)}
 """The first operation, and how many to the next: a power cut meets each, and leaves no more than a kill does; the
 others, which take as long, meet one in three, and together each."""
+SAMPLED: dict[Fault, tuple[int, int]] = {"power cut": (0, 11), "killed": (3, 29), "error": (7, 29), "full": (11, 29)}
+"""The same for the few operations that every change meets; the distances are no multiples of a file's operations."""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("fault", MET)
 def test_an_operation_that_fails_costs_time_alone(fault: Fault, one: One, tmp_path: Path):
-    runs, met, (at, every) = one.plan.runs, 0, MET[fault]
+    fails_and_goes_on(fault, one, tmp_path, *MET[fault])
+
+
+def test_some_operations_that_fail_cost_time_alone(one: One, tmp_path: Path):
+    for fault, (at, every) in SAMPLED.items():
+        fails_and_goes_on(fault, one, tmp_path / fault, at, every)
+
+
+def fails_and_goes_on(fault: Fault, one: One, folder: Path, at: int, every: int) -> None:
+    """Fail at every so many-th operation from `at` on, each time in a new store, and run the same command again."""
+    runs, met = one.plan.runs, 0
     while True:
-        store = Store(tmp_path / str(at))
+        store = Store(folder / str(at))
         with suppress(StorageError), disk.failing(fault, at) as hit:
             tiny.run(one.plan, store)
         if len(hit.done) <= at:  # the fault never came

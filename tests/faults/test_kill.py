@@ -67,7 +67,7 @@ def test_killed_at_each_stage_and_resumed_is_uninterrupted(crew: str, whole: Who
         kept.check_all()
 
 
-@pytest.mark.parametrize("crew", CREWS)
+@pytest.mark.parametrize("crew", ["one process", "two processes", pytest.param("ray", marks=pytest.mark.nightly)])
 def test_killed_at_any_moment_and_resumed_is_uninterrupted(crew: str, whole: Whole, tmp_path: Path):
     rng, hit = np.random.default_rng([*crew.encode()]), Counter[str]()
     undisturbed, began = whole.at(tmp_path / "undisturbed", *CREWS[crew]), time.perf_counter()
@@ -88,6 +88,7 @@ def test_killed_at_any_moment_and_resumed_is_uninterrupted(crew: str, whole: Who
     assert hit.total() >= KILLS
 
 
+@pytest.mark.nightly
 def test_a_cluster_that_is_killed_at_each_stage_is_resumed(whole: Whole, tmp_path: Path):
     """Its processes are found at a stage from outside, since they are not ours to change."""
     rng, hit = np.random.default_rng(0), Counter[str]()

@@ -197,6 +197,14 @@ def test_what_is_not_refused_is_right(case: Case):
 
 @pytest.mark.slow
 @given(case=cases("relu", "erf", "tanh", "silu"))
+@settings(derandomize=True, max_examples=16, database=None, phases=[Phase.generate])
+def test_what_is_not_refused_is_right_with_quadrature(case: Case):
+    check(case)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@given(case=cases("relu", "erf", "tanh", "silu"))
 @settings(max_examples=100, phases=[Phase.generate])
 def test_what_is_not_refused_is_right_everywhere(case: Case):
     check(case)
