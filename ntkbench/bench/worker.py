@@ -200,6 +200,7 @@ class _Turn:
                     raise
                 return None, failure
             finally:
+                environment.return_memory()
                 for warning in caught:
                     self.progress.warn(str(warning.message))
 

@@ -2,6 +2,7 @@ import getpass
 import json
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 
@@ -127,6 +128,22 @@ def test_programs_are_forgotten_when_they_are_many_and_not_before():
     assert not environment.forget_programs(1.0)
     assert environment.forget_programs(1e-6)
     assert maps() < before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_goes_back_to_the_system():
+    """Blocks of a size that glibc keeps for itself, with one in between that keeps the heap from shrinking."""
+    kept = [bytearray(50_000) for _ in range(4_000)]
+    last, before = kept[-1], _resident()
+    del kept
+    assert _resident() > before - 20e6
+    environment.return_memory()
+    assert _resident() < before - 150e6
+    assert len(last) == 50_000
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_only_files_that_can_change_a_number_make_it_dirty(tmp_path: Path, monkeypatch):
