@@ -194,7 +194,7 @@ def run(
     """
     from rich.console import Console
 
-    from ntkbench.bench import ledger, remaining
+    from ntkbench.bench import ledger, outlook, remaining
     from ntkbench.bench.interrupt import interruptible
     from ntkbench.bench.job import Options
     from ntkbench.bench.progress import progress
@@ -220,7 +220,8 @@ def run(
     kept = Store(store)
     options = Options(retry, smoke, tuple(overrides), executor, workers, address, force)
     console = Console(stderr=True)
-    watcher = progress(console, remaining.expected(planned) if console.is_terminal else None)
+    seen = console.is_terminal
+    watcher = progress(console, remaining.expected(planned, outlook.cached(planned.runs, kept)) if seen else None)
     try:
         with interruptible():
             ended = execute(planned, kept, search_roots(data_dir), options, watcher)

@@ -21,8 +21,8 @@ def outlook(plan: Plan, store: Store) -> str:
     pending = ledger.left(store, plan.runs)
     waiting = {run.id for run in pending}
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
-    trained = _trained(pending, store)
-    left = [work for key, work in estimate.stages.items() if key not in trained and not _is_cached(store, key)]
+    there = cached(pending, store)
+    left = [work for key, work in estimate.stages.items() if key not in there]
     total = sum([*left, *estimate.runs.values()], Work())
     done = len(plan.runs) - len(pending)
     lines = [_cells(plan, waiting), "", f"runs      {len(plan.runs)}, of which {done} are done"]
@@ -89,14 +89,13 @@ def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[st
         yield stage, key, store.has(stage, key)
 
 
-def _trained(pending: Sequence[Run], store: Store) -> set[str]:
-    """Return the keys of trainings whose networks the store has for every seed that is left."""
+def cached(runs: Sequence[Run], store: Store) -> set[str]:
+    """Return the keys of stages that the store has: trainings of every seed among the runs, kernels, examples."""
     asked: dict[str, tuple[Cell, set[int]]] = {}
-    for run in pending:
-        for cell in cost.trainings(run.cell):
-            asked.setdefault(stages.training_key(cell), (cell, set()))[1].add(run.seed)
-    return {key for key, (cell, seeds) in asked.items() if seeds <= groups.trained(store, cell)}
-
-
-def _is_cached(store: Store, key: str) -> bool:
-    return any(store.has(stage, key) for stage in ("kernel", "craft"))
+    found = set()
+    for cell, same in groupby(runs, key=lambda run: run.cell):
+        seeds = {run.seed for run in same}
+        for each in cost.trainings(cell):
+            asked.setdefault(stages.training_key(each), (each, set()))[1].update(seeds)
+        found |= {key for stage, key, _ in stages.shared(cell) if store.has(stage, key)}
+    return found | {key for key, (cell, seeds) in asked.items() if seeds <= groups.trained(store, cell)}

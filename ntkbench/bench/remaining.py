@@ -1,6 +1,6 @@
 """How long the rest of a plan takes: by the estimate of its work, corrected by the time that a part of it has taken."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import groupby
 
@@ -23,11 +23,14 @@ def seconds(left: float, current: float, done: float, took: float, since: float)
     return max(0.0, left - current) / slower
 
 
-def expected(plan: Plan) -> Mapping[str, float]:
-    """Seconds of each run on an ordinary machine, by its id: its share of the training; what it has in common with
-    others, kernels and compiled programs, where it comes first."""
+def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
+    """Return the seconds that each run takes on an ordinary machine, by its id.
+
+    A run has its share of the training. What it has in common with others, kernels and compiled programs, counts where
+    it comes first. `cached`: keys of stages that the store has, which take no time.
+    """
     estimate, found = cost.estimate(plan), {}
-    compiled, made = set(), set()
+    compiled, made = set(), set(cached)
 
     def new(work: Work) -> float:
         fresh = replace(work, programs=work.programs - compiled)
@@ -36,7 +39,8 @@ def expected(plan: Plan) -> Mapping[str, float]:
 
     for cell, same in groupby(plan.runs, key=lambda run: run.cell):
         runs = tuple(same)
-        training = sum((estimate.stages[training_key(part)] for part in cost.trainings(cell)), Work())
+        keys = [training_key(part) for part in cost.trainings(cell)]
+        training = sum((estimate.stages[key] for key in keys if key not in cached), Work())
         each = new(training) / len(runs)
         for run in runs:
             found[run.id] = each + new(estimate.runs[run.id])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ntkbench.bench import journal, ledger, remaining
+from ntkbench.bench import journal, ledger, outlook, remaining
 from ntkbench.bench.index import Index
 from ntkbench.bench.journal import Running
 from ntkbench.bench.plan import Plan
@@ -81,7 +81,7 @@ class _Lookout:
 
     def __init__(self, plan: Plan, store: Store):
         self.plan, self.store = plan, store
-        self._index, self._work = Index.open(store), remaining.expected(plan)
+        self._index, self._work = Index.open(store), remaining.expected(plan, outlook.cached(plan.runs, store))
 
     def look(self) -> Sight:
         # what goes on first: a unit that ends in between is then seen twice, not never

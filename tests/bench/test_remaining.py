@@ -6,8 +6,9 @@ import time
 import pytest
 from rich.console import Console
 
-from ntkbench.bench import cost, plan, remaining
+from ntkbench.bench import cost, outlook, plan, remaining
 from ntkbench.bench.progress import progress
+from ntkbench.bench.store import Store
 from tests.bench import factory, tiny
 
 
@@ -35,6 +36,18 @@ def test_what_runs_share_is_expected_of_the_first(tmp_path):
     assert first > second > 0
     whole = cost.estimate(planned).total.seconds()
     assert sum(found.values()) == pytest.approx(whole, rel=0.01), "nothing is counted twice"
+
+
+def test_what_the_store_has_takes_no_time(tmp_path):
+    planned, store = plan.read(tiny.spec(tmp_path)), Store(tmp_path / "runs")
+    whole = remaining.expected(planned, outlook.cached(planned.runs, store))
+    assert whole == remaining.expected(planned)
+    tiny.run(planned, store)
+    there = outlook.cached(planned.runs, store)
+    stages = cost.estimate(planned).stages
+    assert there == set(stages), "a training, a kernel, and what is crafted on it"
+    left = remaining.expected(planned, there)
+    assert all(0 < left[run.id] < whole[run.id] for run in planned.runs)
 
 
 def test_a_bar_tells_it_and_never_stands_still(monkeypatch):
