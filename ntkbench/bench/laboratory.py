@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ntkbench.analyses.craft import Crafted, Threat, craft
 from ntkbench.analyses.subject import Subject
@@ -97,20 +98,21 @@ class Laboratory:
         data = self.data(cell)
         n, words = len(data.train), spec.InfiniteKernel(kind="infinite")
 
+        def eigenvalues(kernel: Array) -> np.ndarray:
+            K = gram.matrix(np.asarray(kernel))
+            return np.linalg.eigvalsh(K)[::-1] * (n / len(K))
+
         def infinite() -> np.ndarray:
             kernel = build.infinite_kernel(cell, words, build.outputs(data))
             X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT])
-            return gram.matrix(np.asarray(gram.gram(kernel, X, tile_bytes=self.tile_bytes)))
+            return eigenvalues(gram.gram(kernel, X, tile_bytes=self.tile_bytes))
 
         if sizes.has_cheap_limit(cell):
-            K = self._remember(
-                f"{stages.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}", infinite
-            )
-        else:
-            net = network.cast(initial, "float64")
-            X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
-            K = gram.matrix(np.asarray(algorithms.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes)))
-        return np.linalg.eigvalsh(K)[::-1] * (n / len(K))
+            name = f"{stages.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}"
+            return self._remember(name, infinite)  # which every seed and every kernel of a sweep asks for
+        net = network.cast(initial, "float64")
+        X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
+        return eigenvalues(algorithms.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
 
     def _decomposed(self, cell: spec.Cell, kernel_id: str) -> Made:
         """An infinite kernel, the training examples, its spectrum on them, and their targets."""
