@@ -45,16 +45,21 @@ def grid(panels: Sequence[Panel]) -> Figure:
 
 
 def _rows(panel: Panel) -> Iterator[_Row]:
-    titles, gradients = [f"i = {index}" for index in panel["picture_feature"]], [*panel["picture_gradient"]]
+    """Yield the rows of each test image: single features, then groups, in one row where there is room for all."""
+    shown = [
+        (f"i = {index}", gradient)
+        for index, gradient in zip(panel["picture_feature"], panel["picture_gradient"], strict=True)
+    ]
+    groups = []
     if "picture_group" in panel.series:
-        titles += [f"{first} to {stop - 1}" for first, stop in panel["picture_group"]]
-        gradients += [*panel["picture_group_gradient"]]
+        named = zip(panel["picture_group"], panel["picture_group_gradient"], strict=True)
+        groups = [(f"{first}–{stop - 1}", gradient) for (first, stop), gradient in named]
+    parts = [shown + groups] if len(shown) + len(groups) <= _MOST else [shown, groups]
+    lines = [part[start : start + _MOST] for part in parts for start in range(0, len(part), _MOST)]
     for place, (test, image) in enumerate(zip(panel["picture_test"], panel["picture_image"], strict=True)):
-        for start in range(0, len(titles), _MOST):
-            part = slice(start, start + _MOST)
-            label = f"{panel.label}\ntest {test}".strip()
-            shown = [gradient[place] for gradient in gradients[part]]
-            yield _Row(label, None if start else image, titles[part], shown)
+        for number, line in enumerate(lines):
+            titles, gradients = [title for title, _ in line], [gradient[place] for _, gradient in line]
+            yield _Row(f"{panel.label}\ntest {test}".strip(), None if number else image, titles, gradients)
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str, colors: str, *, scale: bool) -> None:

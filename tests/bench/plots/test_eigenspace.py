@@ -89,7 +89,7 @@ def test_a_test_image_stands_beside_its_features_and_groups(study: Study):
     titles = [axes.get_title() for axes in figures(study)["features"].axes]
     for start in range(0, len(titles), 6):
         assert titles[start].splitlines()[-1] == f"test {start // 6 % 2}"
-        assert titles[start + 1 : start + 6] == ["i = 0", "i = 1", "i = 2", "0 to 29", "30 to 59"]
+        assert titles[start + 1 : start + 6] == ["i = 0", "i = 1", "i = 2", "0–29", "30–59"]
     assert len(titles) == 4 * 6
 
 
