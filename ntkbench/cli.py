@@ -1,6 +1,10 @@
-"""The command line. No logic here: every command is the name of what it calls.
+"""The command line `ntkbench`: it reads options, calls the library, and turns errors into messages and exit codes.
 
-Heavy imports wait inside the commands that need them, so that the others answer at once.
+No command computes anything itself. Modules are imported inside the commands that need them: JAX, pandas and matplotlib
+take seconds, and commands that only read a spec answer without them. `_configure_jax` runs before JAX is imported, in
+every command that computes. Docstrings and help texts of commands are the page `docs/cli.md`.
+
+    main(["validate", "spec.yaml"])    # exits with 0, or 2 after a line for each mistake
 """
 
 import codecs
@@ -26,9 +30,10 @@ T = TypeVar("T")
 
 
 class _Place(click.Path):
-    """A path in which `~` is the user's home, also where no shell has seen it: `--store=~/runs`, a variable."""
+    """A path option in which `~` is the user's home also where no shell expands it: `--store=~/runs`, a variable."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path with `~` expanded; an unknown home is a usage error."""
         home = os.path.expanduser(value)
         if str(home).startswith("~"):
             self.fail(f"{value}: the system knows no such home; write the whole path", param, ctx)
@@ -36,19 +41,29 @@ class _Place(click.Path):
 
 
 FILE = _Place(path_type=Path, dir_okay=False)
+"""type of options that name a file"""
 FORMS = ("plain", "md", "csv", "latex", "json")
+"""formats of `show`"""
 PICTURES = ("png", "pdf", "svg")
+"""formats of `plot`"""
 EXECUTORS = ("local", "ray")
+"""where `run` executes: processes of this machine, or a Ray cluster"""
 STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
+"""stages whose cached objects `store gc` can drop or keep"""
 TABLES = ("csv", "json", "jsonl", "latex", "parquet")
+"""formats of `export`"""
 FOLDER = _Place(path_type=Path, file_okay=False)
+"""type of options that name a folder"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; mistakes are told in words, with the exit code of their kind."""
+    """Run a command and exit with the code of its end: 0 all is well, 1, 2, 3 or 130 (see `docs/cli.md`).
+
+    `arguments`: words of the command line; None for those that the process was started with.
+    """
     code = _ended(arguments)
     if arguments is None and any(thread.name == GIVEN_UP for thread in threading.enumerate()):
-        # What was given up computes on, and neither it nor Python would survive an end in order.
+        # A thread that was given up still runs compiled code, and would crash while Python shuts down in order.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -56,12 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _ended(arguments: Sequence[str] | None) -> int:
+    """Run a command in this process and return its exit code; errors become messages on stderr.
+
+    Errors of ntkbench and of files are told in words, others as a fault of ntkbench. With `--debug` all of these are
+    raised.
+    """
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
-    # What a spec means is no other package's business, and to ask all that are installed takes a while.
+    # Plugins of pydantic could change what a spec means, and to look for them takes a while.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Importing makes many objects and no garbage: to look for it after every 700 is a sixth of a short command's time.
+    # Importing makes many objects and no garbage: collecting after every 700 takes a sixth of a short command's time.
     gc.set_threshold(100_000)
-    os.environ["MPLBACKEND"] = "agg"  # pictures are files; a notebook's own backend may not even be there
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; the backend that a notebook sets may not be installed
     codecs.register_error("ntkbench", in_few_letters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -78,7 +98,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command resumes", err=True)
         return 130
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -96,7 +116,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
 
 
 def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, for people."""
+    """Print a warning as one line on stderr."""
     click.echo(tamed(f"warning: {message}"), err=True)
 
 
@@ -111,6 +131,7 @@ def cli(debug: bool) -> None:
 
 
 def _store(command: F) -> F:
+    """Add the option `--store`."""
     return click.option(
         "--store", type=FOLDER, default=Path("runs"), show_default=True, envvar="NTKBENCH_STORE",
         help="Folder of records and cached stages (or NTKBENCH_STORE).",
@@ -118,12 +139,14 @@ def _store(command: F) -> F:
 
 
 def _data_dir(command: F) -> F:
+    """Add the option `--data-dir`."""
     return click.option(
         "--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Folder of data sets (or NTKBENCH_DATA)."
     )(command)
 
 
 def _spec(command: F) -> F:
+    """Add the argument SPEC and the options `--set` and `--smoke`, which change it."""
     command = click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")(command)
     command = click.option(
         "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field, e.g. --set data.n_train=100."
@@ -132,6 +155,7 @@ def _spec(command: F) -> F:
 
 
 def _part(command: F) -> F:
+    """Add the option `--where`, which selects cells of the matrix."""
     return click.option(
         "--where",
         multiple=True,
@@ -141,13 +165,14 @@ def _part(command: F) -> F:
 
 
 def _leaderboards(command: F) -> F:
+    """Add the option `--folder`."""
     return click.option(
         "--folder", type=FOLDER, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
     )(command)
 
 
 def _choices(items: Sequence[str], option: str) -> dict[str, list[str]]:
-    """Return the values that each name is given by NAME=VALUE."""
+    """Return the values that each name is given by items NAME=VALUE; UsageError, naming `option`, for others."""
     found: dict[str, list[str]] = {}
     for item in items:
         if "=" not in item:
@@ -158,6 +183,7 @@ def _choices(items: Sequence[str], option: str) -> dict[str, list[str]]:
 
 
 def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
+    """Return the value of each name in items NAME=VALUE; UsageError if a name is given twice."""
     found = _choices(items, option)
     for name, values in found.items():
         if len(values) > 1:
@@ -208,7 +234,7 @@ def run(
         raise UsageError(
             "--workers is for --executor local; what a Ray cluster runs at once follows from run.resources"
         )
-    planned = _planned(spec, overrides, smoke, where)  # before jax: mistakes show at once
+    planned = _planned(spec, overrides, smoke, where)  # before JAX is imported, so that mistakes show at once
     if shard:
         planned = Shard.parse(shard).part(planned)
         if not planned.runs:
@@ -232,13 +258,14 @@ def run(
 
 
 def _planned(spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str]) -> Any:
-    """The plan of a spec, or of some of its cells."""
+    """Return the plan of a spec, without the cells that `--where` leaves out."""
     from ntkbench.bench import plan
 
     return plan.narrowed(plan.read(spec, overrides, smoke), _choices(where, "--where"))
 
 
 def _summary(planned: Any, records: Sequence[Any]) -> str:
+    """Return the table that `run` ends with, or a hint if no run has a number."""
     from ntkbench.bench.show import show
 
     if not any(record.metrics for record in records):
@@ -247,9 +274,10 @@ def _summary(planned: Any, records: Sequence[Any]) -> str:
 
 
 def _configure_jax() -> None:
-    """The one place where JAX is told how to compute: nothing in the shell that it was started from changes a number.
+    """Tell JAX how to compute, so that no setting of the shell changes a number. JAX is configured nowhere else.
 
-    By the environment, which processes that we start have too; JAX reads it when it is imported.
+    The settings are environment variables, which JAX reads when it is imported, and which worker processes inherit.
+    Flags of XLA that change arithmetic are left out, with a warning.
     """
     from ntkbench.bench import settings
 
@@ -273,7 +301,7 @@ def _configure_jax() -> None:
 @click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
 @_data_dir
 def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_dir: Path | None) -> None:
-    """Check specs: every mistake with its place, none left for later. Data that are not here are told, too."""
+    """Check specs: all errors at once, each with line and column. Data sets that are not here are told, too."""
     from ntkbench.bench import plan
     from ntkbench.errors import SpecError
 
@@ -290,6 +318,7 @@ def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_d
 
 
 def _tell_absent(planned: Any, data_dir: Path | None) -> None:
+    """Print a warning for each data set of the plan that is not on this machine."""
     from ntkbench.bench.availability import absent
 
     names = (getattr(run.cell.data.dataset, "name", None) for run in planned.runs)
@@ -305,7 +334,7 @@ def _tell_absent(planned: Any, data_dir: Path | None) -> None:
 def plan(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None
 ) -> None:
-    """Show what `run` would do: runs, what is there already, time and memory."""
+    """Show what `run` would do: runs, what is there already, time and memory. Nothing is executed."""
     from ntkbench.bench.outlook import outlook
     from ntkbench.bench.store import Store
 
@@ -319,7 +348,7 @@ def plan(
 @_store
 @click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cell of the matrix. Default: the first.")
 def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where: Sequence[str]) -> None:
-    """Show where each value of a spec comes from, and why its runs are, or are not, done."""
+    """Show where each value of a spec comes from, and why its runs are done or are still to be done."""
     from ntkbench.bench.origin import explain
     from ntkbench.bench.store import Store
 
@@ -335,9 +364,9 @@ def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where
 def status(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, live: bool, every: float
 ) -> int:
-    """Show how far the runs of a spec are, what goes on, how fast, and why some are not ok.
+    """Show progress, speed, estimated end and failures of the runs of a spec.
 
-    From any terminal, whoever executes them. --watch exits as `run` does: 0 if all are ok, 1 otherwise.
+    It works from any terminal, whoever executes the runs. --watch exits as `run` does: 0 if all are ok, 1 otherwise.
     """
     from rich.console import Console
 
@@ -350,7 +379,7 @@ def status(
         return 0
     try:
         return 0 if watch.watch(planned, kept, Console(), every) else 1
-    except KeyboardInterrupt:  # of the one who looks, not of what is looked at
+    except KeyboardInterrupt:  # ends the watching alone, not the runs
         return 130
 
 
@@ -400,7 +429,7 @@ def plot(
     if not specs and (overrides or smoke):
         raise UsageError("--set and --smoke change a spec: name one")
     planned, kept = [plan.read(spec, overrides, smoke) for spec in specs], Store(store)
-    from ntkbench.bench import plot  # matplotlib: mistakes in specs show without it
+    from ntkbench.bench import plot  # imports matplotlib: mistakes in specs show before that
 
     results = [plot.of_plan(each, kept) for each in planned] or plot.of_store(kept)
     written = plot.plot(results, kept.records, output, form=form, analyses=analyses, budgets=budgets)
@@ -462,7 +491,7 @@ def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output
     from ntkbench.bench.store import Store
 
     planned = plan.read(spec, overrides, smoke)
-    from ntkbench.bench.report import report  # matplotlib: mistakes in specs show without it
+    from ntkbench.bench.report import report  # imports matplotlib: mistakes in specs show before that
 
     options = [part for override in overrides for part in ("--set", override)] + ["--smoke"] * smoke
     jsonfile.write(output, report(planned, Store(store), options).encode())
@@ -471,7 +500,7 @@ def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output
 
 @cli.group()
 def leaderboard() -> None:
-    """Tables made from entries."""
+    """Make the pages of leaderboards from their entries."""
 
 
 @leaderboard.command()
@@ -534,7 +563,7 @@ def submit(
 
 
 def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
-    """The records of these runs, made now where they are not in the store."""
+    """Return the records of these runs; those that the store lacks are executed now."""
     from rich.console import Console
 
     from ntkbench.bench import ledger, verify
@@ -570,7 +599,10 @@ def verify(
     name: str, seeds: Sequence[int], lot: str | None, mini: bool, store: Path | None, data_dir: Path | None,
     folder: Path,
 ) -> None:  # fmt: skip
-    """Run an entry again, compare every number, and write down that they agree. ENTRY: a file, or TRACK/NAME."""
+    """Run an entry again, compare every number, and write down that they agree. ENTRY: a file, or TRACK/NAME.
+
+    If a number differs by more than the track allows, nothing is written, and the exit code is 3.
+    """
     from tempfile import TemporaryDirectory
 
     from ntkbench.bench import verify
@@ -616,7 +648,10 @@ def compare(
 @_store
 @_data_dir
 def doctor(store: Path, data_dir: Path | None) -> int:
-    """Check the installation: versions, devices, double precision, data sets, the store."""
+    """Check the installation: versions, devices, double precision, data sets, the store.
+
+    Exit code 1 if something is wrong.
+    """
     _configure_jax()
     from ntkbench.bench.doctor import examine
 
@@ -670,13 +705,13 @@ def reference(output: Path, check: bool) -> None:
 
 @cli.group("store")
 def store_() -> None:
-    """The folder of records and cached stages: what it holds, what can go, whether it is whole."""
+    """Inspect, clean, check and merge stores, the folders of records and cached stages."""
 
 
 @store_.command()
 @_store
 def du(store: Path) -> None:
-    """Show how much room a store takes, and for what."""
+    """Show the disk space that a store takes, by kind of content."""
     from ntkbench.bench import index, inventory
     from ntkbench.bench.store import Store
 
@@ -692,7 +727,10 @@ def du(store: Path) -> None:
 @click.option("--drop", multiple=True, type=click.Choice(STAGES), help="Everything of a stage, whoever names it.")
 @click.option("--keep", multiple=True, type=click.Choice(STAGES), help="Nothing of a stage.")
 def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: Sequence[str]) -> None:
-    """Show, or delete, what no record needs and nobody is at: a run may compute it again, no result is lost."""
+    """Show, or delete, cached files that no result and no running process uses. No result is lost.
+
+    A run that needs one of them later computes it again.
+    """
     from ntkbench.bench import collect, index, inventory
     from ntkbench.bench.store import Store
 
@@ -725,7 +763,7 @@ def verify_(store: Path, repair: bool) -> int:
 @store_.command()
 @_store
 def reindex(store: Path) -> None:
-    """Read all records anew, and write the index by which `status`, `plan` and `run` find them. Never needed."""
+    """Read all records again and rebuild the index that `status`, `plan` and `run` use. Never needed in normal use."""
     from ntkbench.bench import index
     from ntkbench.bench.store import Store
 
@@ -739,7 +777,10 @@ def reindex(store: Path) -> None:
 @_store
 @click.option("--objects/--no-objects", default=True, help="Cached stages, too, or records alone.")
 def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
-    """Bring other stores into this one. A run that is in both has to have the same numbers: exit code 3 if not."""
+    """Copy the records and cached stages of other stores into this one.
+
+    A run that is in both must have the same numbers: exit code 3 if not.
+    """
     from ntkbench.bench import reconcile
     from ntkbench.bench.store import Store
 
@@ -753,7 +794,7 @@ def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
 
 
 def _track(items: Iterable[T], what: str) -> Iterable[T]:
-    """The items, with a bar for who watches."""
+    """Yield the items; a terminal shows a progress bar meanwhile."""
     from rich.console import Console
     from rich.progress import track
 
@@ -762,7 +803,7 @@ def _track(items: Iterable[T], what: str) -> Iterable[T]:
 
 @cli.group()
 def data() -> None:
-    """Data sets on this machine."""
+    """Bring data sets to this machine."""
 
 
 @data.command()

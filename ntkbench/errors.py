@@ -1,4 +1,8 @@
-"""Errors for people: each says what is wrong, where, and what to do about it."""
+"""Errors that are told to users: each says what is wrong, where, and what to do about it.
+
+The command line prints their message without a traceback, and exits with the `exit_code` of their class. Records hold
+the name of the class that ended a run.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,30 +10,34 @@ from dataclasses import dataclass
 from ntkbench.foreign import printable
 
 MOST = 100
-"""mistakes of a spec that are looked for and told at once"""
+"""most mistakes of a spec that are looked for and told at once"""
 _LENGTH = 2000
+"""most characters of the line that tells a mistake"""
 
 
 class NtkbenchError(Exception):
-    """What a user can mend. The command line prints it without a traceback and exits with `exit_code`."""
+    """The base class of errors that a user can correct."""
 
     exit_code = 1
+    """exit code of the command that meets this error"""
 
 
 class UsageError(NtkbenchError):
-    """The command asks for what cannot be done."""
+    """An error of a command or call that asks for what cannot be done."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake in a spec: `file:line:col: path: message`."""
+    """One mistake in a spec; as text it is `file:line:column: path: message`."""
 
     file: str
     line: int
+    """counted from 1, as is the column"""
     column: int
     path: str
+    """dotted path of the field; empty where it is about none"""
     message: str
 
     def __str__(self) -> str:
@@ -38,7 +46,7 @@ class Problem:
 
 
 class SpecError(NtkbenchError):
-    """Everything wrong with a spec, one line each, in the order of the file; of more than `MOST`, the first."""
+    """All mistakes in a spec, one line each, in the order of the file; of more than `MOST`, the first."""
 
     exit_code = 2
 
@@ -49,26 +57,29 @@ class SpecError(NtkbenchError):
 
 
 class DataError(NtkbenchError):
-    """A data set that is missing, damaged, or not what its name says."""
+    """An error of a data set that is missing, damaged, or not what its name says."""
 
 
 class StorageError(NtkbenchError):
-    """A disk that takes nothing more: full, read-only, gone. Every run would end the same way, so it ends the sweep."""
+    """An error of a disk that takes nothing more: full, read-only, gone.
+
+    Every further run would end the same way, so it ends the command, not only one run.
+    """
 
 
 class NumericsError(NtkbenchError):
-    """A computation whose result would mean nothing: a singular kernel, a diverged network."""
+    """An error of a computation whose result would mean nothing, as with a singular kernel."""
 
 
 class VerificationError(NtkbenchError):
-    """Numbers that do not agree with what they claim to be."""
+    """An error of numbers that are not what they claim to be."""
 
     exit_code = 3
 
 
 class DivergedError(NumericsError):
-    """Training that left the finite numbers."""
+    """An error of a training whose loss is no longer finite."""
 
 
 class TimeoutReached(NtkbenchError):  # noqa: N818 (a limit that the user set, not an error)
-    """A run that took longer than its spec allows."""
+    """The end of a run that took longer than its spec allows (`run.timeout`)."""

@@ -1,7 +1,10 @@
-"""Clean and robust accuracy of one predictor.
+"""Measure the clean and the robust accuracy of one predictor.
 
-Under several attacks of one threat set a test point counts as right where it stays so under all of them: robust
-accuracy is the worst case of each point, never a mean over attacks.
+    measurement = accuracy(target, [(threat, craft(threat, source, key=key))])
+
+`accuracy` is the analysis `kind: accuracy`; `judge`, `place`, `share` and `majority_rate` also serve the other
+analyses. Robust accuracy under several attacks of one norm is the worst case of each test point, never a mean over
+attacks: a point counts as right only where the target is right under all of them.
 """
 
 from collections.abc import Sequence
@@ -17,19 +20,26 @@ from ntkbench.analyses.names import WORST
 from ntkbench.analyses.subject import Subject
 
 Attacked = tuple[Threat, Crafted]
+"""an attack, and the adversarial examples that it made of the test set"""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the target's answers under one attack: `robust`, per budget and test point."""
+    """The outcomes of one attack on a target."""
 
     threat: Threat
     robust: np.ndarray
+    """(budgets, test points): whether the target is right on the attacked image"""
     checks: tuple[Check, ...]
+    """properties of the attack that the outcomes rest on"""
 
 
 def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
-    """Shares of test points that are right: clean, under each attack at each budget, and under all of them."""
+    """Return the target's accuracy on clean images, under each attack at each budget, and under all attacks together.
+
+    The samples hold the outcome of each test point: `clean`, `ATTACK@EPS`, and `worst@EPS` where there are several
+    attacks of one norm. NumericsError if outputs of the target are not finite.
+    """
     clean, verdicts = judge(target, attacked)
     scalars = [share("accuracy", clean, {"target": target.name})]
     samples = {"clean": clean}
@@ -46,7 +56,11 @@ def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
 
 
 def judge(target: Subject, attacked: Sequence[Attacked]) -> tuple[np.ndarray, list[Verdict]]:
-    """Whether the target is right on each clean image, and on what each attack made of it."""
+    """Return whether the target is right on each clean image, (n,), and its verdict under each attack.
+
+    Attacked images are first brought into the target's precision and into the threat set. All versions of the test set
+    are classified in one call, so that the predictor is compiled once.
+    """
     images = [received(threat, crafted, target) for threat, crafted in attacked]
     clean, *robust = target.correct(jnp.concatenate([target.X[None], *images]))
     verdicts = []
@@ -57,7 +71,11 @@ def judge(target: Subject, attacked: Sequence[Attacked]) -> tuple[np.ndarray, li
 
 
 def worst(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
-    """Whether the target stays right under all attacks, two or more of one norm, at each budget that they share."""
+    """Return, by budget, whether the target stays right at each test point under every one of the attacks.
+
+    Budgets that some attack lacks are left out. The result is empty for fewer than two attacks, and for attacks whose
+    norms differ.
+    """
     if len(verdicts) < 2 or len({verdict.threat.ball for verdict in verdicts}) > 1:
         return {}
     rows = [dict(zip(verdict.threat.eps, verdict.robust, strict=True)) for verdict in verdicts]
@@ -66,16 +84,19 @@ def worst(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
 
 
 def place(threat: Threat, target: Subject, eps: str) -> dict[str, str]:
-    """What a number about one attack and budget is about."""
+    """Return the labels (`where`) of a number about `threat` at the budget `eps`, as the spec writes it: `8/255`."""
     return {"target": target.name, "attack": threat.id, "source": threat.source, "eps": eps}
 
 
 def share(metric: str, outcome: np.ndarray, where: dict[str, str]) -> Scalar:
-    """Of the test points where the outcome holds."""
+    """Return the metric as the share of test points at which the boolean `outcome`, (n,), is true."""
     return Scalar.share(metric, int(outcome.sum()), outcome.size, where)
 
 
 def majority_rate(labels: Array, **where: str) -> Scalar:
-    """The accuracy of always naming the largest class: what no predictor has to be good for."""
+    """Return the accuracy of always naming the most frequent class of `labels`, the floor beside every accuracy.
+
+    `where`: labels of the number, such as the split.
+    """
     counts = np.bincount(np.asarray(labels))
     return Scalar.share("majority_rate", int(counts.max(initial=0)), int(counts.sum()), where)

@@ -1,8 +1,9 @@
-"""Whether kernels agree on what the features are: eigenspaces, gradients, usefulness, robustness.
+"""Measure whether kernels have the same eigenfeatures: eigenspaces, input gradients, usefulness, robustness.
 
-Features are matched by their index. Both V_a and V_b are functions on the same training set, so that their spaces
-can be compared; v v^T Y has no sign to choose. The linear kernel <x, x'> is a control: a space that is its own, too, is
-one that the data have, whatever the architecture.
+The eigenvectors V_a and V_b of two kernels are functions on one training set, so that the spaces which they span can be
+compared by principal angles. Single features are matched by their index; feature i is built from v_i v_i^T Y, which
+does not depend on the sign of v_i. The linear kernel <x, x'> is the control: an eigenspace that it shares follows from
+the data, whatever the architecture.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,17 +20,27 @@ from ntkbench.ntk import features
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of two kernels, by dimension of their top eigenspaces; NaN where one of them has fewer dimensions."""
+    """How far the top eigenspaces of two kernels agree, one number for each dimension that is compared.
+
+    A number is NaN where one of the kernels has fewer dimensions.
+    """
 
     overlap: np.ndarray
+    """mean of the squared cosines of the principal angles: 1 for equal spaces, 0 for orthogonal ones"""
     angle: np.ndarray
+    """largest principal angle, in degrees"""
 
 
 def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], indices: Sequence[int]) -> Measurement:
-    """Of the target with each other kernel: top eigenspaces by dimension, features by index.
+    """Compare the target with each other kernel, and all of them with the linear kernel up to its rank.
 
-    Robustness is compared where the target has an attack. The eigenspaces of each are compared with those of the linear
-    kernel, up to its rank.
+    Robustness is compared only where the target has an attack; it is then used on the features of every kernel.
+
+    Args:
+        target: the kernel that is compared, on the training examples that all kernels share.
+        others: the kernels that it is compared with, by id.
+        top: dimensions of the top eigenspaces.
+        indices: the features whose gradients, usefulness and robustness are compared; 0 has the largest eigenvalue.
     """
     index, studies = np.array(indices), [target, *others.values()]
     agreements = {name: _agreement(_basis(target), _basis(other), top) for name, other in others.items()}
@@ -43,7 +54,7 @@ def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], 
     scalars: list[Scalar] = []
     for row, (name, agreement) in enumerate(agreements.items(), 1):
         scalars += _geometry(agreement, top, target.place(against=name))
-        # Over test points: the mean over features is one number a point.
+        # Averaged over features first, so that the interval of the mean is over test points.
         scalars.append(
             Scalar.mean("feature_gradient_cosine", np.mean(cosines[row - 1], axis=0), target.place(against=name))
         )
@@ -73,17 +84,23 @@ def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], 
 
 
 def _basis(study: Study) -> np.ndarray:
+    """Return the kernel's eigenvectors as columns, the one of the largest eigenvalue first."""
     return np.asarray(study.system.spectrum.eigenvectors)
 
 
 def _linear(study: Study) -> np.ndarray:
-    """Eigenvectors of <x, x'> on the training examples, as many as it has rank: at most as many as there are pixels."""
+    """Return the eigenvectors of <x, x'> on the training examples as columns, those of nonzero eigenvalues alone.
+
+    There are at most as many as an example has pixels. They are the left singular vectors of X, so that no n x n
+    matrix is formed and no singular value is squared.
+    """
     X = np.asarray(study.system.X, np.float64).reshape(len(study.system.X), -1)
     vectors, singular, _ = np.linalg.svd(X, full_matrices=False)
     return vectors[:, singular > max(X.shape) * np.finfo(X.dtype).eps * singular[0]]
 
 
 def _agreement(one: np.ndarray, two: np.ndarray, top: Sequence[int]) -> Agreement:
+    """Compare the spans of the first k columns of two orthonormal bases, for each k of `top`."""
     from scipy.linalg import subspace_angles
 
     overlap, angle = np.full((2, len(top)), np.nan)
@@ -95,12 +112,13 @@ def _agreement(one: np.ndarray, two: np.ndarray, top: Sequence[int]) -> Agreemen
 
 
 def _cosines(target: Study, other: Study, index: np.ndarray) -> np.ndarray:
-    """|cosine| of input gradients, by feature and test point."""
+    """Return |cosine| of the input gradients of matched features, (features, test points); NaN where one is zero."""
     target.tick(f"gradients of {target.name} and {other.name}")
     return np.asarray(features.alignment(target.family(index), other.family(index), target.X, target.labels))
 
 
 def _geometry(agreement: Agreement, top: Sequence[int], where: dict[str, str]) -> Iterator[Scalar]:
+    """Yield overlap and angle of each dimension that both kernels have."""
     for k, overlap, angle in zip(top, agreement.overlap, agreement.angle, strict=True):
         if np.isfinite(overlap):
             yield Scalar("eigenspace_overlap", float(overlap), {**where, "top": k})
@@ -108,5 +126,6 @@ def _geometry(agreement: Agreement, top: Sequence[int], where: dict[str, str]) -
 
 
 def _ranks(metric: str, counts: np.ndarray, where: dict[str, str]) -> Scalar:
+    """Return Spearman's correlation of the counts of two kernels, (2, features); no value where one is constant."""
     value, n = rank_correlation(*counts), counts.shape[1]
     return Scalar(metric, value, where, n=n, reason="all features of a kernel have the same" if value is None else None)

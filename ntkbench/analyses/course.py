@@ -1,8 +1,8 @@
-"""A predictor along its training: its kernel at every snapshot, each looked at once, and all pairs compared.
+"""Compute the kernel of a predictor at every snapshot of its training, and the inner products of all pairs.
 
-Memory: halves of `room` kernels in float32, one kernel more, and the eigenvectors of two in float64. Where the halves
-of all kernels do not fit, snapshots are taken in blocks of `room`, and every kernel behind a block is made once more to
-be compared with it.
+`analyses.drift` turns the result into metrics. A symmetric kernel is kept as its upper half in float32. Where the
+halves of all snapshots exceed `Course.kernel_bytes`, they are held in blocks, and the kernels after a block are
+computed again to be compared with it. Beside a block, memory holds one kernel, and the float64 eigenvectors of two.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,13 +22,14 @@ from ntkbench.ntk.network import Trainable, cast
 from ntkbench.ntk.regression import Spectrum
 
 Layout = Literal["full", "trace"]
+"""full: all pairs of outputs, n c rows; trace: the mean over the outputs of a pair of examples, n rows"""
 View = Callable[[Trainable], Subject]
-"""A predictor with the examples that it is looked at on."""
+"""function that pairs a predictor with the examples that it is judged on, as a `Subject`"""
 
 
 @dataclass(frozen=True)
 class Armed:
-    """An attack with the key that it draws from."""
+    """An attack, with the key of the random numbers that it draws."""
 
     threat: Threat
     key: PRNGKeyArray
@@ -36,48 +37,60 @@ class Armed:
 
 @dataclass(frozen=True)
 class Course:
-    """A predictor at moments of its training, the first of them 0 and the last the end, and its probe."""
+    """A training to be followed: the moments of its snapshots, and the probe on which the kernels are computed."""
 
     moments: Sequence[Fraction]
+    """epochs in ascending order; the first is 0 and the last the end of the training"""
     at: Callable[[Fraction], Trainable]
+    """returns the predictor at a moment"""
     probe: View
     targets: Float[np.ndarray, "n c"]
-    """of the probe"""
+    """regression targets of the probe"""
     layout: Layout
     top: Sequence[int]
-    """how many directions of the spectrum are told from the rest"""
+    """numbers k of top eigenvectors; each splits a kernel into a top part and the rest"""
     tile_bytes: float
+    """bytes of memory for one tile of a kernel"""
     kernel_bytes: float
-    """for halves of kernels"""
+    """bytes of memory for the halves of kernels that are held at once"""
     linear_from: Fraction | None = None
-    """since when the predictor is a first-order model"""
+    """the epoch from which on the predictor is a first-order model; None: it never is"""
     kept: frozenset[int] = frozenset()
-    """snapshots of which the kernel itself is kept"""
+    """indices of the snapshots whose kernels go into the record"""
     tick: Callable[[str], None] = field(default=lambda what: None)
+    """is told what is going on"""
 
     @property
     def epochs(self) -> Float[np.ndarray, " t"]:
+        """The moments as floats."""
         return np.array([float(moment) for moment in self.moments])
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is seen in one kernel while it is there."""
+    """The numbers that are taken from one kernel before its memory is freed."""
 
     eigenvalues: Float[np.ndarray, " r"]
     parts: Float[np.ndarray, "2 2 k"]
-    """|A_t|^2 and <A_t, A_0>; of the top and of the rest"""
+    """axis 0: |A_t|^2 and <A_t, A_0>; axis 1: A the top part, or the rest; axis 2: the k of `Course.top`"""
     alignment: float
+    """centered label alignment"""
     specialization: float | None
-    """None where the kernel has no blocks for classes"""
+    """class specialization; None where the kernel has no block for each class"""
     finite: bool
+    """whether every entry of the kernel is finite"""
     checks: tuple[Check, ...]
-    """of the attack on the probe"""
+    """those of the attack on the probe, if there is one"""
     kernel: Float[np.ndarray, "r r"] | None
+    """the kernel in float32; None unless it is to be kept"""
 
 
 def follow(course: Course, adversary: Armed | None = None) -> tuple[list[Snapshot], Float[np.ndarray, "t t"]]:
-    """The snapshots, and <K_s, K_t> of all pairs; `adversary` attacks the probe anew at each."""
+    """Return the snapshots, and the inner products <K_s, K_t> of all pairs of their kernels.
+
+    With an `adversary` of one budget the kernels are those of an adversarial probe, which is attacked anew at each
+    snapshot, through the gradient of that snapshot's predictor.
+    """
     seen: dict[int, Snapshot] = {}
     first: dict[int, Spectrum] = {}
 
@@ -95,7 +108,13 @@ def follow(course: Course, adversary: Armed | None = None) -> tuple[list[Snapsho
 
 
 def compared(count: int, take: Callable[[int], Float[np.ndarray, " m"]], budget: float) -> Float[np.ndarray, "t t"]:
-    """<K_s, K_t> of all pairs of halves; as many are kept as the budget of bytes takes, one at least."""
+    """Return <K_s, K_t> of all pairs of `count` kernels.
+
+    Args:
+        count: the number of kernels.
+        take: computes the half of the i-th kernel, see `ntk.drift.half`; is called again for kernels after a block.
+        budget: bytes for the halves of one block, which holds at least one.
+    """
     found, start = np.empty((count, count)), 0
     while start < count:
         one = take(start)
@@ -112,7 +131,7 @@ def compared(count: int, take: Callable[[int], Float[np.ndarray, " m"]], budget:
 
 
 def _taken(course: Course, moment: Fraction, adversary: Armed | None) -> tuple[np.ndarray, tuple[Check, ...]]:
-    """The kernel at a moment, on the probe or on what the attack makes of it."""
+    """Return the kernel at a moment, on the clean probe or on the attacked one, and the checks of the attack."""
     predictor = course.at(moment)
     subject = course.probe(predictor)
     if adversary is None:
@@ -123,12 +142,13 @@ def _taken(course: Course, moment: Fraction, adversary: Armed | None) -> tuple[n
 
 
 def _kernel(predictor: Trainable, X: Float[Array, "n ..."], course: Course) -> Float[np.ndarray, "n o n o"]:
-    """In the precision of the examples."""
+    """Return the empirical kernel on X in the course's layout, computed in the precision of X."""
     layout = FULL if course.layout == "full" else TRACE
     return np.asarray(algorithms.ntk(cast(predictor, X.dtype), X, layout=layout, tile_bytes=course.tile_bytes))
 
 
 def _looked(course, kernel, spectrum, first, found, keep) -> Snapshot:
+    """Return what is kept of a kernel; `first` is the spectrum of the first snapshot's kernel."""
     matrix, outputs = gram.matrix(kernel), kernel.shape[1]
     parts = [drift.truncated_products(spectrum, other, course.top) for other in (spectrum, first)]
     return Snapshot(

@@ -1,6 +1,10 @@
-"""Adversarial examples of one attack on one source, with all that judging others by them needs of the source.
+"""Make adversarial examples with one attack on one source predictor, and check them.
 
-Crafting knows no target, so that one crafting serves every network of a sweep.
+    crafted = craft(threat, source, key=key)          # once a source
+    images = received(threat, crafted, target)        # for each target, in its precision
+
+The result holds all that judging a target needs of the source. It does not depend on a target, so that examples which
+are made on an infinite kernel serve every network of a sweep.
 """
 
 from dataclasses import dataclass
@@ -19,39 +23,49 @@ from ntkbench.ntk.balls import Ball
 
 @dataclass(frozen=True)
 class Threat:
-    """An attack by its id, with its source's name and its budgets as the spec writes them."""
+    """An attack of a cell: what it is called, its perturbation budgets, and the function that attacks."""
 
     id: str
     source: str
+    """name of the predictor whose gradient is followed; `none` for an attack without a gradient"""
     eps: tuple[str, ...]
+    """budgets as records write them, such as `8/255`"""
     radii: tuple[float, ...]
+    """the same budgets as numbers, in pixel units ([0, 1])"""
     attack: attacks.Attack
     objective: attacks.Objective | None
+    """the loss that is ascended; None for an attack without a gradient"""
 
     @property
     def ball(self) -> Ball:
+        """The norm ball around each example that the attack stays in."""
         return self.attack.ball
 
 
 @dataclass(frozen=True)
 class Crafted:
-    """Arrays alone, so that a store can keep them."""
+    """What an attack made of a test set of n examples, and how its source answered: arrays alone, as a store keeps."""
 
     images: Float[np.ndarray, "e n ..."]
+    """adversarial examples, one row for each budget"""
     unmoved: Bool[np.ndarray, " m"]
-    """whether budget 0 left an image as it was, of those on which it was tried"""
+    """whether the attack with budget 0 left an example as it was, for the m examples on which this was tried"""
     source_clean: Bool[np.ndarray, " n"]
+    """whether the source is right on each clean example; False for an attack without an objective"""
     source_robust: Bool[np.ndarray, "e n"]
+    """whether the source is right on each adversarial example; False for an attack without an objective"""
     gradient: Float[Array | np.ndarray, "n ..."]
-    """of the objective at clean images; zeros for an attack without one"""
+    """input gradient of the objective at the clean examples; zeros for an attack without one"""
     source_loss: Float[np.ndarray, "budgets n"] | None = None
-    """of the objective at the clean images, then under each budget; None if it was not kept"""
+    """the objective's loss on clean examples, then at each budget; None where it was not recorded"""
 
 
 def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
-    """Attacks every test example with every budget, and the first of them with budget 0, too.
+    """Attack every example of `source` at every budget.
 
-    An attack without an objective has no source: it takes the shape of the test set, and fools nobody.
+    The batches are filled up with the first examples at budget 0, which a check then compares with the clean ones. An
+    attack without an objective follows no gradient: `source` then only gives the test set, and no example counts as
+    fooling it. `key` draws random starts and signs.
     """
     X, n = source.X, len(source.X)
     spare, size = _batches(n, source.batch_size)
@@ -70,14 +84,17 @@ def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
 
 
 def _batches(n: int, batch_size: int) -> tuple[int, int]:
-    """How many more examples, one at least, fill batches of one size, of which one is compiled; and that size."""
+    """Return how many examples to add to n, at least 1, and the size of the equal batches that they then fill.
+
+    Equal batches need one compilation.
+    """
     count = -(-(n + 1) // batch_size)
     size = -(-(n + 1) // count)
     return count * size - n, size
 
 
 def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:
-    """The images in the target's precision, inside the threat set in that precision too."""
+    """Return the adversarial examples in the target's precision, projected into the threat set in that precision."""
     radii = np.asarray(threat.radii, target.X.dtype)
     return _project(threat.ball, np.asarray(crafted.images, target.X.dtype), target.X, radii)
 
@@ -93,10 +110,10 @@ def _norms(ball, images, X):
 
 
 def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X: Float[Array, "n ..."]) -> list[Check]:
-    """What the numbers of an attack rest on.
+    """Check that budget 0 changes nothing, the threat set holds, and gradients are neither zero nor broken.
 
-    `images` are those that were `received`. Bringing them into the threat set must not hide an attack that
-    left it by more than the rounding of X.
+    `images` are those that `received` returned, `X` the clean examples. The threat set is checked on both: projection
+    must not hide an attack that left the set by more than the rounding of X.
     """
     made = np.asarray(crafted.images, X.dtype)
     radii = np.asarray(threat.radii, X.dtype)[:, None]
@@ -113,9 +130,10 @@ def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X:
 
 
 def _gradients(threat: Threat, crafted: Crafted) -> list[Check]:
-    """At the clean image; one on the way that is not a number leaves an image that is none.
+    """Check the source's gradients at the clean examples.
 
-    A zero one fakes robustness only where there was some to lose.
+    A zero gradient fakes robustness only where the source is right on the clean example. Gradients along the way of an
+    iterated attack are not kept; one that is not finite shows as an image that is not finite.
     """
     flat = np.asarray(crafted.gradient).reshape(len(crafted.gradient), -1)
     n = len(flat)
@@ -129,7 +147,11 @@ def _gradients(threat: Threat, crafted: Crafted) -> list[Check]:
 
 
 def _ascent(threat: Threat, crafted: Crafted) -> list[Check]:
-    """Whether the source's loss fell, and no fault where it is fooled. A single step may overshoot: that is counted."""
+    """Check, for each budget above 0, that the attack did not lower the source's loss.
+
+    A lower loss is a fault only where the source is not fooled. A single step (FGSM) may overshoot: its falls are
+    counted and never fail. Falls within sqrt(machine epsilon) are taken for rounding.
+    """
     if crafted.source_loss is None:
         return []
     clean, *attacked = crafted.source_loss

@@ -1,8 +1,11 @@
-"""Standard metric 3: how the kernel of a network moves along its training, on a probe that stays the same.
+"""Standard metric 3: measure how the empirical kernel of a network moves along its training, on a fixed probe.
 
-Distances are those of directions, 1 - <K, K'> / (|K| |K'|). An adversarial probe is attacked anew at each snapshot,
-through that snapshot's own gradient: its kernels move with the weights and with the examples, and its numbers stand
-apart from those of the clean one.
+    measurement = drift(course, {"test": view}, attack=Armed(threat, key))
+
+The distance of two kernels is that of their directions, D = 1 - <K, K'> / (|K| |K'|) (Fort 2020); formulas are in
+`ntk.drift`, the snapshots come from `analyses.course`. An adversarial probe is attacked anew at each snapshot through
+that snapshot's own gradient: its kernels move with the weights and with the images, so that its numbers are reported
+apart from those of the clean probe.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +22,7 @@ from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.ntk import drift as kernels
 
 CONSTANT = 1e-6
-"""distance by which rounding may move the kernel of a linearized network"""
+"""largest kernel distance that rounding explains where the network is linearized and its kernel constant"""
 _RANKS = MappingProxyType(
     {
         "participation_rank": kernels.participation_rank,
@@ -27,6 +30,7 @@ _RANKS = MappingProxyType(
         "stable_rank": kernels.stable_rank,
     }
 )
+"""effective ranks by metric; each takes the eigenvalues of all snapshots, (snapshots, rows)"""
 
 
 def drift(
@@ -37,10 +41,15 @@ def drift(
     adversary: Armed | None = None,
     at: Sequence[int] | None = None,
 ) -> Measurement:
-    """Of the kernel on the probe, and on what an `adversary` makes of it; beside it, the weights and accuracies.
+    """Measure the drift of the kernel, the way of the weights, and accuracies along the training.
 
-    `judged`: by name, the examples that accuracies are counted on, under an `attack` too; those of `test` at the end
-    are kept one by one. `at`: of which snapshots, the last among them; of all, unless told.
+    Args:
+        course: the training and its probe.
+        judged: views of the examples that accuracies are counted on, by split. Outcomes per example at the end of the
+            training become samples for the split `test` alone.
+        attack: the attack of robust accuracies; None: clean accuracies alone.
+        adversary: an attack with one budget on the probe, whose kernels give a second set of numbers.
+        at: indices of the snapshots at which accuracies are counted, the last one included; None: all.
     """
     common = {"epoch": course.epochs, "horizon": course.epochs[1:], "top": np.array(course.top)}
     parts = [Measurement(series=common), _kernels(course)]
@@ -60,6 +69,7 @@ def drift(
 
 
 def _kernels(course: Course, adversary: Armed | None = None) -> Measurement:
+    """Measure the kernels on one probe; series of the adversarial one begin with `adversarial_`."""
     snapshots, products = follow(course, adversary)
     distances = kernels.distances(products)
     probe = "adversarial" if adversary else "clean"
@@ -71,7 +81,10 @@ def _kernels(course: Course, adversary: Armed | None = None) -> Measurement:
 
 
 def _paths(course, snapshots, products, distances) -> dict[str, np.ndarray]:
-    """The way of the whole kernel, and of its truncations."""
+    """Return the series that compare snapshots: distances, velocities, onsets, and polar coordinates about K_0.
+
+    Polar coordinates are given for the whole kernel, for its top eigenvectors (`top_`), and for the rest (`rest_`).
+    """
     parts = np.stack([each.parts for each in snapshots], axis=-1)
     curves = {
         "": kernels.polar(np.diagonal(products), products[:, 0]),
@@ -89,7 +102,7 @@ def _paths(course, snapshots, products, distances) -> dict[str, np.ndarray]:
 
 
 def _looks(course, snapshots) -> dict[str, np.ndarray]:
-    """What each kernel is by itself."""
+    """Return the series that look at one kernel at a time: top mass, ranks, alignment, and the kernels to be kept."""
     values = np.stack([each.eigenvalues for each in snapshots])
     found = {
         "top_mass": np.array([kernels.top_mass(values, k) for k in course.top]).reshape(len(course.top), len(values)),
@@ -105,6 +118,7 @@ def _looks(course, snapshots) -> dict[str, np.ndarray]:
 
 
 def _way(course, distances, where) -> Iterator[Scalar]:
+    """Yield kernel drift D(K_0, K_T), path length, and lazy onset."""
     whole, onset = float(distances[0, -1]), kernels.lazy_onset(distances, course.epochs)
     yield Scalar("kernel_drift", whole, where)
     yield Scalar("path_length", kernels.path_length(distances), where)
@@ -112,12 +126,14 @@ def _way(course, distances, where) -> Iterator[Scalar]:
 
 
 def _no_onset(course, distances) -> str:
+    """Return why `lazy_onset` has no value."""
     if not kernels.moves(distances):
         return f"the kernel does not move: no two snapshots are more than {float(distances.max()):.1e} apart"
     return f"the kernel is still fast at the end, epoch {course.moments[-1]}: the training is too short to tell"
 
 
 def _ends(course, series, where) -> Iterator[Scalar]:
+    """Yield the metrics of single kernels at init and at the end of the training."""
     for at, i in (("init", 0), ("final", -1)):
         for k, mass in zip(course.top, series["top_mass"], strict=True):
             yield Scalar("top_mass", float(mass[i]), {**where, "top": k, "at": at})
@@ -127,6 +143,10 @@ def _ends(course, series, where) -> Iterator[Scalar]:
 
 
 def _checks(course, snapshots: Sequence[Snapshot], probe: str, distances) -> Iterator[Check]:
+    """Yield whether kernels are finite, the probe is balanced, and the kernel of a linearized network stays constant.
+
+    The last two are asked of the clean probe alone: an adversarial one changes the kernel by its images.
+    """
     lost = sum(not each.finite for each in snapshots)
     yield Check("kernel_finite", lost == 0, {"probe": probe, "not_finite": lost, "snapshots": len(snapshots)})
     if probe == "clean":
@@ -140,7 +160,7 @@ def _checks(course, snapshots: Sequence[Snapshot], probe: str, distances) -> Ite
 
 
 def _together(checks: Sequence[Check], **about: str) -> Iterator[Check]:
-    """One for each property and budget; the detail of the first snapshot that lacks it, or of the last."""
+    """Merge checks of several snapshots to one a code and budget, with the detail of the first failure, or the last."""
     for (code, _), several in groupby(sorted(checks, key=_what), key=_what):
         same = list(several)
         told = next((check for check in same if not check.ok), same[-1])
@@ -148,6 +168,7 @@ def _together(checks: Sequence[Check], **about: str) -> Iterator[Check]:
 
 
 def _what(check: Check) -> tuple[str, str]:
+    """Return the code and the budget of a check, by which `_together` sorts and groups."""
     return check.code, str(check.detail.get("eps", ""))
 
 
@@ -155,13 +176,14 @@ def _what(check: Check) -> tuple[str, str]:
 
 
 def _weights(course: Course) -> Measurement:
+    """Measure |theta_t - theta_0| / |theta_0| at each snapshot; its value at the end is the scalar."""
     initial = course.at(course.moments[0])
     moved = np.array([float(kernels.weight_distance(course.at(moment), initial)) for moment in course.moments])
     return Measurement((Scalar("weight_distance", float(moved[-1])),), {"weight_distance": moved})
 
 
 def _accuracy(course: Course, moments: Sequence[Fraction], split: str, view: View, attack: Armed | None) -> Measurement:
-    """Right answers at some moments; the numbers are those of the last."""
+    """Count the right answers on a split at some moments; scalars and samples are those of the last moment."""
     found = []
     for moment in moments:
         course.tick(f"accuracy at epoch {moment}, {split}")

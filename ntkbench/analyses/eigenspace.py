@@ -1,9 +1,11 @@
-"""Standard metric 2: which features of a kernel are useful, which are robust, and how robust is its top eigenspace.
+"""Standard metric 2: measure which eigenfeatures of a kernel are useful, which are robust, and its top eigenspaces.
 
-Every feature, sum of features and group is attacked through its own gradient, so that its robust accuracy is an upper
-bound. Kernels are compared by the sums of the first k features over a grid of k that is the same for all of them. k90,
-the least number of top features whose sum has 90 % of the whole predictor's clean accuracy, describes and compares not:
-it changes with the test points, and the robustness of its sum with it.
+Feature i is f^(i)(x) = lambda_i^-1 Theta(x, X) v_i v_i^T Y (Tsilivis & Kempe 2022, eqs. 3-4). Every feature, sum of
+features and group is attacked through its own gradient; an attack may miss, so its robust accuracy is an upper bound.
+
+Kernels are ranked by `eigenspace_robustness`, the mean robust accuracy of the sums of the first k features over a grid
+of k that all kernels share. k90, the least number of top features whose sum has 90 % of the whole predictor's clean
+accuracy, is reported and not ranked by: it changes with the test points, and the robustness of its sum with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +22,17 @@ from ntkbench.analyses.study import Outcomes, Study, singles
 from ntkbench.ntk import features
 
 KEEP = 0.9
-"""of the clean accuracy"""
+"""share of the whole predictor's clean accuracy that the first k90 features keep"""
 FEWEST = 3
-"""features that a rank correlation needs"""
+"""number of features below which no rank correlation is computed"""
 
 
 @dataclass(frozen=True)
 class PictureChoice:
-    """Whose input gradients are kept as pictures: indices of features and of test points, and whether of all groups."""
+    """Which input gradients are kept as pictures.
+
+    `features`: indices of single features; `tests`: indices of test points; `groups`: whether groups are shown too.
+    """
 
     features: Sequence[int]
     tests: Sequence[int]
@@ -36,7 +41,10 @@ class PictureChoice:
 
 @dataclass(frozen=True)
 class Features:
-    """Single ones: their indices, what became of them, and whether they beat chance, clean and under each budget."""
+    """The single features that were tested, (m,): their outcomes, and whether they beat the majority rate.
+
+    `useful`: (m,), on clean test points; `robust`: (budgets, m), those useful features that also beat it under attack.
+    """
 
     index: np.ndarray
     outcomes: Outcomes
@@ -46,26 +54,27 @@ class Features:
 
 @dataclass(frozen=True)
 class Truncations:
-    """Sums of the first k features, the last of them the whole predictor.
-
-    `asked`: whether each was asked for, or is of the grid; k90 alone may be neither. `clean`: right answers, for all k.
-    """
+    """The sums of the first k features that were attacked, in ascending order of k; the last is the whole predictor."""
 
     k: np.ndarray
     asked: np.ndarray
+    """whether each k was asked for, is in the grid, or is the whole; False for k90 where it is none of these"""
     outcomes: Outcomes
     clean: np.ndarray
+    """number of clean test points that the first k features have right, for every k from 1 on"""
 
     @property
     def k90(self) -> int:
+        """The least k whose clean accuracy is `KEEP` of the whole predictor's."""
         return smallest_sufficient(self.clean)
 
     @property
     def grid(self) -> tuple[int, ...]:
+        """The values of k at which all kernels are compared."""
         return grid(self.clean.size)
 
     def places(self, k: Sequence[int]) -> np.ndarray:
-        """Of the sums of so many features."""
+        """Return the positions, among the sums, of those with these numbers of features."""
         return np.searchsorted(self.k, np.array(k))
 
 
@@ -76,9 +85,15 @@ def eigenspace(
     groups: Sequence[tuple[int, int]],
     pictures: PictureChoice | None = None,
 ) -> Measurement:
-    """Single features by index, truncations by their number of features, groups as ranges of indices.
+    """Measure usefulness and robustness of single features, of truncations, and of groups of features.
 
-    `pictures`: the features, groups and test points whose input gradients are kept.
+    Args:
+        study: the kernel, the test points and the attack.
+        indices: single features; 0 has the largest eigenvalue.
+        truncations: numbers k of features; the sum of the first k and that of all others are attacked. The grid, k90
+            and the whole predictor are added.
+        groups: sums of consecutive features, as (first index, index after the last).
+        pictures: input gradients to keep; None: none.
     """
     size, index, spans = study.eigenvalues.size, np.array(indices), np.array(groups)
     clean = study.truncated().sum(axis=0)
@@ -114,11 +129,12 @@ def eigenspace(
 
 
 def smallest_sufficient(clean: np.ndarray) -> int:
-    """Return k90, from the right answers of the first k features for all k; all features where the whole has none."""
+    """Return k90, where `clean[k - 1]` counts the right answers of the first k features; all if `clean[-1]` is 0."""
     return 1 + int(np.argmax(clean >= KEEP * clean[-1])) if clean[-1] else clean.size
 
 
 def _features(study, index, outcomes):
+    """Test which single features are useful; tests of one budget are corrected together."""
     n = len(study.X)
     useful = beats(outcomes.clean.sum(axis=1), n, study.majority)
     robust = [beats(k, n, study.majority) & useful for k in outcomes.robust.sum(axis=2).T]
@@ -129,14 +145,14 @@ def _features(study, index, outcomes):
 
 
 def _both(study: Study, outcomes: Outcomes, member: int, part: str) -> Iterator[Scalar]:
-    """Accuracy, clean and robust."""
+    """Yield the clean accuracy of one member, and its robust accuracy at each budget, labeled with `part`."""
     yield share("accuracy", outcomes.clean[member], study.place(part=part))
     for robust, where in zip(outcomes.robust[member], study.places(part=part), strict=True):
         yield share("robust_accuracy", robust, where)
 
 
 def _sums(study: Study, sums: Truncations) -> Iterator[Scalar]:
-    """The whole predictor, the first k90 features, and the grid."""
+    """Yield k90, then accuracies of the whole predictor, of the first k90 features, and of the grid's sums."""
     if sums.clean[-1]:
         yield Scalar("k90", float(sums.k90), study.place())
     else:
@@ -147,7 +163,10 @@ def _sums(study: Study, sums: Truncations) -> Iterator[Scalar]:
 
 
 def _compared(study: Study, sums: Truncations) -> Iterator[Scalar]:
-    """The mean over the grid, and the best of those asked for."""
+    """Yield the mean robust accuracy over the grid, and the best truncation, at each budget.
+
+    The best truncation is chosen on one half of the test points, and its robust accuracy is that on the other half.
+    """
     labels, asked = np.asarray(study.labels), np.flatnonzero(sums.asked)
     for e, where in enumerate(study.places()):
         robust = sums.outcomes.robust[:, e]
@@ -158,11 +177,13 @@ def _compared(study: Study, sums: Truncations) -> Iterator[Scalar]:
 
 
 def _groups(study: Study, spans: np.ndarray, outcomes: Outcomes) -> Iterator[Scalar]:
+    """Yield the accuracies of each group, `group START-STOP`."""
     for member, (start, stop) in enumerate(spans):
         yield from _both(study, outcomes, member, f"group {start}-{stop}")
 
 
 def _usefulness(study: Study, found: Features) -> Iterator[Scalar]:
+    """Yield, at each budget, the counts of useful features by robustness, and rank correlations over all features."""
     tested, useful = len(found.index), found.useful
     accuracy, eigenvalue = found.outcomes.clean.sum(axis=1), study.eigenvalues[found.index]
     for e, where in enumerate(study.places()):
@@ -175,7 +196,10 @@ def _usefulness(study: Study, found: Features) -> Iterator[Scalar]:
 
 
 def _correlated(metric: str, a: np.ndarray, b: np.ndarray, where: dict[str, str]) -> Scalar:
-    """Over all tested features: to leave out the useless ones would choose by what is correlated."""
+    """Return Spearman's correlation of a and b over all tested features.
+
+    Useless features stay in: leaving them out would select by one of the quantities that are correlated.
+    """
     if len(a) < FEWEST:
         return Scalar(metric, None, where, n=len(a), reason=f"fewer than {FEWEST} features are tested")
     value = rank_correlation(a, b)
@@ -186,6 +210,7 @@ def _correlated(metric: str, a: np.ndarray, b: np.ndarray, where: dict[str, str]
 
 
 def _feature_series(found: Features) -> dict[str, np.ndarray]:
+    """Return the arrays over single features; those that depend on the budget have it as their first axis."""
     return {
         "feature": found.index,
         **found.outcomes.counts("feature"),
@@ -197,7 +222,10 @@ def _feature_series(found: Features) -> dict[str, np.ndarray]:
 
 
 def _sum_series(sums: Truncations, rest: Outcomes) -> dict[str, np.ndarray]:
-    """Nothing is left of the last truncation: that tail has no right answers."""
+    """Return the arrays over truncations.
+
+    The whole predictor leaves no tail: 0 stands in its place, so that tails and truncations have equal length.
+    """
     tails = {name: np.pad(v, [(0, 0)] * (v.ndim - 1) + [(0, 1)]) for name, v in rest.counts("tail").items()}
     return {
         "grid": np.array(sums.grid),
@@ -209,7 +237,7 @@ def _sum_series(sums: Truncations, rest: Outcomes) -> dict[str, np.ndarray]:
 
 
 def _samples(study: Study, sums: Truncations) -> dict[str, np.ndarray]:
-    """Per test point: outcomes of the first k90 features and of all, and on how many of the grid's k it is right."""
+    """Return, per test point, outcomes of the first k90 features and of all, and how many of the grid are right."""
     right = np.concatenate([sums.outcomes.clean[:, None], sums.outcomes.robust], axis=1)  # truncation, budget, point
     rows = {
         "k90": right[sums.places([sums.k90])[0]],

@@ -1,8 +1,8 @@
-"""How far a network was trained: its loss, its residual, its flow time, and what of its kernel it has learned by then.
+"""Measure how far a network was trained: loss, residual, gradient-flow time, and the eigenfeatures learned by then.
 
 Transfer between a kernel and a network is a statement about both at the same time, or about both in the end. A network
 after a few hundred steps has learned the kernel's top features alone, and an attack on the kernel at infinite time then
-says little of it, whatever its width.
+says little about it, whatever its width. `equal_time` checks this for each pair of source and target.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.losses import Loss, predict
 
 FITTED = 0.01
-"""the residual, as a share of the targets' squared norm, up to which a network counts as trained to the end"""
+"""residual |f - Y|^2 / |Y|^2 up to which a network counts as trained to the end"""
 NEAR = 2.0
-"""the factor by which the times of a kernel and a network may differ"""
+"""largest factor between the flow times of a kernel and a network that count as equal"""
 _UNKNOWN = "the steps of this optimizer are no gradient flow: its weights move at rates of their own"
+"""reason why a number has no value where the optimizer, such as Adam, follows no gradient flow"""
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,16 @@ def fit(
 ) -> tuple[Fit, Measurement]:
     """Measure a trained predictor on its training examples, which `trained` holds.
 
-    `targets` are those of regression; `probabilities`: compare them with what the outputs say of the classes.
-    `eigenvalues`: of the network's kernel on the training examples, of which those are learned by time t whose
-    lambda t exceeds 1.
+    Args:
+        trained: the predictor with its training examples.
+        loss: the training loss.
+        targets: regression targets of the examples.
+        probabilities: whether the residual compares the targets with the probabilities that outputs stand for, as for
+            cross-entropy, in place of the outputs.
+        epochs: epochs in which the weights moved.
+        flow_time: gradient-flow time of the training; None where the optimizer follows no gradient flow.
+        eigenvalues: eigenvalues of the network's kernel on the training examples. Feature i counts as learned where
+            lambda_i times the flow time exceeds 1.
     """
     losses, right, left = (
         np.asarray(each)
@@ -77,12 +85,13 @@ def fit(
 
 
 def loss_reached(met: float, until: float) -> Check:
-    """Check that a training stopped because its loss, the mean over the batches of its last epoch, was small enough."""
+    """Check that a training ended with a loss `met`, the mean over its last epoch's batches, of at most `until`."""
     return Check("loss_reached", met <= until, {"loss": met, "until": until})
 
 
 @jit
 def _judged(predictor, loss, X, labels, targets, probabilities, batch_size):
+    """Return, for each example, its loss, whether it is right, and its squared distance from the targets."""
     outputs = attacks.outputs(predictor, X, batch_size=batch_size)
     said = jax.vmap(_said)(outputs) if probabilities else outputs
     left = jnp.sum(jnp.square(said - jnp.asarray(targets, said.dtype)), axis=1)
@@ -95,10 +104,11 @@ def _said(outputs: Float[Array, " c"]) -> Float[Array, " c"]:
 
 
 def equal_time(attack: str, kernel: str, time: float, ridge: float, network: Fit) -> Check:
-    """Check that a kernel and the network that it attacks, or that attacks it, stand at one time.
+    """Check that a kernel predictor and the network of which one attacks the other are trained equally long.
 
-    A finite time may differ from the network's by a factor of `NEAR`; infinite time asks for a residual of at most
-    `FITTED`. A ridge r stops regression at infinite time about where gradient flow is at 1 / r.
+    A finite `time` of the kernel may differ from the network's flow time by a factor of `NEAR`; infinite time asks for
+    a residual of at most `FITTED`. A `ridge` r at infinite time counts as the time 1 / r, at which gradient flow has
+    learned about the same features. `attack` and `kernel` are the ids that the check names.
     """
     reached = 1 / ridge if ridge > 0 and not np.isfinite(time) else time
     if np.isfinite(reached):

@@ -1,17 +1,17 @@
-"""The best of several predictors, chosen on one half of the test points and judged on the other.
+"""Choose the best of several predictors on one half of the test points, and judge it on the other half.
 
-The largest of many shares is too large on the points that chose it: each has its own luck, and the luckiest wins.
+The largest of many accuracies is biased upward on the points by which it was chosen; on other points it is not.
 """
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 _SEED = 0
-"""of the split, which is the same for all predictors, budgets and runs with the same labels"""
+"""seed of the split: one split for all predictors, budgets and runs with the same labels"""
 
 
 def choosing(labels: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """A random half of the points, in which each class has half of its own, give or take one; the rest judges."""
+    """Return a mask of the points that choose: a random half, to which each class gives half of its points."""
     order = np.random.default_rng(_SEED).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     chosen = np.zeros(len(labels), bool)
@@ -20,7 +20,10 @@ def choosing(labels: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
 
 
 def best(right: Bool[np.ndarray, "m n"], labels: Int[np.ndarray, " n"]) -> tuple[int, Bool[np.ndarray, " h"]]:
-    """The first predictor with most right answers on the choosing half, and its answers on the judging half."""
+    """Return the index of the best predictor on the choosing half, the first of equals, and its outcomes on the other.
+
+    `right[i, j]`: whether predictor i is right at test point j.
+    """
     half = choosing(labels)
     place = int(np.argmax(right[:, half].sum(axis=1)))
     return place, right[place, ~half]

@@ -1,4 +1,11 @@
-"""What an analysis found, before it is written down: numbers with their counts, arrays, checks."""
+"""The result of an analysis before it is written to a record: numbers with their counts, arrays, checks.
+
+Every analysis returns one, those of other packages too:
+
+    Measurement((Scalar.share("accuracy", k, n, {"target": "self"}),), samples={"clean": right})
+
+Names of metrics are those of `ntkbench list metrics`.
+"""
 
 import math
 from collections.abc import Mapping
@@ -10,14 +17,14 @@ import numpy as np
 from ntkbench.errors import NumericsError
 
 Where = Mapping[str, str | int | float | bool]
-"""What a number is about: `{"attack": "ntk", "eps": "8/255"}`."""
+"""labels that say what a number is about: `{"attack": "ntk", "eps": "8/255"}`"""
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """One number: `k` of `n` test points, or a mean over `n` with the standard deviation `sd` of one point.
+    """One number of a metric: a share `k` of `n` test points, a mean over `n` of them, or neither (`n` None).
 
-    `value` None needs a `reason`.
+    `sd` is the standard deviation of a mean's single points. A number without a value (None) needs a `reason`.
     """
 
     metric: str
@@ -30,14 +37,14 @@ class Scalar:
 
     @classmethod
     def share(cls, metric: str, k: int, n: int, where: Where) -> "Scalar":
-        """k/n; undefined when nothing was counted."""
+        """Return the share k/n with its counts; without a value where n is 0."""
         if n == 0:
             return cls(metric, None, where, k=0, n=0, reason="no test point to count")
         return cls(metric, k / n, where, k=k, n=n)
 
     @classmethod
     def mean(cls, metric: str, values: np.ndarray, where: Where) -> "Scalar":
-        """Over the test points where it is defined."""
+        """Return the mean of `values`, one a test point, over those that are finite; without a value where none is."""
         values = values[np.isfinite(values)]
         if values.size == 0:
             return cls(metric, None, where, n=0, reason="defined at no test point")
@@ -47,7 +54,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Check:
-    """A property that the numbers rest on, e.g. that eps 0 changes nothing."""
+    """Whether a property holds that the numbers rest on, such as `eps0_equals_clean`; `detail` gives its counts."""
 
     code: str
     ok: bool
@@ -56,7 +63,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Measurement:
-    """All that one analysis of one run gives. `samples`: per test point, arrays of one length."""
+    """All that one analysis of one run gives.
+
+    `series`: arrays of any shape by name; `samples`: arrays with one entry a test point, all of one length.
+    """
 
     scalars: tuple[Scalar, ...] = ()
     series: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -65,7 +75,11 @@ class Measurement:
     warnings: tuple[str, ...] = ()
 
     def require_finite(self, name: str) -> "Measurement":
-        """Itself. NumericsError if one of its numbers, or what they were made of, is not finite; `name` is told."""
+        """Return this measurement if its numbers, and the gradients and kernels behind them, are finite.
+
+        Raises:
+            NumericsError: otherwise; the message names the analysis `name` and what is not finite.
+        """
         for scalar in self.scalars:
             if scalar.value is not None and not math.isfinite(scalar.value):
                 raise NumericsError(f"analysis {name}: {scalar.metric} is {scalar.value}, {_told(scalar.where)}")
@@ -79,8 +93,9 @@ class Measurement:
 
 
 _FINITE: Mapping[str, str] = MappingProxyType({"gradients_finite": "gradients", "kernel_finite": "kernels"})
-"""checks without which there is no number"""
+"""codes of checks whose failure leaves no number valid, each with what is not finite then"""
 
 
 def _told(where: Where) -> str:
+    """Return labels as messages show them: `attack ntk, eps 8/255`."""
     return ", ".join(f"{key} {value}" for key, value in where.items())

@@ -1,6 +1,6 @@
-"""Names that records give by themselves, and that no attack and no kernel of a spec may have."""
+"""Reserved ids: records use them for results of their own, so that no attack or kernel of a spec may have them."""
 
 WORST = "worst"
-"""In the place of an attack's id: each test point under the worst of all attacks."""
+"""in the place of an attack's id: the worst case over all attacks for each test point"""
 LINEAR = "linear"
-"""In the place of a kernel's id: <x, x'>, which every comparison of kernels has beside it."""
+"""in the place of a kernel's id: the linear kernel <x, x'>, the control of every comparison of kernels"""

@@ -1,15 +1,19 @@
-"""Whether counts beat chance, and whether two rankings agree. SciPy is imported where it is used."""
+"""Test whether counts beat the majority rate, and correlate rankings. SciPy is imported only where it is used."""
 
 import numpy as np
 
 LEVEL = 0.05
+"""family-wise error rate of the tests"""
 
 
 def beats(k: np.ndarray, n: int, majority: int, level: float = LEVEL) -> np.ndarray:
-    """Which counts k of n are above the majority class's: one-sided binomial tests, corrected after Holm (1979)."""
+    """Return which of the counts `k` out of n are significantly above chance, the rate of the majority class.
+
+    One-sided binomial tests against `majority` / n, corrected for their number after Holm (1979) at `level`.
+    """
     from scipy.special import bdtrc
 
-    # The chance of k or more; every outcome is 0 or more.
+    # The tail P(K >= k): bdtrc gives P(K > k - 1), and is not defined for k = 0, where the tail is 1.
     p = np.where(k > 0, bdtrc(np.maximum(k, 1) - 1, n, majority / n), 1.0)
     order = np.argsort(p, kind="stable")
     passed = p[order] <= level / (len(p) - np.arange(len(p)))
@@ -19,7 +23,7 @@ def beats(k: np.ndarray, n: int, majority: int, level: float = LEVEL) -> np.ndar
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Spearman's, ties ranked by their mean; None where one of them is constant."""
+    """Return Spearman's rank correlation, ties at their mean rank; None where a or b is constant or shorter than 2."""
     from scipy.stats import rankdata
 
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:

@@ -1,4 +1,10 @@
-"""A kernel taken apart: many predictors that are filters of one spectrum, judged on the test set."""
+"""Judge many predictors that are spectral filters of one kernel, clean and under attack, on the test set.
+
+    outcomes = study.outcomes(singles(indices))     # each feature attacked through its own gradient
+
+The analyses `eigenspace`, `time` and `consistency` build on it. A filter g gives f_g(x) = Theta(x, X) V diag(g) V^T Y;
+single features, sums of features, early stopping and ridges are all filters (`ntk.features`).
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,38 +21,44 @@ from ntkbench.ntk import features
 from ntkbench.ntk.features import Eigensystem, Family
 
 SMALL_GAP = 1e-3
-"""relative: a smaller distance to the next eigenvalue leaves the eigenvector to chance"""
+"""relative gap to the next eigenvalue below which an eigenvector is arbitrary: noise may rotate it into the next one"""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Of the members of a family at the test examples, each attacked through its own gradient."""
+    """The outcomes of m predictors on n test examples, each attacked through its own gradient at e budgets."""
 
     clean: Bool[np.ndarray, "m n"]
+    """whether each predictor is right on each clean example"""
     robust: Bool[np.ndarray, "m e n"]
+    """whether it is right on each adversarial example"""
     correlation: Float[np.ndarray, " m"]
     """mean margin over mean |margin|: the usefulness (Ilyas 2019) of a predictor scaled to unit size"""
     robust_correlation: Float[np.ndarray, "m e"]
+    """mean margin under attack over the mean |margin| of clean examples"""
     zero_gradients: Int[np.ndarray, " m"]
+    """number of clean examples with a zero gradient, which fakes robustness"""
     not_finite: Int[np.ndarray, " m"]
+    """number of clean examples whose gradient is not finite"""
     outside: Int[np.ndarray, " m"]
-    """numbers of examples: whose gradient is zero, or not finite; that left the threat set"""
+    """number of examples that an attack moved out of the threat set"""
 
     @classmethod
     def joined(cls, parts: Sequence["Outcomes"]) -> "Outcomes":
+        """Concatenate outcomes of different predictors on the same examples."""
         return cls(*(np.concatenate(arrays) for arrays in zip(*(vars(part).values() for part in parts), strict=True)))
 
     def split(self, counts: Sequence[int]) -> list["Outcomes"]:
-        """The first so many members, the next, ..."""
+        """Return the outcomes of the first `counts[0]` predictors, of the next `counts[1]`, and so on."""
         ends = np.cumsum(counts)[:-1]
         return [Outcomes(*arrays) for arrays in zip(*(np.split(v, ends) for v in vars(self).values()), strict=True)]
 
     def counts(self, name: str) -> dict[str, np.ndarray]:
-        """Right answers of each member, clean and under each budget."""
+        """Return the numbers of right answers as series `NAME_clean`, (m,), and `NAME_robust`, (e, m)."""
         return {f"{name}_clean": self.clean.sum(axis=1), f"{name}_robust": self.robust.sum(axis=2).T}
 
     def checks(self, attack: str) -> tuple[Check, ...]:
-        """What these numbers rest on; counts are of predictors times examples."""
+        """Return the checks of the threat set and of gradients; they count pairs of a predictor and an example."""
         n = self.clean.size
         counts = {name: int(getattr(self, name).sum()) for name in ("outside", "zero_gradients", "not_finite")}
         codes = ("threat_set_respected", "gradients_not_zero", "gradients_finite")
@@ -58,41 +70,47 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Study:
-    """An eigensystem by the name of its kernel, the test examples, and the attack that is used on its parts."""
+    """A decomposed kernel, the test examples in its precision, and the attack that is used on its filters."""
 
     name: str
+    """id of the kernel"""
     system: Eigensystem
     X: Float[Array, "n ..."]
     labels: Int[Array, " n"]
     threat: Threat | None
+    """the attack; None: clean outcomes alone"""
     key: PRNGKeyArray
+    """draws the random numbers of the attack"""
     together: int
-    """pairs of a predictor and an example that the memory takes at once"""
+    """number of pairs of a predictor and an example that fit into memory at once"""
     tile_bytes: float
+    """bytes of memory for one tile of a kernel"""
     tick: Callable[[str], None] = field(default=lambda what: None)
+    """is told what is going on"""
 
     @property
     def attack(self) -> Threat:
+        """The attack; ValueError where the study has none."""
         if self.threat is None:
             raise ValueError(f"no attack on the parts of {self.name} was given")
         return self.threat
 
     @property
     def columns(self) -> list[str]:
-        """Of the outcomes under each budget, as records name them."""
+        """The names of the outcomes at each budget, as samples of a record have them: `ATTACK@EPS`."""
         return [f"{self.attack.id}@{eps}" for eps in self.attack.eps]
 
     @property
     def majority(self) -> int:
-        """Test examples of the largest class."""
+        """The number of test examples of the most frequent class."""
         return int(np.bincount(np.asarray(self.labels)).max())
 
     def place(self, **about: str) -> dict[str, str]:
-        """What a clean number is about."""
+        """Return the labels (`where`) of a number on clean examples; `about` adds to them."""
         return {"target": self.name, **about}
 
     def places(self, **about: str) -> list[dict[str, str]]:
-        """What a number under each budget is about."""
+        """Return the labels (`where`) of a number at each budget of the attack; `about` adds to them."""
         threat = self.attack
         return [
             {"target": self.name, "attack": threat.id, "source": threat.source, "eps": eps, **about}
@@ -101,40 +119,44 @@ class Study:
 
     @property
     def eigenvalues(self) -> np.ndarray:
+        """The eigenvalues of the kernel on the training examples, the largest first."""
         return np.asarray(self.system.spectrum.eigenvalues)
 
     @property
     def small_gaps(self) -> np.ndarray:
-        """Whether each eigenvalue but the last is near to the next one."""
+        """Whether the gap below each eigenvalue but the last is small, relative to that eigenvalue."""
         values = self.eigenvalues
         return values[:-1] - values[1:] < SMALL_GAP * values[:-1]
 
     def flagged(self, indices: np.ndarray) -> np.ndarray:
-        """Whether features are arbitrary because of a neighbor's eigenvalue."""
+        """Return whether each of these features is arbitrary because the eigenvalue before or after it is too near."""
         gaps = self.small_gaps
         return np.append(gaps, False)[indices] | np.insert(gaps, 0, False)[indices]
 
     def gaps(self, indices: np.ndarray) -> Check:
-        """That features are what they are called."""
+        """Check that none of these features is arbitrary, see `flagged`."""
         small = int(self.flagged(indices).sum())
         return Check(
             "eigenvalues_apart", small == 0, {"target": self.name, "small_gaps": small, "features": len(indices)}
         )
 
     def family(self, indices: np.ndarray) -> Family:
-        """Single features."""
+        """Return the single features with these indices, as predictors."""
         return features.family(self.system, self.spans(singles(indices)))
 
     def right(self, indices: np.ndarray) -> Bool[np.ndarray, "m n"]:
-        """Whether single features are right at each example."""
+        """Return whether each of these single features is right on each clean example."""
         return np.asarray(features.correct(self.family(indices), self.X, self.labels))
 
     def spans(self, ranges: np.ndarray) -> features.Filters:
-        """Filters that sum the features of each range."""
+        """Return filters that sum the features of each range, a row (first index, index after the last)."""
         return features.spans(self.system.spectrum.eigenvalues, ranges)
 
     def truncated(self) -> Bool[np.ndarray, "n k"]:
-        """Whether the sum of the first k features is right at each example, for all k."""
+        """Return whether the sum of the first k features is right on each clean example; column k - 1, for every k.
+
+        Test points are taken in blocks whose arrays fit into `tile_bytes`.
+        """
         size = self.eigenvalues.size
         outputs = self.system.targets.shape[1] * size // len(self.system.X)
         rows = max(1, int(self.tile_bytes / (64 * size * outputs)))
@@ -151,7 +173,15 @@ class Study:
     def outcomes(
         self, parameters: np.ndarray, filters: Callable[[np.ndarray], features.Filters] | None = None
     ) -> Outcomes:
-        """Of one predictor for each parameter: for each range of features, unless other `filters` are given."""
+        """Attack one predictor for each entry of `parameters`, and return all outcomes in that order.
+
+        Args:
+            parameters: by default ranges of features, see `spans`; else what `filters` takes.
+            filters: makes filters, a row each, from several parameters.
+
+        Raises:
+            NumericsError: if outputs of a predictor are not finite.
+        """
         whole = len(parameters)
         chunks = -(-whole // min(whole, self.together))
         size = -(-whole // chunks)  # equal, so that one compilation serves all
@@ -164,6 +194,7 @@ class Study:
         return Outcomes.joined(parts)
 
     def _judged(self, filters: features.Filters, count: int) -> Outcomes:
+        """Attack the predictors of some filters, and return the outcomes of the first `count`; the rest is padding."""
         threat = self.attack
         assert threat.objective is not None
         batches = -(-len(self.X) // max(1, self.together // len(filters)))
@@ -195,5 +226,5 @@ class Study:
 
 
 def singles(indices: np.ndarray) -> Int[np.ndarray, "m 2"]:
-    """Single features as ranges."""
+    """Return single features as ranges (index, index + 1), the form that `Study.outcomes` takes."""
     return np.stack([indices, indices + 1], axis=1)

@@ -1,7 +1,8 @@
-"""Clean and robust accuracy of kernel regression along training time and along the ridge, from one decomposition.
+"""Measure clean and robust accuracy of kernel regression along training time and along the ridge.
 
-f_t = sum_i (1 - exp(-lambda_i t)) f^(i): feature i is learned on the time scale 1/lambda_i. A ridge r leaves
-lambda_i / (lambda_i + r) of it.
+All predictors are filters of one eigendecomposition. Gradient flow on (1/2) |f - Y|^2 gives at time t
+f_t = sum_i (1 - exp(-lambda_i t)) f^(i): feature i is learned on the time scale 1/lambda_i. A ridge r multiplies
+feature i by lambda_i / (lambda_i + r).
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,18 @@ from ntkbench.analyses.study import Study
 from ntkbench.ntk.regression import flow
 
 BEYOND = 10.0
-"""how far a range goes past the scales of the spectrum, on both sides"""
+"""factor by which a range of times or ridges goes beyond the scales of the spectrum, on both sides"""
 
 
 def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[float]) -> Measurement:
-    """At given times and ridges, or at so many of them that span the spectrum. Infinite time is always among them."""
+    """Attack kernel regression at each time and at each ridge, and return the accuracies.
+
+    Args:
+        study: the kernel, the test points and the attack.
+        times: gradient-flow times, or a number of them, spaced evenly in the logarithm across the scales of the
+            spectrum; infinite time is always added.
+        ridges: ridges at infinite time, or a number of them, spaced likewise.
+    """
     values, spectrum = study.eigenvalues, study.system.spectrum
     smallest = max(values[-1], float(spectrum.floor))
     time = np.union1d(_along(times, 1 / (BEYOND * values[0]), BEYOND / smallest), [np.inf])
@@ -48,7 +56,10 @@ def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[fl
 
 
 def _best(name, along, robust, labels, where):
-    """The first place with the largest robust accuracy on one half of the test points; that of the other half there."""
+    """Return the best robust accuracy along times or ridges, and the time or ridge where it is.
+
+    The place is chosen on one half of the test points, and the accuracy is that on the other half.
+    """
     place, judged = best(robust, labels)
     at = float(along[place])
     there = Scalar(f"best_{name}", at, where) if np.isfinite(at) else Scalar(f"best_{name}", None, where, reason="inf")
@@ -56,4 +67,5 @@ def _best(name, along, robust, labels, where):
 
 
 def _along(given: int | Sequence[float], low: float, high: float) -> np.ndarray:
+    """Return the given values, or so many from `low` to `high` at even distances of their logarithms."""
     return np.geomspace(low, high, given) if isinstance(given, int) else np.array(given)

@@ -1,9 +1,10 @@
-"""Standard metric 1: how well examples made on a source fool a target.
+"""Standard metric 1: measure how well adversarial examples made on a source fool a target.
 
-An example *succeeds* where the target is right on the clean image and wrong on the attacked one. The
-transfer rate divides the successes by the points on which the target was right (`target_correct`, the
-ranking one), by all points, or by those on which the attack fooled its own source; then only the successes
-among these count.
+An example *succeeds* where the target is right on the clean image and wrong on the attacked one. The transfer rate
+divides the successes by one of three counts: the points on which the target was right (`target_correct`), all points
+(`all`), or those on which the attack fooled its own source (`source_fooled`, where only the successes among these
+points count). The normalized transfer, by which leaderboards rank, puts the rate by `target_correct` on a scale from 0,
+random signs of the same budget, to 1, a white-box attack on the target.
 """
 
 import numpy as np
@@ -17,7 +18,16 @@ from ntkbench.ntk import metrics
 def transfer(
     target: Subject, attack: Attacked, *, ceiling: Attacked | None = None, floor: Attacked | None = None
 ) -> Measurement:
-    """Transfer of `attack` to the target, beside a white-box `ceiling` and a random `floor`."""
+    """Measure the transfer of an attack to the target.
+
+    Args:
+        target: the predictor to be fooled.
+        attack: the attack on the source, with its adversarial examples.
+        ceiling: a white-box attack on the target with the same budgets; None: no normalized transfer.
+        floor: a random attack with the same budgets; None: no normalized transfer.
+
+    A warning says where the attack fools the target more often than the ceiling does: the ceiling is then too weak.
+    """
     roles = {role: a for role, a in (("attack", attack), ("ceiling", ceiling), ("floor", floor)) if a}
     clean, verdicts = judge(target, [*roles.values()])
     judged = dict(zip(roles, verdicts, strict=True))
@@ -37,11 +47,13 @@ def transfer(
 
 
 def _rate(clean, wrong, among, where, denominator):
+    """Return the transfer rate over the points `among`, a mask; `denominator` is the name of this choice."""
     k, n = int(np.sum(clean & wrong & among)), int(np.sum(among))
     return Scalar.share("transfer_rate", k, n, {**where, "denominator": denominator})
 
 
 def _other_denominators(clean, wrong, crafted, budget, where):
+    """Return the transfer rates over all points, and over those on which the attack fooled its source."""
     fooled = crafted.source_clean & ~crafted.source_robust[budget]
     return [
         _rate(clean, wrong, np.ones_like(clean), where, "all"),
@@ -50,7 +62,7 @@ def _other_denominators(clean, wrong, crafted, budget, where):
 
 
 def _normalized(target, clean, judged):
-    """(TR(attack) - TR(floor)) / (TR(ceiling) - TR(floor)), over the points on which the target is right."""
+    """Return (TR(attack) - TR(floor)) / (TR(ceiling) - TR(floor)) a budget, TR the rate by `target_correct`."""
     if len(judged) < 3:
         return []
     attack, ceiling, floor = (~judged[role].robust[:, clean] for role in ("attack", "ceiling", "floor"))
@@ -62,6 +74,10 @@ def _normalized(target, clean, judged):
 
 
 def _ratio(above, below, where):
+    """Return the ratio of the means of two arrays over the same points; no value where the lower one is not positive.
+
+    Its standard deviation is that of the ratio's first-order change with each point (delta method).
+    """
     n = above.size
     if n == 0:
         return Scalar("normalized_transfer", None, where, n=0, reason="no test point to count")
@@ -74,6 +90,7 @@ def _ratio(above, below, where):
 
 
 def _alignment(target, threat, crafted):
+    """Return cosine and sign agreement of the loss gradients of source and target; none without an objective."""
     if threat.objective is None:
         return []
     one = np.asarray(crafted.gradient, np.float64)
@@ -86,6 +103,7 @@ def _alignment(target, threat, crafted):
 
 
 def _warnings(clean, judged):
+    """Return a warning for each budget at which the attack fools the target more often than the white-box ceiling."""
     if "ceiling" not in judged:
         return ()
     fooled = {role: np.sum(clean & ~verdict.robust, axis=1) for role, verdict in judged.items()}

@@ -1,4 +1,8 @@
-"""Networks, in words: by name, or layer by layer. Each is a recipe for a finite network and, mostly, for its limit."""
+"""The `architecture` section of a spec: networks by name, or layer by layer.
+
+A model describes a finite network of any width and, for most, its infinite-width limit. `blueprint.layers` turns each
+into a list of layers, so that no other module knows a network by its name.
+"""
 
 import abc
 from typing import Annotated, Literal
@@ -11,13 +15,15 @@ from ntkbench.bench.notation import BelowOne, Offset, Says, Scale, Window, liste
 from ntkbench.bench.section import Section
 
 LEAK = 0.01
+"""default slope of leaky_relu below 0"""
 
 Depth = Annotated[int, Field(ge=1, le=100)]
 Head = Literal["flatten", "gap"]
+"""what turns an image into a vector before the dense layer"""
 
 
 class Scales(Section):
-    """How weights are drawn, and what scales them."""
+    """Base class of all networks: the scales of weights and biases."""
 
     W_std: Scale = 2**0.5
     """standard deviation of the weights, before the division by sqrt(fan in)"""
@@ -28,10 +34,10 @@ class Scales(Section):
 
 
 class Named(Scales):
-    """What all networks with a name share."""
+    """Base class of the networks that have a name: their activation."""
 
     activation: ActivationName = "relu"
-    """of all hidden layers"""
+    """nonlinearity of all hidden layers"""
     leak: Annotated[BelowOne, Field(json_schema_extra={"as_before": LEAK})] = LEAK
     """slope below 0, of leaky_relu alone"""
 
@@ -53,7 +59,7 @@ class ConvNet(Named):
     window: Window = (3, 3)
     """rows and columns that a unit sees"""
     stride: Window = (1, 1)
-    """of each convolution"""
+    """rows and columns from one unit to the next, in each convolution"""
     padding: Literal["SAME", "VALID", "CIRCULAR"] = "SAME"
     """what is beyond the border: zeros, nothing (the image shrinks), or the other side"""
     head: Head = "flatten"
@@ -75,7 +81,7 @@ class ResNet(Named):
     blocks: Depth = 1
     """residual blocks in each stage, of two 3 x 3 convolutions"""
     stages: Annotated[int, Field(ge=1, le=6)] = 1
-    """each but the first halves the image and doubles the width"""
+    """number of stages; each but the first halves the image and doubles the width"""
     layer_norm: bool = False
     """layer normalization before the last activation"""
     head: Head = "gap"
@@ -83,7 +89,10 @@ class ResNet(Named):
 
 
 class PaperCNN(Named):
-    """Drawn as the paper's scripts do: variance 1/fan in, biases 0, the scale in the weights."""
+    """Base class of the networks of Tsilivis & Kempe 2022.
+
+    Weights are drawn as their scripts do: variance 1 / fan in, biases 0, the scale in the initial weights.
+    """
 
     W_std: Scale = 1.0
     b_std: Offset | None = 0.0
@@ -103,7 +112,7 @@ class CNNLarge(PaperCNN):
 
 
 class Layers(Scales):
-    """A network of one's own, layer by layer; the last one is dense and has as many units as there are outputs."""
+    """A network given layer by layer; the last layer is dense, with one unit for each output."""
 
     kind: Literal["layers"]
     layers: Annotated[
@@ -116,11 +125,11 @@ class Layers(Scales):
 
 
 class ExtensionArchitecture(Scales, abc.ABC):
-    """What other packages' architectures build on: all that there is to a network is the list of its layers."""
+    """Base class of the architectures of other packages, which give a network as the list of its layers."""
 
     @abc.abstractmethod
     def stack(self) -> tuple[Layer, ...]:
-        """From the image to the outputs; the last layer is dense, and has as many units as there are outputs."""
+        """Return the layers from the image to the outputs; the last is dense, whatever its width one unit an output."""
 
 
 Architecture = Annotated[

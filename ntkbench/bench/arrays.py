@@ -1,4 +1,9 @@
-"""The arrays beside a record: outcomes per test point and series, in one npz file with its checksum."""
+"""Write and read the arrays beside a record: samples, one entry a test point, and series of any shape.
+
+Both lie in one npz file, whose SHA-256 the record holds and every reader verifies:
+
+    outcomes = read_samples(store.records, record)["robustness.clean"]
+"""
 
 import io
 from collections.abc import Mapping
@@ -15,13 +20,16 @@ from ntkbench.errors import NtkbenchError
 from ntkbench.foreign import printable
 
 LIMIT = 2 * 2**30
-"""bytes, of the file and of all its arrays together"""
+"""largest size in bytes, of the file and of all its arrays together"""
 
 
 def write(
     path: Path, samples: Mapping[str, np.ndarray], series: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Write both; returns what the record says of them: its fields `samples` and `series`."""
+    """Write samples and series to the npz file at `path`, and return the record's fields `samples` and `series`.
+
+    Without any array no file is written. ValueError if the samples differ in length.
+    """
     if not samples and not series:
         return None, {}
     if len({len(column) for column in samples.values()}) > 1:
@@ -40,12 +48,12 @@ def write(
 
 
 def column(analysis: str, name: str) -> str:
-    """The name of an analysis's outcomes among the samples of a run; `index` and `label` are the run's own."""
+    """Return the name of an analysis's outcomes among a run's samples; only `index` and `label` have no prefix."""
     return f"{analysis}.{name}"
 
 
 def read_samples(folder: Path, record: Record) -> dict[str, np.ndarray]:
-    """The outcomes per test point of a record that lies in `folder`."""
+    """Return the samples of a record whose file lies in `folder`; NtkbenchError if there are none, or damaged ones."""
     if record.samples is None:
         raise NtkbenchError(f"run {record.run_id} kept no outcomes per test point")
     note = record.samples
@@ -53,7 +61,7 @@ def read_samples(folder: Path, record: Record) -> dict[str, np.ndarray]:
 
 
 def read_series(folder: Path, record: Record, name: str) -> np.ndarray:
-    """One series of a record that lies in `folder`."""
+    """Return one series of a record whose file lies in `folder`; NtkbenchError if there is none or it is damaged."""
     if name not in record.series:
         raise NtkbenchError(f"run {record.run_id} has no series {name!r}; it has {', '.join(record.series) or 'none'}")
     note = record.series[name]
@@ -61,7 +69,7 @@ def read_series(folder: Path, record: Record, name: str) -> np.ndarray:
 
 
 def read_analysis(folder: Path, record: Record, analysis: str) -> dict[str, np.ndarray]:
-    """All series of one analysis of a record that lies in `folder`, without the name of the analysis before theirs."""
+    """Return all series of one analysis of a record whose file lies in `folder`, named without the analysis."""
     names = [name for name in record.series if name.startswith(f"{analysis}.")]
     if not names:
         return {}
@@ -71,6 +79,7 @@ def read_analysis(folder: Path, record: Record, analysis: str) -> dict[str, np.n
 
 
 def _load(path: Path, expected: str, members: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the arrays `members`, npz members by the name to give them, of a file with the SHA-256 `expected`."""
     content = jsonfile.read(path, LIMIT)
     if sha256(content).hexdigest() != expected:
         raise NtkbenchError(f"{path}: its checksum is not the record's; run the spec again to write it anew")

@@ -1,4 +1,7 @@
-"""What a spec can ask wrongly of an ascent: losses and targets that take more classes, starts that do not differ."""
+"""Rules for attacks that ascend a loss, in `attacks` and inside adversarial training; `rules` runs them on each cell.
+
+They refuse losses and targets that need more classes than the data have, and restarts that cannot differ.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,6 +14,7 @@ from ntkbench.errors import Problem
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
+    """Yield the mistakes in a cell's gradient attacks; those about classes only if the number of classes is known."""
     for path, ascent in _ascents(draft).items():
         if isinstance(ascent, Iterated) and ascent.restarts > 1 and ascent.start == "zero":
             message = "restarts differ by their start alone, and zero is always the same; write start: uniform"
@@ -22,7 +26,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _ascents(draft: Draft) -> Mapping[Path, Ascent]:
-    """All of a cell, that inside its training included."""
+    """Return the gradient attacks of a cell by their paths, the one inside its training included."""
     found: dict[Path, Ascent] = {
         ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, Ascent)
     }
@@ -32,6 +36,7 @@ def _ascents(draft: Draft) -> Mapping[Path, Ascent]:
 
 
 def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+    """Refuse the DLR loss where there are too few outputs: three, or four towards a class (Croce & Hein 2020)."""
     if ascent.loss != "dlr":
         return
     targeted = isinstance(ascent, APGD) and ascent.targeted is not None
@@ -43,6 +48,7 @@ def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Pr
 
 
 def _targets(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+    """Refuse more target classes than there are classes beside the label."""
     if not isinstance(ascent, APGD) or ascent.targeted is None:
         return
     if outputs == 1:

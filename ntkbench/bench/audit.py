@@ -1,4 +1,8 @@
-"""Whether a store is what was written: every object, every record, every byte of the arrays beside it."""
+"""Check that a store holds what was written to it, for `ntkbench store verify`.
+
+Every object and record is read whole, with all bytes of the arrays beside it. Damaged files are moved aside, never
+deleted.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +20,12 @@ from ntkbench.bench.store import STAGES, Store
 from ntkbench.errors import NtkbenchError, StorageError
 
 _AGAIN = "the next run that needs it makes it again"
+"""what a damaged object means"""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be, what that means, and the files it is about."""
+    """One damage: what is wrong, what follows from it (`then`), and the files it is about."""
 
     what: str
     then: str
@@ -31,12 +36,12 @@ class Finding:
 
 
 def examined(things: Iterable[Thing]) -> list[Thing]:
-    """What there is to examine: objects and records; anything else is nobody's result."""
+    """Return the objects and records among the things of a store; nothing else holds a result."""
     return [each for each in things if each.kind in STAGES or (each.kind == "records" and each.path.suffix == ".json")]
 
 
 def examine(store: Store, thing: Thing) -> Finding | None:
-    """An object or a record, read whole."""
+    """Read an object or a record whole, and return what is wrong with it; None if nothing is, or if it has gone."""
     if thing.kind in STAGES:
         why = store.damage(thing.kind, thing.name) if thing.path.exists() else None
         return Finding(f"{thing.path}: damaged: {why}", _AGAIN, (thing.path,)) if why else None
@@ -51,9 +56,11 @@ def examine(store: Store, thing: Thing) -> Finding | None:
 
 
 def sound(path: Path) -> Record:
-    """The record in a file, whose id follows from what it says, and whose arrays lie beside it.
+    """Return the record in a file after checking its id and its arrays.
 
-    NtkbenchError if not.
+    Raises:
+        NtkbenchError: if the record cannot be read, if its run id is not the hash of the cell and seed in it, or if the
+            arrays beside it are missing or differ from its checksum.
     """
     found = record.read(path)
     try:
@@ -68,6 +75,7 @@ def sound(path: Path) -> Record:
 
 
 def _arrays(found: Record, path: Path) -> None:
+    """Check the name and the checksum of the npz file at `path` against a record; NtkbenchError if they differ."""
     notes = [note for note in (found.samples, *found.series.values()) if note is not None]
     for file in {note.file for note in notes} - {path.name}:
         raise NtkbenchError(f"{path}: the record says {file}, which is not the name of this run's arrays")
@@ -79,13 +87,16 @@ def _arrays(found: Record, path: Path) -> None:
 
 
 def report(found: Sequence[Finding], examined: int, moved: Sequence[Path]) -> str:
-    """A line a finding, where the damaged files are now, and the whole."""
+    """Return the report: a line for each finding, a line for each file that was moved, and the counts."""
     lines = [*map(str, found), *(f"moved to {path}" for path in moved)]
     return "\n".join([*lines, f"{examined} objects and records, of which {len(found)} are damaged"])
 
 
 def set_aside(store: Store, finding: Finding) -> Iterator[Path]:
-    """Move what is damaged to the same place below `damaged/`; gives where it is now. Nothing is deleted."""
+    """Move the files of a finding to the same place below `damaged/` in the store, and yield their new paths.
+
+    Files that were moved there before are kept: a later one gets a number. StorageError if a file cannot be moved.
+    """
     for path in finding.paths:
         target = store.root / "damaged" / path.relative_to(store.root)
         earlier = 0

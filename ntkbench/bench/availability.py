@@ -1,6 +1,7 @@
-"""Whether the data that a spec asks for exist: the set, its classes, enough examples of them.
+"""Rules for the `data` section: the set, its classes, and enough examples of them must exist.
 
-Read from the document itself: a mistake in one field of `data` hides no other.
+They read the YAML document, not the validated section, so that a mistake in one field of `data` hides no other. Only
+the catalog is asked; `absent` tells which sets are not on this machine.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +17,11 @@ from ntkbench.data.catalog import CATALOG, Entry, available, class_numbers
 from ntkbench.errors import Problem
 
 _SYNTHETIC = ("two_gaussians", "sphere_teacher")
+"""kinds of data sets that are drawn, with two classes"""
 
 
 def problems(root: Node) -> Iterator[Problem]:
+    """Yield the mistakes in the `data` section of a document, each at its line and column."""
     data = root.at(("data",))
     dataset = data.child("dataset")
     if dataset is None:
@@ -37,7 +40,10 @@ def problems(root: Node) -> Iterator[Problem]:
 
 
 def absent(names: Iterable[str], data_dir: Path | None) -> list[str]:
-    """A line for each named data set that is not on this machine."""
+    """Return a line for each of the named data sets that is not on this machine, with what to do.
+
+    `data_dir` is searched before the usual folders; data sets that come with the package are never absent.
+    """
     if not (wanted := [name for name in dict.fromkeys(names) if not CATALOG[name].bundled]):
         return []
     from ntkbench.data.load import is_there, search_roots  # NumPy, for the few that need it
@@ -52,7 +58,7 @@ def absent(names: Iterable[str], data_dir: Path | None) -> list[str]:
 
 
 def _extension(dataset: Node) -> Entry | None:
-    """What a data set of another package says of itself, if it is asked for rightly."""
+    """Return what the catalog would say of another package's data set; None if the spec's mapping is no valid one."""
     kind = dataset.at(("kind",)).value
     model = next((each.model for each in installed("datasets") if each.kind == kind), None)
     if model is None or not issubclass(model, ExtensionDataset):
@@ -64,6 +70,7 @@ def _extension(dataset: Node) -> Entry | None:
 
 
 def _synthetic(data: Node) -> Iterator[Problem]:
+    """Yield the mistakes about a synthetic set, whose two classes cannot be chosen."""
     classes = data.child("classes")
     if classes is not None and classes.value is not None:
         yield classes.place.problem("data.classes", "a synthetic set has its own two classes; write null")
@@ -71,6 +78,7 @@ def _synthetic(data: Node) -> Iterator[Problem]:
 
 
 def _named(data: Node, entry: Entry) -> Iterator[Problem]:
+    """Yield the mistakes about a named set: unknown or repeated classes, then too few examples of these classes."""
     classes = data.child("classes")
     every = classes is None or classes.value is None
     numbers = list(range(len(entry.classes))) if every else []
@@ -92,6 +100,7 @@ def _named(data: Node, entry: Entry) -> Iterator[Problem]:
 
 
 def _number(item: Node, entry: Entry) -> int | None:
+    """Return the label of a class given by name or number; None if the set has no such class."""
     if not isinstance(item.value, (str, int)) or isinstance(item.value, bool):
         return None
     try:
@@ -101,12 +110,14 @@ def _number(item: Node, entry: Entry) -> int | None:
 
 
 def _classes(word: str, entry: Entry) -> str:
+    """Return a hint for an unknown class: the nearest name, or all names."""
     if near := nearest(word, entry.classes):
         return f"did you mean {near}?"
     return f"its classes are {', '.join(entry.classes)} (or 0 to {len(entry.classes) - 1})"
 
 
 def _enough(data: Node, entry: Entry, numbers: Sequence[int]) -> Iterator[Problem]:
+    """Yield a problem where `n_train` or `n_test` is more than the set has of these classes."""
     said = data.child("subset")
     subset = str(said.value) if said else "balanced"
     for name, limit in zip(("n_train", "n_test"), available(entry, numbers, subset), strict=True):
@@ -120,6 +131,7 @@ def _enough(data: Node, entry: Entry, numbers: Sequence[int]) -> Iterator[Proble
 
 
 def _centered(data: Node, classes: int) -> Iterator[Problem]:
+    """Yield a problem where `targets: centered` is asked of two classes."""
     targets = data.child("targets")
     if classes == 2 and targets is not None and targets.value == "centered":
         message = "two classes have the targets -1 and +1, which are centered already; delete this"

@@ -1,4 +1,6 @@
-"""Every network as one list of layers: what its name stands for is written here, and only here.
+"""Turn every architecture of a spec into one list of layers; what a network's name stands for is defined only here.
+
+    layers(FC(kind="fc", depth=1))      # flatten, dense, relu, dense
 
 Shapes, costs, limits and recipes all read this list, and none of them knows a network by its name.
 """
@@ -37,15 +39,16 @@ from ntkbench.bench.layers import (
 _FLATTEN, _GAP = Flatten(op="flatten"), GlobalAvgPool(op="gap")
 _HEADS = {"flatten": _FLATTEN, "gap": _GAP}
 _MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
+"""numbers of convolutions in the three groups, by depth (Shankar et al. 2020)"""
 
 
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """From the example to the outputs; scales are filled in, widths may be multiples of the cell's."""
+    """Return the layers from example to outputs with W_std and b_std filled in; a width such as `2x` stays relative."""
     return tuple(_scaled(layer, architecture) for layer in _layers(architecture))
 
 
 def operations(architecture: Architecture) -> frozenset[str]:
-    """The `op` of every layer, those in branches too."""
+    """Return the `op` of every layer of the network, those inside residual branches included."""
     return _operations(layers(architecture))
 
 
@@ -55,6 +58,7 @@ def _operations(layers: Sequence[Layer]) -> frozenset[str]:
 
 
 def _scaled(layer: Layer, scales: Scales) -> Layer:
+    """Return the layer with the network's W_std and b_std where it says `same`."""
     if isinstance(layer, Residual):
         branches = tuple(tuple(_scaled(inner, scales) for inner in branch) for branch in layer.branches)
         return layer.model_copy(update={"branches": branches})
@@ -65,6 +69,7 @@ def _scaled(layer: Layer, scales: Scales) -> Layer:
 
 
 def _layers(architecture: Architecture) -> Iterator[Layer]:
+    """Yield the layers as the definition of the network has them, before scales are filled in."""
     if isinstance(architecture, Layers | ExtensionArchitecture):
         *body, last = architecture.layers if isinstance(architecture, Layers) else architecture.stack()
         yield from (*body, _head(last) if isinstance(last, Dense) else last)
@@ -95,21 +100,23 @@ def _layers(architecture: Architecture) -> Iterator[Layer]:
 
 
 def _head(last: Dense) -> Dense:
-    """One unit an output: no width that a spec could give."""
+    """Return the last layer with one unit for each output, whatever width the spec gives it."""
     return last.model_copy(update={"width": OUTPUTS})
 
 
 def activation(named: Named) -> Activation | LeakyReLU:
-    """That of all its hidden layers."""
+    """Return the layer of the activation that follows each hidden layer."""
     if named.activation == "leaky_relu":
         return LeakyReLU(op="leaky_relu", leak=named.leak)
     return Activation(op=named.activation)
 
 
 def _residual(network: ResNet, act: Layer) -> Iterator[Layer]:
-    """Activations stand before convolutions, so that only sums of convolutions are added up.
+    """Yield the layers of a wide residual network (Zagoruyko & Komodakis 2016).
 
-    The first block of a stage that halves the image has a 1 x 1 convolution of stride 2 as its shortcut.
+    Activations stand before convolutions, so that every summand ends in a convolution or a sum of them, and the sum has
+    a known infinite-width limit. The first block of a stage that halves the image has a 1 x 1 convolution of stride 2
+    as its shortcut.
     """
     yield Conv(op="conv")
     for stage in range(network.stages):

@@ -1,7 +1,6 @@
-"""The bridge: the only place where words become numbers.
+"""Build what the science computes with from the sections of a spec: the only place where words become numbers.
 
-Above it are specs and records, below it arrays and functions of them. Each function here takes a section of
-a spec and gives what the science takes.
+Each function takes a validated cell, or a section of it, and returns objects of `data`, `ntk` or `analyses`.
 """
 
 import functools
@@ -27,21 +26,21 @@ from ntkbench.ntk.compilation import jit
 
 T = TypeVar("T")
 NO_SOURCE = "none"
-"""The source of an attack that follows no gradient."""
+"""name that records give to the source of an attack that follows no gradient"""
 
 _FIRST_BATCH = 256
-"""examples, or all if there are fewer"""
+"""number of examples whose statistics batch normalization begins with, or all if there are fewer"""
 
 _BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
 
 def stream(seed: int, purpose: str) -> jax.Array:
-    """One stream of random numbers a purpose, so that a new consumer shifts no other."""
+    """Return the random key of a seed for one purpose; a key of its own for each, so that new uses shift no other."""
     return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), zlib.crc32(purpose.encode()))
 
 
 def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
-    """The training and test examples of a cell."""
+    """Load or draw the training and test examples; DataError if a data set is not in `roots`, or is not as known."""
     match data.dataset:
         case spec.NamedDataset(name=name):
             numbers = class_numbers(entry(name), data.classes)
@@ -64,13 +63,13 @@ def examples(data: spec.Data, roots: Sequence[Path]) -> dataset.Dataset:
 
 
 def outputs(examples: dataset.Dataset) -> int:
-    """Two classes have one output."""
+    """Return the number of outputs of a network: one a class, a single one for two classes."""
     c = len(examples.classes)
     return 1 if c == 2 else c
 
 
 def require_classes(examples: dataset.Dataset) -> None:
-    """Usefulness is measured against guessing, and fitted to a difference: both need two classes."""
+    """Raise NumericsError if a split has one class alone: the usefulness of features is undefined then."""
     for name, split in (("training", examples.train), ("test", examples.test)):
         found = np.unique(split.labels)
         if len(found) < 2:
@@ -84,14 +83,14 @@ _SCALE = "a kernel of such a scale cannot be inverted; change W_std, b_std or de
 
 
 def require_finite(values: T, what: str, advice: str) -> T:
-    """The same values. NumericsError if one of them is not finite."""
+    """Return the values; NumericsError with `what` and `advice` if one of them is not finite."""
     if not np.all(np.isfinite(np.asarray(values))):
         raise NumericsError(f"{what} are not finite: {advice}")
     return values
 
 
 def require_sound(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
-    """NumericsError if the spectrum of a kernel of the cell is not finite, or not positive."""
+    """Raise NumericsError if the spectrum of the kernel `name` is not finite, or has no positive eigenvalue."""
     other = "float64 or " if dtype == "float32" else ""
     advice = f"; try numerics.kernel: {other}another W_std" if other else "; try another W_std"
     try:
@@ -101,7 +100,7 @@ def require_sound(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
 
 
 def targets(data: spec.Data, labels: np.ndarray, outputs: int) -> jax.Array:
-    """Of regression, float64, `n c`."""
+    """Return the regression targets of integer labels, (n, outputs), float64."""
     return _encoded(jnp.asarray(labels), outputs, data.targets == "centered")
 
 
@@ -112,13 +111,13 @@ def _encoded(labels, outputs, centered):
 
 
 def infinite_kernel(cell: spec.Cell, kernel: spec.InfiniteKernel, outputs: int) -> infinite.InfiniteKernel:
-    """Its width only counts in the standard parameterization."""
+    """Return the infinite kernel; its width, by default the cell's, matters in the standard parameterization alone."""
     width = kernel.width or cell.width or 1
     return infinite.InfiniteKernel(recipe(kernel.architecture or cell.architecture, width, outputs), kernel.type)
 
 
 def networks(cell: spec.Cell, seeds: Sequence[int], shape: tuple[int, ...], outputs: int) -> network.Network:
-    """The networks of several seeds at init, stacked."""
+    """Draw the initial networks of several seeds, stacked along a first axis, for examples of `shape`."""
     assert cell.width is not None
     drawn = recipe(cell.architecture, cell.width, outputs)
     keys = jnp.stack([stream(seed, "init") for seed in seeds])
@@ -131,7 +130,7 @@ def _draw(recipe, shape, dtype, keys):
 
 
 def settled(networks: network.Network, examples: dataset.Split) -> network.Network:
-    """Batch normalization begins with the statistics of the first examples, as if these had been its batch so far."""
+    """Return the networks with batch normalization statistics from the first training examples, if they have any."""
     if not (there := batch_norm.statistics(networks.weights)):
         return networks
     return _settle(networks, jnp.asarray(examples.unit(there[0].mean.dtype)[:_FIRST_BATCH]))
@@ -142,7 +141,7 @@ _settle = jit(eqx.filter_vmap(network.settled, in_axes=(eqx.if_array(0), None)))
 
 @functools.cache
 def loss(name: str, centered: bool = False) -> losses.Loss:
-    """Cached, since functions that are compiled for are compared by identity."""
+    """Return the loss of that name; cached, since compiled functions compare their static arguments by identity."""
     if name == "cross_entropy":
         return losses.cross_entropy
     if name == "margin":
@@ -155,29 +154,30 @@ def loss(name: str, centered: bool = False) -> losses.Loss:
 
 @functools.cache
 def targeted_loss(name: str, centered: bool = False) -> losses.TargetedLoss:
-    """Of an attack towards a class; cached like `loss`."""
+    """Return the loss of an attack towards a class, by the name of its loss; cached like `loss`."""
     return losses.dlr_toward if name == "dlr" else functools.partial(losses.toward, loss=loss(name, centered))
 
 
 def training_loss(cell: spec.Cell, trained: regimes.Trained) -> losses.Loss:
+    """Return the loss of a training, on the targets that the cell's data have."""
     return loss(trained.loss, cell.data.targets == "centered")
 
 
 def optimizer(cell: spec.Cell) -> training.Optimizer:
-    """learning rate -> optimizer, of the cell's last stretch."""
+    """Return a function from a learning rate to the optimizer of the cell's last stretch of training."""
     words = regimes.explicit(cell.training).optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
     return _optimizer(words, schedule(cell))
 
 
 def schedule(cell: spec.Cell) -> optax.Schedule | None:
-    """Return the share of the learning rate at each step of the cell's last stretch; None: always all of it."""
+    """Return the factor on the learning rate by step of the cell's last stretch; None: no schedule."""
     words, steps = regimes.explicit(cell.training).optimizer.schedule, timeline.steps(cell)
     return None if words is None else _schedule(words, steps, timeline.first(cell) * steps)
 
 
 @functools.cache
 def _optimizer(words: regimes.SGD | regimes.Adam, share: optax.Schedule | None) -> training.Optimizer:
-    """Cached like `loss`. The same for all learning rates, so that they share a compilation."""
+    """Return what `optimizer` does; cached like `loss`, without the rate, so that all rates share a compilation."""
 
     def rates(rate):
         return rate if share is None else lambda step, share=share: rate * share(step)
@@ -191,7 +191,7 @@ def _optimizer(words: regimes.SGD | regimes.Adam, share: optax.Schedule | None) 
 
 @functools.cache
 def _schedule(words: regimes.Schedule, steps: int, done: int) -> optax.Schedule:
-    """Shares of the learning rate, `steps` an epoch; `done` are over when counting begins."""
+    """Return factors by step, `steps` an epoch; `done` steps of the schedule precede the stretch's first."""
     match words:
         case regimes.Cosine(epochs=epochs, end=end):
             share = optax.cosine_decay_schedule(1.0, (epochs or 0) * steps, end)
@@ -205,7 +205,7 @@ def _schedule(words: regimes.Schedule, steps: int, done: int) -> optax.Schedule:
 
 
 def inner(cell: spec.Cell, keys: jax.Array) -> training.Inner | None:
-    """What each batch of the cell's last stretch goes through."""
+    """Return the inner attack of the cell's last stretch, one key a seed; None unless training is adversarial."""
     words = objectives.settled(cell).training
     if not isinstance(words, regimes.Adversarial):
         return None
@@ -219,14 +219,14 @@ def inner(cell: spec.Cell, keys: jax.Array) -> training.Inner | None:
 
 
 def curvature(trained: regimes.Trained, outputs: int) -> float:
-    """The largest second derivative of the loss in the outputs (Boehning 1992 for softmax)."""
+    """Return an upper bound of the loss's second derivative in the outputs (Boehning 1992 for softmax)."""
     if trained.loss == "mse":
         return 1.0
     return 0.25 if outputs == 1 else 0.5
 
 
 def threat(cell: spec.Cell, attack_id: str) -> Threat:
-    """The attack with its budgets."""
+    """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
     words = objectives.settled(cell).attacks[attack_id]
     ball = _BALLS[words.norm]
     eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
@@ -258,14 +258,14 @@ def _gradient_attack(
 
 
 def attack_key(cell: spec.Cell, attack_id: str) -> jax.Array:
-    """Of the attack's own seed: the same examples for every network of a sweep."""
+    """Return the random key of an attack, from its own seed: its draws do not change with the seed of the run."""
     return stream(getattr(cell.attacks[attack_id], "seed", 0), "attack")
 
 
 def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Array) -> jax.Array:
-    """alpha at the kernel's time and ridge.
+    """Return alpha of f(x) = Theta(x, X) alpha at the kernel's time and ridge; NumericsError if it is not regular.
 
-    At a finite time a singular float64 kernel is one of fewer directions. What float32 loses need not be zero.
+    A singular float64 kernel passes at a finite time: its null directions are left out. float32 does not know them.
     """
     g = regression.flow(float(kernel.time), kernel.ridge)
     if kernel.time == float("inf") or spectrum.precision > regression.round_off(jnp.float64):
@@ -274,7 +274,7 @@ def coefficients(spectrum: regression.Spectrum, kernel: spec.Kernel, Y: jax.Arra
 
 
 def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | None = None) -> int:
-    """Memory of the gradient at one test example: a row of the cross-kernel, or activations, at each layer."""
+    """Return the bytes that the gradient at one test example takes: covariances, or activations, at each layer."""
     kernel = cell.kernels.get(subject)
     # Gradients at all budgets of an iterated attack are taken together.
     iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, threats.Iterated))
@@ -286,15 +286,15 @@ def example_bytes(cell: spec.Cell, subject: str, n_train: int, budgets: int | No
 
 
 def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:
-    """As many examples at once as the memory takes, in equal batches."""
+    """Return the size of equal batches of n examples that fit into `tile_bytes`; at least one example."""
     batches = -(-n * example_bytes // tile_bytes)
     return int(-(-n // max(1, batches)))
 
 
 def at(stacked: Any, i: int) -> Any:
-    """The i-th of several predictors that are stacked."""
+    """Return the i-th of several stacked predictors."""
     return jax.tree.map(lambda leaf: leaf[i] if eqx.is_array(leaf) else leaf, stacked)
 
 
 Tick = Callable[[str], None]
-"""Called now and then with what is going on; may raise `TimeoutReached`."""
+"""is called between steps of the work with what is going on; may raise `TimeoutReached`"""

@@ -1,4 +1,9 @@
-"""Which features, truncations, groups and moments an analysis looks at: words -> indices and epochs."""
+"""Turn what a spec says of features, truncations, groups and snapshots into indices and epochs.
+
+    truncations(3, 100)     # (1, 10, 100)
+
+A spec names them one by one, as a number of them, or as `all`; analyses and cost estimates call the functions here.
+"""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -8,58 +13,62 @@ from ntkbench.bench import shapes
 from ntkbench.bench.spec import Cell, Drift, EmpiricalKernel
 
 Range = tuple[int, int]
+"""(first index, index after the last)"""
 
 
 def size(cell: Cell, kernel_id: str) -> int:
-    """How many features a kernel has: one for each example, of an empirical kernel for each of its outputs too."""
+    """Return the number of features of a kernel: one a training example, for an empirical kernel times its outputs."""
     n = cell.data.n_train
     return n * shapes.outputs(cell.data) if isinstance(cell.kernels[kernel_id], EmpiricalKernel) else n
 
 
 def features(words: int | str | tuple[int, ...], size: int) -> Sequence[int]:
-    """Indices from 0 on."""
+    """Return indices of features out of `size`; a number of them is spaced evenly in the logarithm of 1 + index."""
     if isinstance(words, tuple):
         return words
     return range(size) if isinstance(words, str) else tuple(k - 1 for k in spaced(words, size))
 
 
 def truncations(words: int | str | tuple[int, ...], size: int) -> Sequence[int]:
-    """Numbers of features, up to all."""
+    """Return numbers of features, 1 to `size`; a number of truncations is spaced evenly in the logarithm."""
     if isinstance(words, tuple):
         return words
     return range(1, size + 1) if isinstance(words, str) else spaced(words, size)
 
 
 def spaced(count: int, last: int) -> tuple[int, ...]:
-    """So many of the whole numbers from 1 to `last`, at even distances of their logarithms where there is room."""
+    """Return `count` distinct whole numbers from 1 to `last`, evenly spaced in the logarithm where that is possible.
+
+    All numbers up to `last` are returned where there are fewer than `count`.
+    """
     count = min(count, last)
     found: list[int] = []
     for i in range(count):
         ideal = round(exp(log(last) * i / max(1, count - 1)))
-        # Small numbers lie further apart than that: each takes the next one that is free.
+        # Near 1 the ideal positions round to the same number: each then takes the next one that is free.
         found.append(min(max(ideal, found[-1] + 1 if found else 1), last - (count - 1 - i)))
     return tuple(found)
 
 
 def groups(words: int | tuple[Range, ...], size: int) -> tuple[Range, ...]:
-    """First index, and index after the last."""
+    """Return ranges of features; a number of them divides all `size` features into groups of nearly equal size."""
     if isinstance(words, tuple):
         return words
     return tuple((i * size // words, (i + 1) * size // words) for i in range(words))
 
 
 def snapshots(words: int | tuple[Fraction, ...], epochs: int) -> tuple[Fraction, ...]:
-    """Moments of a training, 0 and its end always among them; of a number, whole epochs at even distances."""
+    """Return the epochs of snapshots, with 0 and the end always added; a number gives whole epochs, evenly spaced."""
     if isinstance(words, int):
         words = tuple(Fraction(round(Fraction(i * epochs, words))) for i in range(1, words))
     return tuple(sorted({Fraction(0), *words, Fraction(epochs)}))
 
 
 def rows(cell: Cell, drift: Drift) -> int:
-    """Of the kernel on the probe: one for each example, in the full layout for each of its outputs too."""
+    """Return the number of rows of the kernel on the probe: one an example, in the full layout times the outputs."""
     return drift.probe.n * (shapes.outputs(cell.data) if drift.layout == "full" else 1)
 
 
 def tops(cell: Cell, drift: Drift) -> tuple[int, ...]:
-    """Numbers of eigenvectors that leave a rest."""
+    """Return those numbers k of `drift.top` that are below the number of eigenvectors, so that a rest is left."""
     return tuple(k for k in drift.top if k < rows(cell, drift))

@@ -1,7 +1,10 @@
-"""The time that a run may take, looked at whatever the run is in the middle of.
+"""Enforce the time limit of a run, `run.timeout`, and pass on signals while compiled code is at work.
 
-Compiled code hears neither a clock nor a signal, and some of it takes minutes. So a run is executed in a thread, and
-the main thread waits for it: there signals arrive, and there the time is looked at.
+    clock = Clock(tell, timeout=3600)
+    result = clock.ended(lambda: work(clock))       # `work` calls clock("epoch 3 of 10") between its steps
+
+Compiled code cannot be interrupted, and some of it takes minutes. A run is therefore executed in a thread, while the
+main thread waits for it, receives signals, and watches the time. `worker` makes a clock for each run and training.
 """
 
 import atexit
@@ -17,26 +20,30 @@ from ntkbench.errors import TimeoutReached
 
 T = TypeVar("T")
 GIVEN_UP = "given up"
-"""name of a thread that nobody waits for any more"""
+"""name of a thread that was abandoned; the command line looks for it before it exits"""
 _LOOKS = 0.2
-"""seconds between two looks at the time"""
+"""seconds between two checks of the time limit"""
 _GRACE = 3.0
-"""seconds that work which is given up has to end in order, at its next word; then nobody waits for it any more"""
+"""seconds that abandoned work has to reach its next call of the clock, where it ends in order"""
 
 
 @dataclass
 class Clock:
-    """Tells what is going on, and ends what takes longer than `timeout` seconds a run."""
+    """A callable that reports progress, and ends work that takes longer than `timeout` seconds a run."""
 
     tell: Callable[[str], None]
+    """receives what is going on"""
     timeout: float | None
+    """seconds for each run; None: no limit"""
     runs: int = 1
+    """number of runs that the work serves, such as the seeds that train together; the limit is multiplied by it"""
     doing: str = "beginning"
     began: float = field(default_factory=time.perf_counter)
     given_up: BaseException | None = None
+    """why the work is to end; raised at its next call of the clock"""
 
     def __call__(self, what: str) -> None:
-        """Called by the work between its parts; raises where it is to end."""
+        """Report what the work does next; raise TimeoutReached past the limit, or what made the main thread give up."""
         if self.given_up is not None:
             raise self.given_up
         self.doing = what
@@ -44,8 +51,11 @@ class Clock:
         self._look()
 
     def ended(self, work: Callable[[], T]) -> T:
-        """The result of the work, or what it raised. TimeoutReached, or what a signal raises, as soon as it comes: what
-        is computed then goes on unheard until its next word."""
+        """Return the result of `work`, executed in a thread, or raise what it raised.
+
+        TimeoutReached, and what a signal raises, are raised at once, even inside compiled code. The thread then
+        computes on until it next calls the clock; its result is dropped.
+        """
         done, context = threading.Event(), copy_context()
         result: list[T] = []
         failure: list[BaseException] = []
@@ -78,9 +88,13 @@ class Clock:
 
 
 def _leave(thread: threading.Thread) -> None:
-    """A process that ends while compiled code is at work ends at once: Python would pull the thread from under it."""
+    """Mark a thread that is still in compiled code as abandoned, and let a worker process end without waiting for it.
+
+    An orderly exit of Python would crash such a thread. In the main process the command line does the same, with its
+    own exit code.
+    """
     from multiprocessing import parent_process  # here, since it is slow to import and seldom needed
 
     thread.name = GIVEN_UP
-    if parent_process() is not None:  # where the command line is another process, and this one's exit code no matter
+    if parent_process() is not None:  # a worker process, whose exit code nobody reads
         atexit.register(os._exit, 1)

@@ -1,4 +1,8 @@
-"""The executor of a Ray cluster. Retries, lost nodes and who may run where are Ray's; the store is the shared truth."""
+"""The executor `--executor ray`: run the units of a plan as tasks of a Ray cluster.
+
+Ray retries tasks, replaces lost nodes and places tasks on machines; results are shared through the store, which all
+nodes must reach under one path. `run` calls `execute`.
+"""
 
 import logging
 import os
@@ -20,13 +24,16 @@ from ntkbench.bench.unit import Unit
 from ntkbench.errors import UsageError
 
 _RETRIES = 3
-"""of Ray, where a worker or its node was lost"""
+"""how often Ray repeats a task whose worker process or node was lost"""
 _ENVIRONMENT = tuple(settings.environment())
-"""variables that workers must have as the parent has them"""
+"""environment variables that worker processes get with the parent's values"""
 
 
 def execute(job: Job, units: Sequence[Unit], progress: Progress) -> None:
-    """All units, on the cluster at the address of the options, or on one that lasts as long as this."""
+    """Run all units on the Ray cluster at `job.options.address`, or on one started on this machine for this call.
+
+    UsageError if Ray is not installed or no cluster answers at the address.
+    """
     try:
         import ray
     except ImportError:
@@ -51,22 +58,27 @@ def execute(job: Job, units: Sequence[Unit], progress: Progress) -> None:
 
 
 def _reach(address: str | None) -> None:
-    """OSError at once where Ray would try for minutes."""
+    """Raise OSError within 10 seconds if nothing listens at the address; Ray itself would try for minutes."""
     if named := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d+)", address or ""):
         socket.create_connection((named[1], int(named[2])), timeout=10).close()
 
 
 def _anywhere(job: Job) -> Job:
-    """With paths that mean the same in processes that were started elsewhere."""
+    """Return the job with absolute paths, as processes of the cluster have other working directories."""
     roots = tuple(root.absolute() for root in job.roots)
     return replace(job, store=Store(job.store.root.absolute()), roots=roots)
 
 
 class _Cluster:
-    """Ray's tasks. What units share is a task of its own, and they wait for it without taking a place."""
+    """The crew, see `drive`, whose workers are Ray tasks.
+
+    A kernel or a craft that several units share is a task of its own; units that depend on it wait without occupying a
+    worker.
+    """
 
     capacity = 256
-    patience = 1  # Ray has tried again already
+    """number of units that are submitted at once"""
+    patience = 1  # a lost process is final: Ray has tried again already
 
     def __init__(self, ray: Any, job: Job, progress: Progress):
         self._ray, self._store = ray, job.store
@@ -77,16 +89,22 @@ class _Cluster:
         self._references: dict[Future[Any], Any] = {}
 
     def check(self, units: Sequence[Unit]) -> Future[Any]:
+        """Check on the cluster that memory and data sets are there."""
         return self._hand("check", list(units))
 
     def do(self, unit: Unit, *, wait: bool, halve: bool) -> Future[Any]:
+        """Execute a unit after the kernels and crafts that it needs; `halve`: with half the memory for tiles."""
         return self._hand("do", unit, wait, halve, needs=self._needs(unit))
 
     def give_up(self, unit: Unit, lost: ProcessLost) -> Future[Any]:
+        """Record the remaining runs of a unit as ended by the loss of their process."""
         return self._hand("give_up", unit, lost)
 
     def _needs(self, unit: Unit) -> list[Any]:
-        """Tasks that make what is not in the store; a craft waits for kernels, and so for the one it is made on."""
+        """Return the tasks that make what a unit needs and the store lacks: kernels, and examples crafted on kernels.
+
+        Each is submitted once for all units. A craft waits for the kernels before it, and so for the one it is made on.
+        """
         kernels, crafts = {}, {}
         for run in unit.runs:
             for stage, key, name in shared(run.cell):
@@ -99,12 +117,19 @@ class _Cluster:
         return [*kernels.values(), *crafts.values()]
 
     def _hand(self, name: str, *arguments: Any, needs: Sequence[Any] = ()) -> Future[Any]:
+        """Submit the function `name` of `task`, to begin when the tasks `needs` have ended."""
         reference = self._remote.remote(name, self._job, arguments, *needs)
         future = reference.future()
         self._references[future] = reference
         return future
 
     def result(self, future: Future[Any]) -> Heard | None:
+        """Return what a task reported; None if it was cancelled, or another process is at its unit.
+
+        Raises:
+            StarvedError: if memory ran out.
+            ProcessLost: if the process or its node was lost.
+        """
         del self._references[future]
         errors = self._ray.exceptions
         try:
@@ -119,12 +144,16 @@ class _Cluster:
             raise ProcessLost(_first_line(error)) from None
 
     def interrupt(self) -> None:
+        """Cancel all tasks."""
         for reference in self._references.values():
             self._ray.cancel(reference)
 
 
 def _resources(ray: Any, asked: Resources, progress: Progress) -> dict[str, float | None]:
-    """What Ray reserves for a task. Where no node has as much, it waits for one, and we say so."""
+    """Return the resources that Ray reserves for a task; warn where no node has as many, and the task has to wait.
+
+    Without a request for accelerators a task takes one where nodes have any.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpu = min(1.0, max(node.get("GPU", 0.0) for node in nodes)) if asked.gpu is None else asked.gpu
     needed = {"CPU": asked.cpu, "GPU": gpu, "memory": asked.memory or 0}
@@ -135,9 +164,10 @@ def _resources(ray: Any, asked: Resources, progress: Progress) -> dict[str, floa
 
 
 def _task(name: str, job: Job, arguments: tuple[Any, ...], *needs: Any) -> Any:
-    """One of `task`, by name, after what it needs."""
+    """Call the function `name` of `task`; `needs` are unused, Ray starts the call when they are there."""
     return getattr(task, name)(job, *arguments)
 
 
 def _first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,8 @@
-"""What a store can do without. A record is never touched: the next run computes at most what it would have loaded."""
+"""Find and remove the files that a store can do without, for `ntkbench store gc`.
+
+Cached objects that no record names, leftovers of killed processes, and locks that nobody holds may go. Records are
+never removed: at most, the next run computes again what it would have loaded.
+"""
 
 import re
 import shutil
@@ -16,11 +20,12 @@ from ntkbench.bench.store import STAGES, Store
 from ntkbench.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+"""seconds by unit of time"""
 
 
 @dataclass(frozen=True)
 class Waste:
-    """Something that may go, and why."""
+    """A thing in the store that may be removed, and why."""
 
     thing: Thing
     why: str
@@ -28,7 +33,11 @@ class Waste:
 
 @dataclass(frozen=True)
 class Wishes:
-    """`age`: what was of use in the last so many seconds stays. Stages to drop, used or not, and stages to keep."""
+    """What the caller asks for.
+
+    `age`: seconds; things that were used since stay. `drop`: stages whose objects may go even if a record names them.
+    `keep`: stages whose objects stay even if no record names them.
+    """
 
     age: float
     drop: Collection[str] = ()
@@ -36,19 +45,23 @@ class Wishes:
 
 
 def seconds(text: str) -> float:
-    """Of 90s, 12h, 30d."""
+    """Return the seconds of a duration such as `90s`, `12h` or `30d`; UsageError if it is none."""
     if not (match := re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smhdw])", text.strip())):
         raise UsageError(f"--older-than {text!r}: write a number and a unit, e.g. 12h or 30d")
     return float(match[1]) * _UNITS[match[2]]
 
 
 def at_work(store: Store) -> bool:
-    """Whether a process holds a lock of the store."""
+    """Return whether some process holds a lock of the store, and so may be running."""
     return any(lease.is_held(path) for path in (store.root / "locks").glob("*"))
 
 
 def waste(store: Store, things: Iterable[Thing], ends: Mapping[str, End], wishes: Wishes) -> list[Waste]:
-    """What may go. While somebody is at work, no object or draft is: a record may be about to name it."""
+    """Return what may be removed, with the reason for each.
+
+    While a process holds a lock of the store, no object and no draft is: a record may be about to name it. `ends` are
+    the ends of all runs with a readable record, by run id.
+    """
     there = list(things)
     before, busy = time.time() - wishes.age, at_work(store)
     named = Counter(key for end in ends.values() for key in end.stages.values())
@@ -73,6 +86,11 @@ def waste(store: Store, things: Iterable[Thing], ends: Mapping[str, End], wishes
 def _of_object(
     thing: Thing, named: Mapping[str, int], measured: Mapping[str, int], trained: Collection[str]
 ) -> str | None:
+    """Return why a cached object may go; None if it may not.
+
+    A checkpoint goes when its training is in the store, a snapshot when every seed that trained together has a record
+    with status ok, any other object when no record names it. `measured` counts ok runs by the key of their training.
+    """
     group = thing.name.partition("@")[0]
     if thing.kind == "checkpoint":
         return "its training is finished" if group in trained else None
@@ -83,7 +101,7 @@ def _of_object(
 
 
 def told(found: Iterable[Waste]) -> str:
-    """How many and how large, by reason."""
+    """Return a table of number and size of what was found, by kind and reason."""
     groups: dict[tuple[str, str], list[Waste]] = {}
     for each in found:
         groups.setdefault((each.thing.kind, each.why), []).append(each)
@@ -93,7 +111,7 @@ def told(found: Iterable[Waste]) -> str:
 
 
 def remove(store: Store, found: Iterable[Waste]) -> Iterator[Waste]:
-    """Away with it, but for what somebody has begun to use; gives what went."""
+    """Remove what was found, and yield what is gone; what a process has begun to use in the meantime stays."""
     busy = at_work(store)
     for each in found:
         thing = each.thing

@@ -1,4 +1,9 @@
-"""The numbers of a leaderboard: which row of a record a column shows, what ranks, what an entry has to reach."""
+"""The columns of a leaderboard: which number of a record each shows, which ranks, and what an entry has to reach.
+
+They are parts of `track.yaml`; a column picks a number by its metric and by labels of what it is about:
+
+    rank: {title: robust at 8/255, metric: robust_accuracy, where: {eps: 8/255}, order: descending}
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -14,7 +19,7 @@ from ntkbench.errors import NtkbenchError
 
 
 class Column(Document):
-    """A number of each run, by its metric and what it is about."""
+    """A number of each run: `metric`, and `where`, the labels that a row of the record must have."""
 
     title: Line
     metric: Line
@@ -32,7 +37,10 @@ class Column(Document):
         return METRICS[self.metric].revision
 
     def row(self, metrics: Sequence[MetricRow], place: object) -> MetricRow:
-        """Return the one row of a record that this column shows."""
+        """Return the one row of a record that this column shows; rows with equal value and counts are one.
+
+        NtkbenchError, which names `place`, if there is none or if several differ.
+        """
         rows = self.rows(metrics)
         if not rows:
             raise NtkbenchError(f"{place}: no {self}")
@@ -41,7 +49,7 @@ class Column(Document):
         return rows[0]
 
     def rows(self, metrics: Sequence[MetricRow]) -> list[MetricRow]:
-        """Return all rows of a record that fit this column."""
+        """Return all rows of a record with this metric whose labels include those of the column."""
         return [row for row in metrics if row.metric == self.metric and self.where.items() <= _text(row.where).items()]
 
     def __str__(self) -> str:
@@ -50,15 +58,15 @@ class Column(Document):
 
 
 class Rank(Column):
-    """What entries are ranked by."""
+    """The column by which entries are ranked, and whether high or low numbers are good."""
 
     order: Literal["descending", "ascending"]
     scale: Scale | None = None
-    """share: of numbers in [0, 1]; log: of positive numbers, compared as ratios; linear; null: by the metric"""
+    """share: numbers in [0, 1]; log: positive numbers, compared as ratios; linear: any numbers; null: by the metric"""
 
     @property
     def on(self) -> Scale:
-        """The scale on which entries are compared."""
+        """The scale on which entries are compared: the given one, or the one that suits the metric."""
         if self.scale is not None:
             return self.scale
         if self.metric == "kernel_drift":
@@ -67,10 +75,12 @@ class Rank(Column):
 
 
 class Requirement(Column):
-    """A number that every run of an entry has to reach."""
+    """A number that every run of an entry has to have within bounds, such as a clean accuracy of at least 0.8."""
 
     min: float | None = None
+    """smallest value that qualifies; null: no bound"""
     max: float | None = None
+    """largest value that qualifies; null: no bound"""
 
     @model_validator(mode="after")
     def _bounded(self) -> "Requirement":
@@ -80,12 +90,12 @@ class Requirement(Column):
 
     @property
     def limits(self) -> list[str]:
-        """The bounds in words."""
+        """The bounds in words, such as `at least 0.8`."""
         ends = (("at least", self.min), ("at most", self.max))
         return [f"{word} {end:g}" for word, end in ends if end is not None]
 
     def refusal(self, value: float | None, seed: int) -> str | None:
-        """Return why the number of a seed does not qualify; None where it does."""
+        """Return why the value of a seed's run does not qualify; None if it does."""
         if value is None:
             return f"{self} has no value in seed {seed}"
         if self.min is not None and value < self.min:
@@ -96,4 +106,5 @@ class Requirement(Column):
 
 
 def _text(where: Mapping[str, Any]) -> dict[str, str]:
+    """Return labels as text, the form that columns have them in."""
     return {name: str(value) for name, value in where.items()}

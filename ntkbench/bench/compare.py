@@ -1,4 +1,11 @@
-"""Two entries, or two cells of specs, side by side: every number they share, and whether they were measured alike."""
+"""Compare two leaderboard entries, or two cells of specs: every number they share, with interval and p value.
+
+    one, two = (side.find(f"spec.yaml:width={width}", folder, store) for width in (64, 256))
+    print(compare(one, two))
+
+Below the table it says whether both were measured under one protocol, and every field in which they differ. The method
+depends on what both kept: outcomes per test point, counts, or one number a seed; `statistics` has the formulas.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +27,7 @@ from ntkbench.errors import UsageError
 Form = Literal["plain", "md"]
 _DIGITS = 3
 _LISTED = 20
-"""numbers of those that are told where none was asked for rightly"""
+"""number of shared metrics that a message lists where none fits what was asked for"""
 PAIRED = "paired: seeds and the same test points"
 POINTS = "unpaired: seeds and test points"
 COUNTS = "unpaired: seeds and counts"
@@ -33,11 +40,15 @@ MEANINGS = {
     SEEDS: "outcomes per test point do not give it: says nothing about other test points",
     FEW: "nothing tells how the number varies",
 }
+"""by method, what it assumes, as a note below the table"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A number that both have."""
+    """A number that both sides have: `what` it is, its results, the method of comparison, and the difference.
+
+    `found` is None where there are too few seeds for an interval.
+    """
 
     what: str
     one: Result
@@ -55,8 +66,19 @@ def compare(
     where: Mapping[str, str] | None = None,
     form: Form = "plain",
 ) -> str:
-    """The comparison as text, of all numbers or of these. UsageError if they are to be paired and were not judged on
-    the same test points."""
+    """Return the comparison as text.
+
+    Args:
+        a: the first side; differences are `a` less `b`.
+        b: the second side.
+        paired: whether test points are taken as the same on both sides.
+        metrics: metrics to show; empty: all.
+        where: labels that the numbers must have; None: any.
+        form: plain text, or Markdown.
+
+    Raises:
+        UsageError: if the sides share no such number, or are to be paired and were judged on different test points.
+    """
     for name in metrics:
         metric(name)
     found = rows(a, b, paired, metrics, where or {})
@@ -72,7 +94,10 @@ def compare(
 def rows(
     a: Side, b: Side, paired: bool, metrics: Sequence[str] = (), where: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """Every number that both have, by metric and what it is about; or those of some metrics, about something."""
+    """Return a row for each number that both sides have, with the given metrics and labels if there are any.
+
+    Two numbers are the same if metric, revision and labels are equal.
+    """
     others = {key(result): result for result in b.results}
     if paired:
         _pairable(a, b)
@@ -84,11 +109,12 @@ def rows(
 
 
 def _is_about(result: Result, where: Mapping[str, str]) -> bool:
+    """Return whether a result has these labels; 0.2 and 1/5 are one label."""
     return all(name in result.where and same_label(str(result.where[name]), label) for name, label in where.items())
 
 
 def _nothing(a: Side, b: Side, shared: Sequence[Row]) -> str:
-    """That nothing is left to compare, and what there would be."""
+    """Return the message that nothing is left to compare, with the numbers that the sides share."""
     if not shared:
         return f"{a.name} and {b.name} share no number"
     listed = "\n".join(f"  {row.what}" for row in shared[:_LISTED])
@@ -97,6 +123,7 @@ def _nothing(a: Side, b: Side, shared: Sequence[Row]) -> str:
 
 
 def _pairable(a: Side, b: Side) -> None:
+    """Raise UsageError if a number that both sides kept outcomes of was judged on different test points."""
     shared = a.outcomes.keys() & b.outcomes.keys()  # if there is nothing to pair, the methods say so
     if any(a.outcomes[each].points != b.outcomes[each].points for each in shared):
         raise UsageError(
@@ -106,6 +133,10 @@ def _pairable(a: Side, b: Side) -> None:
 
 
 def _difference(a: Side, b: Side, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
+    """Return the method that suits what both sides kept of a number, and the difference that it finds.
+
+    In this order: outcomes per test point, counts k of n of every seed, values of two seeds or more.
+    """
     kept = [side.outcomes[key(one)] for side in (a, b) if key(one) in side.outcomes]
     if len(kept) == 2:
         estimates = [of_influence(each.values, each.influence, float(np.mean(each.counted))) for each in kept]
@@ -120,11 +151,13 @@ def _difference(a: Side, b: Side, one: Result, two: Result, paired: bool) -> tup
 
 
 def _counted(result: Result) -> Estimate | None:
+    """Return the estimate from counts; None unless every seed has them."""
     counts = [(run.k, run.n) for run in result.runs if run.k is not None and run.n]
     return of_counts(*zip(*counts, strict=True)) if len(counts) == len(result.runs) else None
 
 
 def _table(found: Sequence[Row], form: Form) -> str:
+    """Return the rows as a table; with several tests, p values corrected for their number (Holm 1979) too."""
     corrected = iter(holm([float(row.found.p) for row in found if row.found]).tolist())
     several = sum(row.found is not None for row in found) > 1
     headers = ["", "first", "second", "difference", "95 % interval", "p", *(["p, Holm"] if several else []), "method"]
@@ -143,6 +176,7 @@ def _table(found: Sequence[Row], form: Form) -> str:
 
 
 def _numbers(found: Difference | None, corrected: float | None, several: bool) -> list[str]:
+    """Return the cells of a difference: its mean, its interval, p, and with `several` tests the corrected p."""
     if found is None:
         return ["–"] * (4 if several else 3)
     low, high = (decimal(float(end), _DIGITS) for end in (found.low, found.high))
@@ -159,6 +193,7 @@ def _value(result: Result) -> str:
 
 
 def _notes(found: Sequence[Row]) -> list[str]:
+    """Return the notes below the table: what mean, p and each method that occurs stand for."""
     tests = sum(row.found is not None for row in found)
     lines = [
         "mean ± standard deviation over seeds (number of seeds); of one seed, intervals are over test points alone"
@@ -169,7 +204,10 @@ def _notes(found: Sequence[Row]) -> list[str]:
 
 
 def _protocol(a: Side, b: Side) -> Iterator[str]:
-    """Whether both were measured the same way, and all that differs."""
+    """Yield whether both sides were measured under one protocol, then a line for each field that differs.
+
+    The protocol is the same if nothing differs that the track, on which one of them is, has frozen.
+    """
     one, two = (_fields(side) for side in (a, b))
     differ = differing(one, two)
     tracks = sorted({side.track for side in (a, b) if side.track})
@@ -191,7 +229,7 @@ def _protocol(a: Side, b: Side) -> Iterator[str]:
 
 
 def _fields(side: Side) -> dict[str, Any]:
-    """Return all fields of the cells of a side by their paths; of several cells with the labels of their targets."""
+    """Return all fields of a side's cells by their paths; those of several cells begin with the label of the target."""
     return {
         f"{label}: {path}" if label else path: value
         for label, cell in side.cells.items()
@@ -200,7 +238,7 @@ def _fields(side: Side) -> dict[str, Any]:
 
 
 def _facts(name: str, one: Sequence[dict], two: Sequence[dict]) -> Iterator[str]:
-    """What differs; all of it where the seeds of an entry differ among themselves."""
+    """Yield the facts `name`, such as software, that differ; all of them if a side's own seeds have different ones."""
     if len(one) == len(two) == 1:
         for each in differing(one[0], two[0]):
             yield f"differs: {name}.{each}: {shown(one[0], each)} | {shown(two[0], each)}"

@@ -1,4 +1,6 @@
-"""Bounds of what a leaderboard leaves free: paths with wildcards, and the values that may stand there.
+"""Bounds that a leaderboard sets on what it leaves free: path patterns with wildcards, and the values allowed there.
+
+They are `constrain` in a `track.yaml`; a pattern applies to every field of a cell whose path it matches:
 
 violations({"kernels.*.kind": "infinite"}, fields(cell))    # of a cell with an empirical kernel `late`:
 # kernels.late.kind: the track asks for infinite, the runs have empirical
@@ -16,10 +18,11 @@ from ntkbench.bench.jsonfile import Document, Line, printable
 
 Pattern = Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*$", max_length=200)]
 Value = Line | bool | int | float | None
+"""a value that a field of a cell may have"""
 
 
 class Range(Document):
-    """Numbers from `min` to `max`, both included."""
+    """The numbers from `min` to `max`, both included; null: no bound."""
 
     min: float | None = None
     max: float | None = None
@@ -30,10 +33,11 @@ class Range(Document):
 
 
 Allowed = Range | Value | Annotated[tuple[Value, ...], Field(min_length=1)]
+"""the values that a pattern allows: a range, one value, or several"""
 
 
 def violations(rules: Mapping[str, Allowed], leaves: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each field of a cell (`leaves`: values by path) that matches a pattern and may not be so."""
+    """Yield a line for each field (`leaves`: values by path) that matches a pattern and has a value not allowed."""
     for pattern, allowed in rules.items():
         for path, value in leaves.items():
             if matches(pattern, path) and not _is_allowed(value, allowed):
@@ -41,19 +45,19 @@ def violations(rules: Mapping[str, Allowed], leaves: Mapping[str, Any]) -> Itera
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Return whether a path is one that a pattern means; `*` stands for any one step."""
+    """Return whether a path matches a pattern, in which `*` stands for any one step."""
     one, two = pattern.split("."), path.split(".")
     return len(one) == len(two) and all(a in ("*", b) for a, b in zip(one, two, strict=True))
 
 
 def known(pattern: str) -> bool:
-    """Return whether some cell can have a path that the pattern means."""
+    """Return whether some cell can have a path that matches the pattern, so that it is no misspelling."""
     return any(all(map(_fits, pattern.split("."), path.split("."))) for path in _paths(pattern.count(".")))
 
 
 @cache
 def _paths(dots: int) -> frozenset[str]:
-    """Return all paths of that many dots of a cell, with `*` for ids."""
+    """Return all paths with that many dots that a cell can have, with `*` for ids."""
     place = Place("", 1, 1)
     ids = mapping({"*": mapping({}, place)}, place)
     root: Node = mapping(dict.fromkeys(schema.BY_ID, ids), place)
@@ -61,10 +65,12 @@ def _paths(dots: int) -> frozenset[str]:
 
 
 def _fits(wanted: str, step: str) -> bool:
+    """Return whether two steps can be equal; `*` on either side is any."""
     return "*" in (wanted, step) or wanted == step
 
 
 def _is_allowed(value: Any, allowed: Allowed) -> bool:
+    """Return whether a value is allowed; true and 1 are different values, though Python holds them equal."""
     if isinstance(allowed, Range):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return (
@@ -75,7 +81,7 @@ def _is_allowed(value: Any, allowed: Allowed) -> bool:
 
 
 def words(allowed: Allowed) -> str:
-    """Return allowed values as messages show them."""
+    """Return allowed values as messages show them: `at least 1 and at most 4`, `fgsm or pgd`."""
     if isinstance(allowed, Range):
         return str(allowed)
     return " or ".join(map(_word, allowed if isinstance(allowed, tuple) else (allowed,)))

@@ -1,4 +1,8 @@
-"""What data sets of other packages read from disk, by its content: a file rewritten makes another experiment."""
+"""Make the content of files part of a run's identity, for data sets of other packages that read from disk.
+
+`plan` calls `bound` when it reads a spec; `build` builds the data set inside `guarded`, which refuses files that have
+changed since, and files that the spec does not name.
+"""
 
 import os
 import sys
@@ -14,11 +18,16 @@ from ntkbench.errors import DataError
 from ntkbench.reading import regular
 
 _OF_PROGRAMS = (".py", ".pyc", ".pyi", ".so", ".pyd", ".pth", ".dylib")
+"""suffixes of files that are code, not data"""
 _OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", sys.prefix, sys.base_prefix)
+"""folders of the system and of Python, whose files are no data either"""
 
 
 def bound(cell: Cell) -> Cell:
-    """The cell with the digest of all files that its data set reads, unless it reads none or the spec names it."""
+    """Return the cell with the digest of all files that its data set reads as `content`.
+
+    The cell is returned as it is if the data set reads no files, or if the spec gives the digest itself.
+    """
     words = cell.data.dataset
     if not isinstance(words, ExtensionDataset) or words.content is not None or not words.files:
         return cell
@@ -27,7 +36,10 @@ def bound(cell: Cell) -> Cell:
 
 
 def digest(files: tuple[Path, ...]) -> str:
-    """SHA-256 of the files, and of all files in those that are folders, each by its own; DataError without one."""
+    """Return one SHA-256 over the contents and names of the files, and of all files below those that are folders.
+
+    DataError if a file cannot be read.
+    """
     found = sha256()
     for file in files:
         inside = sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file]
@@ -37,6 +49,7 @@ def digest(files: tuple[Path, ...]) -> str:
 
 
 def _one(path: Path) -> bytes:
+    """Return the SHA-256 of one file; DataError if it cannot be read."""
     try:
         with regular(path) as file:
             return file_digest(file, "sha256").digest()
@@ -46,8 +59,12 @@ def _one(path: Path) -> bytes:
 
 @contextmanager
 def guarded(words: ExtensionDataset, builder: str) -> Iterator[None]:
-    """Build the data set inside: DataError if its files are not those of `words.content` any more, or if a file is
-    read that the words do not name, as a change of it would go unnoticed."""
+    """Watch the files that are read while the data set is built inside this context.
+
+    Raises:
+        DataError: on entry, if the files have another digest than `words.content`; on exit, if a file was read that
+            the spec does not name, since a change of it would not change the run id.
+    """
     if words.files and digest(words.files) != words.content:
         raise DataError(f"{', '.join(map(str, words.files))}: changed since the experiment was planned; plan it anew")
     with _opened() as heard:
@@ -63,7 +80,7 @@ def guarded(words: ExtensionDataset, builder: str) -> Iterator[None]:
 
 @contextmanager
 def _opened() -> Iterator[list[Path]]:
-    """Files that are opened for reading inside, but for those of programs and of the system."""
+    """Yield a list that on exit holds the files that were opened for reading inside, without those of `_is_foreign`."""
     ear, heard = _ear(), list[str]()
     ear.append(heard)
     found: list[Path] = []
@@ -76,12 +93,16 @@ def _opened() -> Iterator[list[Path]]:
 
 
 def _is_foreign(path: Path) -> bool:
+    """Return whether a file is code or belongs to the system."""
     return path.suffix in _OF_PROGRAMS or any(path.is_relative_to(folder) for folder in _OF_THE_SYSTEM)
 
 
 @cache
 def _ear() -> list[list[str]]:
-    """Lists that the names of opened files are added to; one hook a process, as none can be taken back."""
+    """Install the audit hook, once a process as hooks cannot be removed, and return the lists that it appends to.
+
+    Names of files opened for reading go to the last list; while there is none, the hook does nothing.
+    """
     ear: list[list[str]] = []
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:

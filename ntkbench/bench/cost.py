@@ -1,6 +1,11 @@
-"""What a plan costs, by arithmetic alone: each stage as a record names it, in operations, bytes and programs.
+"""Estimate what a plan costs, by arithmetic alone: operations, bytes and compiled programs of each stage.
 
-An estimate to choose a machine by, within a factor of two of what the shipped specs take (`benchmarks/estimates.py`).
+    found = estimate(plan)
+    found.seconds, found.peak_bytes     # on two ordinary CPU cores, see `machine`
+
+`ntkbench plan`, the time that is left of a run, and the refusal of plans far too large for a machine build on it. The
+estimates are within a factor of two of what the shipped specs take (`benchmarks/estimates.py`). Stages have the names
+that records give them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,34 +37,34 @@ from ntkbench.bench.stages import craft_key, judged, kernel_key, training_key
 from ntkbench.bench.threats import APGD, SELF, AnyAttack, GradientAttack, Iterated
 
 EIGH = 12
-"""operations of a symmetric eigendecomposition, per n^3: 4/3 to the tridiagonal form, at a third of the rate; 8 more"""
+"""operations of a symmetric eigendecomposition per n^3: 4/3 for the tridiagonal form, at a third of the rate; 8 more"""
 ARC_COSINE = 60
-"""of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
+"""operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
 MIXTURE = 20**2 * 130
-"""of one that is a mixture of closed forms, with as many pairs of scales; in measured seconds"""
+"""operations of an activation that is a mixture over 20 x 20 pairs of scales, on one entry; from measured seconds"""
 LINEAR = 6
-"""of a scale and a bias, for the covariances of values and of gradients"""
+"""operations of a scale and a bias on one entry of the covariances of values and of gradients"""
 SHIFT = 20
-"""of adding an array to itself, moved by a row or a column"""
+"""operations an entry of adding an array to itself, moved by a row or a column"""
 CACHED = 2**20
-"""bytes of the covariances that are computed at once"""
+"""least bytes of one array of covariances that is computed at once"""
 ALIVE = 8
-"""such arrays that are in memory at once"""
+"""number of such arrays that are in memory at once"""
 LOOKED = 8
-"""calls for all that is seen in one kernel of a training"""
+"""calls from Python for all that is measured on one kernel of a training"""
 BACKWARD = 3
-"""what a value and its gradient cost, in values"""
+"""cost of a value of an infinite kernel with its gradient, in values alone"""
 
 
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {"t": "a smaller width or training.batch_size", "k": "fewer training examples, numerics.kernel: float32"}
 )
-"""by the first letter of a stage's key, as `stages` makes them"""
+"""what would make a stage smaller, by the first letter of its key: t for trainings, k for kernels"""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run by the name that its record has for it; `key`: in the store, or none if each run does it."""
+    """A part of a run by its name in the record; `key`: of its object in the store, empty if each run does it."""
 
     name: str
     key: str
@@ -68,45 +73,51 @@ class Stage:
 
 @dataclass(frozen=True)
 class Estimate:
-    """`stages`: by key, each done once whatever number of runs share it; `runs`: by id, what is left to each."""
+    """The work of a plan.
+
+    `stages`: work by key of the object that it makes, done once for all runs that share it; `runs`: what is left to
+    each run, by its id.
+    """
 
     stages: Mapping[str, Work]
     runs: Mapping[str, Work]
 
     @property
     def total(self) -> Work:
+        """All work, done one after the other."""
         return sum([*self.stages.values(), *self.runs.values()], Work())
 
     @property
     def seconds(self) -> float:
-        """Of a process that does it all."""
+        """Seconds that one process takes for all of it, start-up included."""
         return seconds(self.total)
 
     @property
     def peak_bytes(self) -> int:
+        """Bytes of memory at the peak of one process that does all of it."""
         return peak_bytes(self.total)
 
     @property
     def advice(self) -> str:
-        """What would make the stage smaller that takes most memory."""
+        """What would lower the memory of the stage that takes most, as messages say it."""
         stages = {**self.stages, **self.runs}
         largest = max(stages, key=lambda key: stages[key].bytes, default="r")
         return _ADVICE.get(largest[0], "fewer test examples")
 
 
 def seconds(work: Work) -> float:
-    """Of a process that does this and no more."""
+    """Return the seconds that one process takes for this work, start-up included; 0 for no work."""
     return machine.START + work.seconds() if work != Work() else 0.0
 
 
 def peak_bytes(work: Work) -> int:
-    """Of a process that does this and no more."""
+    """Return the bytes of memory at the peak of one process that does this work, compiled programs included."""
     compiled = min(machine.COMPILED_MOST, int(machine.COMPILED_BYTES * work.compiling(cores=1)))
     return machine.BASE_BYTES + compiled + work.bytes
 
 
 def estimate(plan: Plan) -> Estimate:
-    """Of the whole plan: shared stages once, the seeds of a cell trained together."""
+    """Return the work of the whole plan: shared stages count once, and the seeds of a cell train together."""
     tile = tile_bytes(plan)
     seeds: dict[str, set[int]] = {}
     shared: dict[str, Work] = {}
@@ -125,12 +136,12 @@ def estimate(plan: Plan) -> Estimate:
 
 
 def tile_bytes(plan: Plan) -> int:
-    """As a whole number."""
+    """Return the bytes of one tile for the runs of a plan, as a whole number."""
     return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
 
 
 def trainings(cell: Cell) -> Iterator[Cell]:
-    """The cells whose last stretch is a part of the cell's training, if it has a network."""
+    """Yield the cells whose last stretches, one after the other, are the cell's training; none without a network."""
     if cell.width is not None:
         if isinstance(cell.training, Trained) and (earlier := timeline.beginning(cell)) is not None:
             yield from trainings(earlier)
@@ -138,7 +149,7 @@ def trainings(cell: Cell) -> Iterator[Cell]:
 
 
 def stages(cell: Cell, tile: int) -> Iterator[Stage]:
-    """What follows the training, in the order of a run."""
+    """Yield the stages of a cell after its training in the order of a run, each once; `tile` in bytes."""
     done: set[str] = set()
     for name, analysis in cell.analyses.items():
         for stage in (*_before(cell, analysis, tile), Stage(f"analysis.{name}", "", _analysis(cell, analysis, tile))):
@@ -148,7 +159,7 @@ def stages(cell: Cell, tile: int) -> Iterator[Stage]:
 
 
 def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[Stage]:
-    """Kernels and attacks that an analysis needs."""
+    """Yield the stages of the kernels and the attacks that an analysis needs."""
     if isinstance(analysis, Spectral):
         for name in (analysis.target, *getattr(analysis, "against", ())):
             yield _kernel(cell, name, "spectrum", tile)
@@ -163,12 +174,14 @@ def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[Stage]:
 
 
 def _kernel(cell: Cell, name: str, stage: str, tile: int) -> Stage:
+    """Return the stage of a kernel and its eigendecomposition; only infinite kernels have a key."""
     kernel = cell.kernels[name]
     key = kernel_key(cell, name) if isinstance(kernel, InfiniteKernel) else ""
     return Stage(f"{stage}.{name}", key, gram(cell, kernel, tile))
 
 
 def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
+    """Return the work of an analysis once its kernels and adversarial examples are there."""
     if isinstance(analysis, Spectral):
         return dissecting(cell, analysis, tile)
     if isinstance(analysis, Drift):
@@ -184,7 +197,7 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
 
 
 def _images(cell: Cell, budgets: int) -> int:
-    """Bytes of what an attack makes of the test set: as it was made, and as it is received."""
+    """Return the bytes of the adversarial examples of a test set: as crafted, and in the target's precision."""
     return 2 * 8 * cell.data.n_test * sizes.inputs(cell) * (1 + budgets)
 
 
@@ -193,25 +206,31 @@ def _images(cell: Cell, budgets: int) -> int:
 
 @dataclass(frozen=True)
 class Passes:
-    """How often the first layer with weights is gone through, and how often each other, whose inputs have gradients."""
+    """How often a computation passes the first layer with weights, and how often each later one.
+
+    They differ, since the inputs of later layers have gradients.
+    """
 
     first: int
     rest: int
 
 
 SPECTRUM = 3
-"""arrays as large as a kernel that are held for each kernel that is compared with others"""
+"""number of arrays as large as a kernel that are held for each kernel that is compared with others"""
 COPIES = 5
-"""of the weights that a training has in memory at once at least: those of init, of now and of the next step, the
-gradient, and what is written to the store; measured on wide networks, four and a half to six a seed"""
+"""least number of copies of the weights that a training holds at once: initial, current and next weights, the gradient,
+and what is written to the store; wide networks were measured to hold 4.5 to 6 a seed"""
 VALUE, GRADIENT, LEARNING = Passes(1, 1), Passes(2, 2), Passes(2, 3)
-"""forward; and back to the image; and back to the weights instead"""
+"""passes of a network: forward; forward and back to the image; forward and back to the weights"""
 LINEAR_VALUE, LINEAR_GRADIENT, LINEAR_LEARNING = Passes(2, 3), Passes(6, 8), Passes(3, 5)
-"""of a first-order model: f and J w, whose every layer has a product with its own direction and one with that below"""
+"""passes of a first-order model, which computes f and J w; each layer of J w has two products"""
 
 
 def training(cell: Cell) -> Work:
-    """One seed, its last stretch: a gradient of each example and epoch, and those of an inner attack."""
+    """Return the work of one seed in the last stretch of a training: updates, and gradients of an inner attack.
+
+    Without training it is that of drawing the weights.
+    """
     how, n = cell.training, cell.data.n_train
     steps, itemsize = sizes.network(cell), _itemsize(cell.numerics.network)
     size = sizes.parameters(steps)
@@ -241,12 +260,12 @@ def training(cell: Cell) -> Work:
 
 
 def _seen(step: Step) -> int:
-    """Numbers that a convolution's gradient gathers of an example: a window of the image at each position."""
+    """Return how many numbers the gradient of a convolution gathers of an example: a window at each position."""
     return sizes.connections(step) // int(step.after[-1]) * sizes.places(step) if isinstance(step.layer, Conv) else 0
 
 
 def _inner_gradients(cell: Cell) -> int:
-    """Of each example in a cell's last stretch."""
+    """Return the number of gradients of the inner attack for each example in a cell's last stretch."""
     how = cell.training
     if not isinstance(how, Adversarial):
         return 0
@@ -255,7 +274,7 @@ def _inner_gradients(cell: Cell) -> int:
 
 
 def _passes(cell: Cell, dtype: str, passes: Passes, examples: int) -> Work:
-    """So many examples through the network, forward and back."""
+    """Return the work of so many examples through the network, as often as `passes` says."""
     steps, itemsize = sizes.network(cell), _itemsize(dtype)
     work, times = Work(), passes.first
     for step in steps:
@@ -270,10 +289,12 @@ def _passes(cell: Cell, dtype: str, passes: Passes, examples: int) -> Work:
 
 
 def _itemsize(dtype: str) -> int:
+    """Return the bytes of one number."""
     return 4 if dtype == "float32" else 8
 
 
 def _products(dtype: str, operations: int) -> Work:
+    """Return operations of matrix products as work, by precision."""
     return Work(dense=operations) if dtype == "float32" else Work(double=operations)
 
 
@@ -281,8 +302,11 @@ def _products(dtype: str, operations: int) -> Work:
 
 
 def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Work:
-    """Half a Gram matrix of the training set, and its eigendecomposition in float64. Memory: the matrix, its
-    eigenvectors and a workspace in float64, and a tile. An empirical one has n c rows."""
+    """Return the work of half a Gram matrix of the training set, and of its eigendecomposition in float64.
+
+    An infinite kernel has n rows, an empirical one n c. Memory: the matrix, its eigenvectors and a workspace in
+    float64, and a tile.
+    """
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
         entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
@@ -296,9 +320,10 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Wor
 
 
 def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
-    """All pairs of n examples, half of them computed: c backward passes each, then layer by layer.
+    """Return the work of the empirical kernel of all pairs of n examples, half of which are computed.
 
-    Memory: the signals at all layers, and what one layer's products take, in up to six tiles.
+    Each example takes c backward passes; then each layer adds its block by the cheaper of two ways. Memory: the signals
+    at all layers and what one layer's products take, at most six tiles. `trace`: only the mean over the outputs.
     """
     c = shapes.outputs(cell.data)
     layers = sizes.weighted(sizes.network(cell))
@@ -310,20 +335,23 @@ def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
 
 
 def _grams(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
-    """Of one layer, from Gram matrices of its inputs and of the signals at all positions: operations, numbers kept."""
+    """Return operations and numbers kept of a layer's block from Gram matrices of its inputs and its signals.
+
+    A convolution needs them at all pairs of positions.
+    """
     positions, units = sizes.places(step), int(step.after[-1])
     features, signals = sizes.connections(step) // units, c if trace else c**2
     return n**2 * positions**2 * (features + signals * units), n * positions * features
 
 
 def _gradients_of(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
-    """The same from its gradients, formed and multiplied."""
+    """Return operations and numbers kept of a layer's block from gradients, which are formed and multiplied."""
     weights, signals = sizes.connections(step), c if trace else c**2
     return n**2 * signals * weights + 2 * n * c * sizes.places(step) * weights, n * c * weights
 
 
 def _pairs(cell: Cell, kernel: InfiniteKernel, count: int, tile: int) -> Work:
-    """So many entries of an infinite kernel. A tile holds one pair at least, however little memory it is given."""
+    """Return the work of `count` entries of an infinite kernel; a tile holds at least one, whatever `tile` allows."""
     steps, needs = sizes.of_limit(cell, kernel)
     start = limit.entries(shapes.image(cell.data), needs)
     largest = max(start, *(limit.entries(step.after, needs) for step in steps))
@@ -334,7 +362,10 @@ def _pairs(cell: Cell, kernel: InfiniteKernel, count: int, tile: int) -> Work:
 
 
 def _propagation(step: Step, needs: Positions) -> int:
-    """Operations of one layer on the covariance of a pair: by entries, each position or pair of positions one."""
+    """Return the operations of one layer on the covariances of a pair of examples.
+
+    A covariance has an entry for each position, or for each pair of positions (`needs`).
+    """
     before, after = limit.entries(step.before, needs), limit.entries(step.after, needs)
     match step.layer:
         case Activation(op="relu" | "erf" | "gelu" | "sin") | LeakyReLU():
@@ -356,7 +387,11 @@ def _propagation(step: Step, needs: Positions) -> int:
 
 
 def _values(cell: Cell, who: str, examples: int, tile: int) -> Work:
-    """A predictor on so many examples: a network, its first-order model, or an entry of a kernel a training point."""
+    """Return the work of a predictor's outputs on so many examples.
+
+    `who` is the id of a kernel, or anything else for the network. An infinite kernel computes an entry for each
+    training point, an empirical one is a first-order model.
+    """
     kernel, value = cell.kernels.get(who), VALUE
     if isinstance(kernel, InfiniteKernel):
         return _pairs(cell, kernel, examples * cell.data.n_train, tile)
@@ -367,7 +402,7 @@ def _values(cell: Cell, who: str, examples: int, tile: int) -> Work:
 
 
 def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
-    """Of an objective in so many images."""
+    """Return the work of the objective's input gradient at so many images."""
     kernel, gradient = cell.kernels.get(who), GRADIENT
     if isinstance(kernel, InfiniteKernel):
         work = _values(cell, who, BACKWARD * examples, tile)
@@ -380,12 +415,16 @@ def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
 
 
 def _is_linear(cell: Cell) -> bool:
+    """Return whether the cell's network ends its training as a first-order model."""
     return isinstance(cell.training, Trained) and cell.training.linearize_at is not None
 
 
 def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
-    """A gradient of each test point for each budget and step, one more for the comparison of gradients; then the source
-    on clean images and on what was made of them. A single step has one gradient for all budgets."""
+    """Return the work of crafting: gradients of every test point, then the source on clean and on attacked images.
+
+    An iterated attack takes a gradient for each budget and step, a single step one for all budgets; one more gradient
+    at the clean image is compared with those of targets.
+    """
     attack, n = cell.attacks[attack_id], cell.data.n_test
     images = _images(cell, len(attack.eps))
     if not isinstance(attack, GradientAttack):
@@ -403,7 +442,7 @@ def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
 
 
 def ascents(attack: AnyAttack) -> int:
-    """Gradients of one example at one budget."""
+    """Return the number of gradients that an attack takes of one example at one budget."""
     if not isinstance(attack, Iterated):
         return 1
     targets = attack.targeted or 1 if isinstance(attack, APGD) else 1
@@ -414,9 +453,10 @@ def ascents(attack: AnyAttack) -> int:
 
 
 def following(cell: Cell, drift: Drift, tile: int) -> Work:
-    """At each snapshot a kernel and its eigenvectors, and an attack on the test set; then all pairs of kernels.
+    """Return the work of a drift analysis: at each snapshot a kernel with its eigenvectors, and attacks.
 
-    Memory: half of each kernel in float32 as long as they fit, and the eigenvectors of two.
+    Inner products of all pairs of kernels follow. Memory: half of each kernel in float32 as long as they fit, and the
+    eigenvectors of two.
     """
     assert isinstance(cell.training, Trained)
     count, size = len(choice.snapshots(drift.snapshots, cell.training.epochs)), choice.rows(cell, drift)
@@ -437,7 +477,7 @@ def following(cell: Cell, drift: Drift, tile: int) -> Work:
 
 
 def _judging(cell: Cell, attack_id: str | None, n: int, tile: int) -> Work:
-    """The network on so many examples, clean and attacked."""
+    """Return the work of judging the network on n examples, clean and under an attack if one is named."""
     of = cell.model_copy(update={"data": cell.data.model_copy(update={"n_test": n})})
     budgets = len(cell.attacks[attack_id].eps) if attack_id else 0
     work = _values(of, SELF, n * (1 + budgets), tile)
@@ -445,16 +485,17 @@ def _judging(cell: Cell, attack_id: str | None, n: int, tile: int) -> Work:
 
 
 def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
-    """Parts of a kernel at the test points. The row of the kernel at a clean one serves all parts, and their gradients
-    there are one product of matrices; on what becomes of it, each part has a row of its own.
+    """Return the work of judging many filters of a kernel at the test points.
 
-    All truncations are two more products, with the eigenvectors; where kernels are compared, so are gradients of both.
+    At a clean test point one row of the kernel serves all filters, and their gradients are one product of matrices. On
+    attacked images each filter needs a row of its own. All truncations take two more products with the eigenvectors;
+    comparing kernels takes the gradients of both.
     """
     attack, n, size = cell.attacks.get(analysis.attack or ""), cell.data.n_test, choice.size(cell, analysis.target)
     members = _members(analysis, size)
     work = _gradients(cell, analysis.target, n, tile)
     held, compared = 0, 0
-    if isinstance(analysis, Consistency):  # each kernel is compared with the target's, and all with the linear one
+    if isinstance(analysis, Consistency):  # each kernel with the target's, and all with the linear one
         held, compared = len(analysis.against) + 2, 2 * (2 * len(analysis.against) + 1) * _many(analysis.features, size)
     work += Work(double=2 * n * (members + compared) * size * sizes.inputs(cell))
     if attack is not None:
@@ -479,7 +520,7 @@ def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
 
 
 def _members(analysis: Spectral, size: int) -> int:
-    """Predictors that an analysis is made of."""
+    """Return the number of predictors that an analysis attacks or compares, of a kernel with `size` features."""
     match analysis:
         case Eigenspace(features=single, truncations=sums, groups=groups):
             several = {*choice.truncations(sums, size), *grid(size)}
@@ -491,7 +532,7 @@ def _members(analysis: Spectral, size: int) -> int:
 
 
 def _many(words: int | str | tuple[int, ...], size: int) -> int:
-    """How many features or truncations are chosen of all."""
+    """Return how many features or truncations a spec chooses: all, a number of them, or a list."""
     if isinstance(words, tuple):
         return len(words)
     return size if isinstance(words, str) else min(words, size)
@@ -500,19 +541,23 @@ def _many(words: int | str | tuple[int, ...], size: int) -> int:
 # ---- programs ------------------------------------------------------------------------------------
 
 DRAWN = 15
-"""passes that random numbers are worth"""
+"""passes through a layer that take as long to compile as drawing random numbers"""
 OF_LIMIT, OF_CONVOLUTION = 2, 4
-"""passes that one through a layer of an infinite network is worth, and one through a convolution"""
+"""passes through a dense layer that take as long to compile as one through a layer of an infinite network, and as one
+through a convolution"""
 
 
 def _programs(what: object, cell: Cell, passes: int, functions: int = 1) -> frozenset[Program]:
-    """Some, for the sizes of the cell."""
+    """Return the compiled programs of `functions` functions with `passes` through layers, for the sizes of the cell.
+
+    Two with equal `what` and sizes are one program, compiled once.
+    """
     told = repr((what, cell.data.n_train, cell.data.n_test))
     return frozenset({Program(told, functions, passes)})
 
 
 def _through(cell: Cell, who: str) -> int:
-    """What one pass through a predictor is worth."""
+    """Return what one pass through a predictor takes to compile, in passes through a dense layer."""
     kernel = cell.kernels.get(who)
     if isinstance(kernel, InfiniteKernel):
         return OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0])
@@ -520,12 +565,12 @@ def _through(cell: Cell, who: str) -> int:
 
 
 def _layers(steps: Sequence[Step]) -> int:
-    """As many as they are worth to a compiler."""
+    """Return the number of layers, weighted by the time that each takes to compile."""
     return sum(OF_CONVOLUTION if isinstance(step.layer, Conv) else 1 for step in steps)
 
 
 def _form(cell: Cell, kernel: Kernel | None) -> object:
-    """What functions of the network, or of a kernel, are compiled for; its numbers are none of it."""
+    """Return what tells programs of a network or kernel apart: its structure, not its weights, time or ridge."""
     match kernel:
         case InfiniteKernel(type=of, architecture=architecture):
             return of, architecture or cell.architecture
@@ -536,5 +581,5 @@ def _form(cell: Cell, kernel: Kernel | None) -> object:
 
 
 def _shape(attack: AnyAttack) -> object:
-    """What functions of an attack are compiled for."""
+    """Return what tells programs of an attack apart: all fields but source, values of budgets, and seed."""
     return attack.model_dump(exclude={"source", "eps", "seed"}), len(attack.eps)

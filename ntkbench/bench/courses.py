@@ -1,4 +1,8 @@
-"""What a spec can ask wrongly of a network's way: moments that never come, a probe that cannot be, no way at all."""
+"""Rules for drift analyses, which follow a network along its training; `rules` runs them on each cell.
+
+They refuse cells without training, attacks that do not follow a snapshot's own gradient, probes that the data cannot
+fill, truncations that leave no rest, and kernels too large to be kept.
+"""
 
 from collections.abc import Iterator
 
@@ -12,6 +16,7 @@ from ntkbench.errors import Problem
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
+    """Yield the mistakes in the drift analyses of a cell; those about sizes only where the sizes are known."""
     for name, analysis in draft.cell.analyses.items():
         if isinstance(analysis, Drift):
             path = ("analyses", name)
@@ -24,6 +29,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _training(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
+    """Refuse a drift analysis of a network that is not trained."""
     if not draft.whole("training"):
         return
     training = draft.cell.training
@@ -33,6 +39,7 @@ def _training(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
 
 
 def _attacks(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
+    """Refuse attacks without a gradient or with another source than the network, and probes with several budgets."""
     for role in ("attack", "adversarial_probe"):
         name = getattr(drift, role)
         attack, here = draft.cell.attacks.get(name or ""), (*path, role)
@@ -53,6 +60,7 @@ def _attacks(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
 
 
 def _probe(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
+    """Refuse a probe that is larger than its split, or cannot have as many examples of each class."""
     probe, data, here = drift.probe, draft.cell.data, (*path, "probe", "n")
     there, classes = (data.n_train if probe.split == "train" else data.n_test), max(2, shapes.outputs(data))
     if probe.n > there:
@@ -64,6 +72,7 @@ def _probe(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
 
 
 def _top(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
+    """Refuse numbers of top eigenvectors that leave no rest of the kernel's spectrum."""
     size = choice.rows(draft.cell, drift)
     for i, item in enumerate(draft.root.at((*path, "top")).items):
         if isinstance(item.value, int) and item.value >= size:
@@ -74,6 +83,7 @@ def _top(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
 
 
 def _kept(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
+    """Refuse to keep the kernels of all snapshots where they exceed what the arrays of a record may hold."""
     training = draft.cell.training
     if drift.keep_kernels != "all" or not draft.whole("training") or not isinstance(training, Trained):
         return

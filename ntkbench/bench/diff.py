@@ -1,4 +1,11 @@
-"""Two runs side by side: what was asked, with what and on what it was made, and what came out."""
+"""Compare two runs field by field, for `ntkbench diff`: configuration, circumstances, and numbers.
+
+A run is named by the beginning of its id, or by the file of its record:
+
+    print(diff(find("r1chq", store), find("results/records/r9ab.json", store)))
+
+`differences` and `asked` also serve `ntkbench explain`, which compares cells.
+"""
 
 import json
 import re
@@ -18,12 +25,18 @@ from ntkbench.bench.store import Store
 from ntkbench.errors import NtkbenchError, UsageError
 
 _CIRCUMSTANCES = ("software", "jax", "device", "execution")
+"""fields of a record that say how it was made"""
 _ABSENT = "-"
+"""stands for a value that one of the runs does not have"""
 _FEW = 5
+"""number of run ids that a message lists"""
 
 
 def find(name: str, store: Store) -> Record:
-    """The record in a file, or that of the store whose id is `name` or begins with it."""
+    """Return the record in the file `name`, which ends in .json, or the one of the store whose id begins with `name`.
+
+    UsageError if there is no such run, or more than one.
+    """
     if name.endswith(".json"):
         return record.read(Path(name))
     if not re.fullmatch("r[0-9a-z]{0,12}", name):
@@ -38,20 +51,23 @@ def find(name: str, store: Store) -> Record:
 
 
 def diff(one: Record, other: Record) -> str:
-    """All that differs; what is the same is counted or named, not shown."""
+    """Return all that differs between two records as tables; what is the same is named or counted."""
     parts = [_part(name, _facts(one, name), _facts(other, name)) for name in ("config", *_CIRCUMSTANCES)]
     return "\n\n".join([_sides(one, other), *parts, _numbers(one, other)])
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Of two mappings, nested ones opened: what each has at every path where they differ."""
+    """Return, by dotted path, the two values as text wherever two nested mappings differ."""
     ours, theirs = dict(leaves(one)), dict(leaves(other))
     shown = {path: (_shown(ours, path), _shown(theirs, path)) for path in {**ours, **theirs}}
     return {path: sides for path, sides in shown.items() if sides[0] != sides[1]}
 
 
 def asked(of: Record) -> dict[str, Any]:
-    """The cell and the seed, in one notation for the same experiment."""
+    """Return cell and seed of a record, normalized so that two notations of one experiment are equal.
+
+    NtkbenchError if the cell is not valid here, such as one of an extension that is not installed.
+    """
     try:
         return {**resolved(normalized(Cell.model_validate(of.spec.resolved))), "seed": of.spec.seed}
     except ValidationError as error:
@@ -59,15 +75,18 @@ def asked(of: Record) -> dict[str, Any]:
 
 
 def _facts(of: Record, name: str) -> Mapping[str, Any]:
+    """Return a part of a record: what was asked for `config`, else the field of that name."""
     return asked(of) if name == "config" else getattr(of, name)
 
 
 def _shown(values: Mapping[str, Any], path: str) -> str:
+    """Return the value at a path as text."""
     value = values.get(path, _ABSENT)
     return printable(value if isinstance(value, str) else json.dumps(value))
 
 
 def _sides(one: Record, other: Record) -> str:
+    """Return the table of the two runs: id, status, spec, cell, seed and start."""
     rows = [
         [side, each.run_id, each.status, each.spec.name, _axes(each), str(each.spec.seed), each.time.started]
         for side, each in zip("ab", (one, other), strict=True)
@@ -80,6 +99,7 @@ def _axes(of: Record) -> str:
 
 
 def _part(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return the table of all paths at which a part of the records differs, or a line that it is the same."""
     found = differences(one, other)
     return (
         table([name, "a", "b"], [[path, *sides] for path, sides in found.items()], "plain")
@@ -89,6 +109,7 @@ def _part(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 
 def _numbers(one: Record, other: Record) -> str:
+    """Return the table of all numbers that differ, with the difference and how their intervals overlap."""
     ours, theirs = ({_about(row): row for row in each.metrics} for each in (one, other))
     rows = [
         [*about, *_compared(ours.get(about), theirs.get(about))]
@@ -103,10 +124,12 @@ def _numbers(one: Record, other: Record) -> str:
 
 
 def _about(row: MetricRow) -> tuple[str, str, str]:
+    """Return analysis, metric and labels of a number, by which those of two records are matched."""
     return row.analysis, row.metric, printable(", ".join(f"{name} {label}" for name, label in row.where.items()))
 
 
 def _compared(one: MetricRow | None, other: MetricRow | None) -> Iterator[str]:
+    """Yield the cells of a number: both values with counts, their difference, and the overlap of intervals."""
     for row in (one, other):
         yield (
             _ABSENT
@@ -121,7 +144,7 @@ def _compared(one: MetricRow | None, other: MetricRow | None) -> Iterator[str]:
 
 
 def _overlap(one: MetricRow, other: MetricRow) -> str:
-    """Whether each number is one that the other's interval allows."""
+    """Return in words whether each value lies in the other's 95 % interval; empty if one has no interval."""
     if one.ci95 is None or other.ci95 is None or one.value is None or other.value is None:
         return ""
     inside = [low <= value <= high for (low, high), value in ((one.ci95, other.value), (other.ci95, one.value))]

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only, or gone: no fault of what is being written."""
+"""Write to disk safely: turn faults of the disk into `StorageError`, and flush what must survive a power cut."""
 
 import errno
 import os
@@ -9,14 +9,16 @@ from pathlib import Path
 from ntkbench.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+"""error numbers of a full disk or quota"""
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""error numbers of a place that must not be written"""
 _NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""what file systems answer that flush files and no folders"""
+"""error numbers of file systems that can flush files but not folders"""
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Whatever the system refuses here is a StorageError that tells where, and what to do."""
+    """Raise every OSError inside this context as a StorageError that names `path` and says what to do."""
     try:
         yield
     except OSError as error:
@@ -24,19 +26,20 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _advice(error: OSError) -> str:
+    """Return what to do about an error, to append to its message; empty if nothing is known to help."""
     if error.errno in _FULL:
         return "; make room (`ntkbench store gc` shows what can go), then the same command resumes"
     return "; name another place" if error.errno in _REFUSED else ""
 
 
 def flush(file) -> None:
-    """What was written is there after a power cut."""
+    """Flush an open file to disk, so that its content survives a power cut."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:
-    """So are the names in a folder, where the file system can do that."""
+    """Flush a folder's entries to disk, so that a rename survives a power cut, where the file system can do that."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

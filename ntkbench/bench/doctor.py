@@ -1,4 +1,4 @@
-"""Is this installation fit to run?"""
+"""Check that this installation can run, for `ntkbench doctor`: device, arithmetic, data sets, store."""
 
 import os
 import tempfile
@@ -17,7 +17,7 @@ from ntkbench.errors import NtkbenchError, UsageError
 
 @dataclass(frozen=True)
 class Finding:
-    """`ok` None: worth knowing, no fault."""
+    """One line of the report: `ok` True, False for a fault, None for what is worth knowing and no fault."""
 
     ok: bool | None
     what: str
@@ -29,18 +29,23 @@ class Finding:
 
 
 def examine(store: Path, data_dir: Path | None) -> tuple[bool, str]:
-    """Whether all is well, and the report."""
+    """Return whether there is no fault, and the report.
+
+    `store` is the folder in which results would be written, `data_dir` one that is searched for data sets first.
+    """
     findings = [*_software(), *_devices(), *_data(data_dir), _writable(store)]
     return all(finding.ok is not False for finding in findings), "\n".join(map(str, findings))
 
 
 def _software() -> Iterator[Finding]:
+    """Report versions of packages and the number of processors."""
     versions = environment.software()
     yield Finding(True, "versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version))
     yield Finding(True, "processors", str(os.cpu_count()))
 
 
 def _devices() -> Iterator[Finding]:
+    """Report the device that JAX uses; a fault if it cannot be used."""
     try:
         environment.require_device()
     except UsageError as error:
@@ -52,7 +57,10 @@ def _devices() -> Iterator[Finding]:
 
 
 def _arithmetic() -> Iterator[Finding]:
-    """Kernels need double precision, and matrix products that do not round to fewer digits."""
+    """Report the errors of matrix products in float64 and float32.
+
+    Kernels need double precision, and float32 products that are not rounded to fewer digits, as TF32 does.
+    """
     third = jnp.full((64, 64), 1 / 3)
     error = float(jnp.max(jnp.abs(third @ third - 64 / 9)))
     yield Finding(error < 1e-13, "double precision", f"a product of 64 x 64 matrices is off by {error:.1e}")
@@ -62,6 +70,7 @@ def _arithmetic() -> Iterator[Finding]:
 
 
 def _data(data_dir: Path | None) -> Iterator[Finding]:
+    """Report whether each data set of the catalog can be loaded; a missing one is no fault, a damaged one is."""
     for name in CATALOG:
         try:
             load(name, search_roots(data_dir))
@@ -73,6 +82,7 @@ def _data(data_dir: Path | None) -> Iterator[Finding]:
 
 
 def _writable(store: Path) -> Finding:
+    """Report whether the store can be written; its folder is made if there is none."""
     try:
         store.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=store):

@@ -1,4 +1,9 @@
-"""A YAML file as plain values that remember where they stand."""
+"""YAML documents as trees of values that remember their line and column.
+
+`parse` makes the trees, `merge` and `matrix` change them, and rules report mistakes by them:
+
+    yield draft.root.at(("attacks", "ntk", "eps")).place.problem("attacks.ntk.eps", "a budget is missing")
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +12,21 @@ from fractions import Fraction
 from ntkbench.errors import Problem
 
 Scalar = str | int | float | bool | Fraction | None
+"""a value that is neither a mapping nor a list; `8/255` is a Fraction where it was written as one"""
 Path = tuple[str | int, ...]
+"""steps from the root of a document: keys of mappings, indices of lists"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where something is written; lines and columns count from 1."""
+    """The place of a value in a file; lines and columns count from 1."""
 
     file: str
     line: int
     column: int
 
     def problem(self, path: Path | str, message: str) -> Problem:
+        """Return a problem here; `path` is the field that the message names."""
         return Problem(self.file, self.line, self.column, path if isinstance(path, str) else dotted(path), message)
 
     def __str__(self) -> str:
@@ -27,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A value, where it stands, and where the key before it stands (its own place if it has none)."""
+    """A value with its place, and the place of its key (its own place if it has no key)."""
 
     value: "Mapping[str, Node] | tuple[Node, ...] | Scalar"
     place: Place
@@ -35,21 +43,22 @@ class Node:
 
     @property
     def entries(self) -> "Mapping[str, Node]":
-        """Those of a mapping; nothing else has any."""
+        """The nodes of a mapping by key; empty for any other value."""
         return self.value if isinstance(self.value, Mapping) else {}
 
     @property
     def items(self) -> "tuple[Node, ...]":
-        """Those of a list; nothing else has any."""
+        """The nodes of a list; empty for any other value."""
         return self.value if isinstance(self.value, tuple) else ()
 
     def child(self, step: str | int) -> "Node | None":
+        """Return the node at a key of a mapping or an index of a list; None if there is none."""
         if isinstance(step, str):
             return self.entries.get(step)
         return self.items[step] if step < len(self.items) else None
 
     def at(self, path: Path) -> "Node":
-        """The node at `path`, or the last one on the way there."""
+        """Return the node at `path`; if the document does not go so far, the last node on the way there."""
         node: Node = self
         for step in path:
             below = node.child(step)
@@ -60,19 +69,21 @@ class Node:
 
     @property
     def size(self) -> int:
-        """How many values are below it."""
+        """The number of values below this node, at any depth."""
         return sum(1 + below.size for below in (*self.entries.values(), *self.items))
 
     def with_entries(self, entries: "Mapping[str, Node]") -> "Node":
+        """Return a mapping with these entries at the place of this node."""
         return Node(entries, self.place, self.key)
 
 
 def mapping(entries: Mapping[str, Node], place: Place) -> Node:
+    """Return a mapping without a key of its own, such as a whole document."""
     return Node(entries, place, place)
 
 
 def plain(node: Node) -> object:
-    """The value alone: dicts, lists, scalars."""
+    """Return the value without places: dicts, lists, scalars."""
     if isinstance(node.value, Mapping):
         return {key: plain(below) for key, below in node.value.items()}
     if isinstance(node.value, tuple):
@@ -81,13 +92,13 @@ def plain(node: Node) -> object:
 
 
 def dotted(path: Path) -> str:
-    """`attacks.ntk.eps[1]`"""
+    """Return a path as messages show it: `attacks.ntk.eps[1]`."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
 
 
 def text(node: Node) -> str:
-    """The canonical short text of a value: `512`, `8/255`, `{kind: fc, depth: 3}`."""
+    """Return a value as short YAML, the labels of a matrix's cells: `512`, `8/255`, `{kind: fc, depth: 3}`."""
     value = node.value
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {text(below)}" for key, below in value.items()) + "}"
@@ -101,7 +112,7 @@ def text(node: Node) -> str:
 
 
 def found(node: Node) -> str:
-    """How a message calls a value."""
+    """Return what a message calls a value that is not as expected: `a list of 3`, `the text 'x'`, `nothing`."""
     value = node.value
     if value is None:
         return "nothing"

@@ -1,4 +1,8 @@
-"""Units handed to other processes, and what comes back. The parent knows no JAX, and its memory does not grow."""
+"""Hand units of work to other processes, and pass on what these report.
+
+The executors `pool` (processes of this machine) and `cluster` (Ray) implement `Crew` and call `drive`. The parent
+process imports no JAX and holds no results: workers write these to the store themselves.
+"""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -21,36 +25,49 @@ class StarvedError(ProcessLost, MemoryError):
 
 @runtime_checkable
 class Crew(Protocol):
-    """Other processes, which take units."""
+    """A set of worker processes that execute units: the interface that `drive` needs of an executor."""
 
     capacity: int
-    """units that are handed over at once"""
+    """the largest number of units in work at once"""
     patience: int
-    """how often the processes that execute a unit may die before it is given up"""
+    """the number of deaths of its process after which a unit is given up"""
 
     def check(self, units: Sequence[Unit]) -> "Future[Any]":
-        """That all there must be is there."""
+        """Start a check, in one worker, that the units' data sets are there and its memory is not far too small."""
         ...
 
     def do(self, unit: Unit, *, wait: bool, halve: bool) -> "Future[Any]":
-        """Execute it, perhaps with half the tiles."""
+        """Start the execution of a unit in a worker.
+
+        `wait`: wait for another command that is executing the unit, instead of skipping it. `halve`: use tiles of half
+        the size, since memory ran out before.
+        """
         ...
 
     def give_up(self, unit: Unit, lost: ProcessLost) -> "Future[Any]":
-        """Record what is left of it as ended."""
+        """Start a task that records every unfinished run of the unit as ended by the loss of its process."""
         ...
 
     def result(self, future: "Future[Any]") -> Heard | None:
-        """What was told; None if another call on the same store is at the unit. ProcessLost."""
+        """Return what a finished task reported; None if it was skipped for another command, or cancelled.
+
+        Raise ProcessLost if the task's process died, and whatever the task itself raised.
+        """
         ...
 
     def interrupt(self) -> None:
-        """All that is being done ends in order."""
+        """Ask every running task to stop in order, so that the runs at work are recorded as interrupted."""
         ...
 
 
 def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
-    """All units. Those that another call on the same store is at come last, and are waited for."""
+    """Execute all units with a crew, and report their runs to `progress`.
+
+    A unit that another command on the same store is executing is moved to the end of the queue and waited for. A unit
+    whose process dies is tried again, with tiles of half the size if memory ran out; it is given up after
+    `crew.patience` deaths, or the second one for lack of memory. KeyboardInterrupt stops the workers in order and is
+    raised again.
+    """
     if heard := crew.result(crew.check(units)):
         heard.tell(progress)
     left = deque((unit, False) for unit in units)
@@ -81,7 +98,7 @@ def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
 
 
 def _after(crew: Crew, unit: Unit, lost: ProcessLost, deaths: int, progress: Progress) -> "Future[Any]":
-    """Again, or not any more."""
+    """Return the next task for a unit whose process died: another attempt, or giving it up."""
     starved = isinstance(lost, StarvedError)
     if deaths >= (2 if starved else crew.patience):
         return crew.give_up(unit, lost)
@@ -90,7 +107,7 @@ def _after(crew: Crew, unit: Unit, lost: ProcessLost, deaths: int, progress: Pro
 
 
 def _tell_the_rest(crew: Crew, future: "Future[Any]", progress: Progress) -> None:
-    """What had ended before the interrupt; how the rest ends is no matter."""
+    """Report the runs that ended before an interrupt; errors of their task no longer matter."""
     with suppress(Exception):
         if heard := crew.result(future):
             heard.tell(progress)

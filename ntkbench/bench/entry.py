@@ -1,4 +1,10 @@
-"""A line of a leaderboard: all seeds of its cells, with what it takes to recompute and compare its numbers."""
+"""The model of a leaderboard entry: the numbers of every seed and cell, and what it takes to recompute them.
+
+`ntkbench submit` writes an entry as JSON, `recompute` checks it against itself, `leaderboard` ranks it:
+
+    entry = read_entry(Path("leaderboards/drift-fashion@2/entries/fc-1-fgsm.json"))
+    entry.score                      # mean over seeds of the ranking metric
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,35 +24,44 @@ from ntkbench.bench.vocabulary import bounds
 from ntkbench.errors import NtkbenchError
 
 SCHEMA = "ntkbench.entry/2"
+"""value of the `schema` field in entries of the current format"""
 _LIMIT = 32 * 2**20
+"""bytes; a larger file is refused"""
 Title = Annotated[str, Field(min_length=1, max_length=80)]
+"""name of an entry, or of an author"""
 Link = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9._~:/?#@!$&+,;=%-]{1,300}$")]
+"""https address of a paper or of code"""
 
 
 class SeedValue(Measured):
-    """The number of one seed."""
+    """The value of a metric at one seed; k and n are its counts where it is a proportion."""
 
     seed: Natural
 
 
 class Numbers(Document):
-    """A number of every seed."""
+    """The values of one metric, one a seed."""
 
     metric: Line
     where: dict[Line, Line]
+    """what the metric is about, such as the attack and its budget, as text"""
     revision: Natural
+    """revision of the metric's definition"""
     runs: tuple[SeedValue, ...]
 
 
 class CellNumbers(Numbers):
-    """A number of every run of a cell, and the outcomes that it follows from."""
+    """The values of one metric in one cell, with the outcomes per test point that they follow from."""
 
     analysis: Line
     outcomes: tuple[Digits, ...] | None = Field(default=None, exclude_if=lambda outcomes: outcomes is None)
-    """one text a seed, see `bench/outcomes.py`; null where no digits carry the number, or those of another tell it"""
+    """one text a seed, one digit a test point, coded as in `bench/outcomes.py`; null where the metric is no function of
+    such digits, or where those of another metric of the cell imply it
+    """
 
     @model_validator(mode="after")
     def _rectangular(self) -> "CellNumbers":
+        """Raise ValueError if outcomes are given, but not of every seed, or of different numbers of test points."""
         if self.outcomes is not None and {len(run) for run in self.outcomes} != {len(self.outcomes[0])}:
             raise ValueError("outcomes: the seeds have different numbers of test points")
         if self.outcomes is not None and len(self.outcomes) != len(self.runs):
@@ -55,16 +70,16 @@ class CellNumbers(Numbers):
 
 
 class Result(Numbers):
-    """A column of the leaderboard: the number of each seed, the mean over the entry's cells, and their summary."""
+    """A column of the leaderboard: its value at each seed, averaged over the entry's cells, and their summary."""
 
     mean: float | None
     sd: float | None
     ci95: tuple[float, float] | None
-    """`statistics.mean_interval` over seeds"""
+    """95 % interval of the mean over seeds (`statistics.mean_interval`)"""
 
 
 class FailedCheck(Document):
-    """A property that the numbers of a run rest on, and that did not hold."""
+    """A check that failed in a run of the entry, so that the run's numbers may mean nothing."""
 
     code: Line
     seed: Natural
@@ -73,12 +88,12 @@ class FailedCheck(Document):
 
 
 class EntryCell(Document):
-    """One experiment of an entry, with all its seeds."""
+    """One experiment of an entry, run at all its seeds."""
 
     label: Label
-    """of the target of the track"""
+    """label of the track's target that the experiment belongs to"""
     cell: Facts
-    """resolved; where seeds draw training subsets, without them"""
+    """the resolved cell; where every seed draws its own training subset, without that subset"""
     run_ids: tuple[RunId, ...]
     results: tuple[CellNumbers, ...]
     """in the order of `Track.measured`"""
@@ -86,13 +101,14 @@ class EntryCell(Document):
 
     @model_validator(mode="after")
     def _rectangular(self) -> "EntryCell":
+        """Raise ValueError unless every metric has one value a run."""
         if {len(result.runs) for result in self.results} - {len(self.run_ids)}:
             raise ValueError(f"results: there are {len(self.run_ids)} runs, but not as many numbers")
         return self
 
 
 class SmallRun(Document):
-    """The numbers of a small run, in the order of `Track.measured`."""
+    """The numbers of one cell made small, run at one seed, in the order of `Track.measured`."""
 
     label: Label
     run_id: RunId
@@ -100,14 +116,14 @@ class SmallRun(Document):
 
 
 class Mini(Document):
-    """The cells made as small as the track's `mini` says, run once: what anybody can run again in minutes."""
+    """All cells made as small as the track's `mini` says, each run once, so that anybody can repeat them in minutes."""
 
     seed: Natural
     runs: tuple[SmallRun, ...]
 
 
 class Entry(Document):
-    """What `ntkbench submit` writes."""
+    """A leaderboard entry, as `ntkbench submit` writes it."""
 
     schema_: Literal["ntkbench.entry/2"] = Field(alias="schema")
     name: Title
@@ -115,21 +131,23 @@ class Entry(Document):
     links: Annotated[tuple[Link, ...], Field(max_length=10)]
     track: Annotated[str, Field(pattern=NAME)]
     level: Literal["claimed"]
-    """no entry says more of itself; see `bench/verify.py`"""
+    """always `claimed`: higher levels follow from repeated runs, not from the entry (`bench/verify.py`)"""
     seeds: Annotated[tuple[Natural, ...], Field(min_length=1, max_length=1000)]
     results: Annotated[tuple[Result, ...], Field(min_length=1)]
-    """the ranking metric first, then the track's other columns"""
+    """columns of the leaderboard: the ranking metric first, then the track's others"""
     points: Sha256 | None
-    """of which test points the outcomes are: their positions in the original file; null where there are no outcomes"""
+    """digest of the test points' positions in the original file, the same for all outcomes; null without outcomes"""
     cells: Annotated[tuple[EntryCell, ...], Field(min_length=1, max_length=100)]
-    """in the order of the track's targets"""
+    """one experiment for each target of the track, in its order"""
     software: tuple[Facts, ...]
-    """one for all runs, or all that differ"""
+    """versions of packages: one mapping where all runs agree, otherwise each that occurs"""
     device: tuple[Facts, ...]
+    """devices: one mapping where all runs agree, otherwise each that occurs"""
     mini: Mini | None = Field(default=None, exclude_if=lambda mini: mini is None)
 
     @model_validator(mode="after")
     def _tidy(self) -> "Entry":
+        """Raise ValueError for unprintable names, repeated seeds, and parts that disagree on seeds or outcomes."""
         for text in (self.name, *self.authors):
             if not (text.isprintable() and text[0].isalnum() and text == text.strip()):
                 raise ValueError("names are printable and begin with a letter or a digit")
@@ -144,12 +162,12 @@ class Entry(Document):
 
     @property
     def values(self) -> list[float]:
-        """What it is ranked by, of each seed."""
+        """The ranking metric at each seed; seeds without a value are left out."""
         return [run.value for run in self.results[0].runs if run.value is not None]
 
     @property
     def score(self) -> float:
-        """What it is ranked by."""
+        """The mean over seeds of the ranking metric. Raise ValueError if it has none."""
         mean = self.results[0].mean
         if mean is None:
             raise ValueError(f"{self.name}: not verified, its ranking metric has no mean")
@@ -157,18 +175,21 @@ class Entry(Document):
 
     @property
     def run_ids(self) -> list[str]:
-        """The runs of all cells."""
+        """The ids of all runs, cell by cell."""
         return [run_id for cell in self.cells for run_id in cell.run_ids]
 
 
 def slug(name: str) -> str:
-    """Return the name of an entry's file: letters, digits and hyphens; a short hash where no letter is left."""
+    """Return the stem of an entry's file name: lower-case letters, digits, hyphens; a short hash if none is left."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
     return plain or "entry-" + sha256(name.encode()).hexdigest()[:8]
 
 
 def locate(name: str, folder: Path) -> Path:
-    """Return the file of an entry that is named by its path, or by its track and file name: drift-fashion@2/fc-1."""
+    """Return the file of an entry, which `name` gives as a path or as TRACK/ENTRY: drift-fashion@2/fc-1-fgsm.
+
+    `folder`: the folder of all tracks. A name that leads to no file is returned as a path.
+    """
     board, _, entry = name.rpartition("/")
     inside = folder / board / "entries" / f"{entry.removesuffix('.json')}.json"
     path = Path(name)
@@ -178,12 +199,15 @@ def locate(name: str, folder: Path) -> Path:
 
 
 def board_of(path: Path) -> Path:
-    """Return the folder of the track that an entry's file lies in."""
+    """Return the folder of the track to which an entry's file belongs: the one above `entries/`."""
     return Path(normpath(path.parent / ".."))
 
 
 def read_entry(path: Path) -> Entry:
-    """Return the entry in a file of the right name."""
+    """Read and validate an entry.
+
+    Raise NtkbenchError if the file cannot be read, is no entry, or is not named after the entry (`slug`).
+    """
     entry = parse(Entry, read(path, _LIMIT), path)
     if path.stem != slug(entry.name):
         raise NtkbenchError(f"{path}: name: an entry of this name belongs in {slug(entry.name)}.json")
@@ -191,15 +215,16 @@ def read_entry(path: Path) -> Entry:
 
 
 def numbers(seeds: Sequence[int], rows: Sequence[MetricRow]) -> Numbers:
-    """Return one number of every seed from its rows."""
+    """Return the values of one metric; `rows` holds the record's row of each seed, in the order of `seeds`."""
     runs = tuple(SeedValue(seed=seed, value=row.value, k=row.k, n=row.n) for seed, row in zip(seeds, rows, strict=True))
     return Numbers(metric=rows[0].metric, where=texts(rows[0].where), revision=rows[0].revision, runs=runs)
 
 
 def summarize(cells: Sequence[Numbers]) -> Result:
-    """Return the mean over cells of one number, seed by seed, and its summary over seeds; of one cell its counts too.
+    """Return a leaderboard column: the mean over cells of one metric, seed by seed, and its summary over seeds.
 
-    A seed has no value where a cell of it has none, and there is no mean where a seed has no value.
+    A seed has no value if one of its cells has none, and there is no mean if a seed has no value. The counts k and n
+    are kept if there is a single cell; `where` keeps what all cells agree on.
     """
     first = cells[0]
     where = dict(first.where.items() & set.intersection(*(set(each.where.items()) for each in cells)))
@@ -209,13 +234,14 @@ def summarize(cells: Sequence[Numbers]) -> Result:
 
 
 def _mean(runs: Sequence[SeedValue]) -> SeedValue:
+    """Return the mean over cells at one seed; without a value if a cell has none."""
     values = [run.value for run in runs if run.value is not None]
     value = sum(values) / len(values) if len(values) == len(runs) else None
     return SeedValue(seed=runs[0].seed, value=value, k=None, n=None)
 
 
 def summary(metric: str, runs: Sequence[SeedValue]) -> dict[str, Any]:
-    """Return mean, sd and ci95 of a metric over seeds; None of them where a seed has no value."""
+    """Return `mean`, `sd` and `ci95` of a metric over seeds; all are None if a seed has no value."""
     values = [run.value for run in runs if run.value is not None]
     if len(values) < len(runs):
         return {"mean": None, "sd": None, "ci95": None}
@@ -224,5 +250,5 @@ def summary(metric: str, runs: Sequence[SeedValue]) -> dict[str, Any]:
 
 
 def texts(where: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a number is about, as text."""
+    """Return what a metric is about, with every value as text."""
     return {name: str(value) for name, value in where.items()}

@@ -1,4 +1,7 @@
-"""With what, and on what, a run was made: nothing that tells whose machine it was."""
+"""The software, settings and device of a run, and the resources it took, as records keep them.
+
+Called by the worker. Nothing here identifies a user or a machine: no user or host names and no paths.
+"""
 
 import contextlib
 import ctypes
@@ -21,12 +24,17 @@ from ntkbench.bench import extensions, settings
 from ntkbench.errors import UsageError
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+"""packages whose versions can change a number"""
 _PEAK_RESET = Path("/proc/self/clear_refs")
+"""file that resets the process's peak memory on Linux (proc(5))"""
 
 
 @functools.cache
 def software() -> dict[str, Any]:
-    """Versions; the commit and whether the tree is dirty, where ntkbench runs from a checkout."""
+    """Return the versions of ntkbench, Python, numerical packages and extensions, and the commit of ntkbench.
+
+    `commit` and `dirty` (whether tracked files of the package differ from the commit) are None outside of a checkout.
+    """
     versions: dict[str, Any] = {package: importlib.metadata.version(package) for package in _PACKAGES}
     added = dict(extensions.packages())
     versions |= {"extensions": added} if added else {}
@@ -34,11 +42,12 @@ def software() -> dict[str, Any]:
 
 
 def _commit() -> dict[str, Any]:
+    """Return the commit of the checkout that ntkbench runs from, and whether the package was changed since."""
     folder = Path(ntkbench.__file__).parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
-        # Of the package alone: boards, specs and pages beside it change no number.
+        # Only files of the package count: boards, specs and pages beside it change no number.
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")) if tracked else None
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
@@ -46,12 +55,16 @@ def _commit() -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    """Return what a git command prints. Raise OSError without git, SubprocessError where the command fails."""
     done = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
 
 
 def jax_settings() -> dict[str, Any]:
-    """What JAX was told."""
+    """Return the options of JAX and XLA that can change a number.
+
+    `changed` holds those that differ from a run by the command line.
+    """
     told: Any = jax.config
     return {
         "backend": jax.default_backend(),
@@ -65,16 +78,16 @@ def jax_settings() -> dict[str, Any]:
 
 
 def _changed() -> dict[str, Any]:
-    """Options that have not the values of a run from the command line, as where somebody else has configured JAX."""
+    """Return the options that differ from a run by the command line, as where a caller has configured JAX."""
     held = {name: getattr(jax.config, name) for name in settings.SETTINGS}
     return {name: value for name, value in held.items() if value != settings.SETTINGS[name]}
 
 
 def require_device() -> None:
-    """UsageError if JAX finds none of the platforms that it was told to use."""
+    """Raise UsageError if JAX finds no device of the platforms that it was told to use."""
     try:
         jax.local_devices()
-    except (RuntimeError, AssertionError) as error:  # JAX asserts that there is one
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that it found a device
         told = os.environ.get("JAX_PLATFORMS") or "what JAX looks for"
         why = str(error).splitlines()[0] if str(error) else "no such device, or JAX is installed without it"
         raise UsageError(
@@ -84,24 +97,28 @@ def require_device() -> None:
 
 
 def device() -> dict[str, Any]:
-    """The accelerator, or the processor."""
+    """Return the kind, platform and number of JAX's devices: accelerators if there are any, otherwise the processor."""
     first = jax.devices()[0]
     return {"kind": first.device_kind, "platform": first.platform, "count": jax.local_device_count()}
 
 
 def accelerator_bytes() -> int | None:
-    """The memory that JAX may use of an accelerator; None on a processor."""
+    """Return the bytes of memory that JAX may use on its first accelerator; None on a processor."""
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
 def forget_peak() -> None:
-    """Begin to count the most memory anew, where Linux lets a process do so (proc(5), `clear_refs`)."""
+    """Reset this process's peak memory, where Linux allows it (proc(5), `clear_refs`)."""
     with contextlib.suppress(OSError):
         _PEAK_RESET.write_text("5")
 
 
 def resources(wall_s: float) -> dict[str, Any]:
-    """What a run took. The host's peak is that since `forget_peak`, or of the whole process so far."""
+    """Return the resources of a run that took `wall_s` seconds.
+
+    `host_peak_bytes` is the peak since `forget_peak` (`host_peak_of: run`), or of the process's life (`process`) where
+    that cannot be reset; `device_peak_bytes` is given on accelerators.
+    """
     own = _high_water()
     taken = {"wall_s": wall_s, "host_peak_bytes": own or _lifetime_peak(), "host_peak_of": "run" if own else "process"}
     device = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
@@ -109,7 +126,7 @@ def resources(wall_s: float) -> dict[str, Any]:
 
 
 def _high_water() -> int | None:
-    """None where it cannot be reset."""
+    """Return the peak resident bytes since `forget_peak`; None where it cannot be reset."""
     try:
         if not os.access(_PEAK_RESET, os.W_OK):
             return None
@@ -120,14 +137,15 @@ def _high_water() -> int | None:
 
 
 def _lifetime_peak() -> int:
+    """Return the peak resident bytes of the process; the system counts in kB, on macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def return_memory() -> None:
-    """Give memory that was freed back to the system.
+    """Return freed memory to the system.
 
-    glibc keeps what the threads of XLA have freed: .9 GB of the 1.9 GB of a process after five networks of different
+    glibc keeps what the threads of XLA have freed: 0.9 of the 1.9 GB of a process after five networks of different
     widths. Other C libraries have no such call, or need none.
     """
     if sys.platform == "linux":
@@ -136,10 +154,11 @@ def return_memory() -> None:
 
 
 def forget_programs(most: float = 0.2) -> bool:
-    """Let go of compiled programs if they take more than a share of the memory maps that Linux gives a process.
+    """Clear JAX's compiled programs if the process uses too many memory maps; return whether it did.
 
-    Each takes a few, and a process without any left dies; a fifth of them are programs of about 1 GB. True if they
-    were many.
+    Every program takes a few maps, and a process without any left dies. `most`: the share of Linux's limit
+    (`vm.max_map_count`) from which on programs are cleared; a fifth of it is about 1 GB of programs. Other systems have
+    no such limit: nothing is cleared there.
     """
     try:
         there = int(Path("/proc/sys/vm/max_map_count").read_text())
@@ -153,9 +172,9 @@ def forget_programs(most: float = 0.2) -> bool:
 
 
 class CompileClock:
-    """Seconds that JAX spends on compilation, while it is open.
+    """Context manager that counts the seconds JAX spends on compilation while it is open.
 
-    JAX reads them off a clock that jumps, so they are no fewer than none and no more than have passed.
+    JAX takes durations from a clock that may jump, so `seconds` stays between 0 and the time that has passed.
     """
 
     def __init__(self) -> None:
@@ -169,6 +188,7 @@ class CompileClock:
         jax.monitoring.unregister_event_duration_listener(self._hear)
 
     def _hear(self, event: str, duration_secs: float, **_: object) -> None:
+        """Add the duration of a compilation event; other events of JAX are ignored."""
         if event.startswith("/jax/core/compile/"):
             passed = time.perf_counter() - self._began
             self.seconds = min(self.seconds + max(0.0, duration_secs), passed)

@@ -1,4 +1,9 @@
-"""Which outcomes back which numbers of a cell: those of the number itself, or those of another that tell it, too."""
+"""Which outcomes back a number of an entry's cell: its own, or those of another number that imply it.
+
+The digits of a normalized transfer, for example, also give the transfer rates of its three attacks and the accuracy of
+its target. `submit` and `recompute` ask which outcomes an entry has to hold; comparisons take their numbers from
+`judged`.
+"""
 
 from collections.abc import Sequence
 
@@ -7,11 +12,14 @@ from ntkbench.bench.outcomes import Code, Judged, code, implied, judge, of_corre
 from ntkbench.bench.spec import Cell
 
 _SOURCES = frozenset({"source"})
-"""what a number may be about beside what the outcomes of another say of it"""
+"""keys of `where` that a number may have in addition to those of the number that implies it"""
 
 
 def stored(results: Sequence[CellNumbers], cell: Cell) -> list[bool]:
-    """Return which numbers of a cell need outcomes of their own: those that digits carry and no other's digits tell."""
+    """Return whether the entry has to hold outcomes, for each number of a cell.
+
+    It has to where digits can carry the number and no other number's digits imply it.
+    """
     needed = [False] * len(results)
     told: list[CellNumbers] = []
     for place in sorted(range(len(results)), key=lambda place: _fineness(results[place])):
@@ -25,12 +33,12 @@ def stored(results: Sequence[CellNumbers], cell: Cell) -> list[bool]:
 
 
 def _fineness(result: Numbers) -> int:
-    """Order numbers so that those whose digits tell of others come first."""
+    """Return a sort key that puts first the numbers whose digits imply the most others."""
     return 0 if result.metric == "normalized_transfer" else 1 if of_correct(result.metric, result.where) else 2
 
 
 def told_by(one: CellNumbers, other: CellNumbers, cell: Cell) -> Code | None:
-    """Return how the digits of one number give another, None where they do not."""
+    """Return the code by which the digits of `one` give the number `other`; None if they do not."""
     if (one.metric, one.where) == (other.metric, other.where):
         return code(one.metric, one.where, cell)
     for metric, where, found in implied(one.metric, one.where, one.analysis, cell):
@@ -41,7 +49,10 @@ def told_by(one: CellNumbers, other: CellNumbers, cell: Cell) -> Code | None:
 
 
 def judged(results: Sequence[CellNumbers], place: int, cell: Cell, points: str) -> Judged | None:
-    """Compute a number of a cell from the outcomes that back it; None where it has none."""
+    """Compute the number at position `place` of a cell's results from the outcomes that back it.
+
+    `points`: digest of the test points. Return None if no outcomes back the number.
+    """
     for one in results:
         if one.outcomes is not None and (how := told_by(one, results[place], cell)) is not None:
             return judge(one.outcomes, how, points)

@@ -1,4 +1,7 @@
-"""A small example of each section of a spec: the reference's text. Each holds with every other one."""
+"""Short examples of the sections of a spec, which the reference page docs/spec.md shows.
+
+All of them together form one valid spec.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -60,3 +63,4 @@ smoke: {data: {n_train: 64, n_test: 32}, training: {epochs: 20}, seeds: 1}
 """,
     }
 )
+"""YAML text by section"""

@@ -1,4 +1,8 @@
-"""One run: its predictors, its attacks, its analyses, and how long each took."""
+"""One run: build its predictors, make its attacks, compute its analyses, and time each of these stages.
+
+The worker makes an `Experiment` for each run and writes what `measured` returns into the record. What several runs can
+share (data, infinite kernels, examples crafted on them) comes from the `Laboratory`; the rest lives as long as the run.
+"""
 
 import dataclasses
 import functools
@@ -39,7 +43,12 @@ from ntkbench.ntk import algorithms, empirical, features, gram, network, regress
 
 @dataclass
 class Experiment:
-    """A cell at one seed; `group` holds that seed's networks, if the cell has a width."""
+    """A cell at one seed, with everything that is computed for it.
+
+    `asked` is the cell of the spec; `group` holds the networks of this seed, or is None if the cell has no width;
+    `tick` is called with a few words before each part of the work and may raise to end it. `timings` collects the
+    record's stages.
+    """
 
     laboratory: Laboratory
     asked: spec.Cell
@@ -47,16 +56,21 @@ class Experiment:
     tick: Tick
     timings: dict[str, dict[str, Any]] = field(default_factory=dict)
     _subjects: dict[str, Subject] = field(default_factory=dict)
+    """predictors by name, as far as they were built"""
     _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
     _attacked: dict[tuple[str, str], tuple[Threat, Crafted]] = field(default_factory=dict)
+    """threats and crafted test examples by attack and source"""
 
     @functools.cached_property
     def cell(self) -> spec.Cell:
-        """The cell that was asked for, with the times of the kernels that match the network."""
+        """The cell that was asked for, in which kernels with time `matched` have the network's flow time."""
         return self.asked if self.group is None else fitting.at_time(self.asked, float(self.group.flow_time))
 
     def measured(self) -> dict[str, Measurement]:
-        """Return what was measured: how far the network was trained, if it was, and each analysis of the cell."""
+        """Compute all measurements of the run, by analysis; trained networks have one more, their fit.
+
+        Raise DivergedError if the training diverged, and an error if a measurement is not finite.
+        """
         found = {}
         if isinstance(self.cell.training, regimes.Trained):
             self.tick("fit of the network")
@@ -70,7 +84,7 @@ class Experiment:
 
     @functools.cached_property
     def fit(self) -> tuple[Fit, Measurement]:
-        """How far the run's network was trained, on its training examples."""
+        """How far the run's network was trained, judged on its training examples, and the metrics that say so."""
         assert self.group is not None
         data, words, dtype = self.laboratory.data(self.cell), self.cell.training, self.cell.numerics.network
         with self._stage(f"analysis.{FIT}"):
@@ -88,6 +102,7 @@ class Experiment:
             )
 
     def _loss_reached(self) -> Iterator[Check]:
+        """Yield the check that training stopped because its loss was reached, if the spec has `until`."""
         words = self.cell.training
         assert isinstance(words, regimes.Trained)
         assert self.group is not None
@@ -95,14 +110,17 @@ class Experiment:
             yield loss_reached(float(self.group.losses[-1]), words.until.loss)
 
     def _fitted_targets(self, loss: str) -> np.ndarray:
-        """Return what the outputs, or for cross-entropy their probabilities, are to be on the training examples."""
+        """Return the targets (n, c) of the training outputs; for cross-entropy, of their probabilities."""
         data = self.laboratory.data(self.cell)
         centered = loss == "mse" and self.cell.data.targets == "centered"
         words = self.cell.data.model_copy(update={"targets": "centered" if centered else "one_hot"})
         return np.asarray(build.targets(words, data.train.labels, build.outputs(data)))
 
     def _equal_times(self, words: spec.Analysis) -> Iterator[Check]:
-        """Compare the times of each pair of a kernel and the network of which one attacks the other."""
+        """Yield a check for each attack of an analysis from a kernel on the network, or from the network on a kernel.
+
+        It compares for how long both were trained: otherwise transfer between them means little.
+        """
         if self.group is None:
             return
         for attack in stages.judged(words):
@@ -113,7 +131,7 @@ class Experiment:
                 yield equal_time(attack, name, float(kernels[0].time), kernels[0].ridge, self.fit[0])
 
     def measure(self, analysis_id: str) -> Measurement:
-        """One analysis of the cell."""
+        """Compute one analysis of the cell; shared predictors and crafted examples are stages of their own."""
         words = self.cell.analyses[analysis_id]
         if isinstance(words, spec.Spectral):
             names = (words.target, *getattr(words, "against", ()))
@@ -143,6 +161,7 @@ class Experiment:
                     return transfer(target, attack, ceiling=ceiling, floor=floor)
 
     def _spectral(self, words: spec.Spectral, studies: Mapping[str, Study]) -> Measurement:
+        """Compute an analysis of the spectrum of kernels; `studies` holds those that it names."""
         study, size = studies[words.target], choice.size(self.cell, words.target)
         match words:
             case spec.Eigenspace():
@@ -161,7 +180,7 @@ class Experiment:
                 return consistency(study, others, top, choice.features(words.features, size))
 
     def study(self, kernel_id: str, attack_id: str | None) -> Study:
-        """A kernel of the cell taken apart, with the test set in its precision."""
+        """Return a kernel's eigensystem with the test set, in the kernel's precision, and the attack on its parts."""
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
         build.require_classes(data)
         threat = build.threat(self.cell, attack_id) if attack_id else None
@@ -174,10 +193,13 @@ class Experiment:
         return Study(kernel_id, system, X, labels, threat, key, together, tile_bytes, self.tick)
 
     def course(self, words: spec.Drift) -> Course:
-        """The network along its training, and its probe in the precision of kernels."""
+        """Return the network's course of training, with its probe in the precision of kernels.
+
+        Raise DivergedError if the training diverged.
+        """
         data, training = self.laboratory.data(self.cell), self.cell.training
         assert isinstance(training, regimes.Trained)
-        self._trained()  # or it has diverged
+        self._trained()  # raises DivergedError before the course begins
         probe = dataset.balanced(self._split(words.probe.split), len(data.classes), words.probe.n)
         moments = choice.snapshots(words.snapshots, training.epochs)
         return Course(
@@ -195,10 +217,13 @@ class Experiment:
         )
 
     def _split(self, name: str) -> dataset.Split:
+        """Return the training or the test examples."""
         data = self.laboratory.data(self.cell)
         return {"train": data.train, "test": data.test}[name]
 
     def _view(self, examples: dataset.Split, dtype: str) -> View:
+        """Return a function that gives a predictor, cast to `dtype`, as a subject with these examples."""
+
         def view(predictor: network.Trainable) -> Subject:
             predictor = network.cast(predictor, dtype)
             return self.laboratory.subject(self.cell, threats.SELF, predictor, dtype, examples)
@@ -206,12 +231,13 @@ class Experiment:
         return view
 
     def _armed(self, attack_id: str | None) -> Armed | None:
+        """Return the attack with its random key; None if no attack is named."""
         if attack_id is None:
             return None
         return Armed(build.threat(self.cell, attack_id), build.attack_key(self.cell, attack_id))
 
     def eigensystem(self, name: str) -> features.Eigensystem:
-        """Of a kernel of the cell, kept as long as the run."""
+        """Return the eigensystem of a kernel of the cell, computed at the first call."""
         if name not in self._systems:
             self.tick(f"kernel {name}")
             with self._stage(f"spectrum.{name}") as note:
@@ -223,7 +249,10 @@ class Experiment:
         return self._systems[name]
 
     def attacked(self, attack_id: str, target: Subject) -> tuple[Threat, Crafted]:
-        """An attack, and what it made of the test set; without a source, in the target's precision."""
+        """Return an attack and the test examples that it made; each attack is made once for each source.
+
+        An attack without a gradient (random signs) has no source: it is made in the precision of `target`.
+        """
         threat = build.threat(self.cell, attack_id)
         source = target if threat.objective is None else self.subject(threat.source)
         if (attack_id, source.name) not in self._attacked:
@@ -234,7 +263,7 @@ class Experiment:
         return self._attacked[attack_id, source.name]
 
     def subject(self, name: str) -> Subject:
-        """A predictor of the cell by the name that attacks and analyses use."""
+        """Return a predictor of the cell, with the test set, by the name that attacks and analyses use."""
         if name not in self._subjects:
             self._subjects[name] = self._network() if name == threats.SELF else self._kernel(name)
         return self._subjects[name]
@@ -243,10 +272,14 @@ class Experiment:
         return self.laboratory.subject(self.cell, threats.SELF, self._trained(), self.cell.numerics.network)
 
     def _trained(self) -> network.Trainable:
+        """Return the network at the end of its training. Raise DivergedError if there is none."""
         return self.network_at(snapshots.moment(self.cell, "final"))
 
     def network_at(self, moment: Fraction) -> network.Trainable:
-        """The run's own network, or its first-order model, after so many epochs. DivergedError if there is none."""
+        """Return the run's network, or its first-order model, after `moment` epochs.
+
+        Raise DivergedError if the loss was not finite by then.
+        """
         assert self.group is not None
         losses = self.group.losses[: math.ceil(moment)]
         if losses.size and not np.all(np.isfinite(losses)):
@@ -258,6 +291,7 @@ class Experiment:
         return self.group.at(moment)
 
     def _kernel(self, name: str) -> Subject:
+        """Return the regression with a kernel of the cell, as a subject with the test set."""
         words = self.cell.kernels[name]
         self.tick(f"kernel {name}")
         with self._stage(f"kernel.{name}") as note:
@@ -268,20 +302,29 @@ class Experiment:
         return self.laboratory.subject(self.cell, name, predictor, self.cell.numerics.kernel)
 
     def _empirical_regression(self, name: str, words: spec.EmpiricalKernel):
-        """f_0(x) + Theta(x, X) V g(lambda) V^T (Y - f_0(X)), with the network at the weights of the kernel."""
+        """Return f_0(x) + Theta(x, X) V g(lambda) V^T (Y - f_0(X)), where f_0 is the network at the kernel's weights.
+
+        `g` is the spectral filter of the kernel's time and ridge.
+        """
         kernel, X, spectrum, Y = self._empirical(name, words)
         residual = Y - jax.vmap(kernel.predictor)(X)
         alpha = build.coefficients(spectrum, words, residual.reshape(-1, 1)).reshape(residual.shape)
         return empirical.regression(kernel.predictor, X, alpha.astype(X.dtype))
 
     def _empirical_eigensystem(self, name: str, words: spec.EmpiricalKernel) -> features.Eigensystem:
-        """Theta(x, X) V g(lambda) V^T Y: features are the kernel's, and the network's own value is none of them."""
+        """Return the eigensystem of an empirical kernel on the targets Y themselves.
+
+        Unlike in the regression, the network's own value f_0 is not subtracted: features are the kernel's alone.
+        """
         kernel, X, spectrum, Y = self._empirical(name, words)
         regression.require_regular(spectrum)
         return features.EmpiricalEigensystem.of(kernel, X, spectrum, Y)
 
     def _empirical(self, name: str, words: spec.EmpiricalKernel):
-        """The kernel, the training examples, its spectrum on them, and their targets."""
+        """Return an empirical kernel, the training examples X, its spectrum on X, and their targets Y.
+
+        Raise an error if the spectrum is not finite or has no positive eigenvalue.
+        """
         data, dtype = self.laboratory.data(self.cell), self.cell.numerics.kernel
         net = network.cast(self.network_at(snapshots.moment(self.cell, words.at)), dtype)
         X = jnp.asarray(data.train.unit(dtype))
@@ -293,7 +336,10 @@ class Experiment:
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Any]:
-        """Times a stage, and keeps what the laboratory says of what it made."""
+        """Time the block as the stage `name`, split into compilation and the rest.
+
+        Yield a function that unwraps what the laboratory `Made`, and notes its key and whether it was in the store.
+        """
         note: dict[str, Any] = {"key": "", "cached": False}
 
         def unpack(made: Made) -> Any:
@@ -308,5 +354,5 @@ class Experiment:
 
 
 def _places(word: str, count: int) -> tuple[int, ...]:
-    """Of some snapshots among all."""
+    """Return the positions that `word` (none, final, ends, all) selects among `count` snapshots."""
     return {"none": (), "final": (count - 1,), "ends": (0, count - 1), "all": tuple(range(count))}[word]

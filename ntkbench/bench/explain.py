@@ -1,4 +1,7 @@
-"""What pydantic found wrong, in plain English, at its place."""
+"""Turn what pydantic finds wrong with a spec into plain English, each mistake at its line and column.
+
+Called by the reader of specs: `problems(error, root)` yields the messages, where `root` is the parsed document.
+"""
 
 import math
 import re
@@ -15,11 +18,17 @@ from ntkbench.bench.suggest import did_you_mean, nearest
 from ntkbench.errors import MOST, Problem
 
 _OUR_OWN = ("repeated", "mode")
+"""types of pydantic errors that validators of ntkbench raise, with messages fit to show"""
 _NO_VALUE = ("union_tag_invalid", "union_tag_not_found", "literal_error")
+"""types of pydantic errors that say that a word is none of those known"""
 
 
 def problems(error: ValidationError, root: Node) -> Iterator[Problem]:
-    """One for each place, of the first; a list that is wrong in some items is not wrong itself."""
+    """Yield one problem for each place with a mistake: the first that pydantic found there.
+
+    `root`: the document, whose nodes know their places. A list with mistakes in its items is not reported itself. No
+    more than `MOST + 1` errors of pydantic are considered.
+    """
     details: dict[Path, Mapping[str, Any]] = {}
     for detail in error.errors(include_url=False)[: MOST + 1]:
         details.setdefault(_path(detail, root), detail)
@@ -30,7 +39,10 @@ def problems(error: ValidationError, root: Node) -> Iterator[Problem]:
 
 
 def unknown(path: Path, root: Node) -> Problem:
-    """A key that nothing knows."""
+    """Return the problem of a key that no field has.
+
+    Its message names the field that was probably meant, the kind that has such a field, or the fields there are.
+    """
     name, parent = str(path[-1]), root.at(path[:-1])
     holder = schema.at(path[:-1], root) or {}
     known = schema.fields(schema.chosen(holder, parent))
@@ -42,7 +54,7 @@ def unknown(path: Path, root: Node) -> Problem:
 
 
 def missing(path: Path, root: Node) -> Problem:
-    """A field without which there is no meaning; it points at the mapping that lacks it."""
+    """Return the problem of a required field that is absent; it points at the mapping that lacks the field."""
     field = schema.at(path, root) or {}
     holder = schema.at(path[:-1], root) or {}
     about = f": {field.get('description') or expected(field)}"
@@ -54,7 +66,11 @@ def missing(path: Path, root: Node) -> Problem:
 
 
 def expected(field: Schema) -> str:
-    """`a whole number above 0, or null`"""
+    """Return what a field accepts, in English.
+
+    A type's own text (`notation.Says`) comes first; otherwise it follows from the schema: `a whole number, 1 or more,
+    or null`.
+    """
     if "$comment" in field:
         return field["$comment"]
     if "$ref" not in field and not field.get("anyOf"):
@@ -67,6 +83,7 @@ def expected(field: Schema) -> str:
 
 
 def _simple(field: Schema) -> str:
+    """Return what a schema without alternatives accepts."""
     if words := schema.words(field):
         return ", ".join(map(str, words)) if len(words) == 1 else "one of " + ", ".join(map(str, words))
     kind = field.get("type")
@@ -79,12 +96,13 @@ def _simple(field: Schema) -> str:
 
 
 def _range(field: Schema) -> str:
+    """Return the bounds of an integer, to append to its name; 0 is the least where the schema gives none."""
     low = field.get("minimum", field.get("exclusiveMinimum", -1) + 1)
     return f" from {low} to {field['maximum']}" if "maximum" in field else f", {low} or more"
 
 
 def _path(detail: Mapping[str, Any], root: Node) -> Path:
-    """Where in the document: pydantic's own path without the names of the alternatives it tried."""
+    """Return the path of an error in the document: pydantic's path, without the alternatives of unions it tried."""
     path: Path = ()
     node: Node | None = root
     steps = (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
@@ -99,6 +117,7 @@ def _path(detail: Mapping[str, Any], root: Node) -> Path:
 
 
 def _problem(path: Path, detail: Mapping[str, Any], root: Node) -> Problem:
+    """Return the message for one error of pydantic at `path`."""
     node, field = root.at(path), schema.at(path, root) or {}
     kind = detail["type"]
     if kind == "extra_forbidden":
@@ -120,6 +139,7 @@ def _problem(path: Path, detail: Mapping[str, Any], root: Node) -> Problem:
 
 
 def _needs_one(path: Path, field: Schema) -> str:
+    """Return what an empty list or mapping should hold."""
     return (
         f"expected {expected(field)}"
         if field.get("type") != "object"
@@ -128,6 +148,7 @@ def _needs_one(path: Path, field: Schema) -> str:
 
 
 def _no_such_word(path: Path, word: str, root: Node) -> str:
+    """Return the message for a word that is none of those known, with the nearest one or a hint."""
     holder, parent = schema.at(path[:-1], root) or {}, root.at(path[:-1])
     if path[-1] == schema.tag(holder):
         known = schema.tags(holder)
@@ -143,7 +164,10 @@ def _no_such_word(path: Path, word: str, root: Node) -> str:
 
 
 def _of_another(name: str, holder: Schema, known: Mapping[str, Schema]) -> str | None:
-    """A field of another kind than the one that is written."""
+    """Return the kinds that have a field of this name, to append to a message; None if no other kind has it.
+
+    `known`: the fields of the kind that is written.
+    """
     if name in known:
         return None
     tag = schema.tag(holder)
@@ -156,7 +180,7 @@ def _of_another(name: str, holder: Schema, known: Mapping[str, Schema]) -> str |
 
 
 def _hint(value: object, wanted: str) -> str:
-    """What to write instead, where that is easy to tell."""
+    """Return how to correct a common slip of notation (`8 / 255`, `50%`, `yes`, quoted numbers), or an empty text."""
     if isinstance(value, str):
         if re.fullmatch(r"\d+ */ *\d+", value) and "number" in wanted:
             return f"; write {value.replace(' ', '')} without spaces"

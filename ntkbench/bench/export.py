@@ -1,4 +1,7 @@
-"""A frame of results as a file: every digit of every number, and nothing where there is none."""
+"""Write a frame of results as CSV, JSON, LaTeX or Parquet, with every digit, and missing values empty or null.
+
+`ntkbench export` calls `of_file` for the format, `of_metrics` to select rows, and `export` for the bytes.
+"""
 
 import gzip
 import io
@@ -21,15 +24,17 @@ Format = Literal["csv", "json", "jsonl", "latex", "parquet"]
 _SUFFIXES: Mapping[str, Format] = MappingProxyType(
     {"": "csv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
 )
+"""formats by the suffix of the file; without a suffix, and on standard output, CSV"""
 _MEASURED = ("value", "k", "n", *ENDS)
+"""columns of a LaTeX table that hold what was measured"""
 _UNPRINTED = ("run_id", "revision", "ci_method", "unit", "higher_is_better", "reason")
-"""columns that a printed table does without, as it does without provenance"""
+"""columns that a LaTeX table leaves out, in addition to provenance"""
 
 
 def of_file(path: Path | None, said: Format | None = None) -> tuple[Format, bool]:
-    """The format that a file's name asks for, unless it is `said`, and whether the file is to be compressed.
+    """Return the format of a file, by its suffix unless `said` names one, and whether to compress it (`.gz`).
 
-    UsageError for a name that promises a format which is not written here.
+    Raise UsageError if the suffix is unknown and `said` is None.
     """
     suffix = path.suffix.lower() if path else ""
     gzipped = suffix == ".gz"
@@ -42,7 +47,7 @@ def of_file(path: Path | None, said: Format | None = None) -> tuple[Format, bool
 
 
 def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
-    """The rows of some metrics; UsageError if there are none of one."""
+    """Return the rows of some metrics, or all rows if none is named. Raise UsageError if a metric has no row."""
     for name in metrics:
         if metric(name).name not in set(frame["metric"]):
             there = sorted(filter(None, set(frame["metric"])))
@@ -51,7 +56,11 @@ def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
 
 
 def export(frame: "pd.DataFrame", form: Format, gzipped: bool = False) -> bytes:
-    """The content of a file. LaTeX has the columns that tell rows apart and what was measured, one line a row."""
+    """Return the content of a file in the format `form`.
+
+    LaTeX tables have the labels that differ between rows, and what was measured. Raise UsageError if Parquet is asked
+    for and pyarrow is not installed.
+    """
     content = _parquet(frame) if form == "parquet" else _text(frame, form).encode()
     return gzip.compress(content, mtime=0) if gzipped else content
 
@@ -68,6 +77,7 @@ def _text(frame: "pd.DataFrame", form: Format) -> str:
 
 
 def _parquet(frame: "pd.DataFrame") -> bytes:
+    """Return the frame as a Parquet file."""
     file = io.BytesIO()
     try:
         frame.to_parquet(file, engine="pyarrow", index=False)
@@ -77,10 +87,12 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
 
 
 def _rows(frame: "pd.DataFrame") -> list[dict]:
+    """Return the rows as mappings, with None for missing values."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def _latex(frame: "pd.DataFrame") -> str:
+    """Return a LaTeX table, after a comment with the labels that all rows share."""
     rows = _rows(frame)
     labels = [name for name in frame if name not in (*_MEASURED, *_UNPRINTED) and not is_provenance(name)]
     varying = [name for name in labels if len({row[name] for row in rows}) > 1]

@@ -1,8 +1,14 @@
-"""Kinds that other packages add to specs, by entry points: found when a spec is first read, not before.
+"""Kinds that other packages add to specs through entry points; they are loaded when a spec is first read.
 
-An entry point of the group `ntkbench.architectures`, `ntkbench.attacks`, `ntkbench.analyses` or `ntkbench.datasets`
-names a model of words, a `Section` with a `kind` of its own. What turns these words into numbers is named by the model
-(`builder`) and imported when a run needs it: words never import JAX.
+To add a kind, write a pydantic class for the spec (a `Section` with a `kind`) and a JAX function for the computation.
+Register the class as an entry point of the group `ntkbench.architectures`, `ntkbench.attacks`, `ntkbench.analyses` or
+`ntkbench.datasets`, named like its kind, and name the function in the class (docs/extending.md):
+
+    class MIM(ExtensionAttack):
+        kind: Literal["mim"]
+        builder: ClassVar[str] = "my_package.numbers:mim"
+
+The function is imported when a run needs it, so that specs are read without JAX.
 """
 
 import pkgutil
@@ -21,11 +27,12 @@ from ntkbench.bench.section import Section
 from ntkbench.errors import NtkbenchError
 
 GROUPS = ("architectures", "attacks", "analyses", "datasets")
+"""groups of entry points, each after `ntkbench.`"""
 
 
 @dataclass(frozen=True)
 class Extension:
-    """A model and the package that it comes from."""
+    """A kind that an installed package adds, with the package's name and version."""
 
     model: type[Section]
     package: str
@@ -33,18 +40,23 @@ class Extension:
 
     @property
     def kind(self) -> str:
+        """The word that selects the extension in a spec."""
         return get_args(self.model.model_fields["kind"].annotation)[0]
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """Alternatives that `kind` tells apart, and those that installed packages add to them; these build on `base`."""
+    """Annotation of a union of models that `kind` tells apart; it adds those of installed packages to the union.
+
+    `group`: the entry points to look at; `base`: the class that their models have to build on.
+    """
 
     group: str
     base: type[Section]
 
     @property
     def models(self) -> tuple[type[Section], ...]:
+        """The models that installed packages add. Raise NtkbenchError if one does not build on `base`."""
         found = installed(self.group)
         for each in found:
             if not issubclass(each.model, self.base):
@@ -52,6 +64,7 @@ class Kinds:
         return tuple(each.model for each in found)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of the whole union. Raise NtkbenchError if two models share a kind."""
         every = Union[(source, *self.models)]
         kinds = [word for model in get_args(every) for word in get_args(model.model_fields["kind"].annotation)]
         if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
@@ -63,18 +76,21 @@ class Kinds:
 
 @cache
 def installed(group: str) -> tuple[Extension, ...]:
-    """Of a group; one that cannot be used is a NtkbenchError that names its package."""
+    """Return the extensions of a group. Raise NtkbenchError, with the package's name, if one cannot be used."""
     return tuple(map(_load, sorted(entry_points(group=f"ntkbench.{group}"))))
 
 
 def packages() -> Mapping[str, str]:
-    """Installed packages that extend specs, and their versions."""
+    """Return the installed packages that extend specs, with their versions."""
     return MappingProxyType({each.package: each.version for group in GROUPS for each in installed(group)})
 
 
 @cache
 def identity(model: type) -> Mapping[str, Any] | None:
-    """What a hash says of a model beside its fields: the package, and the revision that it raises by hand."""
+    """Return what a run's id contains of an extension in addition to its fields; None for all other models.
+
+    That is its package, and the `revision` that its author raises when results change (1 if the class has none).
+    """
     if model.__module__.partition(".")[0] == "ntkbench":
         return None
     found = (each for group in GROUPS for each in installed(group) if each.model is model)
@@ -82,7 +98,10 @@ def identity(model: type) -> Mapping[str, Any] | None:
 
 
 def builder(words: Any) -> Callable[..., Any]:
-    """What makes numbers of the words."""
+    """Import and return the function that a model of an extension names as its `builder`.
+
+    Raise NtkbenchError if it cannot be imported.
+    """
     try:
         return pkgutil.resolve_name(words.builder)
     except Exception as error:
@@ -90,6 +109,7 @@ def builder(words: Any) -> Callable[..., Any]:
 
 
 def _load(point: EntryPoint) -> Extension:
+    """Load an entry point. Raise NtkbenchError if it fails, imports JAX, or is no `Section` with a kind of its name."""
     package = point.dist.name if point.dist else "an unknown package"
     known = "jax" in sys.modules
     try:

@@ -1,4 +1,4 @@
-"""What ends a run before it has a result, and what a record calls that."""
+"""The statuses that records give to runs that end without a result."""
 
 import errno
 
@@ -8,11 +8,11 @@ from ntkbench.bench.record import Status
 from ntkbench.errors import DivergedError, StorageError, TimeoutReached
 
 _FOR_MEMORY = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "out of memory", "Out of memory", "bad_alloc")
-"""in the messages of XLA and of what it calls, whose exceptions have no kinds"""
+"""parts of messages by which XLA, which raises one type for everything, says that memory ran out"""
 
 
 def status_of(failure: BaseException | None) -> Status:
-    """What a record calls the end of a run."""
+    """Return the status that a record gives to a run that ended with `failure`; None is `ok`."""
     match failure:
         case None:
             return "ok"
@@ -32,10 +32,13 @@ def status_of(failure: BaseException | None) -> Status:
 
 
 def is_of_the_store(failure: BaseException) -> bool:
-    """Whether it says nothing of the run: what cannot be written now cannot be for the next run either."""
+    """Return whether a failure is the store's and not the run's.
+
+    Such a failure gets no record and ends the command: the next run could not be written either.
+    """
     return isinstance(failure, StorageError)
 
 
 def message(failure: BaseException) -> str:
-    """For a record and a line on a screen; never empty."""
+    """Return a failure's message, or its type if it has none, in at most 20,000 characters."""
     return (str(failure) or type(failure).__name__)[:20_000]

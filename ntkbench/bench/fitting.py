@@ -1,7 +1,8 @@
-"""The gradient-flow time that a training corresponds to, and the kernels that are taken at it.
+"""The gradient-flow time of a training, and the kernels that are evaluated at that time.
 
-Gradient descent on the mean loss of n examples, at learning rate eta, moves the weights in a step as far as the flow on
-the summed loss does in a time eta / n. Heavy-ball momentum m makes each step 1 / (1 - m) times as long in the end.
+Gradient descent on the mean loss of n examples, at learning rate eta, moves the weights in one step as far as gradient
+flow on the summed loss does in a time eta / n. Heavy-ball momentum m makes each step 1 / (1 - m) times as long in the
+end.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ from ntkbench.ntk import training
 
 
 def epochs_trained(cell: Cell, losses: np.ndarray) -> np.ndarray:
-    """Return the epochs of the cell's last stretch in which each seed's weights moved. `losses`: (seeds, epochs)."""
+    """Return how many epochs of the cell's last stretch moved the weights, for each seed.
+
+    `losses`: (seeds, epochs), the mean training loss of each epoch of that stretch.
+    """
     words = cell.training
     assert isinstance(words, Trained)
     until = None if words.until is None else words.until.loss
@@ -27,9 +31,9 @@ def epochs_trained(cell: Cell, losses: np.ndarray) -> np.ndarray:
 
 
 def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndarray:
-    """Return the gradient-flow time of each seed's last stretch, NaN where the optimizer follows no gradient flow.
+    """Return the gradient-flow time of each seed's last stretch, NaN if the optimizer follows no gradient flow.
 
-    `rates`: the seeds' learning rates; `epochs`: how many of the stretch moved their weights.
+    `rates`: the seeds' learning rates; `epochs`: how many epochs of the stretch moved their weights.
     """
     words = cell.training
     assert isinstance(words, Trained)
@@ -47,7 +51,7 @@ def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndar
 
 
 def at_time(cell: Cell, time: float) -> Cell:
-    """Return the cell with `time` as that of the kernels that are to match the network."""
+    """Return the cell with `time` in every kernel whose time is to match the network's."""
     kernels = {
         name: kernel.model_copy(update={"time": time}) if kernel.time == MATCHED else kernel
         for name, kernel in cell.kernels.items()

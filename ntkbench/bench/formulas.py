@@ -1,4 +1,4 @@
-"""The formula of each metric, in LaTeX, and the notation they share: the reference's text."""
+"""The formulas of the metrics, in LaTeX, and their notation, which the reference page docs/metrics.md shows."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,6 +15,7 @@ NOTATION = r"""
 - $K_0, \dots, K_T$ are the kernels of a network on the probe along training.
 - $\langle K, K' \rangle = \sum_{ij} K_{ij} K'_{ij}$ and $D(K, K') = 1 - \langle K, K' \rangle / (\|K\| \|K'\|)$.
 """.strip()
+"""symbols that the formulas share, as a Markdown list"""
 
 FORMULAS: Mapping[str, str] = MappingProxyType(
     {
@@ -78,3 +79,8 @@ FORMULAS: Mapping[str, str] = MappingProxyType(
         "weight_distance": r"\|\theta_T - \theta_0\| / \|\theta_0\|",
     }
 )
+"""right-hand side of the definition of each metric, by its name
+
+Features, their accuracy (usefulness) and their accuracy under attack follow Tsilivis & Kempe 2022, eqs. 3-4; `top_mass`
+follows their scripts, `label_alignment` Baratin et al. 2021, and `class_specialization` Shan & Bordelon.
+"""

@@ -1,7 +1,10 @@
-"""Results as tidy data frames, for one's own tables and pictures: one row a number, all that it is about beside it.
+"""Results as tidy pandas frames, for tables and plots of one's own: one row for each number, with all its labels.
+
+    results = frame.records("docs/results", "specs/quickstart.yaml")
+    results.query("metric == 'accuracy'").groupby(["width", "target"])["value"].mean()
 
 Labels are texts, and empty where they do not apply, so that `groupby` drops no row; numbers that are not there are
-missing.
+missing (docs/python.md).
 """
 
 import json
@@ -25,22 +28,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 File = str | PathLike[str]
+"""path of a store, a spec or a leaderboard"""
 _PROVENANCE = ("software", "jax", "device", "resources", "time")
+"""sections of a record that tell how a number came about"""
 _TYPES = {"value": float, "low": float, "high": float, "higher_is_better": "boolean"}
+"""pandas types of columns with numbers, kept where values are missing"""
 _TYPES |= dict.fromkeys(("revision", "k", "n"), "Int64")
 
 
 def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: bool = False) -> "pd.DataFrame":
-    """The numbers of a store, or of some specs in it; a run without any is one row that tells its status.
+    """Return the numbers of a store, or of some specs in it; a run without numbers is one row that tells its status.
 
-    Columns: `run_id`, `status` (`missing`: asked for by a spec, and not there), `spec`, `seed`; the axes of the matrix;
-    `analysis`, `metric`, `revision`, `value`, `k`, `n`, `ci_method`, `unit`, `higher_is_better`, `reason` (why there is
-    no value), `failed_checks` (what it rests on and did not hold), `low` and `high` (95 % interval over test points);
-    what the number is about (`attack`, `eps`, ...); `attempt`, and provenance by its path in the record
-    (`software.commit`, `device.kind`, ...). An axis with one of these names is called `cell.NAME`, and what a number is
-    about `where.NAME`.
+    Columns: `run_id`, `status` (`missing` if a spec asks for the run and the store does not have it), `spec`, `seed`;
+    the axes of the matrix; `analysis`, `metric`, `revision`, `value`, `k`, `n`, `ci_method`, `unit`,
+    `higher_is_better`, `reason` (why there is no value), `failed_checks` (the number may mean nothing), `low` and
+    `high` (95 % interval over test points); what the number is about (`attack`, `eps`, ...); `attempt`, and provenance
+    by its path in the record (`software.commit`, `device.kind`, ...). An axis with one of these names is called
+    `cell.NAME`, and what a number is about `where.NAME`.
 
-    `overrides`, `smoke`: as `--set` and `--smoke` on the command line. UsageError where there is nothing.
+    `overrides`, `smoke`: as `--set` and `--smoke` on the command line. Records that cannot be read are left out with a
+    warning. Raise UsageError if no spec is given and the store has no records.
     """
     kept = Store(Path(store))
     if specs:
@@ -54,7 +61,7 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
 
 
 def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
-    """Like `records`, of specs that have been read."""
+    """Return the same frame as `records`, for specs that have been read."""
     import pandas as pd
 
     found = {each.run_id: each for planned in plans for each in ledger.records(store, planned.runs)}
@@ -67,12 +74,12 @@ def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
 
 
 def track(folder: File) -> "pd.DataFrame":
-    """The numbers of verified entries of a leaderboard: one row an entry, target, column of its table, and seed.
+    """Return the numbers of a leaderboard's verified entries: one row for each entry, target, column and seed.
 
-    Columns: `track`, `entry`, its `level`, `of_target` (the label of the target), `run_id`, `seed`; all that the track
-    leaves free (`width`, ...); `column` (its title in the table, or that of a requirement), `metric`, `revision`,
+    Columns: `track`, `entry`, its `level`, `of_target` (the label of the target), `run_id`, `seed`; every path that the
+    track leaves free (`width`, ...); `column` (its title in the table, or that of a requirement), `metric`, `revision`,
     `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is about; software and device, where they are the
-    same for all seeds. UsageError where there is no entry.
+    same for all seeds. Raise UsageError if there are no entries, VerificationError if one of them is wrong.
     """
     import pandas as pd
 
@@ -87,11 +94,12 @@ def track(folder: File) -> "pd.DataFrame":
 
 
 def is_provenance(column: str) -> bool:
-    """Whether a column says how a number came about, not what it is."""
+    """Return whether a column tells how a number came about, such as `attempt` or `device.kind`."""
     return column == "attempt" or column.startswith(tuple(f"{section}." for section in _PROVENANCE))
 
 
 def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the numbers of records with their provenance, one row a number."""
     import pandas as pd
 
     numbers = tables.numbers(found, runs, keep_empty=True)
@@ -100,18 +108,19 @@ def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Columns whose values may be missing keep their types."""
+    """Return the frame with types that survive missing values."""
     types = {name: kind for name, kind in _TYPES.items() if name in frame}
     facts = {name: frame[name].convert_dtypes() for name in frame if is_provenance(name)}
     return frame.astype(types).assign(**facts)
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """A column a fact."""
+    """Return nested facts as one mapping by dotted path, without lists and empty mappings."""
     return {path: value for path, value in leaves(facts) if not isinstance(value, (list, dict))}
 
 
 def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]:
+    """Return the rows of one entry."""
     facts = {"software": _common(entry.software), "device": _common(entry.device)}
     return [
         {"track": rules.name, "entry": entry.name, "level": level, "of_target": cell.label, "run_id": run_id}
@@ -128,7 +137,7 @@ def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]
 
 
 def _free(rules: tracks.Track, cell: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the track leaves free, by path."""
+    """Return what the track leaves free in a cell, by dotted path."""
     return {path: _label(value) for path, value in leaves(cell) if rules.frozen_of([path]) == []}
 
 
@@ -137,6 +146,6 @@ def _label(value: Any) -> str:
 
 
 def _common(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all say alike."""
+    """Return the facts that are the same in all mappings."""
     first, *others = facts
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}

@@ -1,4 +1,4 @@
-"""The executor that is this process itself."""
+"""The executor that runs units in this process, one after the other."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,10 @@ from ntkbench.bench.worker import Worker
 
 
 def execute(job: Job, units: Sequence[Unit], progress: Progress) -> None:
-    """All units, one after the other; those that another process is at come last."""
+    """Execute all units; those that another process is executing are left for the end, and waited for.
+
+    Raise an error before the first unit if a data set is missing or the memory is far too small.
+    """
     worker = Worker(job)
     worker.check(units, progress)
     waiting = [unit for unit in units if not worker.do(unit, progress, wait=False)]

@@ -1,8 +1,8 @@
-"""What makes two runs the same: a hash of the resolved cell and the seed.
+"""The id of a run: a hash of the resolved cell and the seed.
 
-Anything that can change a number is in it, anything else is not. Notation, order, spelled-out defaults and names
-leave no trace. A field that a later version adds declares the value that means "as before",
-`Field(json_schema_extra={"as_before": value})`, and is left out at that value.
+The id hashes every setting that affects results; names, notation, order and speed options do not count. A field that a
+later version adds declares the value that reproduces earlier results, `Field(json_schema_extra={"as_before": value})`,
+and is left out of the hash at that value, so that the ids of earlier runs stay valid.
 """
 
 import hashlib
@@ -21,12 +21,18 @@ from ntkbench.data.catalog import class_numbers
 from ntkbench.errors import NtkbenchError
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32: digits and letters without i, l, o and u"""
 _CHARACTERS = 12
+"""length of an id without its prefix, 5 bits a character"""
 _ABSENT = object()
 
 
 def canonical(value: Any) -> Any:
-    """A model or any value as JSON: fractions are "p/q", infinity is "inf", fields as before are left out."""
+    """Return a model, or any value, as JSON that equal settings share.
+
+    Keys are sorted, fractions become "p/q" and infinity "inf", and fields at their `as_before` value are left out.
+    Models of other packages carry their package and revision under `$extension`.
+    """
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         kept = {
@@ -46,17 +52,19 @@ def canonical(value: Any) -> Any:
 
 
 def _as_before(model: BaseModel, name: str, info: Any) -> bool:
+    """Return whether a field has the value that reproduces results from before the field existed."""
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     before = extra.get("as_before", _ABSENT)
     return before is not _ABSENT and canonical(getattr(model, name)) == canonical(before)
 
 
 def digest(prefix: str, value: Any) -> str:
-    """The prefix and 60 bits of the SHA-256 of the canonical JSON, as 12 characters without i, l, o, u."""
+    """Return `prefix` and 60 bits of the SHA-256 of the value's canonical JSON, as 12 characters in base 32."""
     return _hashed(prefix, _text(value))
 
 
 def _text(value: Any) -> str:
+    """Return the canonical JSON of a value, without spaces."""
     return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -66,8 +74,11 @@ def _hashed(prefix: str, content: str) -> str:
 
 
 def normalized(cell: Cell) -> Cell:
-    """The cell with what goes without saying said: classes are label numbers, kernels name their architecture
-    or moment, schedules their length, attacks their loss."""
+    """Return the cell with everything implicit written out, so that equivalent specs have the same id.
+
+    Classes become label numbers, kernels name their architecture or moment, schedules their length, and attacks their
+    loss. Raise NtkbenchError if the data set lacks a class.
+    """
     cell = settled(cell)
     return cell.model_copy(
         update={
@@ -79,6 +90,7 @@ def normalized(cell: Cell) -> Cell:
 
 
 def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
+    """Return the cell's classes as label numbers; classes of data sets that are not in the catalog stay as written."""
     entry = cell.data.entry
     try:
         return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
@@ -87,6 +99,10 @@ def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
 
 
 def _explicit(cell: Cell, kernel: Any) -> Any:
+    """Return a kernel with everything implicit written out.
+
+    An empirical kernel names its moment; an infinite one its architecture and, in standard parameterization, its width.
+    """
     if isinstance(kernel, EmpiricalKernel):
         return kernel.model_copy(update={"at": _moment(cell, kernel.at)})
     if not isinstance(kernel, InfiniteKernel):
@@ -98,29 +114,29 @@ def _explicit(cell: Cell, kernel: Any) -> Any:
 
 
 def _moment(cell: Cell, at: str | Fraction) -> str | Fraction:
-    """Both ends have a name."""
+    """Return the moment of an empirical kernel, with `init` and `final` for both ends of the training."""
     last = cell.training.epochs if isinstance(cell.training, Trained) else 0
     return "init" if at == 0 else "final" if at == last else at
 
 
 def run_id(cell: Cell, seed: int) -> str:
-    """The same for every way of writing the same experiment."""
+    """Return the id of a cell at one seed, the same for every way of writing the same experiment."""
     return run_ids(cell, (seed,))[0]
 
 
 def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
-    """Those of the seeds of one cell."""
-    content = _text(normalized(cell))  # once: seeds are many
+    """Return the ids of a cell at several seeds; the cell is normalized once."""
+    content = _text(normalized(cell))  # normalized once, since there may be many seeds
     return tuple(_hashed("r", f'{{"cell":{content},"seed":{seed}}}') for seed in seeds)
 
 
 def resolved(cell: Cell) -> dict[str, Any]:
-    """What a record stores: plain JSON with all defaults filled in, which `Cell.model_validate` reads back."""
+    """Return the cell as records store it: JSON with all defaults filled in, which `Cell.model_validate` reads back."""
     return settled(cell).model_dump(mode="json")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings by its dotted path; lists and empty mappings are values."""
+    """Yield the dotted path and value of every leaf of nested mappings; lists and empty mappings count as leaves."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
             yield from leaves(below, f"{path}.{key}" if path else key)

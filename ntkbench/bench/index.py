@@ -1,8 +1,8 @@
-"""What the records of a store say in short, kept beside them, so that thousands of runs are looked up at once.
+"""A cache of what the records of a store say in short, so that thousands of runs are looked up at once.
 
-A cache: an entry counts only for the very file that it was read from, by its size, its number and both of its times,
-so that an index that is old, or of another machine, costs time and never makes a run done that is not. It may be
-deleted, and of several that write it at once the last one wins.
+`ledger`, `status` and `ntkbench store` read the ends of runs through it. An entry counts only for the very file that it
+was read from, recognized by size, inode and both times: an index that is old, or from another machine, costs time and
+never makes an unfinished run count as done. The file may be deleted; if several processes write it, the last one wins.
 """
 
 import time
@@ -21,35 +21,43 @@ from ntkbench.bench.store import Store
 from ntkbench.errors import NtkbenchError, StorageError
 
 FILE = "index.json"
+"""name of the index in the store's folder"""
 _LIMIT = 2**30
+"""bytes; a larger index is ignored"""
 _WORTH = 200
-"""records that are read in no time, and not worth a file"""
+"""number of newly read records from which on the index is saved; fewer are read again in no time"""
 _SETTLED = 2e9
-"""ns, far more than a tick of a file system's clock: a file that was changed in this one may change in it again"""
+"""nanoseconds, far more than a tick of a file system's clock; a file that was changed this shortly before it was read
+may change again without a new time stamp, so its entry is not saved
+"""
 
 Signature = tuple[int, int, int, int]
+"""size, inode, and times of the last change of content and of metadata (ns)"""
 
 
 class End(Document):
-    """How a run ended, and what its record rests on."""
+    """How a run ended, and the stored objects that its record refers to."""
 
     status: Status
     attempt: Natural
     error: Line | None
+    """first line of the error's message"""
     started: Instant
     ended: Instant
     trained_s: float
-    """before its start, of the training that it shares"""
+    """seconds of the training that the run shares with others, spent before its start"""
     spec: Line
+    """name of the spec"""
     stages: dict[Line, Line]
-    """keys of the objects that it names, by the stage's name in the record"""
+    """keys of the run's objects in the store, by the name of the stage"""
     arrays: tuple[Sha256, ...]
+    """checksums of the file of arrays beside the record"""
     failed_checks: Natural
-    """how many of its checks did not hold"""
+    """number of checks that failed"""
 
 
 class Entry(Document):
-    """An end, with the signature of the file that says so, and of the arrays beside it where they were whole."""
+    """A run's end, with the signatures of its record and, once they were found to be whole, of its arrays."""
 
     record: Signature
     whole: Signature | None
@@ -57,31 +65,37 @@ class Entry(Document):
 
 
 class _File(Document):
+    """The content of an index file."""
+
     schema_: Literal["ntkbench.index/2"] = Field(alias="schema")
     entries: Annotated[dict[RunId, Entry], Field(default={})]
 
 
 @dataclass
 class Index:
-    """The ends of a store's runs, as far as they were looked up."""
+    """The ends of a store's runs, read from records when they are first asked for."""
 
     store: Store
     entries: dict[str, Entry] = field(default_factory=dict)
     _restless: set[str] = field(default_factory=set)
-    """runs whose files were changed a moment before they were read"""
+    """runs whose files were changed a moment before they were read; their entries are not saved"""
     _news: int = 0
+    """number of entries that the file does not have yet"""
 
     @classmethod
     def open(cls, store: Store) -> "Index":
-        """With what is known already."""
+        """Return the index of a store with the entries of its file; an unreadable file counts as none."""
         path = store.root / FILE
         if path.is_file():
-            with suppress(NtkbenchError):  # as good as none
+            with suppress(NtkbenchError):  # an unreadable index is ignored
                 return cls(store, dict(jsonfile.parse(_File, jsonfile.read(path, _LIMIT), path).entries))
         return cls(store)
 
     def end(self, run_id: str) -> End | None:
-        """Of a run, None where it has no record; NtkbenchError where that is damaged."""
+        """Return how a run ended; None if it has no record.
+
+        Raise NtkbenchError if the record is damaged.
+        """
         path, began = self.store.record(run_id), time.time_ns()
         now = signature(path)
         known = self.entries.get(run_id)
@@ -93,7 +107,10 @@ class Index:
         return known.end
 
     def is_whole(self, run_id: str) -> bool:
-        """Whether the arrays beside the record of a run whose end is known are those that it speaks of."""
+        """Return whether a run's file of arrays has the checksum in its record; True if the record names none.
+
+        `end` must have been called for the run.
+        """
         known, path, began = self.entries[run_id], self.store.arrays(run_id), time.time_ns()
         now = signature(path)
         if not known.end.arrays or (now is not None and known.whole == now):
@@ -104,19 +121,20 @@ class Index:
         return True
 
     def keep(self) -> None:
-        """Save what was learned, where it is much; a store that can only be read stays as it is."""
+        """Save the index if much is new; a store that cannot be written stays as it is."""
         if self._news >= _WORTH:
             self._news = 0
             with suppress(StorageError):
                 self.save()
 
     def save(self) -> None:
-        """Write the index; of the last moments it knows nothing."""
+        """Write the index, without entries of files that were changed a moment before they were read."""
         settled = {name: entry for name, entry in self.entries.items() if name not in self._restless}
         content = _File(schema="ntkbench.index/2", entries=settled).model_dump_json(by_alias=True)
         jsonfile.write(self.store.root / FILE, content.encode())
 
     def _learn(self, run_id: str, entry: Entry, began: int) -> Entry:
+        """Remember an entry that was read at time `began` (ns), and return it."""
         self.entries[run_id] = entry
         if max(entry.record[2:] + (entry.whole or entry.record)[2:]) > began - _SETTLED:
             self._restless.add(run_id)
@@ -126,7 +144,7 @@ class Index:
 
 
 def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
-    """A new index of all records, and what is wrong with those that it leaves out."""
+    """Return a new index of all records, and an error for each record that is left out because it is damaged."""
     index, damaged = Index(store), []
     for run_id in run_ids(store):
         try:
@@ -138,7 +156,7 @@ def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
 
 
 def ends(store: Store) -> dict[str, End]:
-    """Of all records that can be read."""
+    """Return the ends of all readable records, by run id."""
     index, found = Index.open(store), {}
     for run_id in run_ids(store):
         with suppress(NtkbenchError):
@@ -149,12 +167,12 @@ def ends(store: Store) -> dict[str, End]:
 
 
 def run_ids(store: Store) -> list[str]:
-    """Of all records, by their names."""
+    """Return the ids of all records, by their file names."""
     return sorted(path.stem for path in store.records.glob("r*.json"))
 
 
 def signature(path: Path) -> Signature | None:
-    """What tells a file from what it was before: size, number, and when its content and it were changed last."""
+    """Return the signature that tells a file from its earlier versions; None if there is no file."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -163,12 +181,13 @@ def signature(path: Path) -> Signature | None:
 
 
 def checksum(path: Path) -> str:
-    """Of a file of any size."""
+    """Return the SHA-256 of a file, as hexadecimal text, without loading it whole."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
 def _end(found: Record) -> End:
+    """Return what the index keeps of a record."""
     training = found.stages.get("training")
     message = found.error.message.splitlines() if found.error else []
     return End(

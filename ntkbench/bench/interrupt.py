@@ -1,4 +1,7 @@
-"""Ctrl-C, once and twice. The first ends a command in order, the second at once, whatever it is in the middle of."""
+"""Handle Ctrl-C: the first one ends a command in order, the second one ends the process at once.
+
+The command line and the tasks of workers run inside `interruptible`; `later` protects the writing of a record.
+"""
 
 import os
 import signal
@@ -12,19 +15,20 @@ from types import FrameType
 from typing import Any
 
 _IN_ORDER = (signal.SIGINT, signal.SIGTERM)
-"""schedulers send the second, and mean the first"""
+"""signals that end a command in order; schedulers send SIGTERM where a user presses Ctrl-C"""
 _TWICE = 0.3
-"""seconds; what comes sooner is one signal, sent to a process and to its group"""
+"""seconds within which a second SIGINT is the same one, sent both to a process and to its group"""
 _SOON = 0.05
-"""seconds until an interrupt is raised again that met a finalizer"""
+"""seconds until an interrupt that a finalizer swallowed is raised again"""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt; another SIGINT ends the process, also inside of compiled code.
+    """Raise KeyboardInterrupt at SIGINT and SIGTERM; a second SIGINT ends the process, even inside compiled code.
 
-    Python runs handlers between its own instructions alone. But it writes the signal's number to a descriptor at
-    once, where a thread reads it.
+    Python runs signal handlers between its own instructions only. But it writes the signal's number to a descriptor at
+    once, and a thread that reads it there can end the process. Signals that are ignored stay ignored. Only the main
+    thread may enter.
     """
     caught = [number for number in _IN_ORDER if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _raise) for number in caught}
@@ -48,15 +52,15 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _raised_again() -> Iterator[None]:
-    """Python drops what is raised in a finalizer or by a callback of its collector. An interrupt is raised once more.
+    """Raise an interrupt again if Python has dropped it, as it does in finalizers and garbage collection callbacks.
 
-    As SIGTERM, which never counts as the second Ctrl-C; to the main thread, so that it ends what waits there.
+    It is sent as SIGTERM, which never counts as a second Ctrl-C, and to the main thread, so that waiting there ends.
     """
     told, main, over = sys.unraisablehook, threading.main_thread(), threading.Event()
     senders: list[threading.Thread] = []
 
     def send(left: threading.Event) -> None:
-        left.wait()  # what is raised inside of the hook is dropped for good
+        left.wait()  # an exception inside the hook would be dropped for good
         if not over.wait(_SOON):
             signal.pthread_kill(main.ident or 0, signal.SIGTERM)
 
@@ -79,6 +83,7 @@ def _raised_again() -> Iterator[None]:
 
 
 def _end_at_the_second(numbers: socket.socket) -> None:
+    """End the process with exit code 130 at the second SIGINT; `numbers` yields the signals as bytes."""
     first = None
     while byte := numbers.recv(1):
         if byte[0] != signal.SIGINT:
@@ -95,7 +100,10 @@ def _end_at_the_second(numbers: socket.socket) -> None:
 
 @contextmanager
 def later() -> Iterator[None]:
-    """Interrupts wait until the end of the block: what was finished is written down first."""
+    """Hold back SIGINT and SIGTERM until the end of the block, so that a run which has ended is written down first.
+
+    Has no effect outside of the main thread, where Python delivers no signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,11 @@
-"""What lies in a store, by what it is for, and how much room it takes."""
+"""What a store holds, by kind and size, for `ntkbench store du`, `gc` and `verify`.
+
+`things` walks over the store, and `usage` puts the result into tables:
+
+    print(usage(things(store), index.ends(store)))
+
+Sizes are those of the files' content, in bytes.
+"""
 
 import os
 from collections import Counter, defaultdict
@@ -12,12 +19,18 @@ from ntkbench.bench.store import STAGES, Store
 from ntkbench.errors import UsageError
 
 _FOLDERS = ("logs", "locks", "running", "damaged", "conflicts")
+"""folders of a store whose entries are of the kind that the folder is called"""
 KINDS = (*STAGES, "records", "arrays", *_FOLDERS, "drafts", "index", "other")
+"""kinds of things in the order of tables; `drafts` are files that a writer has not finished, or was killed at"""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """An object, or a file that is not part of one. `used`: when it was of use last, in seconds."""
+    """A stored object, or a file of the store that belongs to none.
+
+    `name`: key or run id; `bytes`: size with all that is below; `used`: seconds since 1970 when it was last written, or
+    loaded.
+    """
 
     kind: str
     name: str
@@ -27,7 +40,7 @@ class Thing:
 
 
 def things(store: Store) -> Iterator[Thing]:
-    """All of a store; drafts are what writers are at, or were when they were killed."""
+    """Yield everything in a store. Raise UsageError if there is no such folder."""
     if not store.root.is_dir():
         raise UsageError(f"{store.root}: there is no store; name one with --store")
     for entry in _entries(store.root):
@@ -44,7 +57,10 @@ def things(store: Store) -> Iterator[Thing]:
 
 
 def usage(found: Iterable[Thing], ends: Mapping[str, End]) -> str:
-    """Counts and bytes of every kind, the largest things, and how much each spec's runs rest on."""
+    """Return tables of the store's content: number and size by kind, the largest things, and the size of each spec.
+
+    `ends`: the store's runs by id; a spec's size is that of its records and of the objects that they name.
+    """
     found = list(found)
     rows = [_row(kind, [each for each in found if each.kind == kind]) for kind in KINDS]
     rows = [row for row in rows if row[1] != "0"] + [_row("all", found)]
@@ -58,7 +74,7 @@ def usage(found: Iterable[Thing], ends: Mapping[str, End]) -> str:
 
 
 def _of_specs(found: Iterable[Thing], ends: Mapping[str, End]) -> list[list[str]]:
-    """Records and the objects that they name; what several share counts for each."""
+    """Return name, runs and size of each spec; an object that several specs share counts for each of them."""
     taken: Counter[str] = Counter()
     for each in found:
         taken[each.name.partition("@")[0]] += each.bytes
@@ -82,11 +98,12 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def _in(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder; a file stands for itself."""
     return _entries(folder.path) if folder.is_dir() else [folder]
 
 
 def _things(kind: str, entries: Iterable[os.DirEntry[str]]) -> Iterator[Thing]:
-    """But for what has gone in the meantime."""
+    """Yield the entries of one kind, without those that another process removes in the meantime."""
     for entry in entries:
         try:
             found = _thing(kind, entry)
@@ -96,6 +113,7 @@ def _things(kind: str, entries: Iterable[os.DirEntry[str]]) -> Iterator[Thing]:
 
 
 def _thing(kind: str, entry: os.DirEntry[str]) -> Thing:
+    """Return an entry as a thing; names that begin with a dot are drafts."""
     found = entry.stat(follow_symlinks=False)
     name = Path(entry.name).stem if kind in ("records", "arrays") else entry.name
     kind = "drafts" if entry.name.startswith(".") else kind
@@ -103,6 +121,7 @@ def _thing(kind: str, entry: os.DirEntry[str]) -> Thing:
 
 
 def _bytes(entry: os.DirEntry[str]) -> int:
+    """Return the size of a file, or of everything in a folder."""
     if entry.is_dir(follow_symlinks=False):
         return sum(_bytes(below) for below in _entries(entry.path))
     return entry.stat(follow_symlinks=False).st_size

@@ -1,7 +1,7 @@
-"""What is being done right now, kept in the store: any terminal can tell, whoever does it and wherever.
+"""Notes in the store on the units that are being executed, so that `ntkbench status` can tell from any terminal.
 
-A unit has a file in `running/` from its begin to its end. One that nobody works at any more was left by a process
-that died.
+A unit has a file in `running/` from its begin to its end. A note whose unit nobody holds the lock of was left by a
+process that died; the next process that executes the unit reads there whether it died for lack of memory.
 """
 
 import os
@@ -27,39 +27,44 @@ from ntkbench.errors import NtkbenchError
 _EVERY = 1.0
 """seconds between two notes of the same unit"""
 _EVENTS = Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat")
-"""where Linux counts the processes that it ended for memory: of the container, of the machine"""
+"""files in which Linux counts the processes that it killed for memory: of the container, then of the machine"""
 
 
 class Running(Document):
-    """A unit that is being executed, or was when its process died."""
+    """A note on a unit that is being executed, or was when its process died."""
 
     unit: Line
+    """key of the unit"""
     runs: tuple[RunId, ...]
     run: RunId | None
-    """of these, the one at work; the first, while all are trained"""
+    """id of the run at work, or of the first one while all are trained; None at the begin of the unit"""
     doing: Line
+    """the current part of the work, in a few words"""
     began: Instant
+    """begin of the unit (UTC)"""
     beat: Instant
-    """when this was written"""
+    """time of this note (UTC)"""
     process: Natural
+    """process id"""
     tile_bytes: Annotated[float, Field(gt=0)]
+    """size of tiles that the process works with"""
     starved: Natural | None
-    """processes that the system had ended for memory, when the unit began"""
+    """number of processes that the system had killed for memory when the unit began; None if unknown"""
 
     @property
     def was_starved(self) -> bool:
-        """Whether the system has ended processes for memory since."""
+        """Whether the system has killed a process for memory since the unit began."""
         now = starved()
         return now is not None and self.starved is not None and now > self.starved
 
 
 def lock(unit_key: str) -> str:
-    """The name of the lock that is held while a unit is executed."""
+    """Return the name of the lock that a process holds while it executes a unit."""
     return f"unit-{unit_key}"
 
 
 def find(store: Store, unit_key: str) -> Running | None:
-    """What is noted of a unit, if anything that can be read."""
+    """Return the note on a unit; None if there is none that can be read."""
     path = _path(store, unit_key)
     try:
         return jsonfile.parse(Running, jsonfile.read(path), path) if path.is_file() else None
@@ -68,19 +73,22 @@ def find(store: Store, unit_key: str) -> Running | None:
 
 
 def running(store: Store) -> list[Running]:
-    """All that is noted, the longest first."""
+    """Return all notes in the store, the unit that began first at the front."""
     names = sorted(path.stem for path in (store.root / "running").glob("*.json"))
     return sorted(filter(None, (find(store, name) for name in names)), key=lambda found: found.began)
 
 
 def is_left(store: Store, found: Running) -> bool:
-    """Whether nobody is at the unit any more: its process died, and the next one takes it up."""
+    """Return whether a unit's process died: nobody holds its lock, and the next process will take it up."""
     return not store.is_held(lock(found.unit))
 
 
 @contextmanager
 def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Iterator[Progress]:
-    """Note what a unit does for as long as it is executed, and pass it on to `progress`."""
+    """Keep a note on a unit while the block executes it, and remove it at the end.
+
+    Yield a `Progress` that updates the note, at most once a second, and passes everything on to `progress`.
+    """
     path, now = _path(store, unit.key), _now()
     note = Running(
         unit=unit.key,
@@ -103,7 +111,7 @@ def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Ite
 
 @dataclass
 class _Notes:
-    """Writes down what is being done, once a second at most."""
+    """A `Progress` that writes the current work into the unit's note, once a second at most."""
 
     path: Path
     note: Running
@@ -124,7 +132,7 @@ class _Notes:
 
 
 def starved() -> int | None:
-    """How many processes the system has ended because memory ran out; None where it does not say."""
+    """Return how many processes Linux has killed for lack of memory; None on systems that do not count them."""
     for source in _EVENTS:
         try:
             words = source.read_text().split()

@@ -1,4 +1,13 @@
-"""A JSON file that holds one document: bounded, validated on the way in, atomic on the way out."""
+"""Read, validate and write JSON files that hold one document each, such as records and leaderboard entries.
+
+    class Note(Document):
+        text: Line
+
+    write(path, dump(accept(Note, {"text": "done"}, path)))
+    note = parse(Note, read(path), path)
+
+Files may come from strangers: their size is bounded, and characters that would control a terminal are replaced.
+"""
 
 import json
 from contextlib import suppress
@@ -14,12 +23,13 @@ from ntkbench.foreign import printable, tamed
 from ntkbench.reading import TooLarge, content
 
 LIMIT = 16 * 2**20
-"""bytes; a longer document is none of ours"""
+"""bytes; larger files are refused"""
 _SHOWN = 5
+"""problems of a file that a message lists"""
 
 
 class Document(BaseModel):
-    """What a file holds. Strict, frozen, without unknown fields and without NaN or infinity."""
+    """The content of a JSON file: strict and frozen, without unknown fields, NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,12 +38,13 @@ D = TypeVar("D", bound=Document)
 
 
 def _writable(value: dict) -> dict:
-    """Refuses what JSON cannot carry: NaN, infinity, numbers beyond all bounds."""
+    """Return a mapping with harmless texts. Raise ValueError for NaN and infinity, which JSON cannot carry."""
     json.dumps(value, allow_nan=False)
     return _tamed(value)
 
 
 def _tamed(value: Any) -> Any:
+    """Return a JSON value in which no text controls a terminal."""
     if isinstance(value, dict):
         return {tamed(key): _tamed(below) for key, below in value.items()}
     if isinstance(value, list):
@@ -42,14 +53,17 @@ def _tamed(value: Any) -> Any:
 
 
 Facts = Annotated[dict[str, JsonValue], AfterValidator(_writable)]
-"""A free mapping of JSON values."""
+"""any mapping of JSON values"""
 Natural = Annotated[int, Field(ge=0, le=2**53)]
+"""whole number from 0 to 2^53, the largest that every JSON reader keeps exactly"""
 Line = Annotated[str, Field(max_length=1000), AfterValidator(tamed)]
+"""text of up to 1000 characters"""
 Paragraphs = Annotated[str, Field(max_length=20_000), AfterValidator(tamed)]
+"""text of up to 20,000 characters"""
 
 
 def read(path: Path, limit: int = LIMIT) -> bytes:
-    """The content of a regular file of bounded size."""
+    """Return the content of a regular file. Raise NtkbenchError if it is larger than `limit` or cannot be read."""
     try:
         return content(path, limit)
     except TooLarge as error:
@@ -59,7 +73,10 @@ def read(path: Path, limit: int = LIMIT) -> bytes:
 
 
 def parse(model: type[D], content: bytes | str, place: object) -> D:
-    """A validated document; everything wrong is one NtkbenchError with a line `place: field: problem` each."""
+    """Return the document in `content`.
+
+    Raise NtkbenchError with one line `place: field: problem` for each mistake; `place` is usually the file's path.
+    """
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
@@ -67,7 +84,10 @@ def parse(model: type[D], content: bytes | str, place: object) -> D:
 
 
 def accept(model: type[D], value: Any, place: object) -> D:
-    """A document from a value in memory, as it would read back from its file."""
+    """Return the document that a value in memory would read back as from its file.
+
+    Raise NtkbenchError if it cannot be written as JSON or is no such document.
+    """
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -76,15 +96,15 @@ def accept(model: type[D], value: Any, place: object) -> D:
 
 
 def dump(document: Document) -> bytes:
-    """JSON in the order of the model's fields."""
+    """Return a document as JSON, in the order of the model's fields."""
     value = document.model_dump(mode="json", by_alias=True)
     return (json.dumps(value, allow_nan=False, indent=1) + "\n").encode()
 
 
 def write(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """The whole file or none: a reader never sees half of it, if `durable` not even after a power cut.
+    """Write a file as a whole: readers see the old content or the new, never a part.
 
-    StorageError if the disk does not take it.
+    With `durable` this holds even after a power cut. Raise StorageError if the file system refuses.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     with disk.writing(path):
@@ -101,7 +121,7 @@ def write(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def explain(error: ValidationError, place: object) -> str:
-    """The first problems of a validation, a line each."""
+    """Return the first problems that pydantic found, one line `place: field: problem` each."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = []
     for problem in problems[:_SHOWN]:

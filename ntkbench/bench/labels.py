@@ -1,19 +1,26 @@
-"""Labels along axes: their order, which mean the same, and the names that axes cannot have."""
+"""Labels of runs along axes: their order, when two are equal, and the column names that no axis can have."""
 
 import re
 
 OF_RUN = ("run_id", "status", "spec", "seed")
+"""columns of tables that every run has"""
 OF_NUMBER = ("analysis", "metric", "revision", "value", "k", "n", "ci_method", "unit", "higher_is_better", "reason")
+"""columns of tables that hold a number and its definition"""
 ENDS = ("low", "high")
+"""columns with the ends of a 95 % interval over test points"""
 CHECKS = "failed_checks"
-"""checks of a number's analysis that did not hold: their codes, and of a summary the number of such runs"""
+"""column with the codes of failed checks that a number rests on; in summaries, the number of runs with any"""
 SUMMARY = ("mean", "sd", "n", "expected", "ci_low", "ci_high", "undefined", "reason", CHECKS)
+"""columns of a summary over seeds"""
 FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS, *SUMMARY))
-"""columns of tables that are there whatever the axes"""
+"""all columns that tables have whatever the axes; an axis of such a name is called cell.NAME there"""
 
 
 def label_key(label: object) -> tuple[int, float, str]:
-    """Sorts numbers by value (32 < 128, 2/255 < 1/10), then words, numbers in these by value too (top 5 < top 10)."""
+    """Return a sort key for labels: numbers by value (32 < 128, 2/255 < 1/10), then words.
+
+    Numbers inside of words count by value too (top 5 < top 10).
+    """
     text = str(label)
     number = as_number(text)
     words = re.sub(r"\d+", lambda digits: digits[0].zfill(15), text)
@@ -21,7 +28,7 @@ def label_key(label: object) -> tuple[int, float, str]:
 
 
 def as_number(label: str) -> float | None:
-    """The value of a label that is a number or a fraction."""
+    """Return the value of a label that is a number or a fraction; None for words and NaN."""
     if match := re.fullmatch(r"(\d{1,15})/0*([1-9]\d{0,14})", label):
         return int(match[1]) / int(match[2])
     try:
@@ -32,6 +39,6 @@ def as_number(label: str) -> float | None:
 
 
 def same_label(label: str, other: str) -> bool:
-    """Whether both are one label, or one number: 0.2 and 1/5."""
+    """Return whether two labels are the same text or the same number, such as 0.2 and 1/5."""
     number = as_number(label)
     return label == other or (number is not None and number == as_number(other))

@@ -1,6 +1,7 @@
-"""What the runs of a sweep share: data, kernels, and examples crafted on kernels.
+"""What the runs of a sweep share: data, infinite kernels, and examples crafted on them.
 
-Each is made once, kept in the store, and remembered while it may be asked for again.
+Each is computed once, kept in the store under a key (`stages`), and remembered by the process while the next runs may
+need it. The worker owns a `Laboratory`; each run's `Experiment` asks it.
 """
 
 from collections.abc import Callable
@@ -25,14 +26,16 @@ T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
 
 _LOOKED_AT, _LOOKED_AT_INIT = 1000, 100
-"""training examples on which the rates of learning are looked at: those of an infinite kernel, and of one at init"""
+"""most training examples of a kernel whose eigenvalues give the rates of learning: of an infinite kernel, and of the
+network's kernel at init
+"""
 _REMEMBERED = 8
-"""A sweep asks for the same few things again and again, and then never more."""
+"""values that a process remembers; a sweep asks for few things again and again, and then never more"""
 
 
 @dataclass(frozen=True)
 class Made:
-    """Something a stage gave: under which key, and whether it was there already."""
+    """A value, its key in the store (empty if it is not kept), and whether it was there already."""
 
     value: Any
     key: str = ""
@@ -41,7 +44,10 @@ class Made:
 
 @dataclass
 class Laboratory:
-    """A store, the folders of the data sets, and the memory that a tile may take."""
+    """Shared computations of one process.
+
+    `roots`: folders of data sets; `tile_bytes`: memory for the tile of a kernel that is computed at once.
+    """
 
     store: Store
     roots: tuple[Path, ...]
@@ -49,12 +55,15 @@ class Laboratory:
     _memory: dict[str, Any] = field(default_factory=dict)
 
     def halved(self) -> "Laboratory":
-        """One with half the memory for a tile. Both begin with nothing in mind, which leaves room."""
+        """Return a laboratory with tiles of half the size; what both remembered is dropped to free memory."""
         self._memory.clear()
         return Laboratory(self.store, self.roots, self.tile_bytes / 2)
 
     def share(self, cell: spec.Cell, stage: stages.Shared, name: str) -> None:
-        """Have in the store what runs have in common: an infinite kernel by its id, or what an attack makes on one."""
+        """Compute, unless it is in the store, a stage that runs share.
+
+        `name`: id of an infinite kernel for the stage `kernel`, of an attack on one for `craft`.
+        """
         if stage == "kernel":
             self._decomposed(cell, name)
         else:
@@ -63,10 +72,11 @@ class Laboratory:
             self.crafted(cell, threat, self.subject(cell, threat.source, source, cell.numerics.kernel))
 
     def data(self, cell: spec.Cell) -> Dataset:
+        """Return the cell's training and test examples."""
         return self._remember(stages.data_key(cell), lambda: build.examples(cell.data, self.roots))
 
     def regression(self, cell: spec.Cell, kernel_id: str) -> Made:
-        """The predictor of an infinite kernel."""
+        """Return the predictor of an infinite kernel, with its time and ridge."""
         words = cell.kernels[kernel_id]
 
         def predictor() -> Made:
@@ -83,17 +93,20 @@ class Laboratory:
         return replace(made, cached=known or made.cached)
 
     def eigensystem(self, cell: spec.Cell, kernel_id: str) -> Made:
-        """Of an infinite kernel. Eigenvectors are large, and not remembered."""
+        """Return the eigensystem of an infinite kernel. Raise an error if the kernel is singular.
+
+        Eigenvectors are large, and so are not remembered by the process.
+        """
         made = self._decomposed(cell, kernel_id)
         regression.require_regular(made.value[2])
         return replace(made, value=features.InfiniteEigensystem.of(*made.value))
 
     def rates(self, cell: spec.Cell, initial: Network) -> np.ndarray:
-        """Return the eigenvalues of the network's kernel on the training examples: the rates at which it learns them.
+        """Return the eigenvalues (descending) of the network's kernel on the training examples: its rates of learning.
 
-        They are those of the infinite kernel, on at most `_LOOKED_AT` examples, where the network has one that compares
-        matched positions alone; else those of the kernel at init, the mean over its outputs, on `_LOOKED_AT_INIT`. The
-        eigenvalues of m examples out of n are scaled by n / m.
+        They come from the infinite kernel, on at most `_LOOKED_AT` examples, if the network has one that compares
+        matched positions alone; otherwise from the network's kernel at init, averaged over outputs, on
+        `_LOOKED_AT_INIT`. Eigenvalues of m examples out of n are scaled by n / m.
         """
         data = self.data(cell)
         n, words = len(data.train), spec.InfiniteKernel(kind="infinite")
@@ -109,13 +122,16 @@ class Laboratory:
 
         if sizes.has_cheap_limit(cell):
             name = f"{stages.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}"
-            return self._remember(name, infinite)  # which every seed and every kernel of a sweep asks for
+            return self._remember(name, infinite)  # since every seed and every kernel of a sweep asks for it
         net = network.cast(initial, "float64")
         X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
         return eigenvalues(algorithms.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
 
     def _decomposed(self, cell: spec.Cell, kernel_id: str) -> Made:
-        """An infinite kernel, the training examples, its spectrum on them, and their targets."""
+        """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
+
+        Raise an error if the spectrum is not finite or has no positive eigenvalue; such a one is not stored.
+        """
         words = cell.kernels[kernel_id]
         assert isinstance(words, spec.InfiniteKernel)
         data, key = self.data(cell), stages.kernel_key(cell, kernel_id)
@@ -125,33 +141,34 @@ class Laboratory:
         def decomposed() -> Arrays:
             K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
             found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
-            build.require_sound(found, kernel_id, cell.numerics.kernel)  # else it would be kept
+            build.require_sound(found, kernel_id, cell.numerics.kernel)  # or a useless spectrum would be stored
             return {name: np.asarray(getattr(found, name)) for name in ("eigenvalues", "eigenvectors")}
 
         arrays, cached = self._stored("kernel", key, decomposed)
         spectrum = regression.Spectrum(
             **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=regression.round_off(X.dtype)
         )
-        build.require_sound(spectrum, kernel_id, cell.numerics.kernel)  # an older one may have been kept
+        build.require_sound(spectrum, kernel_id, cell.numerics.kernel)  # older versions may have stored it
         Y = build.targets(cell.data, data.train.labels, build.outputs(data))
         return Made((kernel, X, spectrum, Y), key, cached)
 
     def subject(
         self, cell: spec.Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None
     ) -> Subject:
-        """A predictor with the test set, or other examples, in its precision."""
+        """Return a predictor with the test set, or with other examples, in the precision `dtype`."""
         data = self.data(cell)
         examples = examples or data.test
         batch = build.batch_size(len(examples), build.example_bytes(cell, name, len(data.train)), self.tile_bytes)
-        if isinstance(predictor, regression.KernelPredictor):  # no more pairs at once than are worth having
+        if isinstance(predictor, regression.KernelPredictor):  # larger tiles of pairs bring no speed
             batch = min(batch, max(1, predictor.rows // len(data.train)))
         return Subject(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
 
     def crafted(self, cell: spec.Cell, threat: Threat, source: Subject) -> Made:
-        """What is made on an infinite kernel serves every network, so it is kept; the rest is used once.
+        """Return the test examples that an attack makes on `source`.
 
-        So is what is made on a kernel at the time of one network: `cell` is the one that was asked for, in which such a
-        kernel has no time of its own.
+        Those made on an infinite kernel serve every network and are stored; others are used once. A kernel whose time
+        is matched to one network is of the second kind: so `cell` has to be the cell of the spec, where such a kernel
+        has no time yet.
         """
 
         def make() -> Arrays:
@@ -166,6 +183,7 @@ class Laboratory:
         return Made(Crafted(**arrays), key, known or cached)
 
     def _remember(self, key: str, make: Callable[[], T]) -> T:
+        """Return the value remembered under `key`, or make it; the oldest value makes room."""
         if key not in self._memory:
             made = make()
             while len(self._memory) >= _REMEMBERED:
@@ -174,7 +192,10 @@ class Laboratory:
         return self._memory[key]
 
     def _stored(self, stage: str, key: str, make: Callable[[], Arrays]) -> tuple[Arrays, bool]:
-        """Loaded, or made under the key's lock: of two processes, one waits for what the other makes."""
+        """Return a stage's arrays, and whether they were in the store; otherwise make and save them.
+
+        The key's lock makes a second process wait for the first instead of doing the same work.
+        """
         with self.store.lock(f"{stage}-{key}"):
             if (stored := self.store.load(stage, key)) is not None:
                 return stored.arrays, True

@@ -1,6 +1,10 @@
-"""The words that networks are made of: one model a layer, told apart by its `op`.
+"""The layers that a spec can name: one model for each, selected by its `op`.
 
-A network of one's own is a list of them, and so is, in the end, every network with a name.
+A network of one's own is a list of layers, and every named architecture is turned into one:
+
+    architecture: {kind: layers, layers: [{op: flatten}, {op: dense}, {op: relu}, {op: dense}]}
+
+The texts below the fields are shown in the reference of specs.
 """
 
 from typing import Annotated, Literal
@@ -11,25 +15,27 @@ from ntkbench.bench.notation import BelowOne, Offset, Says, Scale, Units, Window
 from ntkbench.bench.section import Section
 
 OUTPUTS = "outputs"
-"""The width of the last layer, which no spec has to know."""
+"""width that stands for the number of outputs; the program sets it on the last layer"""
 
 Smooth = Literal["erf", "gelu", "tanh", "sigmoid", "softplus", "silu", "sin"]
+"""activations without parameters, apart from relu"""
 ActivationName = Literal["relu", "leaky_relu", Smooth]
+"""activations that a named architecture can use"""
 
 
 class Weighted(Section):
-    """What layers with weights share."""
+    """Fields of all layers with weights."""
 
     width: Units = "1x"
     """units (channels); 2x is twice the width of the cell"""
     W_std: Scale | Literal["same"] = "same"
-    """same: that of the architecture"""
+    """standard deviation of the weights before the division by sqrt(fan in); same: that of the architecture"""
     b_std: Offset | Literal["same"] | None = "same"
-    """same: that of the architecture; null: no biases"""
+    """standard deviation of the biases; same: that of the architecture; null: no biases"""
 
 
 class Dense(Weighted):
-    """Every unit sees every feature of a vector; as the last layer, one unit an output."""
+    """A fully connected layer; as the last layer it has one unit for each output."""
 
     op: Literal["dense"]
 
@@ -47,15 +53,16 @@ class Conv(Weighted):
 
 
 class Pool(Section):
-    """What poolings share."""
+    """Fields of all pooling layers."""
 
     window: Window = (2, 2)
-    """rows and columns"""
+    """rows and columns of a window"""
     stride: Window | None = None
-    """null: that of the window, so that windows lie side by side"""
+    """rows and columns from one window to the next; null: those of the window, so that windows lie side by side"""
 
     @property
     def steps(self) -> tuple[int, int]:
+        """The stride, by default that of the window."""
         return self.stride or self.window
 
 
@@ -68,7 +75,7 @@ class AvgPool(Pool):
 
 
 class MaxPool(Pool):
-    """The largest value of each window. Finite networks only: it has no limit."""
+    """The largest value of each window. Finite networks only: it has no infinite-width limit."""
 
     op: Literal["max_pool"]
 
@@ -94,17 +101,17 @@ class LayerNorm(Section):
 class BatchNorm(Section):
     """(x - mean) / sd of each channel over a batch and its positions, without weights. Finite networks only.
 
-    In training they are those of the batch itself; everywhere else, constants that have moved along. A batch has two
-    examples or more: one that is left over at the end of an epoch sits that epoch out.
+    In training, mean and sd are those of the batch; everywhere else, moving averages. A batch has two examples or more:
+    if a single one is left over at the end of an epoch, it sits that epoch out.
     """
 
     op: Literal["batch_norm"]
     momentum: BelowOne = 0.9
-    """share of the moving mean and variance that stays at each step"""
+    """share of the moving mean and variance that is kept at each step"""
 
 
 class Activation(Section):
-    """A function of each unit. Its limit is exact (tanh, sigmoid, softplus and silu: to 1e-11)."""
+    """An activation function. Its infinite-width kernel is exact (tanh, sigmoid, softplus and silu: to 1e-11)."""
 
     op: Literal["relu", Smooth]
 
@@ -118,7 +125,7 @@ class LeakyReLU(Section):
 
 
 class Residual(Section):
-    """Branches side by side, added up; an empty list is the identity."""
+    """The sum of parallel branches; an empty branch is the identity."""
 
     op: Literal["residual"]
     branches: Annotated[
@@ -127,7 +134,7 @@ class Residual(Section):
         BeforeValidator(listed),
         Says("a list of two branches or more, each a list of layers"),
     ]
-    """all see the same, and end in the same shape"""
+    """all get the same input, and end in the same shape"""
 
 
 Layer = Annotated[
@@ -145,3 +152,4 @@ Layer = Annotated[
     Field(discriminator="op"),
     Says("a layer such as {op: relu}"),
 ]
+"""any layer, selected by its `op`"""

@@ -1,4 +1,8 @@
-"""Leaderboards: pages and tables that are functions of the committed entries and of nothing else."""
+"""Build leaderboards: their pages and tables follow from the committed entries and from nothing else.
+
+`ntkbench leaderboard build` calls `build`, `ntkbench site` takes the verified `boards`, and `frame.track` the verified
+`entries`.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +22,14 @@ from ntkbench.bench.verify import Judgement
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 
 _DIFF_LINES = 20
+"""lines of a page's difference that a message shows"""
 
 
 def build(folder: Path, check: bool = False) -> list[Path]:
-    """Write the pages of all tracks and their index; returns what changed.
+    """Write the pages of all tracks and their index; return the files that changed.
 
-    `check` writes nothing: VerificationError shows where the pages are not what the entries give.
+    With `check` nothing is written. Raise VerificationError for wrong entries and, with `check`, for pages that differ
+    from what the entries give; UsageError if the folder has no tracks.
     """
     pages = {path: text.encode() for path, text in _pages(folder, boards(folder)).items()}
     changed = {path: text for path, text in pages.items() if not path.exists() or path.read_bytes() != text}
@@ -36,7 +42,10 @@ def build(folder: Path, check: bool = False) -> list[Path]:
 
 
 def boards(folder: Path) -> list[Board]:
-    """All tracks of a folder, their entries verified; one error with everything that is wrong."""
+    """Return the boards of all tracks of a folder, with verified entries.
+
+    Raise one VerificationError with everything that is wrong, and UsageError if there are no tracks.
+    """
     tracks = sorted(path.parent for path in folder.glob(f"*@*/{FILE}"))
     if not tracks:
         raise UsageError(f"{folder}: no tracks; a track is a folder <name>@<version> with a {FILE}")
@@ -53,7 +62,10 @@ def boards(folder: Path) -> list[Board]:
 
 
 def entries(folder: Path, track: Track) -> list[tuple[Entry, Judgement]]:
-    """Return the verified entries of a track, and how far each was run again."""
+    """Return the verified entries of a track, each with its level: how far it was run again.
+
+    Raise VerificationError with all mistakes of all entries, and of files in `checks/` that belong to no entry.
+    """
     found: dict[Path, Entry] = {}
     levels: dict[Path, Judgement] = {}
     problems = []
@@ -72,9 +84,9 @@ def entries(folder: Path, track: Track) -> list[tuple[Entry, Judgement]]:
 
 
 def board(track: Track, judged: Sequence[tuple[Entry, Judgement]]) -> Board:
-    """Return entries and reference rows in the order of their estimates, those that are ranked with their ranks.
+    """Return the board of a track: entries and reference rows by their estimates, best first.
 
-    Entries that nobody has run again and references are in no test.
+    Entries that were run again are ranked; the others, and references, take part in no test.
     """
     ranked = [i for i, (entry, level) in enumerate(judged) if _is_ranked(track, entry, level)]
     made = ranking(
@@ -94,10 +106,12 @@ def board(track: Track, judged: Sequence[tuple[Entry, Judgement]]) -> Board:
 
 
 def _is_ranked(track: Track, entry: Entry, level: Judgement) -> bool:
+    """Return whether an entry takes part in the tests: it was run again, and is not a reference."""
     return level.level != "claimed" and not track.is_reference(entry.name)
 
 
 def _ranked(made: Ranking, place: int, entry: Entry, level: Judgement) -> Standing:
+    """Return the row of the entry at position `place` of the ranking."""
     return Standing(
         entry.name,
         float(made.estimate[place]),
@@ -110,6 +124,10 @@ def _ranked(made: Ranking, place: int, entry: Entry, level: Judgement) -> Standi
 
 
 def _unranked(track: Track, entry: Entry, level: Judgement) -> Standing:
+    """Return the row of an entry without a rank.
+
+    Its estimate is the mean over seeds; on a log scale, the geometric mean.
+    """
     about = track.references[entry.name].about if track.is_reference(entry.name) else ""
     geometric = track.rank.on == "log" and min(entry.values) > 0
     value = float(np.exp(np.mean(np.log(entry.values)))) if geometric else entry.score
@@ -117,7 +135,7 @@ def _unranked(track: Track, entry: Entry, level: Judgement) -> Standing:
 
 
 def _references(track: Track, entries: Sequence[Entry]) -> Iterator[Standing]:
-    """Yield the references that are no entries: a number by definition, or what the entries have in a column."""
+    """Yield the references that are no entries: a number by definition, or the mean of a column over all entries."""
     titles = [column.title for column in track.all_columns]
     for name, reference in track.references.items():
         if reference.value is not None:
@@ -130,14 +148,18 @@ def _references(track: Track, entries: Sequence[Entry]) -> Iterator[Standing]:
 
 
 def _orphans(folder: Path) -> list[str]:
-    """Checks of nothing."""
+    """Return a problem for each file of repeated runs whose entry does not exist."""
     names = {path.name for path in (folder / "entries").glob("*.json")}
     checks = sorted((folder / "checks").glob("*.json"))
     return [f"{path}: there is no such entry; delete it" for path in checks if path.name not in names]
 
 
 def _at_odds(found: Mapping[Path, Entry], track: Track) -> list[str]:
-    """Return what entries cannot have in common, and where they were judged on other test points than the first."""
+    """Return the problems that two entries have with each other.
+
+    Runs must not be in two entries, results must not be equal in every number (unless one entry is a reference), and
+    all entries must be judged on the same test points.
+    """
     problems = []
     owners: dict[str, Path] = {}
     numbers: dict[str, Path] = {}
@@ -155,11 +177,12 @@ def _at_odds(found: Mapping[Path, Entry], track: Track) -> list[str]:
 
 
 def _content(entry: Entry) -> str:
-    """Return all numbers and outcomes of an entry, which two experiments do not have alike."""
+    """Return all numbers and outcomes of an entry as text; two different experiments never agree in it."""
     return json.dumps([[each.model_dump(mode="json") for each in cell.results] for cell in entry.cells])
 
 
 def _difference(path: Path, text: bytes) -> str:
+    """Return the first lines in which a page differs from what the entries give."""
     if not path.exists():
         return f"{path}: is not there"
     old = path.read_bytes().decode(errors="replace").splitlines()
@@ -169,6 +192,7 @@ def _difference(path: Path, text: bytes) -> str:
 
 
 def _pages(folder: Path, boards: Sequence[Board]) -> dict[Path, str]:
+    """Return the text of every page and table of the folder, by path."""
     pages = {folder / "README.md": index_page(boards)}
     for each in boards:
         pages[folder / each.track.name / "README.md"] = board_page(each)

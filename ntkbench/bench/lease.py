@@ -1,8 +1,9 @@
-"""Locks for file systems that have none (NFS without a lock service, Lustre without `flock`, some FUSE).
+"""Locks for file systems without `flock`: NFS without a lock service, Lustre without `flock`, some FUSE.
 
-A lease is a file: whoever creates it holds it, and touches it as long as it is held. One that nobody touches any
-more was left behind, and whoever waits takes it over. A holder that was asleep for longer than that may find
-another at its work: a lease saves work done twice, and the store bears it.
+A lease is a file: the process that creates it holds it, and touches it every few seconds. A lease that nobody touches
+was left behind by a killed process, and whoever waits for it takes it over. A holder that stalls for longer than
+`EXPIRED` may lose its lease while it works; two processes then do the same work, which the store tolerates.
+`Store.lock` chooses between leases and `flock`.
 """
 
 import errno
@@ -21,13 +22,15 @@ from ntkbench.bench import disk
 BEAT = 5.0
 """seconds between two touches"""
 EXPIRED = 90.0
-"""seconds without a touch, longer than clients of network file systems remember the times of a file"""
+"""seconds without a touch after which a lease is taken over; network file systems cache times for less long"""
 _POLL = 0.2
+"""seconds between two attempts to take a lease"""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+"""errors of file systems that have no `flock`"""
 
 
 def has_locks(folder: Path) -> bool:
-    """Whether the file system of the folder knows `flock`."""
+    """Return whether the file system of a folder has `flock`; a temporary file is made there to try."""
     with TemporaryFile(dir=folder) as probe:
         try:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,7 +43,10 @@ def has_locks(folder: Path) -> bool:
 
 @contextmanager
 def lease(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lease; gives False where another holds it and `wait` is off."""
+    """Hold a lease during the block; yield False if another process holds it and `wait` is off.
+
+    Raise StorageError if the file cannot be made. A thread touches the file until the block ends.
+    """
     token = uuid4().hex
     with disk.writing(path):
         acquired = _acquire(path, token, wait)
@@ -61,7 +67,10 @@ def lease(path: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a lease was touched lately, or a lock is held by another process."""
+    """Return whether the file of a lease was touched lately, or that of a lock is locked by another process.
+
+    Lately means within 2 `EXPIRED` by this machine's clock, which may differ from the file server's.
+    """
     with suppress(FileNotFoundError), path.open("rb") as file:
         if path.suffix == ".lease":
             return abs(time.time() - os.fstat(file.fileno()).st_mtime) < 2 * EXPIRED
@@ -76,7 +85,7 @@ def is_held(path: Path) -> bool:
 
 
 def remove(path: Path) -> bool:
-    """Remove the file of a lock or a lease, unless somebody holds it."""
+    """Remove the file of a lock or a lease; return False if somebody holds it."""
     if path.suffix == ".lease" and is_held(path):
         return False
     with suppress(FileNotFoundError), path.open("r+b") as file:
@@ -92,6 +101,7 @@ def remove(path: Path) -> bool:
 
 
 def _acquire(path: Path, token: str, wait: bool) -> bool:
+    """Create the lease, after its expiry if need be; return False if it is held and `wait` is off."""
     seen, since = _touched(path), time.monotonic()
     while not _create(path, token):
         now = _touched(path)
@@ -107,6 +117,7 @@ def _acquire(path: Path, token: str, wait: bool) -> bool:
 
 
 def _create(path: Path, token: str) -> bool:
+    """Create the lease with its holder's token; return False if it exists."""
     try:
         with path.open("x") as file:
             file.write(token)
@@ -116,6 +127,7 @@ def _create(path: Path, token: str) -> bool:
 
 
 def _holder(path: Path) -> str | None:
+    """Return the token of the lease's holder; None if there is no lease."""
     try:
         return path.read_text()
     except FileNotFoundError:
@@ -123,7 +135,10 @@ def _holder(path: Path) -> str | None:
 
 
 def _touched(path: Path) -> tuple[int, int] | None:
-    """When, by the clock of the file system. Opened, since that makes a network file system ask its server."""
+    """Return the inode of a lease and when it was touched (ns), by the file system's clock; None if it is gone.
+
+    The file is opened, since that makes a network file system ask its server.
+    """
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
@@ -133,7 +148,11 @@ def _touched(path: Path) -> tuple[int, int] | None:
 
 
 def _put_away(path: Path, seen: tuple[int, int] | None) -> None:
-    """Of several that see the same one expire, one moves it away; what was made anew in between is put back."""
+    """Remove a lease that was last touched at `seen`.
+
+    Several processes may see it expire: the rename lets one of them win, and a lease that was made anew in between is
+    put back.
+    """
     aside = path.with_name(f".{path.name}.{uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(aside)
@@ -144,6 +163,7 @@ def _put_away(path: Path, seen: tuple[int, int] | None) -> None:
 
 
 def _beat(path: Path, token: str, ended: Event) -> None:
+    """Touch the lease until `ended`, as long as the token in it is ours."""
     while not ended.wait(BEAT):
         with suppress(OSError):
             if _holder(path) == token:

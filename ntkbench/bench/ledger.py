@@ -1,4 +1,8 @@
-"""What a store knows of the runs of a plan. Where it knows nothing, the answer needs no model of a record."""
+"""Which runs of a plan the store has records of, and which are still to be done.
+
+`run`, `plan` and `status` ask it. Pydantic's model of records is imported only if the store has some, so that planning
+a new sweep starts at once.
+"""
 
 import warnings
 from collections import Counter
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find(store: Store, run: Run) -> "Record | None":
-    """The run's record; None where there is none that can be read."""
+    """Return the run's record; None, with a warning if it is damaged, if there is none that can be read."""
     path = store.record(run.id)
     if not path.is_file():
         return None
@@ -29,14 +33,14 @@ def find(store: Store, run: Run) -> "Record | None":
 
 
 def records(store: Store, runs: Iterable[Run]) -> "list[Record]":
-    """Those there are."""
+    """Return the records of those runs that have one."""
     return [found for run in runs if (found := find(store, run)) is not None]
 
 
 def ends(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "dict[str, End]":
-    """How the runs ended, in short, by their ids; without those that have no record that can be read.
+    """Return how runs ended, by id, without those that have no readable record.
 
-    `index`: of an earlier look.
+    `index`: one that was opened before; otherwise the store's is opened.
     """
     if not store.records.is_dir():
         return {}
@@ -49,7 +53,11 @@ def ends(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "di
 
 
 def left(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
-    """Those still to be done. Interrupted ones always are, others that are not ok with `retry`."""
+    """Return the runs that are still to be done.
+
+    These are runs without a readable record, interrupted ones, those whose arrays are damaged, and with `retry` all
+    others that are not ok.
+    """
     if not store.records.is_dir():
         return list(runs)
     from ntkbench.bench.index import Index
@@ -61,7 +69,7 @@ def left(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
 
 
 def is_pending(store: Store, run: Run, retry: bool = True) -> bool:
-    """Whether the run is still to be done, by nothing but its record."""
+    """Return whether a run is still to be done, as `left` does, from its record alone and not from the index."""
     if not store.record(run.id).is_file():
         return True
     from ntkbench.bench.index import Index
@@ -70,6 +78,7 @@ def is_pending(store: Store, run: Run, retry: bool = True) -> bool:
 
 
 def _is_pending(index: "Index", run: Run, retry: bool) -> bool:
+    """Return whether a run is still to be done; warn if its arrays are damaged."""
     end = _end(index, run)
     if end is None or end.status == "interrupted":
         return True
@@ -83,6 +92,7 @@ def _is_pending(index: "Index", run: Run, retry: bool) -> bool:
 
 
 def _end(index: "Index", run: Run) -> "End | None":
+    """Return how the run ended; None, with a warning if its record is damaged."""
     try:
         return index.end(run.id)
     except NtkbenchError as error:
@@ -91,11 +101,11 @@ def _end(index: "Index", run: Run) -> "End | None":
 
 
 def attempts(store: Store, run: Run) -> int:
-    """How often the run was tried."""
+    """Return how often the run was tried."""
     found = find(store, run)
     return 0 if found is None else found.attempt
 
 
 def statuses(store: Store, plan: Plan) -> "Counter[Status]":
-    """How many runs of the plan ended how."""
+    """Return how many of the plan's runs ended with each status; runs without a record are not counted."""
     return Counter(end.status for end in ends(store, plan.runs).values())

@@ -1,7 +1,7 @@
-"""Whether a network has a limit that is known, and what it costs.
+"""Whether a network has a known infinite-width limit, and how large the covariances are that it needs.
 
-In the limit, the units that leave a layer with weights are Gaussian and independent. What follows needs just that:
-an activation's formula holds for Gaussian units, and covariances of branches add where they are independent.
+In the limit, the units that leave a layer with weights are Gaussian and independent. Two rules follow: an activation's
+formula holds for Gaussian units only, and the covariances of branches add only if the branches are uncorrelated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,20 +24,28 @@ from ntkbench.bench.shapes import Misfit, Shape
 
 
 class Positions(IntEnum):
-    """Which pairs of positions of two images a limit has to tell apart."""
+    """The pairs of positions of two images whose covariance a limit needs."""
 
     NONE = 0
+    """one number for a pair of images"""
     MATCHED = 1
+    """the same position in both images: rows x columns numbers"""
     ALL = 2
+    """every position of one image with every position of the other: (rows x columns)^2 numbers"""
 
 
 _FINITE = "kind: empirical, the kernel of a finite network"
+"""advice for layers without a limit"""
 _INSTEAD: Mapping[str, str] = MappingProxyType({"max_pool": "avg_pool", "batch_norm": "layer_norm"})
-"""layers without a limit, and those that are most like them"""
+"""layers without a limit, each with the layer that is most like it"""
 
 
 def positions(layers: Sequence[Layer]) -> Positions:
-    """Pooling mixes positions; flattening at once leaves none."""
+    """Return the pairs of positions that the limit of a network needs.
+
+    Pooling mixes positions and needs all pairs, convolutions and activations need matched ones, and a network that
+    flattens its image at once needs none.
+    """
     most = Positions.NONE
     for layer in layers:
         if isinstance(layer, Flatten):
@@ -52,7 +60,10 @@ def positions(layers: Sequence[Layer]) -> Positions:
 
 
 def entries(shape: Shape, needs: Positions) -> int:
-    """Numbers in the covariance of two examples where they have that shape."""
+    """Return how many numbers the covariance of two examples has.
+
+    `shape`: rows, columns and channels of an example at this layer, or its features alone; channels are averaged over.
+    """
     if len(shape) == 1 or needs is Positions.NONE:
         return 1
     rows, columns = map(int, shape[:2])
@@ -60,7 +71,11 @@ def entries(shape: Shape, needs: Positions) -> int:
 
 
 def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> bool:
-    """Whether units are Gaussian at the end, given whether they are at the start; Misfit if the limit is not known."""
+    """Check that a network has a known limit; return whether its last units are Gaussian.
+
+    `gaussian`: whether the units at its start are; `path`: where its layers stand in the spec. Raise Misfit, with
+    advice, at the first layer for which no limit is known.
+    """
     for i, layer in enumerate(layers):
         here = (*path, i)
         if instead := _INSTEAD.get(layer.op):
@@ -79,7 +94,10 @@ def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> b
 
 
 def _added(residual: Residual, gaussian: bool, path: Path) -> bool:
-    """Branches are independent if all but one have weights, and uncorrelated if all but one have mean 0."""
+    """Check a residual sum; return whether its units are Gaussian. Raise Misfit if branches may be correlated.
+
+    Branches are independent if all but one have weights, and uncorrelated if all but one end in units of mean 0.
+    """
     branches = residual.branches
     ends = [check(branch, gaussian, (*path, "branches", b)) for b, branch in enumerate(branches)]
     if ends.count(False) > 1 or sum(not _weighted(branch) for branch in branches) > 1:
@@ -90,7 +108,7 @@ def _added(residual: Residual, gaussian: bool, path: Path) -> bool:
 
 
 def _weighted(layers: Sequence[Layer]) -> bool:
-    """Residual sums within count where each of their branches does."""
+    """Return whether a branch has weights; a residual sum in it counts if each of its branches has some."""
     return any(
         all(map(_weighted, layer.branches)) if isinstance(layer, Residual) else isinstance(layer, Weighted)
         for layer in layers

@@ -1,4 +1,7 @@
-"""What a spec can name, one line each."""
+"""Tables of what a spec can name, for `ntkbench list`: data sets, metrics, and the kinds of each section.
+
+The meaning of a kind is the first line of its model's docstring.
+"""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -18,10 +21,11 @@ _UNIONS: dict[str, Any] = {
     "attacks": threats.AnyAttack,
     "analyses": spec.Analysis,
 }
+"""the union of models from which a section chooses, by the name of its table"""
 
 
 def listing(what: str) -> str:
-    """A table of the data sets, the metrics, or the kinds of a section; of architectures, their layers too."""
+    """Return the table of `what`: datasets, metrics, or the kinds of a section; with architectures, also layers."""
     if what == "datasets":
         return table(["name", "classes", "image", "train", "test", "licence", "bundled"], [*_datasets()], "plain")
     if what == "metrics":
@@ -33,6 +37,7 @@ def listing(what: str) -> str:
 
 
 def _datasets() -> Iterator[list[str]]:
+    """Yield a row for each data set: those of the catalog, synthetic ones, those of other packages."""
     for e in CATALOG.values():
         shape = " x ".join(map(str, e.shape))
         yield [e.name, str(len(e.classes)), shape, str(e.n_train), str(e.n_test), e.licence, "yes" if e.bundled else ""]
@@ -43,6 +48,7 @@ def _datasets() -> Iterator[list[str]]:
 
 
 def _kinds(what: str, tag: str) -> str:
+    """Return the table of a section's models, which the field `tag` tells apart."""
     rows = []
     for model in _members(_UNIONS[what]):
         fields = [name for name in model.model_fields if name != tag]
@@ -51,6 +57,7 @@ def _kinds(what: str, tag: str) -> str:
 
 
 def _members(union: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models of a union, however nested, with those that other packages add."""
     if isinstance(union, type):
         yield union
         return
@@ -62,4 +69,5 @@ def _members(union: Any) -> Iterator[type[BaseModel]]:
 
 
 def _words(model: type[BaseModel], tag: str) -> tuple[str, ...]:
+    """Return the words that select a model in a spec."""
     return get_args(model.model_fields[tag].annotation)

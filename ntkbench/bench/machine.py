@@ -1,6 +1,10 @@
-"""What work costs on a core of an ordinary processor: each kind has a rate, and times add up.
+"""The speed of an ordinary processor, and the work of a computation in operations, bytes and calls.
 
-The rates are three quarters of what a core with AVX-512 reaches that has nothing else to do: few machines are so.
+`cost` adds up `Work`, and here it becomes seconds: every kind of operation has a rate, and the times add up. The rates
+are three quarters of what an idle core with AVX-512 reaches, since few machines are idle. For example, 10^12 operations
+in matrix products take
+
+    Work(dense=10**12).running(cores=2)     # 5.0 seconds
 """
 
 from dataclasses import dataclass, fields
@@ -8,37 +12,37 @@ from math import inf
 from typing import NamedTuple
 
 CORES = 2
-"""that estimates are for"""
+"""cores of the machine that estimates are for"""
 DENSE = 1e11
-"""float32 operations a second of one core in products of matrices"""
+"""float32 operations that a core does in a second in products of matrices"""
 CONVOLVED = 3e10
-"""of convolutions and their derivatives"""
+"""float32 operations that a core does in a second in convolutions and their derivatives"""
 DOUBLE = 3e10
-"""float64 operations a second in large products of matrices"""
+"""float64 operations that a core does in a second in large products of matrices"""
 ENTRYWISE = 2e9
-"""operations a second on the entries of arrays, one after the other"""
+"""operations that a core does in a second on the entries of arrays, one after the other"""
 BANDWIDTH = 6e9
-"""bytes a second that pass through memory between operations"""
+"""bytes that the machine moves through memory in a second, between operations"""
 STEP = 2e-4
-"""seconds that each step of a compiled loop takes, however small"""
+"""seconds that every step of a compiled loop takes in addition to its operations"""
 CALL = 0.01
-"""seconds that a function called from Python takes, with all that is looked at between two of them"""
+"""seconds that a compiled function called from Python takes in addition, with all that happens between two calls"""
 START = 3
-"""seconds until an interpreter has JAX and the first compilation begins"""
+"""seconds from the start of Python until JAX is imported and the first compilation begins"""
 COMPILE = 0.4
-"""seconds of a function, however small, from Python to machine code"""
+"""seconds that the compilation of a function takes, however small it is"""
 PASS = 0.04
-"""seconds for each time that it goes through a layer, forward or back"""
+"""seconds of compilation for each layer that a function goes through, forward or backward"""
 BASE_BYTES = 450_000_000
-"""of a process with JAX"""
+"""bytes of a process that has imported JAX"""
 COMPILED_BYTES = 12_000_000
-"""that a second of compiling leaves behind"""
+"""bytes of compiled programs for each second of compilation"""
 COMPILED_MOST = 1_200_000_000
-"""bytes of compiled programs, before a process lets go of them"""
+"""the most bytes of compiled programs that a process keeps before it clears them"""
 
 
 class Program(NamedTuple):
-    """Compiled once in a process: what for, how many functions, how many layers they go through in all."""
+    """A program that a process compiles once: its name, its functions, and the layers that these go through in all."""
 
     what: str
     functions: int
@@ -46,13 +50,18 @@ class Program(NamedTuple):
 
     @property
     def seconds(self) -> float:
+        """Seconds of compilation on one core."""
         return COMPILE * self.functions + PASS * self.passes
 
 
 @dataclass(frozen=True)
 class Work:
-    """Whole numbers, however large: operations by kind, bytes that are moved, steps and calls; bytes needed at once,
-    beyond those of the process; and the programs that all this takes."""
+    """The work of a computation, in whole numbers of any size.
+
+    `dense`, `convolved`, `double`, `entrywise`: operations of each kind; `moved`: bytes moved through memory; `steps`
+    of compiled loops; `calls` from Python; `bytes`: memory needed at once, beyond that of the process; `programs`: what
+    has to be compiled.
+    """
 
     dense: int = 0
     convolved: int = 0
@@ -65,7 +74,7 @@ class Work:
     programs: frozenset[Program] = frozenset()
 
     def running(self, cores: int = CORES) -> float:
-        """Seconds, once all is compiled."""
+        """Return the seconds of the work once everything is compiled; only operations are shared among cores."""
         shared = sum(
             _float(count) / rate
             for count, rate in (
@@ -79,25 +88,26 @@ class Work:
         return shared / cores + alone
 
     def compiling(self, cores: int = CORES) -> float:
-        """Seconds; functions are made of parts that are compiled side by side."""
+        """Return the seconds of compilation, which compiles parts of functions side by side on all cores."""
         return sum(program.seconds for program in self.programs) / cores
 
     def seconds(self, cores: int = CORES) -> float:
+        """Return the seconds of the work with its compilation."""
         return self.running(cores) + self.compiling(cores)
 
     def __add__(self, other: "Work") -> "Work":
-        """One after the other: operations add up, memory is used again, and what is compiled stays."""
+        """Return the work of one computation after another: they reuse memory and compiled programs."""
         added = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)[:-2]}
         return Work(**added, bytes=max(self.bytes, other.bytes), programs=self.programs | other.programs)
 
     def times(self, count: int, at_once: int = 1) -> "Work":
-        """Again and again, so many at once."""
+        """Return the work of `count` repetitions, of which `at_once` are in memory together."""
         several = {field.name: count * getattr(self, field.name) for field in fields(self)[:-2]}
         return Work(**several, bytes=min(count, at_once) * self.bytes, programs=self.programs)
 
 
 def _float(count: int) -> float:
-    """Endless where floats end."""
+    """Return a count as a float, infinite if it is too large."""
     try:
         return float(count)
     except OverflowError:

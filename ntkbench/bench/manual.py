@@ -1,4 +1,8 @@
-"""The reference pages, which cannot drift: what a spec may say, what metrics mean, what commands do."""
+"""Write the reference pages docs/spec.md, metrics.md and cli.md from the program itself.
+
+Field texts come from the models of a spec, formulas from `formulas`, and the help of commands from click. `ntkbench
+reference` writes the pages; with `--check` it fails if one is out of date.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,11 +25,15 @@ if TYPE_CHECKING:
     import click
 
 _NOTE = "<!-- written by `ntkbench reference`: what it says is what the program does -->"
+"""first line of every page"""
 _DEFS = "#/$defs/"
+"""beginning of references in a JSON Schema"""
 _LATER = ("matrix", "run", "smoke")
-"""sections of the header that come after those of the cell"""
+"""sections of the header that the page shows after those of the cell"""
 _BETTER = {True: "higher", False: "lower"}
+"""the direction in which a metric improves, by `higher_is_better`"""
 _HELP: dict[str, Any] = {"terminal_width": 100, "help_option_names": ["-h", "--help"]}
+"""settings of click for the help texts"""
 _ABOUT_SPECS = """
 A spec is a YAML file. Its header says what it is called and how to run it, and can change no number. All else says
 what is computed, and is part of a run's identity. `8/255` is an exact fraction and `inf` a number. Fields that are
@@ -45,7 +53,11 @@ interrupted.
 
 
 def write(folder: Path, commands: "click.Group", check: bool = False) -> list[Path]:
-    """Write the pages; returns those that changed. `check` writes nothing and raises a VerificationError for them."""
+    """Write the reference pages into a folder; return those that changed.
+
+    `commands`: the program's group of commands. With `check` nothing is written. Raise VerificationError with `check`
+    if a page is out of date.
+    """
     pages = {"spec.md": spec_page(), "metrics.md": metrics_page(), "cli.md": cli_page(commands)}
     wanted = {folder / name: f"{_NOTE}\n\n{text.strip()}\n".encode() for name, text in pages.items()}
     changed = [path for path, text in wanted.items() if not path.exists() or path.read_bytes() != text]
@@ -61,7 +73,7 @@ def write(folder: Path, commands: "click.Group", check: bool = False) -> list[Pa
 
 
 def spec_page() -> str:
-    """Every section of a spec, every kind, every field."""
+    """Return the page of a spec: every section, every kind, every field."""
     properties = schema.document()["properties"]
     names = [*Cell.model_fields, *_LATER]
     header = {name: field for name, field in properties.items() if name in NOT_IN_THE_CELL and name not in names}
@@ -76,6 +88,7 @@ def spec_page() -> str:
 
 
 def _section(name: str, field: Schema, models: Sequence[str]) -> str:
+    """Return a section's text, example and tables; `models`: those that no earlier section has described."""
     parts = [f"## {name}", _prose(_sentence(field["description"]))]
     if name in EXAMPLES:
         parts.append(f"```yaml\n{EXAMPLES[name].strip()}\n```")
@@ -88,7 +101,7 @@ def _section(name: str, field: Schema, models: Sequence[str]) -> str:
 
 
 def _heading(model: str) -> str:
-    """A kind is called by its word, a mapping without kinds by its class."""
+    """Return a model's heading with an anchor: its word in a spec, or its class name where it has no kinds."""
     found = _model(model)
     tag = schema.tag(found)
     name = f"`{tag}: {', '.join(map(str, schema.words(found['properties'][tag])))}`" if tag else model.lower()
@@ -96,6 +109,7 @@ def _heading(model: str) -> str:
 
 
 def _described(model: str) -> Iterator[str]:
+    """Yield a model's description and the table of its fields."""
     found = _model(model)
     yield _prose(_sentence(found["description"]))
     tag = schema.tag(found)
@@ -105,6 +119,7 @@ def _described(model: str) -> Iterator[str]:
 
 
 def _table(fields: dict[str, Schema]) -> str:
+    """Return the table of fields: name, value, default, meaning."""
     rows = [
         [f"`{name}`", _type(field), _default(field) or "required", _prose(field.get("description", ""))]
         for name, field in fields.items()
@@ -113,7 +128,7 @@ def _table(fields: dict[str, Schema]) -> str:
 
 
 def _type(field: Schema) -> str:
-    """In English; kinds are links to their tables."""
+    """Return what a field accepts, in English; kinds link to their own tables."""
     models = list(_references(field))
     if "$comment" in field or not models:
         return _prose(expected(field))
@@ -123,16 +138,19 @@ def _type(field: Schema) -> str:
 
 
 def _word(model: str) -> str:
+    """Return the word by which links call a model."""
     found = _model(model)
     tag = schema.tag(found)
     return markdown(schema.words(found["properties"][tag])[0] if tag else model.lower())
 
 
 def _default(field: Schema, before: str = "") -> str:
+    """Return a field's default as JSON in backticks, after the text `before`; nothing if it is required."""
     return f"{before}`{json.dumps(canonical(field['default']))}`" if "default" in field else ""
 
 
 def _model(name: str) -> Schema:
+    """Return the schema of a model."""
     return schema.document()["$defs"][name]
 
 
@@ -141,7 +159,7 @@ def _anchor(model: str) -> str:
 
 
 def _references(field: Any) -> Iterator[str]:
-    """The models that a field names itself."""
+    """Yield the models that a field names directly."""
     if isinstance(field, dict):
         if (reference := field.get("$ref", "")).startswith(_DEFS):
             yield reference.removeprefix(_DEFS)
@@ -153,7 +171,7 @@ def _references(field: Any) -> Iterator[str]:
 
 
 def _models(field: Schema, known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Those and all that they name, each before its own."""
+    """Yield the models that a field names, each before those that it names itself."""
     for name in _references(field):
         if name not in known:
             yield name
@@ -161,12 +179,13 @@ def _models(field: Schema, known: frozenset[str] = frozenset()) -> Iterator[str]
 
 
 def _sentence(text: str) -> str:
+    """Return a text with a capital at the start and a full stop at the end."""
     text = text.removesuffix(".")
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def _prose(text: str) -> str:
-    """Our own words in Markdown: what stands between backticks stays as it is."""
+    """Return a docstring as Markdown on one line; what stands between backticks stays as it is."""
     parts = " ".join(text.split()).split("`")
     return "`".join(part if i % 2 else markdown(part) for i, part in enumerate(parts))
 
@@ -175,7 +194,7 @@ def _prose(text: str) -> str:
 
 
 def metrics_page() -> str:
-    """Every metric of the vocabulary, with its formula."""
+    """Return the page of metrics: an overview, the notation, and every metric with its formula."""
     rows = [
         [
             f"[`{m.name}`](#{m.name})",
@@ -192,6 +211,7 @@ def metrics_page() -> str:
 
 
 def _range(bounds: tuple[float, float]) -> str:
+    """Return the range of a metric as text."""
     low, high = ("∞" if end == inf else "-∞" if end == -inf else f"{end:g}" for end in bounds)
     return f"{low} to {high}"
 
@@ -200,7 +220,7 @@ def _range(bounds: tuple[float, float]) -> str:
 
 
 def cli_page(commands: "click.Group") -> str:
-    """The help of every command."""
+    """Return the page of the command line: the help of every command."""
     import click
 
     top = click.Context(commands, info_name="ntkbench", **_HELP)
@@ -211,7 +231,7 @@ def cli_page(commands: "click.Group") -> str:
 
 
 def _commands(group: "click.Group", above: "click.Context") -> Iterator[tuple[str, str, str]]:
-    """Name, first sentence, help."""
+    """Yield name, first sentence and help of every command, those of groups included."""
     import click
 
     for name, command in sorted(group.commands.items()):

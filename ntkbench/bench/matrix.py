@@ -1,4 +1,11 @@
-"""The matrix of a spec: axes, their labels, and the cells of their product."""
+"""The matrix of a spec: its axes with their labels, and the cells of their product.
+
+An axis is a path with a list of values, or a name whose labels each set several paths; `plan` turns cells into runs:
+
+    matrix = Matrix(root)               # mistakes are collected in matrix.problems
+    for corner in matrix.cells():       # corner.labels: {"width": "64", "regime": "linearized"}
+        ...
+"""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,16 +21,18 @@ from ntkbench.bench.suggest import did_you_mean, nearest
 from ntkbench.errors import MOST, Problem, SpecError
 
 MAX_RUNS = 10_000
+"""the most runs of one spec"""
 MAX_VALUES = 300_000
-"""of all cells, written out"""
+"""the most values that all cells of a spec, written out, may have together"""
 MAX_LABEL = 200
-"""characters"""
+"""the most characters of a label"""
 EXCLUDE = "exclude"
+"""key of the matrix that lists cells to leave out, and so no axis"""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A dimension of the matrix: each label sets some paths."""
+    """An axis of the matrix: for each of its labels, the paths that it sets and their values."""
 
     name: str
     node: Node
@@ -31,26 +40,30 @@ class Axis:
 
     @property
     def size(self) -> int:
-        """How many values a label sets at most."""
+        """The most values that one label sets."""
         return max((sum(1 + node.size for _, node in settings) for settings in self.labels.values()), default=0)
 
     @property
     def leaves(self) -> Mapping[str, Node]:
-        """Every path that some label sets, mappings opened, and where it does."""
+        """Every path to a single value that some label sets, with the value's node."""
         settings = [setting for several in self.labels.values() for setting in several]
         return {leaf: node for path, value in settings for leaf, node in _leaves(path, value)}
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """One cell of the product, and the document that it resolves to."""
+    """One cell of the matrix: its label along each axis, and the document that they give."""
 
     labels: Mapping[str, str]
     root: Node
 
 
 class Matrix:
-    """Reads the axes of a document; `problems` is what is wrong with them, `cells` what they span."""
+    """The axes of a document, read and checked.
+
+    `axes`: those that were read; `excluded`: the combinations of labels to leave out; `base`: the document's cell
+    without the axes; `problems`: all mistakes found. Raise SpecError if there are more than `MOST`.
+    """
 
     def __init__(self, root: Node):
         self.problems: list[Problem] = []
@@ -62,6 +75,7 @@ class Matrix:
         self.excluded = self._excluded()
 
     def _report(self, node: Node, name: Path, message: str, key: bool = False) -> None:
+        """Note a problem at a node, or at its key; raise SpecError if there are too many."""
         self.problems.append((node.key if key else node.place).problem(("matrix", *name), message))
         if len(self.problems) > MOST:
             raise SpecError(self.problems)
@@ -74,7 +88,7 @@ class Matrix:
         return tuple(axes)
 
     def _once(self, axes: Sequence[Axis]) -> None:
-        """No two axes set the same path, or one above or below."""
+        """Report axes that set the same path, or a path above or below one of another axis."""
         leaves: dict[str, str] = {}
         above: dict[str, str] = {}
         for axis in axes:
@@ -87,6 +101,7 @@ class Matrix:
             above |= {step: axis.name for path in own for step in _ways(path)}
 
     def _axis(self, name: str, node: Node) -> Axis:
+        """Return an axis; whatever is wrong with it is reported."""
         if name in FIXED and name not in self._paths:
             self._report(node, (name,), "tables have a column of this name; call the axis otherwise", key=True)
         if isinstance(node.value, tuple):
@@ -97,6 +112,7 @@ class Matrix:
         return Axis(name, node, {})
 
     def _listed(self, name: str, node: Node) -> Mapping[str, Sequence[tuple[str, Node]]]:
+        """Return the labels of an axis that lists the values of the path it is named after."""
         labels: dict[str, list[tuple[str, Node]]] = {}
         if not node.items:
             self._report(node, (name,), "an axis without values; delete it, or list some")
@@ -114,6 +130,7 @@ class Matrix:
         return labels
 
     def _named(self, name: str, node: Node) -> Mapping[str, Sequence[tuple[str, Node]]]:
+        """Return the labels of an axis whose labels each set several paths."""
         labels: dict[str, list[tuple[str, Node]]] = {}
         if not node.entries:
             self._report(node, (name,), "an axis without labels; delete it, or name some")
@@ -130,7 +147,10 @@ class Matrix:
         return labels
 
     def _known(self, path: str, node: Node, where: Path, values: Sequence[Node]) -> bool:
-        """Whether the cell can hold something at `path`; a new id needs a whole mapping."""
+        """Return whether the cell has a field at `path`, or takes a new id there; report it if not.
+
+        `values`: all values that the path gets; a new id needs a whole mapping.
+        """
         section = path.partition(".")[0]
         if section not in NOT_IN_THE_CELL and all(schema.holds(path, value, self._paths) for value in values):
             return True
@@ -142,6 +162,7 @@ class Matrix:
         return False
 
     def _excluded(self) -> tuple[Mapping[str, str], ...]:
+        """Return the combinations of labels under `exclude`."""
         node = self._node.child(EXCLUDE) if self._node else None
         if node is None:
             return ()
@@ -151,6 +172,7 @@ class Matrix:
         return tuple(self._corner(position, item) for position, item in enumerate(node.items))
 
     def _corner(self, position: int, item: Node) -> Mapping[str, str]:
+        """Return one combination under `exclude`; report axes and labels that do not exist."""
         axes = {axis.name: axis for axis in self.axes}
         if not item.entries:
             message = "expected labels of some axes, such as {width: 2048}, found "
@@ -165,6 +187,7 @@ class Matrix:
         return {name: text(label) for name, label in item.entries.items()}
 
     def too_large(self, seeds: int) -> Problem | None:
+        """Return a problem if the cells, with this number of seeds, are too many or too large together."""
         cells = math.prod(len(axis.labels) for axis in self.axes)
         place, values = (self._node or self._root).key, self.base.size + sum(axis.size for axis in self.axes)
         axes = " x ".join(f"{len(axis.labels)} {axis.name}" for axis in self.axes)
@@ -177,7 +200,7 @@ class Matrix:
         return None
 
     def cells(self) -> Iterator[Coordinates]:
-        """In the order of the axes, the last one fastest."""
+        """Yield the cells that are not excluded, in the order of the axes; the last axis varies fastest."""
         axes = [axis for axis in self.axes if axis.labels]
         excluded: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         for part in filter(None, self.excluded):
@@ -191,6 +214,7 @@ class Matrix:
 
 
 def _leaves(path: str, node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the path and node of every single value of a setting."""
     if not node.entries:
         yield path, node
     for key, below in node.entries.items():
@@ -198,12 +222,15 @@ def _leaves(path: str, node: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _ways(path: str) -> Iterator[str]:
-    """`a`, `a.b` and `a.b.c` of `a.b.c`."""
+    """Yield `a`, `a.b` and `a.b.c` for `a.b.c`."""
     return accumulate(path.split("."), lambda above, step: f"{above}.{step}")
 
 
 def no_such_path(path: str, known: Collection[str]) -> str:
-    """The end of a path is what people remember: `linearize_at` for `training.linearize_at`."""
+    """Return a message for a path that does not exist, with the one that was probably meant.
+
+    Looks for the path's end first, since people write `linearize_at` for `training.linearize_at`.
+    """
     parent, _, last = path.rpartition(".")
     if elsewhere := schema.elsewhere(last, known):
         return f"no such path; did you mean {elsewhere}?"

@@ -1,4 +1,4 @@
-"""What is measured along a training, in words."""
+"""The words of a spec for what is measured along a training: the analysis `drift`, and its probe."""
 
 from typing import Annotated, Literal
 
@@ -10,31 +10,31 @@ class Probe(Section):
     """The examples on which kernels are taken: equally many of each class, the first ones of the data."""
 
     n: Count = 100
-    """how many, of all classes together"""
+    """number of examples, of all classes together"""
     split: Literal["train", "test"] = "train"
-    """from which of the two"""
+    """the split that they are taken from"""
 
 
 class Drift(Section):
-    """How the kernel of the network moves along its training: how far, until when, in which directions."""
+    """How far the kernel of the network moves along its training, until when, and in which directions."""
 
     kind: Literal["drift"]
     target: Literal["self"] = "self"
-    """the run's own network"""
+    """always the run's own network"""
     snapshots: Annotated[Several | Moments, Says("a number of snapshots, or a list of epochs such as [0, 1/4, 1]")] = 20
-    """a number: so many whole epochs at even distances up to the end, and 0; to a list 0 and the end are added"""
+    """a number: so many whole epochs, evenly spaced up to the end, and 0; a list: these epochs, and 0 and the end"""
     probe: Probe = Probe()
-    """the same for all snapshots"""
+    """the examples of the kernels, the same for all snapshots"""
     layout: Literal["full", "trace"] = "full"
-    """full: every pair of outputs; trace: their mean, as small as the kernel of one output"""
+    """full: every pair of outputs; trace: the mean over outputs, as small as the kernel of one output"""
     top: Counts = (10, 20)
-    """how many eigenvectors are told from the rest; numbers that leave no rest are left out"""
+    """numbers of leading eigenvectors to compare with all others; a number that leaves no others is skipped"""
     keep_kernels: Literal["none", "ends", "all"] = "none"
     """which kernels are kept beside the record, in float32"""
     accuracy_on: Splits = ("test",)
-    """the examples on which accuracies are counted"""
+    """the splits on which accuracies are measured"""
     accuracy_at: Literal["all", "ends", "final"] = "all"
-    """at which snapshots"""
+    """the snapshots at which accuracies are measured"""
     attack: str | None = None
     """a gradient attack on self, for robust accuracies; null: none"""
     adversarial_probe: str | None = None

@@ -1,4 +1,8 @@
-"""How much memory there is, and how much of it one piece of work may take."""
+"""How much memory this process may use, and how much of it one tile of a kernel may take.
+
+The answers depend on the machine and not on what is free at the moment: the same machine must give the same tiles, and
+so results that agree in every bit.
+"""
 
 import os
 import resource
@@ -7,21 +11,26 @@ from contextlib import suppress
 from pathlib import Path
 
 _SHARE = 1 / 16
-"""A tile, the matrix that it is part of, and what compilers need live side by side."""
+"""share of the memory for a tile; the matrix around it and what compilers need are in memory at the same time"""
 _MOST = 512e6
-"""on a processor, whose caches more would not help"""
+"""the most bytes of a tile on a processor; larger ones do not fit its caches any better"""
 _GROUPS = Path("/sys/fs/cgroup")
+"""root of Linux's control groups"""
 _OWN = Path("/proc/self/cgroup")
+"""file that names the control groups of this process"""
 
 
 def host_bytes() -> int:
-    """Bytes that this process may use: those of the machine, or of its container or its user's limit (`ulimit`) where
-    these are fewer. Not what is free now: the same machine must give the same tiles, and so the same bits."""
+    """Return the bytes that this process may use.
+
+    These are the machine's, or fewer where its container or its user's limit (`ulimit`) allows less.
+    """
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([physical, *_of_user(), *_of_container()])
 
 
 def _of_user() -> Iterator[int]:
+    """Yield the limits of the user in bytes."""
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         limit = resource.getrlimit(kind)[0]
         if limit != resource.RLIM_INFINITY:
@@ -29,13 +38,14 @@ def _of_user() -> Iterator[int]:
 
 
 def _of_container() -> Iterator[int]:
-    """Limits of the control groups, versions 1 and 2, that the process is in, and of those above them."""
+    """Yield the limits, in bytes, of the control groups (versions 1 and 2) of this process and of all above."""
     for path in _limits():
-        with suppress(OSError, ValueError):  # `max` is none
+        with suppress(OSError, ValueError):  # `max` means that there is no limit
             yield int(path.read_text())
 
 
 def _limits() -> Iterator[Path]:
+    """Yield the files that hold the limits; none on other systems than Linux."""
     try:
         lines = _OWN.read_text().splitlines()
     except OSError:  # another system
@@ -53,12 +63,15 @@ def _limits() -> Iterator[Path]:
 
 
 def kernel_bytes() -> float:
-    """Of kernels that are kept to be compared with others; a share of the machine's, where they lie."""
+    """Return the bytes for kernels that are kept to be compared with each other; they lie in the host's memory."""
     return host_bytes() / 4
 
 
 def tile_bytes(told: float | None, accelerator_bytes: int | None = None) -> float:
-    """What the spec says, or a share of the accelerator's memory, or of the machine's."""
+    """Return the bytes that a tile may take.
+
+    These are what the spec says (`told`), or a share of the accelerator's memory, or without one of the host's.
+    """
     if told is not None:
         return told
     if accelerator_bytes is not None:

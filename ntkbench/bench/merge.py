@@ -1,4 +1,12 @@
-"""One document out of several: what a spec extends, what overrides it."""
+"""Merge spec documents: the files that a spec extends, its `smoke` section, and settings by path.
+
+`plan` loads a spec and applies `--set`; `matrix` applies the settings of each cell in the same way:
+
+    root = load("spec.yaml")
+    root = merge(root, overlay(overrides(["training.epochs=10"]), root.place))
+
+Every node keeps the place where it was written, so that messages point there.
+"""
 
 import os
 import re
@@ -12,13 +20,18 @@ from ntkbench.bench.suggest import nearest
 from ntkbench.errors import MOST, Problem, SpecError
 
 MAX_FILES = 50
+"""the most files that a spec may extend, directly or through others"""
 _REPLACED_BY_SMOKE = ("matrix", "seeds")
+"""sections that `smoke` replaces whole instead of merging"""
 _SUFFIXES = (".yaml", ".yml")
 
 
 def merge(below: Node, above: Node) -> Node:
-    """Deep merge of documents; `above` wins. A mapping of another kind, and all but a mapping, replaces what is below
-    whole. A kernel, an attack or an analysis that is null above is not there any more."""
+    """Merge two documents; `above` wins.
+
+    Mappings merge key by key, unless they are of different kinds; everything else is replaced whole. A kernel, an
+    attack or an analysis of `below` that is null in `above` is removed.
+    """
     merged = _merged(below, above)
     for section in BY_ID:
         here, over = merged.entries.get(section), above.entries.get(section)
@@ -31,6 +44,7 @@ def merge(below: Node, above: Node) -> Node:
 
 
 def _merged(below: Node, above: Node) -> Node:
+    """Merge two nodes; removals by null are left to `merge`."""
     if not (isinstance(below.value, Mapping) and isinstance(above.value, Mapping)) or _another_kind(below, above):
         return above
     entries = dict(below.value)
@@ -40,7 +54,10 @@ def _merged(below: Node, above: Node) -> Node:
 
 
 def _another_kind(below: Node, above: Node) -> bool:
-    """`mode: none` and the other modes have no field in common; the other modes have all."""
+    """Return whether two mappings are of different kinds, so that their fields must not be mixed.
+
+    Training modes count as one kind, except for `none`: the others have all fields in common.
+    """
     kinds = [node.child("kind") for node in (below, above)]
     modes = [node.child("mode") for node in (below, above)]
     if all(kinds):
@@ -51,8 +68,10 @@ def _another_kind(below: Node, above: Node) -> bool:
 
 
 def nested(path: str, node: Node) -> Node:
-    """`a.b` and a value -> {a: {b: value}}, all of it standing where the value's key stands. The name of an axis is one
-    step, dots and all: `matrix.training.epochs`."""
+    """Return the document {a: {b: value}} for the path `a.b` and a value, placed at the value's key.
+
+    In `matrix.training.epochs` the name of the axis, with its dots, is one step.
+    """
     section, _, axis = path.partition(".")
     for step in reversed([section, axis] if section == "matrix" and axis else path.split(".")):
         node = mapping({step: Node(node.value, node.place, node.key)}, node.key)
@@ -60,7 +79,7 @@ def nested(path: str, node: Node) -> Node:
 
 
 def overlay(settings: Iterable[tuple[str, Node]], place: Place) -> Node:
-    """All settings as one mapping to merge at once, so that their order does not matter."""
+    """Return all settings as one document at `place`, to be merged at once, so that their order does not matter."""
     together = mapping({}, place)
     for path, node in settings:
         together = _merged(together, nested(path, node))
@@ -68,7 +87,7 @@ def overlay(settings: Iterable[tuple[str, Node]], place: Place) -> Node:
 
 
 def load(file: str) -> Node:
-    """The file merged over everything it extends."""
+    """Return a file merged over everything that it extends. Raise SpecError with all mistakes of all files."""
     loading = _Loading()
     root = loading.extended(parse.read(file), (file,))
     if root.size > parse.MAX_NODES or any(len(node.entries) > parse.MAX_KEYS for node in root.entries.values()):
@@ -81,12 +100,14 @@ def load(file: str) -> Node:
 
 @dataclass
 class _Loading:
-    """Each file is read once, however many extend it."""
+    """The loading of a spec and of the files that it extends, each of which is read once."""
 
     problems: list[Problem] = field(default_factory=list)
     known: dict[str, Node | None] = field(default_factory=dict)
+    """documents by the real path of their file; None for files with mistakes"""
 
     def extended(self, root: Node, chain: tuple[str, ...]) -> Node:
+        """Return a document merged over its bases; `chain`: the files that led to it, itself last."""
         named = root.child("extends")
         result = root.with_entries({key: node for key, node in root.entries.items() if key != "extends"})
         if named is None:
@@ -98,6 +119,7 @@ class _Loading:
         return Node(merged.value, root.place, root.key)
 
     def base(self, reference: Node, chain: tuple[str, ...]) -> Node | None:
+        """Return the merged document of a file under `extends`; None, with a problem noted, if it cannot be used."""
         file = os.path.join(os.path.dirname(chain[-1]), str(reference.value))
         real, visited = os.path.realpath(file), [os.path.realpath(name) for name in chain]
         if real not in self.known or real in visited:
@@ -114,7 +136,11 @@ class _Loading:
         return self.known[real]
 
     def refused(self, name: str, file: str, real: str, chain: tuple[str, ...], visited: list[str]) -> str | None:
-        """Why the file is not read, if so. A spec of a stranger names none that no spec is in."""
+        """Return why a file under `extends` is not read; None if it may be.
+
+        Absolute paths and names that do not end like a spec's are refused: a spec from a stranger must not open other
+        files.
+        """
         if real in visited:
             return f"files that extend each other: {' -> '.join([*chain[visited.index(real) :], file])}"
         if os.path.isabs(name):
@@ -129,6 +155,7 @@ class _Loading:
 
 
 def _references(named: Node, problems: list[Problem]) -> Sequence[Node]:
+    """Return the names of files under `extends`; note a problem for what is no name."""
     references = named.items if isinstance(named.value, tuple) else (named,)
     for node in references:
         if not isinstance(node.value, str):
@@ -137,6 +164,7 @@ def _references(named: Node, problems: list[Problem]) -> Sequence[Node]:
 
 
 def _why_not(file: str) -> str:
+    """Return why a file cannot be read, with the name that was probably meant."""
     if os.path.isdir(file):
         return "a folder; name a file in it"
     folder, name = os.path.split(file)
@@ -145,7 +173,10 @@ def _why_not(file: str) -> str:
 
 
 def smoked(root: Node) -> Node:
-    """The document with its `smoke` section applied; `matrix` and `seeds` in it replace, all else merges."""
+    """Return the document with its `smoke` section applied.
+
+    `matrix` and `seeds` of that section replace those of the document; everything else merges.
+    """
     smoke = root.child("smoke")
     if smoke is None:
         return root
@@ -156,7 +187,10 @@ def smoked(root: Node) -> Node:
 
 
 def overrides(assignments: Sequence[str]) -> list[tuple[str, Node]]:
-    """`path=value` -> path and value; the nth of them is line n of the file `--set`."""
+    """Return the path and value of each assignment `path=value`; the n-th is line n of the file `--set`.
+
+    Raise SpecError with all assignments that cannot be read.
+    """
     problems, settings = [], []
     for line, assignment in enumerate(assignments, 1):
         path, equals, value = assignment.partition("=")

@@ -1,7 +1,7 @@
-"""How values are written: fractions, infinities, sizes, durations, one or several.
+"""Pydantic types for the values of a spec: fractions, infinities, sizes, durations, one value or several.
 
-Each type says in English what it expects, as the `$comment` of its JSON Schema: that text stands in the messages
-(`expected a number above 0, found ...`) and what an editor may type stands beside it.
+The models of a spec annotate their fields with them. `Says` puts into the JSON Schema, as `$comment`, what a type
+expects: messages (`expected a number above 0, found ...`) and the reference quote it.
 """
 
 import math
@@ -15,11 +15,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema, PydanticCustomError
 
 FRACTION = "^[0-9]+/[0-9]+$"
+"""regular expression of a fraction in a spec, such as 8/255"""
 
 
 @dataclass(frozen=True)
 class Says:
-    """What a type expects, in English; `also`: other notations than the values it has in the end."""
+    """What a type expects, in English; `also` holds regular expressions of texts that it reads beside its own
+    values."""
 
     expected: str
     also: tuple[str, ...] = ()
@@ -32,7 +34,7 @@ class Says:
 
 @dataclass(frozen=True)
 class OneOrSeveral:
-    """A list of one may be written without its brackets."""
+    """A marker that extends the JSON Schema of a list: a list of one may be written without its brackets."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
@@ -41,7 +43,7 @@ class OneOrSeveral:
 
 @dataclass(frozen=True)
 class OneForBoth:
-    """A pair of equal values may be written as one of them."""
+    """A marker that extends the JSON Schema of a pair: a pair of equal values may be written as one of them."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         item = handler(core)["prefixItems"][0]
@@ -49,7 +51,7 @@ class OneForBoth:
 
 
 def _float(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**300:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**300:  # float() would raise
         return math.inf
     return float(value) if isinstance(value, Fraction) else value
 
@@ -59,7 +61,8 @@ def _time(value: Any) -> Any:
 
 
 def _fraction(value: Any) -> Any:
-    """Decimals are read as the decimals they show: 0.1 is one tenth."""
+    """Return a number or text (8/255) as a Fraction; 0.1 becomes 1/10, not its binary value. Else return it
+    unchanged."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,400}(/0*[1-9]\d{0,400})?", value, re.ASCII):
         return Fraction(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf:
@@ -72,12 +75,12 @@ def _many(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """Lists of a file are tuples of a model."""
+    """Return a list as a tuple, the form in which models hold it; return any other value unchanged."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def repeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values, unless one of them stands there twice."""
+    """Return the values; raise PydanticCustomError, with the position of the second, where two of them are equal."""
     seen: set[Any] = set()
     for i, value in enumerate(values):
         if value in seen:
@@ -95,7 +98,7 @@ def _pair(value: Any) -> Any:
 
 
 def _quantity(units: Mapping[str, int | float]) -> BeforeValidator:
-    """Numbers with an optional unit: `512MB`, `30m`."""
+    """Return a validator of numbers with an optional unit, such as `512MB` or `30m`; `units` holds factors by unit."""
 
     def read(value: Any) -> Any:
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value) if isinstance(value, str) else None
@@ -116,10 +119,12 @@ _SIZES: Mapping[str, int | float] = {
     "mib": 2**20,
     "gib": 2**30,
 }
+"""bytes of each unit, by its name in lower case; a number without a unit is in bytes"""
 _TIMES: Mapping[str, int | float] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+"""seconds of each unit; a number without a unit is in seconds"""
 _UNIT = "^[0-9.]+ ?[A-Za-z]*$"
 
-# Constraints stand before the validators that read the notation: they hold for the value in the end.
+# Each Field stands before the BeforeValidator that reads the notation, so that its bounds apply to the value read.
 Name = Annotated[
     str,
     Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
@@ -162,9 +167,9 @@ Time = Annotated[
     Says("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
 ]
 FIT = "training"
-"""in the place of an analysis' id: how far the network was trained"""
+"""reserved analysis id, under which a record keeps what was measured of the training itself"""
 MATCHED = "matched"
-"""in the place of a kernel's time: the gradient-flow time that the network's training corresponds to"""
+"""value of a kernel's `time` that stands for the gradient-flow time of the network's training"""
 KernelTime = Annotated[
     Literal["matched"] | Time,
     Says("a number above 0, inf, or matched", (FRACTION, "^[.]?inf$")),
@@ -187,7 +192,7 @@ _EXACT = PlainSerializer(str, return_type=str)
 
 @dataclass(frozen=True)
 class _Decimal:
-    """JSON Schema has no fractions: a number stands for the value."""
+    """The JSON Schema of a Fraction, a type that JSON lacks: a number whose `bound` (a keyword of the schema) is 0."""
 
     bound: str
 

@@ -1,8 +1,11 @@
-"""What an attack ascends where its spec leaves that open: a loss that suits what its source was fitted with.
+"""Choose the loss that an attack ascends where its spec says `loss: auto`.
 
-Outputs that were fitted to one-hot targets with squared loss are of the size of one. Their softmax is nearly uniform,
-so that the gradient of cross-entropy pulls at all classes alike, and attacks along it are weak; the margin looks at the
-nearest rival. Of a single output both have the same sign.
+The choice suits the loss that the attack's source was fitted with. Outputs that were fitted to one-hot targets with
+squared loss are of order one. Their softmax is nearly uniform, so the gradient of cross-entropy pulls at all classes
+alike and attacks along it are weak; the margin looks at the nearest rival class alone. With a single output both losses
+have gradients of the same sign.
+
+Run ids, records, trainings and attacks all use the cell that `settled` returns.
 """
 
 from typing import TypeVar
@@ -15,7 +18,10 @@ A = TypeVar("A", bound=Ascent)
 
 
 def settled(cell: Cell) -> Cell:
-    """The cell with a loss in the place of each `auto`, that of the attack inside its training included."""
+    """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
+
+    This concerns the gradient attacks of the cell and the inner attack of adversarial training; all else is unchanged.
+    """
     attacks = {
         name: _said(attack, cell, _squared(cell, attack.source)) if isinstance(attack, GradientAttack) else attack
         for name, attack in cell.attacks.items()
@@ -28,17 +34,18 @@ def settled(cell: Cell) -> Cell:
 
 
 def _said(ascent: A, cell: Cell, squared: bool) -> A:
+    """Return the ascent with its loss chosen; `squared`: whether its source was fitted with squared loss."""
     if ascent.loss != "auto":
         return ascent
     return ascent.model_copy(update={"loss": "margin" if squared and _several(cell.data) else "cross_entropy"})
 
 
 def _squared(cell: Cell, source: str) -> bool:
-    """Whether the source was fitted with squared loss, as every kernel is."""
+    """Return whether an attack's `source`, a kernel's id or `self`, was fitted with squared loss, as kernels are."""
     return source != SELF or (isinstance(cell.training, Trained) and cell.training.loss == "mse")
 
 
 def _several(data: Data) -> bool:
-    """Whether each class has an output: two share one, and synthetic sets have two."""
+    """Return whether each class has an output of its own: two classes share one, and synthetic sets have two."""
     known = data.classes or (data.entry.classes if data.entry else ())
     return len(known) > 2

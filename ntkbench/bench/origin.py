@@ -1,6 +1,7 @@
-"""Where every value of a cell comes from, and why its runs are, or are not, in the store.
+"""The text of `ntkbench explain`: where each value of a cell was written, and which of its runs the store has.
 
-A value is traced by its place: whatever was merged, extended or overridden, it stands where it was written.
+Every node of a document keeps the place (file, line, column) where it was written, whatever was merged, extended or
+overridden since. The origin of a value is looked up by that place.
 """
 
 import json
@@ -22,20 +23,30 @@ from ntkbench.bench.store import Store
 from ntkbench.errors import NtkbenchError, UsageError
 
 DEFAULT = "default"
+"""origin of a value that is written nowhere"""
 _MANY = 5
-"""differences of two runs that are no more told"""
+"""largest number of differences at which a similar run is mentioned"""
 _PLAIN = re.compile(r"[A-Za-z][\w./@-]*|[0-9]+/[0-9]+")
+"""strings that a spec can hold without quotes"""
 _NO_TEXT = frozenset(("null", "true", "false", "nan"))
+"""words that YAML reads as something else than text, so that as strings they need quotes"""
 _TAGS = ("kind", "mode", "op")
-"""fields that come first, whatever a model builds on"""
+"""fields that tell the variants of a section apart; they are shown first, wherever the model declares them"""
 
 
 def explain(
     file: str, overrides: Sequence[str], smoke: bool, store: Store, where: Mapping[str, str] | None = None
 ) -> str:
-    """A cell as a spec of its own, each value with its origin; then the runs, and what of them is in the store.
+    """Return a cell as a spec of its own with the origin of each value, then the state of its runs in the store.
 
-    `where`: labels of the cell, by axis; the first cell that has them is shown, and the runs of all that do.
+    Raise UsageError where no cell has the labels asked for, and SpecError where the spec has mistakes.
+
+    Args:
+        file: path of the spec.
+        overrides: assignments `path=value`, as of `--set`.
+        smoke: whether the spec's `smoke` section is applied.
+        store: the store in which records and stages are looked up.
+        where: labels by axis. The first cell that has them is shown, with the runs of every cell that has them.
     """
     planned = plan.read(file, overrides, smoke)
     runs = [run for run in planned.runs if (where or {}).items() <= run.coordinates.items()]
@@ -53,6 +64,7 @@ def explain(
 
 
 def _axes(labels: Mapping[str, str]) -> str:
+    """Return labels in the notation of `--where`: `width=512 regime=standard`."""
     return " ".join(f"{axis}={label}" for axis, label in labels.items())
 
 
@@ -61,16 +73,22 @@ def _axes(labels: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Sources:
-    """The merged document of a cell, and what is known of the places in it."""
+    """The merged document of one cell, and what is known of the places in it."""
 
     root: Node
+    """the document, with the cell's labels applied"""
     axes: Mapping[Place, str]
-    """places that belong to a label of the matrix"""
+    """for each place that a label of the matrix set: `axis: label`"""
     smoke: frozenset[Place]
+    """places in the `smoke` section, if it is applied"""
     overrides: Sequence[str]
+    """the assignments of `--set`; the nth is line n of the file that is called `--set`"""
 
     def of(self, path: tuple[str, ...]) -> str:
-        """`specs/base.yaml:3:10`, `matrix width: 512 (...)`, `--set width=512`, `default`."""
+        """Return the origin of the value at a path.
+
+        It is one of `specs/base.yaml:3:10`, `matrix width: 512 (...)`, `smoke (...)`, `--set width=512`, `default`.
+        """
         node = self._written(path)
         if node is None:
             return DEFAULT
@@ -82,7 +100,11 @@ class Sources:
         return f"smoke ({place})" if place in self.smoke else str(place)
 
     def _written(self, path: tuple[str, ...]) -> Node | None:
-        """The node of the value, or that of the shorter notation which stands for it."""
+        """Return the node that sets the value at a path, or None where a default does.
+
+        The node may stand above the path: a scalar in the place of a mapping, or `mode: linearized`, which sets
+        `linearize_at`.
+        """
         node = self.root.at(path)
         if all(self.root.at(path[:i]) is not self.root.at(path[: i - 1]) for i in range(1, len(path) + 1)):
             return node
@@ -93,6 +115,7 @@ class Sources:
 
 
 def _sources(file: str, overrides: Sequence[str], smoke: bool, run: Run) -> Sources:
+    """Read the spec again as a document, and note which places belong to the cell of `run`."""
     root = plan.document(file, overrides, smoke)
     matrix = Matrix(root)
     (corner,) = (each for each in matrix.cells() if each.labels == run.coordinates)
@@ -108,19 +131,21 @@ def _sources(file: str, overrides: Sequence[str], smoke: bool, run: Run) -> Sour
 
 
 def _places(node: Node) -> Iterator[Place]:
-    """Of all values at and below a node."""
+    """Yield the places of a node and of all nodes below it."""
     yield node.place
     for below in (*node.entries.values(), *node.items):
         yield from _places(below)
 
 
 def _lines(values: Mapping[str, Any], sources: Sources) -> list[str]:
+    """Return values as lines of YAML with their origins as comments, aligned behind lines of up to 60 characters."""
     rows = list(_rows(values, sources, ()))
     width = max(len(text) for text, origin in rows if origin and len(text) <= 60)
     return [f"{text:<{width}}  # {origin}" if origin else text for text, origin in rows]
 
 
 def _rows(values: Mapping[str, Any], sources: Sources, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield a line of YAML and its origin for each value; the origin of a line that opens a mapping is empty."""
     for key in sorted(values, key=lambda key: key not in _TAGS):
         value, here, indent = values[key], (*path, key), "  " * len(path)
         if isinstance(value, Mapping) and value:
@@ -131,7 +156,7 @@ def _rows(values: Mapping[str, Any], sources: Sources, path: tuple[str, ...]) ->
 
 
 def _yaml(value: Any) -> str:
-    """As a spec could have it."""
+    """Return a value in one line, as a spec could hold it."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_yaml(below)}" for key, below in value.items()) + "}"
     if isinstance(value, list):
@@ -145,7 +170,7 @@ def _yaml(value: Any) -> str:
 
 
 def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
-    """One line a run; below one that is to be done, what the store has of it, and the run most like it."""
+    """Yield a line for each run; below a pending one its stages, and the done run most like one without a record."""
     others = _done(store)
     for run in runs:
         found = ledger.find(store, run)
@@ -159,7 +184,10 @@ def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
 
 
 def _done(store: Store) -> dict[str, Mapping[str, Any]]:
-    """What was asked of all runs that are ok, but those of kinds that are not installed here."""
+    """Return cell and seed, as `diff.asked` does, of each run of the store that is ok.
+
+    Runs whose cells use kinds that are not installed here are left out.
+    """
     found = {}
     for each in record.read_all(store.records)[0]:
         if each.status == "ok":
@@ -178,7 +206,10 @@ def _state(found: Record | None, pending: bool) -> str:
 
 
 def _nearest(run: Run, others: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The run that differs in the fewest values, if these are few."""
+    """Return in which values the run differs from the done run most like it.
+
+    Return None where these are more than `_MANY`, or where no run is done.
+    """
     mine = {**resolved(normalized(run.cell)), "seed": run.seed}
     found = [(name, diff.differences(mine, other)) for name, other in others.items()]
     name, apart = min(found, key=lambda each: len(each[1]), default=("", {}))

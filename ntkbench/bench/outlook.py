@@ -1,4 +1,7 @@
-"""What running a plan would do: runs, stages that are there already, time and memory. Nothing is run."""
+"""Predict what running a plan would do: runs left, stages in the store, time, memory. Nothing is run.
+
+`ntkbench plan` prints `outlook`; `explain` uses `objects`, the report uses `took`, and remaining times use `cached`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def outlook(plan: Plan, store: Store) -> str:
-    """One line a cell, then the stages and the whole."""
+    """Return a table of the cells, then runs done, stages in the store, time and memory of what is left.
+
+    The estimate is for one process on two CPU cores. Where runs are done, the last line says what they took.
+    """
     pending = ledger.left(store, plan.runs)
     waiting = {run.id for run in pending}
     estimate = cost.estimate(Plan(plan.header, tuple(pending), plan.file))
@@ -36,13 +42,17 @@ def outlook(plan: Plan, store: Store) -> str:
 
 
 def _memory(needed: int, advice: str) -> str:
+    """Return a need of memory in words, with advice how to lower it where this machine has less."""
     there = memory.host_bytes()
     enough = needed <= there
     return size(needed) if enough else f"{size(needed)}, more than the {size(there)} that are here; {advice} would help"
 
 
 def took(plan: Plan, records: "Mapping[str, Record]") -> str:
-    """What the runs that ended well took, beside the estimate of the same; nothing if there are none."""
+    """Return time and memory that the ok runs took beside the estimate of the same; empty where none was measured.
+
+    `records`: the records of the plan's runs, by run id.
+    """
     of_plan = spent.of_plan(plan, records)
     if of_plan is None:
         return ""
@@ -53,6 +63,10 @@ def took(plan: Plan, records: "Mapping[str, Record]") -> str:
 
 
 def _cells(plan: Plan, waiting: set[str]) -> str:
+    """Return a table with a row for each cell: labels, seeds done, time and memory if it ran alone, first run id.
+
+    `waiting`: ids of the runs that are not done.
+    """
     cells: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in plan.runs:
         cells.setdefault(tuple(run.coordinates.items()), []).append(run)
@@ -68,7 +82,7 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
 
 
 def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
-    """How many objects of each stage the plan uses, and how many are there."""
+    """Return for each stage how many of its objects the store has, and how many the plan uses."""
     found: dict[str, dict[str, bool]] = {}
     for cell, runs in groupby(plan.runs, key=lambda run: run.cell):
         for stage, key, cached in objects(cell, [run.seed for run in runs], store):
@@ -77,7 +91,11 @@ def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
 
 
 def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[str, str, bool]]:
-    """Stage, key, and whether it is there, of all that the runs of a cell take from the store or put into it."""
+    """Yield stage, key and presence in the store of each object that the runs of a cell read or write.
+
+    Trained networks and snapshots have a key for each seed, `<key> <seed>`, although seeds that train together are
+    stored in one object.
+    """
     if cell.width is not None and isinstance(cell.training, Trained):
         key, there = stages.training_key(cell), groups.trained(store, cell)
         yield from (("training", f"{key} {seed}", seed in there) for seed in seeds)
@@ -90,7 +108,10 @@ def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[st
 
 
 def cached(runs: Sequence[Run], store: Store) -> set[str]:
-    """Return the keys of stages that the store has: trainings of every seed among the runs, kernels, examples."""
+    """Return the keys of the stages that the store has: kernels, crafted examples, trainings.
+
+    A training counts where the store has it for every seed among the runs.
+    """
     asked: dict[str, tuple[Cell, set[int]]] = {}
     found = set()
     for cell, same in groupby(runs, key=lambda run: run.cell):

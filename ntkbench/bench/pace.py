@@ -1,27 +1,30 @@
-"""How long things take: steps that fit into a few seconds, and when a state is worth keeping."""
+"""Adaptive intervals of a training: how many steps until it next reports, and when to save its state.
+
+`training.states` takes a `Pace` as its argument `most`; the loop around it asks a `Keeping` after each report.
+"""
 
 import time
 from dataclasses import dataclass, field
 
 _SECONDS = 2.0
-"""that a training goes on before somebody hears of it"""
+"""seconds of training between two reports, about"""
 _FASTER = 4
-"""times as many steps at once as before, at most: the first ones say little, as they are compiled"""
+"""largest factor by which the number of steps grows at once; the first steps are slow, as they are compiled"""
 _KEPT = 5.0
-"""seconds between two states that are kept, at least"""
+"""least number of seconds between two saved states"""
 _SHARE = 20
-"""times as long as it takes to keep a state is the least until the next"""
+"""least ratio of the time between two saved states to the time that saving takes, so that it costs 5 % at most"""
 
 
 @dataclass
 class Pace:
-    """How many steps of a training take about `_SECONDS`, by those before."""
+    """The number of training steps that take about `_SECONDS`, estimated from the steps since the last call."""
 
     _most: int = 1
     _before: tuple[int, float] | None = None
 
     def __call__(self, step: int) -> int:
-        """At most so many from this step on."""
+        """Return how many steps to take at most from `step`, the number of steps done so far."""
         now = time.perf_counter()
         if self._before is not None:
             steps, seconds = step - self._before[0], max(now - self._before[1], 1e-9)
@@ -32,15 +35,16 @@ class Pace:
 
 @dataclass
 class Keeping:
-    """Whether so much time has passed since a state was kept that another one is worth its writing."""
+    """A clock that tells whether enough time has passed since the last saved state to save another."""
 
     _last: float = field(default_factory=lambda: time.perf_counter())
     _took: float = 0.0
 
     @property
     def is_due(self) -> bool:
+        """Return whether the next state should be saved, by the time since the last save and the time that it took."""
         return time.perf_counter() - self._last > max(_KEPT, _SHARE * self._took)
 
     def kept(self, took: float) -> None:
-        """One was kept just now, in so many seconds."""
+        """Note that a state was saved just now, which took so many seconds."""
         self._last, self._took = time.perf_counter(), took

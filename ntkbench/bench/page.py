@@ -1,4 +1,13 @@
-"""What a leaderboard shows, as Markdown and CSV."""
+"""Render leaderboards as Markdown and CSV.
+
+`leaderboard.py` makes the boards and writes what the three page functions return:
+
+    index_page(boards)    # leaderboards/README.md
+    board_page(board)     # leaderboards/<track>/README.md
+    board_csv(board)      # leaderboards/<track>/table.csv
+
+`site.py` shows the same `columns` and `rules` as HTML.
+"""
 
 import csv
 import io
@@ -14,30 +23,35 @@ from ntkbench.bench.verify import LEVELS, Judgement
 from ntkbench.bench.vocabulary import METRICS
 
 _DIGITS = 3
+"""decimals of numbers in tables"""
 _GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
 BEST = "†"
-"""marks what cannot be told from the entry with the best estimate"""
+"""mark of the entries that cannot be told from the entry with the best estimate"""
 _SEEDS = {"run": "", "data": ", each with a training subset of its own and the same test points"}
+"""what the seeds of a track stand for, by its `seed_of`"""
 _NAMED = 3
-"""leaders that the index names"""
+"""largest number of leaders that the index names one by one"""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A row of a board in its place: an entry, or a reference that is none."""
+    """A row of a board: an entry, or a reference, which is an entry without a rank or a number without an entry."""
 
     name: str
     value: float
-    """the estimate that the row stands at"""
+    """estimate by which the rows are sorted"""
     interval: tuple[float, float] | None = None
+    """95 % interval of `value`; None where there is none, as of a reference without an entry"""
     entry: Entry | None = None
+    """None of a reference that is a number"""
     level: Judgement | None = None
+    """how far the entry was run again by others"""
     ranks: tuple[int, int] | None = None
-    """the confidence set of its rank; None of references and of entries that nobody has run again"""
+    """best and worst rank in the confidence set; None of references and of entries that nobody has run again"""
     leads: bool = False
-    """whether it cannot be told from the entry with the best estimate"""
+    """whether the entry cannot be told from the entry with the best estimate"""
     about: str = ""
-    """what a reference is"""
+    """what a reference is, in a line; empty for all other rows"""
 
     @property
     def is_reference(self) -> bool:
@@ -45,7 +59,7 @@ class Standing:
 
     @property
     def rank(self) -> str:
-        """`3-7`, or `3` where that is sure; a word where there is no rank."""
+        """Return the rank as shown: `3-7`, or `3` where both ends are equal; `ref` or a dash where there is none."""
         if self.ranks is None:
             return "ref" if self.is_reference else "–"
         best, worst = self.ranks
@@ -54,35 +68,36 @@ class Standing:
 
 @dataclass(frozen=True)
 class Board:
-    """A track and its rows, best first."""
+    """A track and its rows, best estimate first."""
 
     track: Track
     lines: tuple[Standing, ...]
     told_pairs: int
-    """of the pairs of ranked entries, how many are told apart"""
+    """number of pairs of ranked entries that differ significantly"""
 
     @property
     def entries(self) -> list[tuple[Standing, Entry]]:
-        """The rows that are entries."""
+        """Return the rows that have an entry, each with its entry."""
         return [(line, line.entry) for line in self.lines if line.entry is not None]
 
     @property
     def ranked(self) -> list[Standing]:
+        """Return the rows that have a rank, best estimate first."""
         return [line for line in self.lines if line.ranks is not None]
 
     @property
     def pairs(self) -> int:
-        """How many pairs of ranked entries there are."""
+        """Return the number of pairs of ranked entries."""
         return comb(len(self.ranked), 2)
 
     @property
     def leaders(self) -> list[str]:
-        """The names of the entries that cannot be told from the best one."""
+        """Return the names of the entries that cannot be told from the entry with the best estimate."""
         return [line.name for line in self.ranked if line.leads]
 
 
 def index_page(boards: Sequence[Board]) -> str:
-    """All tracks."""
+    """Return the Markdown page that lists all tracks and says how to submit an entry."""
     rows = [
         [
             f"[{markdown(each.track.name)}]({each.track.name}/README.md)",
@@ -109,12 +124,12 @@ def index_page(boards: Sequence[Board]) -> str:
 
 
 def _first(names: Sequence[str]) -> str:
-    """Return those that cannot be told from the best, or, where they are too many to name, how many they are."""
+    """Return the names of the leaders, or how many they are where they are more than `_NAMED`."""
     return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} entries that cannot be told apart"
 
 
 def board_page(board: Board) -> str:
-    """One track: its question, its table, what the columns mean, how to submit."""
+    """Return the Markdown page of a track: question, table, meaning of the columns, rules, how to submit."""
     track = board.track
     return (
         "\n\n".join(
@@ -139,6 +154,7 @@ def _table(board: Board) -> str:
 
 
 def _row(track: Track, line: Standing) -> list[str]:
+    """Return the cells of a row; a reference is in italics, and one without an entry has an estimate alone."""
     value = with_interval(line.value, line.interval, _DIGITS) if line.interval else decimal(line.value, _DIGITS)
     rank = f"{line.rank} {BEST}" if line.leads else line.rank
     if line.entry is None:
@@ -168,12 +184,12 @@ def _legend(board: Board) -> list[str]:
 
 
 def columns(track: Track) -> list[tuple[str, str]]:
-    """Titles and what they stand for, the ranking metric first."""
+    """Return titles and meanings of the columns, the ranking one first."""
     return [(each.title, f"{each}. {_sentence(METRICS[each.metric].meaning)}") for each in (track.rank, *track.columns)]
 
 
 def rules(board: Board) -> list[str]:
-    """Return the rules of a board as sentences, what the rank means first."""
+    """Return the rules of a board as sentences, the meaning of order and rank first."""
     track = board.track
     better = "higher" if track.rank.order == "descending" else "lower"
     ratio = "the geometric mean over seeds, as entries are compared by ratios" if track.rank.on == "log" else "the mean"
@@ -193,7 +209,7 @@ def rules(board: Board) -> list[str]:
 
 
 def _told(board: Board) -> str:
-    """Say how many pairs are told apart, and by which test."""
+    """Return a sentence that says how many pairs are told apart, and by which test."""
     alpha = 100 * board.track.alpha
     return (
         f"{board.told_pairs} of the {board.pairs} pairs of ranked entries are told apart, at a chance of {alpha:g} % "
@@ -203,6 +219,7 @@ def _told(board: Board) -> str:
 
 
 def _bounds(track: Track) -> Iterator[str]:
+    """Yield sentences about the bounds of what is free, and about what every run has to reach."""
     if track.constrain:
         bounds = (f"{pattern}: {words(allowed)}" for pattern, allowed in track.constrain.items())
         yield f"Bounds of what is free: {'; '.join(bounds)}."
@@ -212,7 +229,7 @@ def _bounds(track: Track) -> Iterator[str]:
 
 
 def _interval(board: Board) -> str:
-    """Say what intervals are over."""
+    """Return what the intervals of a board are over: seeds alone, or seeds and so many test points together."""
     if not board.track.by_point:
         return "over seeds alone, inside of the metric's range"
     lengths = {len(text) for _, e in board.entries for c in e.cells for r in c.results for text in r.outcomes or ()}
@@ -224,6 +241,7 @@ def _sentence(text: str) -> str:
 
 
 def _submitting(spec: str, track: str, docs: str) -> list[str]:
+    """Return the paragraphs on how to submit; `docs`: path of docs/submitting.md, relative to the page."""
     return [
         "## Submit",
         f"1. Copy `{spec}`, change what is free, and run it: `ntkbench run MY_SPEC`.\n"
@@ -235,7 +253,7 @@ def _submitting(spec: str, track: str, docs: str) -> list[str]:
 
 
 def board_csv(board: Board) -> str:
-    """Return the table with all digits."""
+    """Return the table as CSV: estimates with 12 significant digits, ends of intervals with 6 decimals."""
     track = board.track
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -243,7 +261,7 @@ def board_csv(board: Board) -> str:
     others = [f"{column.title} {part}" for column in track.columns for part in ("mean", "sd")]
     writer.writerow(map(no_formula, ["best rank", "worst rank", "entry", *ranked, *others, "seeds", "level"]))
     for line in board.lines:
-        # Six digits of what is estimated: more would differ between machines.
+        # Ends of intervals have six decimals: more would differ between machines.
         ends = [decimal(end, 6) for end in line.interval or ()] or ["", ""]
         results = line.entry.results[1:] if line.entry else ()
         rest = [part for result in results for part in (result.mean, result.sd)] or [""] * len(others)

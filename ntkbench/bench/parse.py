@@ -1,7 +1,12 @@
-"""YAML text -> a tree of located values. YAML is data here: no tags, no merge keys, one document, bounded.
+"""Read YAML text into a tree of nodes, each with the place (file, line, column) where it was written.
 
-PyYAML reads the characters, with libyaml where that is there (17 times as fast). What they mean is decided here:
-`1e-2` and `inf` are numbers, `8/255` is a fraction, `on`, `no`, dates and `010` are text, a key twice is a mistake.
+    root = parse("width: 512", "spec.yaml")
+    root.entries["width"].place     # spec.yaml:1:8
+
+YAML is data here: one document of bounded size, without tags and merge keys. PyYAML reads the characters, with libyaml
+where that is installed (17 times as fast). What they mean is decided here: `1e-2` and `inf` are numbers, `8/255` is a
+fraction, `on`, `no`, dates and `010` are text, and a key that is given twice is a mistake. Mistakes are collected and
+raised as one SpecError; reading ends at the first that makes the rest unreadable.
 """
 
 import re
@@ -25,25 +30,34 @@ from ntkbench.foreign import CONTROL
 from ntkbench.reading import TooLarge, content
 
 MAX_BYTES = 200_000
+"""largest size of a file, in bytes"""
 MAX_NODES = 20_000
+"""largest number of keys and values in a text; an alias counts as all that it stands for"""
 MAX_DEPTH = 30
+"""deepest nesting of lists and mappings"""
 MAX_DIGITS = 300
+"""most characters of a number"""
 MAX_TEXT = 10_000
+"""most characters of a string value"""
 MAX_KEY = 200
+"""most characters of a key"""
 MAX_KEYS = 200
+"""most keys of one mapping"""
 _EXPLAINED = 20_000
-"""characters of a text that is not YAML which are read again to tell why"""
+"""characters up to which a text that is not YAML is read again by PyYAML's own parser, whose messages are better"""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _FRACTION = re.compile(r"([-+]?[0-9]+)/([0-9]+)")
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
+"""unquoted texts that mean something else than themselves"""
 _WORDS |= {sign + dot + "inf": float(sign + "inf") for sign in ("", "+", "-") for dot in ("", ".")}
 _WORDS |= {"nan": float("nan"), ".nan": float("nan")}
-# A line may end as on Windows; those of a value are YAML's own by then.
+# A whole text may have the line ends of Windows, "\r\n"; in values, YAML has turned them into "\n".
 _UNPRINTABLE = re.compile("(?!\r)" + CONTROL.pattern)
 
-# What PyYAML says, what we say, and whether the mistake is where it started or where it was noticed.
+# PyYAML's message, the plainer message, and whether to point at the start of the construct rather than at where the
+# mistake was noticed.
 _PLAINER = (
     (r"found character '\\t' that cannot start any token", "a tab; YAML is indented with spaces", False),
     (r"found character '(.)' that cannot start any token", r"a value cannot start with \1; put it in quotes", False),
@@ -68,12 +82,16 @@ _PLAINER = (
 
 
 def read(file: str) -> Node:
-    """The top-level mapping of a file; SpecError names everything that keeps it from being one."""
+    """Return the top-level mapping of a file.
+
+    Raise SpecError with all that is wrong, also where the file is missing, too large, or not UTF-8 text.
+    """
     return parse(_text(file), file)
 
 
 def parse(text: str, file: str, line: int = 1, column: int = 1) -> Node:
-    """The top-level mapping of a text that starts at `line`, `column` of `file`."""
+    """Return the top-level mapping of a text that starts at `line`, `column` (from 1) of `file`; SpecError if it has
+    none."""
     start = Place(file, line, column)
     root = parse_value(text, file, line, column)
     if root.value is None:
@@ -84,7 +102,7 @@ def parse(text: str, file: str, line: int = 1, column: int = 1) -> Node:
 
 
 def parse_value(text: str, file: str, line: int = 1, column: int = 1) -> Node:
-    """Any value."""
+    """Return the node of a text that may hold any value, such as that of `--set`; raise SpecError as `parse` does."""
     builder = _Builder(file, line, column)
     if bad := _UNPRINTABLE.search(text):
         raise SpecError([builder.place_in(text, bad.start()).problem("", _control(bad[0]))])
@@ -108,6 +126,8 @@ def parse_value(text: str, file: str, line: int = 1, column: int = 1) -> Node:
 
 
 def _text(file: str) -> str:
+    """Return the text of a file; raise SpecError where it cannot be read or is no UTF-8 text."""
+
     def refuse(message: str, line: int = 1) -> SpecError:
         return SpecError([Place(file, line, 1).problem("", message)])
 
@@ -133,7 +153,7 @@ def _text(file: str) -> str:
 
 
 def _plainer(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
-    """Where the mistake is, and what it is."""
+    """Return PyYAML's mark of a mistake (None where it has none), and a message in plain words."""
     said = error.problem or error.context or "unreadable"
     for pattern, plainer, at_start in _PLAINER:
         if match := re.fullmatch(pattern, said):
@@ -146,24 +166,33 @@ def _plainer(error: yaml.MarkedYAMLError) -> tuple[Any, str]:
 
 @dataclass
 class _Builder:
-    """Events of PyYAML -> nodes. Mistakes that leave the rest readable are collected."""
+    """A translator of PyYAML's events into nodes, for one text.
+
+    Mistakes that leave the rest readable are collected in `problems`; others raise SpecError with all found so far.
+    """
 
     file: str
     line: int
+    """line of the file at which the text starts"""
     column: int
+    """column of that line at which the text starts"""
     problems: list[Problem] = field(default_factory=list)
     anchors: dict[str, tuple[Node, int]] = field(default_factory=dict)
+    """by name: the node, and how many nodes it counts as when it is repeated"""
     open_anchors: list[str] = field(default_factory=list)
+    """anchors whose values are being read: an alias of one of them would contain itself"""
     nodes: int = 0
+    """nodes counted so far"""
 
     def place(self, mark: Any) -> Place:
         return self.place_at(mark.line, mark.column)
 
     def place_at(self, row: int, column: int) -> Place:
+        """Return the place at a row and a column of the text, both from 0."""
         return Place(self.file, self.line + row, column + (self.column if row == 0 else 1))
 
     def place_in(self, text: str, at: int) -> Place:
-        """Of a character of the whole text."""
+        """Return the place of the character at an index of the whole text."""
         return self.place_at(text.count("\n", 0, at), at - (text.rfind("\n", 0, at) + 1))
 
     def report(self, place: Place, message: str) -> None:
@@ -177,6 +206,7 @@ class _Builder:
         return SpecError([*self.problems, place.problem("", "not YAML: " + message)])
 
     def document(self, text: str, loader: Any) -> Node:
+        """Return the root node of the text, an empty one where there is none; a second document is a problem."""
         events = yaml.parse(text, Loader=loader)
         root: Node | None = None
         for event in events:
@@ -189,6 +219,7 @@ class _Builder:
         return root or Node(None, start, start)
 
     def node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
+        """Return the node that begins with an event, and take the rest of its events from `events`."""
         place = self.place(event.start_mark)
         before = self.nodes
         self.count(1, place)
@@ -245,6 +276,7 @@ class _Builder:
         return entries
 
     def alias(self, event: yaml.AliasEvent, place: Place) -> Node:
+        """Return the node that an alias stands for, or an empty one with a problem reported."""
         name = event.anchor
         if name in self.open_anchors:
             self.report(place, f"*{name} stands inside &{name}; a value cannot contain itself")
@@ -257,6 +289,7 @@ class _Builder:
         return Node(None, place, place)
 
     def count(self, nodes: int, place: Place) -> None:
+        """Count nodes; raise SpecError beyond `MAX_NODES`, which aliases of aliases would reach in a few lines."""
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             message = f"more than {MAX_NODES} values, aliases written out; this is not a spec"
@@ -271,7 +304,8 @@ def _until(events: Iterator[yaml.Event], end: type[yaml.Event]) -> Iterator[yaml
 
 
 def _readable(text: str) -> str:
-    """Quotes can hide control characters; ValueError if these do."""
+    """Return a value's text; raise ValueError where it has control characters, as escapes in quotes allow, or is too
+    long."""
     if bad := CONTROL.search(text):
         raise ValueError(_control(bad[0]))
     if len(text) > MAX_TEXT:
@@ -284,7 +318,7 @@ def _control(character: str) -> str:
 
 
 def scalar(text: str) -> Scalar:
-    """What a plain (unquoted) scalar means; ValueError if it is a number that is none."""
+    """Return what an unquoted scalar means; raise ValueError for a number that cannot be held or divides by zero."""
     if text in _WORDS:
         return _WORDS[text]
     if match := _FRACTION.fullmatch(text):

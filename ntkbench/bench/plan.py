@@ -1,4 +1,10 @@
-"""A spec file -> the runs it asks for, or everything that is wrong with it. Neither needs an accelerator."""
+"""Turn a spec file into the runs that it asks for, or into a SpecError with everything that is wrong with it.
+
+    planned = read("spec.yaml", ["width=512"])
+    planned.runs[0].cell, planned.runs[0].seed, planned.runs[0].id
+
+JAX is not imported, so that commands can check a spec quickly and without an accelerator.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,23 +24,27 @@ from ntkbench.bench.validate import Validator
 from ntkbench.errors import MOST, Problem, SpecError, UsageError
 
 _MANY = 2 * MOST
-"""mistakes, those of several cells counted for each, after which no further cell is looked at"""
+"""problems after which no further cell is checked; a problem that several cells share counts in each"""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of the matrix with one seed: what is executed, and recorded, as a whole."""
+    """One cell of the matrix with one seed: the unit that is executed and has one record."""
 
     name: str
+    """name of the spec"""
     cell: Cell
+    """the experiment as it is run; with `seed_of: data`, with the training subset of the seed"""
     coordinates: Mapping[str, str]
+    """label of the cell on each axis of the matrix"""
     seed: int
     id: str
+    """hash of cell and seed, see `identity.run_id`"""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a spec, in the order of its matrix."""
+    """All runs of a spec: cells in the order of its matrix, and in each cell the seeds."""
 
     header: Header
     runs: tuple[Run, ...]
@@ -43,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a document says; `header` is None, or there are no runs, if there are problems."""
+    """The result of checking a document; where it has problems, `runs` may be empty and `header` None."""
 
     header: Header | None
     runs: Sequence[Run]
@@ -51,9 +61,14 @@ class _Reading:
 
 
 def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Plan:
-    """The plan of a spec file, `--set` and `--smoke` applied; SpecError lists every problem there is.
+    """Return the plan of a spec file; raise SpecError with every problem there is.
 
-    Without either, the `smoke` section is checked too, so that it works when it is needed.
+    Without `smoke` and `overrides`, the `smoke` section is checked too, so that it works when it is needed.
+
+    Args:
+        path: the spec file.
+        overrides: assignments `path=value` of `--set`, applied last.
+        smoke: whether the spec's `smoke` section is applied.
     """
     root = document(path, overrides, smoke)
     validator = Validator()
@@ -66,7 +81,10 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
 
 
 def narrowed(plan: Plan, where: Mapping[str, Sequence[str]]) -> Plan:
-    """Return the runs whose cells have one of these labels of each axis; UsageError where no run has."""
+    """Return the plan with only those runs whose cells have, on each axis in `where`, one of the labels given.
+
+    Raise UsageError for an unknown axis or label, or where no run is left.
+    """
     axes = {axis: list(dict.fromkeys(run.coordinates[axis] for run in plan.runs)) for axis in plan.runs[0].coordinates}
     for axis, labels in where.items():
         if axis not in axes:
@@ -86,13 +104,16 @@ def narrowed(plan: Plan, where: Mapping[str, Sequence[str]]) -> Plan:
 
 
 def document(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Node:
-    """What a spec file says, with all that it extends, `--smoke` and `--set` merged; not validated yet."""
+    """Return the document of a spec file: merged with what it extends, with `smoke` and `overrides` applied.
+
+    Only the paths of overrides are checked, not the values. Raise SpecError for files and paths that do not fit.
+    """
     root = merge.load(str(path))
     return _overridden(merge.smoked(root) if smoke else root, merge.overrides(overrides))
 
 
 def check(cell: Cell, place: str) -> None:
-    """SpecError with all that a cell, which no file says, asks for and cannot have."""
+    """Raise SpecError with all mistakes of a cell that was not read from a file; `place` stands for the file."""
     root = parse.parse_value(json.dumps(resolved(cell)), place)
     draft, problems = Validator().draft(root)
     found = [*problems, *rules.problems(draft), *availability.problems(root)]
@@ -101,6 +122,7 @@ def check(cell: Cell, place: str) -> None:
 
 
 def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
+    """Apply the settings of `--set`; raise SpecError for unknown paths and for paths that an axis sets."""
     if not settings:
         return root
     known, axes = schema.paths(root), Matrix(root).axes
@@ -121,6 +143,7 @@ def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
 
 
 def _reading(root: Node, validator: Validator) -> _Reading:
+    """Check a document and expand its matrix; `validator` remembers what cells share."""
     header, problems = validator.header(root)
     found = list(problems)
     matrix = Matrix(root)
@@ -157,7 +180,7 @@ def _seeds_that_change_nothing(header: Header | None, cell: Cell, root: Node) ->
 
 
 def _same(runs: Sequence[Run], matrix: Node) -> Iterator[Problem]:
-    """Cells with other labels and the same content would be one run under two names."""
+    """Yield a problem for each run whose id an earlier one has under other labels: one experiment with two names."""
     first: dict[str, Run] = {}
     for run in runs:
         known = first.setdefault(run.id, run)
@@ -172,6 +195,7 @@ def _called(run: Run) -> str:
 
 
 def _runs(header: Header, cells: Sequence[tuple[Coordinates, Cell]]) -> Iterator[Run]:
+    """Yield the runs of the cells, seeds innermost."""
     for corner, cell in cells:
         if header.seed_of == "run":  # one cell of many seeds is hashed once
             for seed, id in zip(header.seed_values, run_ids(cell, header.seed_values), strict=True):

@@ -1,4 +1,8 @@
-"""Pictures of results: which analyses, in which files, each with its caption beside it."""
+"""Draw the results of specs: choose the analyses, and write one file for each picture with its caption beside it.
+
+`ntkbench plot` calls `plot`; the report of a spec takes the figures of `pictures`. The submodules of `plots` draw one
+kind of analysis each.
+"""
 
 import re
 import warnings
@@ -31,24 +35,29 @@ DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = Mappi
         "drift": drift.pictures,
     }
 )
-"""the kinds of analyses that have pictures"""
+"""function that draws the pictures of an analysis, by the analysis' kind"""
 _WIDE = 24
-"""characters of a label in a picture"""
+"""most characters of a label in a picture"""
 _LONGEST = 120
-"""characters of a file's name that people chose; file systems take 255 bytes"""
+"""most characters of a file name's part that people chose; file systems take 255 bytes"""
 
 
 @dataclass(frozen=True)
 class Results:
-    """The ok records of a spec with the coordinates of their cells in its matrix."""
+    """The ok records of a spec, each with the coordinates of its cell in the matrix."""
 
     spec: str
+    """name of the spec"""
     found: tuple[tuple[Record, Mapping[str, str]], ...]
     planned: Sequence[Run] | None = None
+    """all runs of the spec, done or not; None where only records are known"""
 
 
 def of_plan(planned: Plan, store: Store) -> Results:
-    """The results of a spec; without any, a UsageError says what to do. What is missing is warned of."""
+    """Return the results that a store has of a plan.
+
+    Warn where some runs are not done; raise UsageError where none is.
+    """
     records = {each.run_id: each for each in ledger.records(store, planned.runs) if each.status == "ok"}
     done = [run for run in planned.runs if run.id in records]
     if not done:
@@ -63,7 +72,10 @@ def of_plan(planned: Plan, store: Store) -> Results:
 
 
 def of_store(store: Store) -> list[Results]:
-    """All results of a store, by the names of their specs."""
+    """Return all results of a store, grouped by the names of specs.
+
+    Warn of damaged records, which are left out; raise UsageError where no run is ok.
+    """
     records, damaged = record.read_all(store.records)
     for error in damaged:
         warnings.warn(f"{error}; it is left out", stacklevel=2)
@@ -77,6 +89,7 @@ def of_store(store: Store) -> list[Results]:
 
 
 def _order(each: Record) -> tuple:
+    """Return a sort key: spec, labels (numbers by value), seed."""
     return each.spec.name, [(axis, label_key(label)) for axis, label in sorted(each.spec.cell.items())], each.spec.seed
 
 
@@ -89,7 +102,18 @@ def plot(
     analyses: Sequence[str] = (),
     budgets: Sequence[str] = (),
 ) -> list[Path]:
-    """Draw what has pictures; returns their files. Arrays lie in `folder`; `budgets`: by default the largest."""
+    """Draw the pictures of some results and return the files written; each has a caption in a `.txt` file beside it.
+
+    Raise UsageError where there is nothing to draw, or where an analysis or a budget asked for does not exist.
+
+    Args:
+        results: what is drawn.
+        folder: the folder of the records, in which their arrays lie.
+        output: the folder to write to, made if it is not there.
+        form: file format, one of `look.FORMATS`.
+        analyses: ids of the analyses to draw; all that have pictures by default.
+        budgets: perturbation budgets of pictures under attack; the largest one by default.
+    """
     found = studies(list(results), folder, analyses)
     chosen = [study.chosen(budgets) for study in found]  # all mistakes show before the first file
     output.mkdir(parents=True, exist_ok=True)
@@ -110,7 +134,7 @@ def plot(
 
 
 def pictures(found: Sequence[Study], budgets: Sequence[Sequence[str]]) -> Iterator[tuple[Study, Picture]]:
-    """All there are, one after another; `budgets`: of each study."""
+    """Yield each study with each of its pictures; `budgets` holds the perturbation budgets of each study."""
     for study, eps in zip(found, budgets, strict=True):
         with look.applied(), _of_strangers(study):
             for picture in DRAWN[study.kind](study, eps):
@@ -119,7 +143,10 @@ def pictures(found: Sequence[Study], budgets: Sequence[Sequence[str]]) -> Iterat
 
 @contextmanager
 def _of_strangers(study: Study) -> Iterator[None]:
-    """What is drawn may have been made by anybody: what no form tells is a mistake of the record, not of ours."""
+    """Turn an error while drawing into a NtkbenchError that names the runs.
+
+    Records may have been made by anybody. What `forms.check` does not notice shows here, and is a fault of the record.
+    """
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -132,7 +159,11 @@ def _of_strangers(study: Study) -> Iterator[None]:
 
 
 def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[Study]:
-    """The analyses that have pictures, of each spec; a UsageError where there is none of those asked for."""
+    """Return one study for each spec and analysis that has pictures, with the arrays loaded.
+
+    Raise UsageError where an analysis asked for does not exist, or where none of them has pictures. `folder` and
+    `analyses` are those of `plot`.
+    """
     kinds = [(each, id, kind) for each in results for id, kind in _kinds(each).items()]
     there = list(dict.fromkeys(id for _, id, _ in kinds))
     for id in analyses:
@@ -151,11 +182,15 @@ def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = 
 
 
 def _kinds(results: Results) -> dict[str, str]:
-    """The analyses of all cells, in the order of the spec."""
+    """Return the kinds of the analyses of all cells by their ids, in the order of the spec."""
     return {id: kind for each, _ in results.found for id in _analyses(each) if (kind := _kind(each, id)) is not None}
 
 
 def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
+    """Yield the runs that have an analysis of this id and kind, labelled by what tells their cells apart.
+
+    Labels are shortened only where they stay distinct.
+    """
     found = [(each, cell) for each, cell in results.found if _kind(each, id) == kind]
     cells = [cell for _, cell in found]
     short = [{axis: _short(text) for axis, text in cell.items()} for cell in cells]
@@ -171,19 +206,20 @@ def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Pane
 
 
 def _kind(each: Record, id: str) -> str | None:
+    """Return the kind of an analysis of a record, or None where the record has no such analysis."""
     analysis = _analyses(each).get(id)
     kind = analysis.get("kind") if isinstance(analysis, Mapping) else None
     return kind if isinstance(kind, str) else None
 
 
 def _analyses(each: Record) -> Mapping[str, Any]:
-    """As the record has them, which may be anybody's."""
+    """Return the analyses that a record asked for; empty where a foreign record has something else in their place."""
     found = asked(each).get("analyses")
     return found if isinstance(found, Mapping) else {}
 
 
 def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
-    """Where the cell differs from others: a word says itself, a number needs its axis."""
+    """Return the labels in which a cell differs from the others: words alone, numbers behind the name of their axis."""
     varying = {axis: label for axis, label in cell.items() if any(other.get(axis) != label for other in cells)}
     return ", ".join(
         label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}" for axis, label in varying.items()
@@ -191,12 +227,12 @@ def _label(cell: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> str:
 
 
 def _short(text: str) -> str:
-    """The ends of a long label: a picture is three inches wide."""
+    """Return a label, or the two ends of one that is too long for a picture."""
     return text if len(text) <= _WIDE else f"{text[: _WIDE // 2]}…{text[-_WIDE // 2 + 1 :]}"
 
 
 def _slug(*names: str) -> str:
-    """A file's name; of a long one the beginning, and a checksum of all."""
+    """Return a file name made of some names; a long one is cut, and a checksum of the whole is added."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(names)).strip("-")
     if len(name) <= _LONGEST:
         return name

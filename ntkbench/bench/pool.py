@@ -1,4 +1,8 @@
-"""The executor of several processes on one machine, one for each accelerator."""
+"""The executor of `--workers`: run the units of a plan in several processes on this machine, one for each accelerator.
+
+`run` calls `execute` where there is more than one worker. The parent process leaves the accelerators to the workers: it
+does not use JAX, which would reserve them.
+"""
 
 import functools
 import importlib.util
@@ -20,10 +24,11 @@ from ntkbench.bench.task import check, do, give_up
 from ntkbench.bench.unit import Unit
 
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
+"""folder in which the driver has an entry for each GPU"""
 
 
 def execute(job: Job, units: Sequence[Unit], progress: Progress, workers: int) -> None:
-    """All units, in so many processes."""
+    """Run all units in `workers` processes, and tell `progress` what happens."""
     crew = _Pool(job, workers)
     try:
         drive(crew, units, progress)
@@ -32,9 +37,10 @@ def execute(job: Job, units: Sequence[Unit], progress: Progress, workers: int) -
 
 
 def accelerators() -> list[str]:
-    """What CUDA calls the accelerators that this process may use; found without JAX, which would take them.
+    """Return the accelerators that this process may use, named as in CUDA_VISIBLE_DEVICES.
 
-    None where JAX would not see them: it is told to use the processor, or none of its plugins is installed.
+    They are found without JAX, which would reserve them. The list is empty where JAX would not see them: where it is
+    told to use the CPU, or none of its plugins is installed.
     """
     if os.environ.get("JAX_PLATFORMS", "").lower() == "cpu" or not _has_plugin():
         return []
@@ -49,7 +55,10 @@ def _has_plugin() -> bool:
 
 
 class _Pool:
-    """Each process is a pool of its own: when it dies, no other is harmed, and it is known at what."""
+    """A `drive.Crew` of processes on this machine.
+
+    Each process is an executor of its own, so that one that dies takes no other with it and its unit is known.
+    """
 
     patience = 3
 
@@ -71,12 +80,14 @@ class _Pool:
         return self._hand(give_up, self.job, unit, lost)
 
     def _hand(self, task: Any, *arguments: Any) -> Future[Any]:
+        """Give a task to a free process; `drive` never hands over more than `capacity` at once."""
         seat = next(seat for seat in self._seats if seat not in self._taken.values())
         future = seat.submit(task, *arguments)
         self._taken[future] = seat
         return future
 
     def result(self, future: Future[Any]) -> Heard | None:
+        """Return what a task told; replace its process and raise ProcessLost where the process died."""
         seat = self._taken.pop(future)
         try:
             return future.result()
@@ -94,7 +105,13 @@ class _Pool:
 
 
 class _Seat:
-    """One process at a time, with its accelerator."""
+    """One worker process with its accelerator, which is replaced when it dies.
+
+    Args:
+        device: CUDA's name of the accelerator; None for the CPU.
+        workers: number of processes in all.
+        devices: number of accelerators. Where processes share one, each gets an equal part of 75 % of its memory.
+    """
 
     def __init__(self, device: str | None, workers: int, devices: int):
         self._environment = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
@@ -103,6 +120,7 @@ class _Seat:
         self.renew()
 
     def renew(self) -> None:
+        """Put a fresh process in the place of the one before, which imports everything anew (`spawn`)."""
         begin = functools.partial(_begin, self._environment)
         self._process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=begin)
         self._pid = self._process.submit(os.getpid)
@@ -111,6 +129,7 @@ class _Seat:
         return self._process.submit(task, *arguments)
 
     def interrupt(self) -> None:
+        """Send SIGINT to the process, if it has started, so that its unit ends in order."""
         if self._pid.done() and not self._pid.exception():
             os.kill(self._pid.result(), signal.SIGINT)
 
@@ -119,7 +138,10 @@ class _Seat:
 
 
 def _begin(environment: dict[str, str]) -> None:
-    """Of a process: its own group, so that Ctrl-C comes from the parent alone, and no life after the parent's."""
+    """Prepare a worker process: environment, own session, end with the parent.
+
+    In a session of its own it gets Ctrl-C from the parent alone, which decides what is interrupted.
+    """
     os.environ.update(environment)
     os.setsid()
     signal.signal(signal.SIGINT, lambda *_: None)  # between two units there is nothing to interrupt
@@ -127,6 +149,7 @@ def _begin(environment: dict[str, str]) -> None:
 
 
 def _end_with_the_parent() -> None:
+    """Wait until the parent process has ended, then end this one at once."""
     if (parent := parent_process()) is not None:
         parent.join()
         os._exit(1)

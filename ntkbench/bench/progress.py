@@ -1,4 +1,10 @@
-"""How a run tells how it goes: a bar on a terminal, one plain line a run otherwise."""
+"""Show how the runs of a plan go: a bar on a terminal, otherwise one plain line for each run that ends.
+
+    watcher = progress(Console(stderr=True), expected)
+    watcher.begin(runs=12, done=3)
+
+Executors report to a `Watcher`. A worker process collects its reports in a `Heard`, which the parent process repeats.
+"""
 
 import time
 from collections.abc import Mapping
@@ -18,31 +24,44 @@ from ntkbench.bench.render import duration
 
 @runtime_checkable
 class Progress(Protocol):
-    """Who wants to know how units of work go."""
+    """The receiver of what happens to single runs."""
 
-    def doing(self, run: Run, what: str) -> None: ...
+    def doing(self, run: Run, what: str) -> None:
+        """Note what a run is doing now, in words."""
+        ...
 
-    def ended(self, run: Run, status: Status, seconds: float, note: str) -> None: ...
+    def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
+        """Note that a run ended after so many seconds; `note` says why where it is not ok."""
+        ...
 
-    def warn(self, message: str) -> None: ...
+    def warn(self, message: str) -> None:
+        """Pass on a warning to the user."""
+        ...
 
 
 @runtime_checkable
 class Watcher(Progress, Protocol):
-    """Who wants to know how a whole plan goes."""
+    """A receiver that follows a whole plan and shows it."""
 
-    def begin(self, runs: int, done: int) -> None: ...
+    def begin(self, runs: int, done: int) -> None:
+        """Note how many runs there are, and how many of them were done before."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the display."""
+        ...
 
 
 def progress(console: Console, expected: Mapping[str, float] | None = None) -> Watcher:
-    """`expected`: seconds of each run by its id, as far as they are estimated."""
+    """Return a bar where the console is a terminal, and a printer of lines where it is not.
+
+    `expected`: estimated seconds of each run by its id, for the remaining time that the bar shows.
+    """
     return Bar(console, expected or {}) if console.is_terminal else Lines(console)
 
 
 def label(run: Run) -> str:
-    """The run's coordinates and seed."""
+    """Return coordinates and seed of a run as `width=512 seed=0`."""
     return " ".join([*(f"{axis}={value}" for axis, value in run.coordinates.items()), f"seed={run.seed}"])
 
 
@@ -52,9 +71,10 @@ def _line(run: Run, status: Status, seconds: float, note: str) -> str:
 
 @dataclass
 class Heard:
-    """What a process that nobody sees would tell, to be told where somebody does."""
+    """A Progress that collects what a worker process tells, to repeat it in the parent process."""
 
     ends: list[tuple[Run, Status, float, str]] = field(default_factory=list)
+    """arguments of `ended`, in order"""
     warnings: list[str] = field(default_factory=list)
 
     def doing(self, run: Run, what: str) -> None:
@@ -67,6 +87,7 @@ class Heard:
         self.warnings.append(message)
 
     def tell(self, progress: Progress) -> None:
+        """Repeat all warnings, then all ends, to another Progress."""
         for message in self.warnings:
             progress.warn(message)
         for end in self.ends:
@@ -74,7 +95,7 @@ class Heard:
 
 
 class Lines:
-    """For files and pipes."""
+    """A Watcher that prints one line for each run that ends, for files and pipes."""
 
     def __init__(self, console: Console):
         self._console, self._done, self._runs = console, 0, 0
@@ -101,7 +122,7 @@ class Lines:
 
 
 class Bar:
-    """For people at a terminal. Runs that did not go well stay in sight above it."""
+    """A Watcher that draws a progress bar; runs that are not ok are printed above it and stay in sight."""
 
     def __init__(self, console: Console, expected: Mapping[str, float]):
         self._rest = _Rest(expected)
@@ -138,7 +159,10 @@ class Bar:
 
 
 class _Rest(ProgressColumn):
-    """How long it takes until all has ended; it is reckoned anew whenever the bar is drawn."""
+    """A column of the bar with the estimated time that is left, computed anew whenever the bar is drawn.
+
+    `expected`: estimated seconds of each run by its id. Runs done earlier are assumed to be average ones.
+    """
 
     def __init__(self, expected: Mapping[str, float]):
         super().__init__()
@@ -151,6 +175,7 @@ class _Rest(ProgressColumn):
         self._began = self._last = time.monotonic()
 
     def end(self, run_id: str) -> None:
+        """Count the estimated work of a run as done; the speed so far corrects the estimate, see `remaining`."""
         work = self._expected.get(run_id, 0.0)
         self._left, self._done = max(0.0, self._left - work), self._done + work
         self._last = time.monotonic()

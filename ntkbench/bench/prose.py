@@ -1,6 +1,6 @@
-"""What is written below the fields of a section: the reference's text.
+"""Read the strings below the fields of a spec's sections from the source, as descriptions in the JSON Schema.
 
-Read from the source when a schema is asked for, since most commands never do.
+Only `schema` needs them, and most commands never ask for a schema; so they are read at that moment, not on import.
 """
 
 import ast
@@ -15,7 +15,10 @@ from ntkbench.bench.section import Section
 
 
 def described(schema: dict[str, Any], model: type[Section]) -> dict[str, Any]:
-    """The JSON Schema of a model, in which each field has its text."""
+    """Return the JSON Schema of a model, with the string below each field as its `description` if it has none.
+
+    `schema` is changed in place.
+    """
     known = {found.__name__: found for found in _below(Section)}
     for name, part in {model.__name__: schema, **schema.get("$defs", {})}.items():
         texts = _texts(known[name]) if name in known else {}
@@ -26,13 +29,14 @@ def described(schema: dict[str, Any], model: type[Section]) -> dict[str, Any]:
 
 
 def _below(model: type[Section]) -> Iterator[type[Section]]:
+    """Yield all subclasses of a model, at any depth."""
     for found in model.__subclasses__():
         yield found
         yield from _below(found)
 
 
 def _texts(model: type[Section]) -> Mapping[str, str]:
-    """Its own, and those of the models that it builds on."""
+    """Return the text of each field of a model, those of its base sections included."""
     texts: dict[str, str] = {}
     for found in reversed(model.__mro__):
         if issubclass(found, Section):
@@ -42,7 +46,7 @@ def _texts(model: type[Section]) -> Mapping[str, str]:
 
 @cache
 def _written(module: str) -> Mapping[str, Mapping[str, str]]:
-    """By class and field: the string that follows the field."""
+    """Return, by class and field, the string literal that follows the field in the source of a module."""
     classes = [
         node for node in ast.parse(inspect.getsource(sys.modules[module])).body if isinstance(node, ast.ClassDef)
     ]

@@ -1,14 +1,14 @@
-"""Ranks of the entries of a board: a confidence set of ranks from tests of all pairs.
+"""Rank the entries of a board: a confidence set of ranks for each, from tests of all pairs.
 
     made = ranking([Scores(values, pairing, influence, points), ...], descending=True, scale="share")
     made.best[3], made.worst[3]     # 2, 5: the fourth entry has rank 2 to 5
 
 The number of one seed is `truth + seed effect + point effect`. Both effects vary together in two entries whose seeds
 have the same ids and whose points have the same digest, so what they share drops out of the difference. `compared`
-estimates the variance of each difference, `moderated` lends the badly known ones what the others tell, and `ranking`
-corrects the p values of all pairs together. Model, formulas and simulated errors: docs/statistics.md.
+estimates the variance of each difference, `moderated` corrects variances of few seeds by those of all pairs, and
+`ranking` adjusts the p values of all pairs together. Model, formulas and simulated errors: docs/statistics.md.
 
-SciPy is imported where it is used: commands that rank nothing start without it.
+SciPy is imported where it is used, so that commands that rank nothing start without it.
 """
 
 from collections.abc import Hashable, Sequence
@@ -25,15 +25,16 @@ _RANGES: dict[Scale, tuple[float, float]] = {
     "linear": (-1.7e308, 1.7e308),
     "log": (5e-324, 1.7e308),
 }
+"""smallest and largest value that each scale admits"""
 MOST = 2.0
-"""times as many degrees of freedom as its own that a variance has from the other pairs, at most"""
+"""largest ratio of the degrees of freedom that a variance borrows from other pairs to its own"""
 _MANY, _LEAST = 1e9, 1e-9
-"""degrees of freedom that are as good as infinite, and as none"""
+"""degrees of freedom that stand for infinitely many, and for none"""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one entry is ranked by."""
+    """The numbers by which one entry is ranked, and what it shares with other entries."""
 
     values: np.ndarray
     """(seeds,): the number of each seed, already the mean over the entry's cells"""
@@ -48,7 +49,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Arrays over the m entries, in the order in which they were given."""
+    """The result of ranking m entries: arrays over them, in the order in which they were given."""
 
     estimate: np.ndarray
     """mean over seeds; on the log scale the geometric mean, which is what is tested"""
@@ -56,7 +57,7 @@ class Ranking:
     high: np.ndarray
     """95 % interval of the estimate (`1 - alpha`)"""
     p: np.ndarray
-    """(m, m): two-sided, Holm-adjusted over all pairs; 1 on the diagonal"""
+    """(m, m): p values of equality, two-sided, Holm-adjusted over all pairs; 1 on the diagonal"""
     best: np.ndarray
     """1 + the number of entries that are significantly better"""
     worst: np.ndarray
@@ -64,23 +65,25 @@ class Ranking:
     told_from_best: np.ndarray
     """whether an entry differs significantly from the entry with the best estimate"""
     told_pairs: int
+    """number of pairs of entries that differ significantly"""
     pairs: int
+    """number of all pairs"""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The difference of the means of each pair of entries, and what its variance is made of.
+    """The difference of the means of each pair of entries, and the parts of its variance.
 
     Arrays of shape (..., pairs), the pairs in the order of `numpy.triu_indices(m, 1)`; boards may be stacked in front.
     """
 
     difference: np.ndarray
     by_seed: np.ndarray
-    """variance that the seeds show"""
+    """variance of the difference that the seeds show"""
     freedom: np.ndarray
-    """its degrees of freedom (Welch 1947); 0 where no entry of the pair has two seeds"""
+    """degrees of freedom of `by_seed` (Welch 1947); 0 where no entry of the pair has two seeds"""
     by_point: np.ndarray
-    """variance that the test points add to that of the seeds"""
+    """variance that the test points add to `by_seed`"""
     weight: np.ndarray
     """1/S_i + 1/S_j, so that `by_seed / weight` compares pairs of different numbers of seeds"""
 
@@ -89,7 +92,8 @@ def ranking(entries: Sequence[Scores], *, descending: bool, scale: Scale, alpha:
     """Rank entries by the mean of their values over seeds, with Holm-adjusted tests of all pairs at level `alpha`.
 
     `scale`: "share" for numbers in [0, 1], "log" for positive ones that are compared as ratios, "linear" for others.
-    ValueError: a value that is not finite or outside of its scale, an id twice in one entry, shapes that do not fit.
+    Raise ValueError for a value that is not finite or outside of its scale, for an id that an entry has twice, and for
+    shapes that do not fit.
     """
     scored = [_on_scale(entry, scale) for entry in entries]
     m = len(scored)
@@ -117,8 +121,9 @@ def compared(entries: Sequence[Scores], *, share: bool) -> Compared:
     """Estimate the difference of every pair and the parts of its variance.
 
     With n seeds that both have, the difference of the means is a sum of three independent parts: these seeds, and those
-    of one entry alone. Each part shows its own variance; seeds that only one has are not dropped. `share`: add half the
-    variance of one more point that is right in one seed of either (Agresti & Min 2005, see `statistics.difference`).
+    of one entry alone. Each part shows its own variance; seeds that only one has are not dropped. `share`: whether
+    values are shares of points, to which half the variance of one more point is added that is right in one seed of
+    either (Agresti & Min 2005, see `statistics.difference`).
     """
     i, j = np.triu_indices(len(entries), 1)
     seeds = np.array([len(entry.values) for entry in entries], float)
@@ -128,7 +133,7 @@ def compared(entries: Sequence[Scores], *, share: bool) -> Compared:
     parts = np.array([shared[i, j], (seeds[i] - n[i, j]) * own[i], (seeds[j] - n[i, j]) * own[j]])
     less = np.maximum(np.array([n[i, j], seeds[i], seeds[j]]) - 1, 1)
     by_seed, inverse = parts.sum(axis=0), np.sum(parts**2 / less, axis=0)
-    # Seeds that all gave the same show no variance, and that with the degrees of freedom that they have.
+    # Seeds whose values are all equal show a variance of 0, with the degrees of freedom of their number.
     freedom = np.divide(by_seed**2, inverse, out=np.maximum(seeds[i], seeds[j]) - 1, where=inverse > 0)
     by_point, both = _points(entries, seeds, n)
     more = np.maximum(0.0, by_point - both)[i, j]
@@ -141,7 +146,7 @@ def compared(entries: Sequence[Scores], *, share: bool) -> Compared:
 
 
 def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarray]:
-    """Raise seed variances that are small by chance towards what all pairs tell; returns them and their freedom.
+    """Raise seed variances that are small by chance towards those of all pairs; return them and their freedom.
 
     Empirical Bayes after Smyth (2004): s^2 ~ sigma^2 chi^2_d / d and d0 s0^2 / sigma^2 ~ chi^2_d0, with d0 and s0^2
     from the moments of log s^2, give (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom. Two limits keep the
@@ -150,7 +155,7 @@ def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarr
     from scipy.special import digamma, polygamma
 
     largest = np.max(found.by_seed, axis=-1, keepdims=True, initial=0.0)
-    told = (found.freedom > 0) & (found.by_seed > 1e-12 * largest)  # less is round-off, of an entry that is there twice
+    told = (found.freedom > 0) & (found.by_seed > 1e-12 * largest)  # less is round-off, as of an entry given twice
     n = np.sum(told, axis=-1, keepdims=True)
 
     def mean(x: np.ndarray) -> np.ndarray:
@@ -174,10 +179,11 @@ def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarr
 
 
 def p_values(found: Compared, by_seed: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Two-sided p values of no difference, (..., pairs), not adjusted.
+    """Return two-sided p values of no difference, (..., pairs), not adjusted.
 
-    Student's, with `freedom V / by_seed` degrees of freedom, as the part of the variance V that points add is known
-    well. p is 1 where neither seeds nor points can tell a variance.
+    `by_seed` and `freedom` are those of `found`, or moderated. The test is Student's with `freedom V / by_seed` degrees
+    of freedom, as the part of the variance V that points add is well known. p is 1 where neither seeds nor points show
+    a variance.
     """
     from scipy.special import stdtr
 
@@ -190,7 +196,7 @@ def p_values(found: Compared, by_seed: np.ndarray, freedom: np.ndarray) -> np.nd
 
 
 def _on_scale(entry: Scores, scale: Scale) -> Scores:
-    """The entry as it is compared: of the log scale its logarithms, whose changes are relative ones."""
+    """Return the entry as it is compared: on the log scale logarithms, and influences relative to the values."""
     values, influence = np.asarray(entry.values, float), entry.influence
     if len(values) == 0 or len(entry.pairing) != len(values) or len(set(entry.pairing)) < len(values):
         raise ValueError(f"{len(values)} values of seeds whose ids are {entry.pairing}: each seed has an id of its own")
@@ -215,7 +221,8 @@ def _estimate(entry: Scores) -> Estimate:
 
 
 def _with_interval(entry: Scores, scale: Scale, level: float) -> tuple[float, float, float]:
-    """Mean and interval; of one seed and no test points, which tell no variance, the interval is everything."""
+    """Return mean and ends of its interval; without a variance (one seed, no test points) the ends are those of the
+    scale."""
     found = _estimate(entry)
     mean = float(found.mean)
     unknown = len(entry.values) == 1 and entry.influence is None
@@ -227,9 +234,9 @@ def _with_interval(entry: Scores, scale: Scale, level: float) -> tuple[float, fl
 
 
 def _shared_seeds(entries: Sequence[Scores], seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many seeds two entries share, and what these add to the variance of the difference of means. (m, m) each.
+    """Return how many seeds two entries share, and their part of the variance of the difference of means, (m, m) each.
 
-    One seed that is shared shows no variance, and counts as none.
+    A single shared seed shows no variance and counts as none.
     """
     n, first, square, cross = np.zeros((4, len(seeds), len(seeds)))
     means = [np.mean(entry.values) for entry in entries]
@@ -247,7 +254,7 @@ def _shared_seeds(entries: Sequence[Scores], seeds: np.ndarray) -> tuple[np.ndar
 
 
 def _points(entries: Sequence[Scores], seeds: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of the difference that points show, and the part of it that is in that of seeds, too. (m, m) each."""
+    """Return the variance of the differences that points show, and its part that seeds show too, (m, m) each."""
     mean, rest = np.zeros((2, len(seeds), len(seeds)))
     own = np.zeros(len(seeds))
     for rows in _same_points(entries):
@@ -264,7 +271,7 @@ def _points(entries: Sequence[Scores], seeds: np.ndarray, n: np.ndarray) -> tupl
 
 
 def _same_points(entries: Sequence[Scores]) -> list[np.ndarray]:
-    """Indices of the entries with an influence, grouped by their points; unknown points are nobody else's."""
+    """Return the indices of the entries with an influence, grouped by their points; unknown points match no others."""
     groups: dict[Hashable, list[int]] = {}
     for i, entry in enumerate(entries):
         if entry.influence is not None:
@@ -273,7 +280,7 @@ def _same_points(entries: Sequence[Scores]) -> list[np.ndarray]:
 
 
 def _seeds(pairings: Sequence[Sequence[Hashable]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each seed: the entries that have it, and its place in each of them."""
+    """Return for each seed the entries that have it, and its place in each of them."""
     found: dict[Hashable, list[tuple[int, int]]] = {}
     for i, pairing in enumerate(pairings):
         for place, seed in enumerate(pairing):
@@ -287,7 +294,7 @@ def _per_point(entry: Scores) -> np.ndarray:
 
 
 def _both_ways(own: np.ndarray) -> np.ndarray:
-    """own_i + own_j, (m, m)."""
+    """Return own_i + own_j, (m, m)."""
     return own[:, None] + own
 
 

@@ -1,4 +1,9 @@
-"""Words of networks -> recipes of the science."""
+"""Turn the network that a spec describes into a recipe of `ntkbench.ntk`, from which networks and kernels are made.
+
+    recipe(cell.architecture, width=512, outputs=10)    # Sequential((Conv(512, (3, 3), ...), ...))
+
+The models of specs (`layers`) know names and relative widths; the layers of a recipe compute.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -25,10 +30,18 @@ ACTIVATIONS: Mapping[str, activations.Activation] = MappingProxyType(
         "sin": activations.Sin(),
     }
 )
+"""activations by their names in specs; those without a closed kernel are mixtures of others, see
+`activations.Logistic`"""
 
 
 def recipe(architecture: Architecture, width: int, outputs: int) -> Sequential:
-    """The network that the words describe; equal words give equal recipes."""
+    """Return the network that an architecture describes; equal descriptions give equal recipes.
+
+    Args:
+        architecture: its description in the spec.
+        width: units of a hidden layer of relative width 1x.
+        outputs: number of outputs.
+    """
     sizes = Sizes(width, outputs)
     return _sequential(blueprint.layers(architecture), sizes, architecture.parameterization)
 
@@ -38,6 +51,7 @@ def _sequential(words: Sequence[layers.Layer], sizes: Sizes, parameterization: P
 
 
 def _layer(word: layers.Layer, sizes: Sizes, parameterization: Parameterization) -> Layer:
+    """Return the layer of a recipe that a layer of a spec describes."""
     match word:
         case layers.Dense():
             return Dense(int(sizes.units(word)), *_scales(word), parameterization)
@@ -65,4 +79,5 @@ def _layer(word: layers.Layer, sizes: Sizes, parameterization: Parameterization)
 
 
 def _scales(word: layers.Weighted) -> tuple[float, float | None]:
+    """Return W_std and b_std as floats; a layer without biases has no b_std."""
     return float(word.W_std), None if word.b_std is None else float(word.b_std)

@@ -1,7 +1,8 @@
-"""Recompute all that can be recomputed from an entry alone, by the rules of its track.
+"""Recompute everything in an entry that follows from the rest of it, by the rules of its track.
 
-Run ids follow from cells and seeds, counts and values from outcomes, means from values, verdicts from numbers. What is
-left is that the outcomes are those of the runs, which only running them again can tell, see `bench/verify.py`.
+Run ids follow from cells and seeds, counts and values from outcomes, means from values, verdicts from numbers. Whether
+the outcomes are those of the runs can only be told by running them again, see `verify`. `submit` checks an entry before
+writing it; `leaderboard` and `verify` check those that are given to them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +22,18 @@ from ntkbench.bench.vocabulary import METRICS
 from ntkbench.errors import NtkbenchError, VerificationError
 
 _REDO = "make the entry anew with `ntkbench submit`"
+"""advice at the end of the message"""
 
 
 def recompute(entry: Entry, track: Track, place: object) -> None:
-    """Raise a VerificationError with a line for each thing in the entry that is not what the rest of it gives."""
+    """Raise VerificationError with a line for each mistake in an entry; `place`: its file or name, for messages."""
     problems = [f"{place}: {problem}" for problem in _problems(entry, track)]
     if problems:
         raise VerificationError("\n".join([*problems, f"{place}: {_REDO}"]))
 
 
 def _problems(entry: Entry, track: Track) -> Iterator[str]:
+    """Yield all mistakes of an entry; cells that cannot be read or do not match the track end the search."""
     if [cell.label for cell in entry.cells] != list(track.cells):
         yield f"cells: {', '.join(cell.label for cell in entry.cells)}; the track has {', '.join(track.cells)}"
         return
@@ -54,11 +57,15 @@ def _problems(entry: Entry, track: Track) -> Iterator[str]:
 
 
 def _at(track: Track, cell: EntryCell) -> str:
-    """Return where a cell stands in messages; nothing where a track has one."""
+    """Return the prefix of messages about a cell; empty where the track has one cell alone."""
     return f"cells.{cell.label}: " if len(track.cells) > 1 else ""
 
 
 def _of_cell(entry: Entry, track: Track, found: EntryCell, cell: Cell) -> Iterator[str]:
+    """Yield the mistakes of one experiment of an entry: rules, run ids, numbers, outcomes, requirements.
+
+    `found`: what the entry says of it; `cell`: its validated experiment.
+    """
     yield from rule_breaks(track, entry.name, found.label, cell)
     for claimed, seed in zip(found.run_ids, entry.seeds, strict=True):
         if claimed != (known := run_id(track.of_seed(cell, seed), seed)):
@@ -73,15 +80,22 @@ def _of_cell(entry: Entry, track: Track, found: EntryCell, cell: Cell) -> Iterat
 
 
 def rule_breaks(track: Track, name: str, label: str, cell: Cell) -> list[str]:
-    """Return where the cell of an entry of this name breaks what the track freezes or bounds."""
+    """Return where the cell of an entry differs from what the track freezes or leaves the bounds of what is free.
+
+    Args:
+        track: the rules.
+        name: name of the entry, which may be exempt from some rules.
+        label: label of the track's target that the cell stands for.
+        cell: the experiment of the entry.
+    """
     exempt = track.exempt(name)
     return track.differences(label, cell, exempt) + track.violations(cell, exempt)
 
 
 def unqualified(track: Track, name: str, results: Sequence[Numbers], failed: Sequence[FailedCheck]) -> Iterator[str]:
-    """Yield why runs do not qualify: numbers that are not reached, checks that failed.
+    """Yield why an entry does not qualify: numbers that miss the track's requirements, and failed checks.
 
-    `results`: in the order of `track.measured`.
+    `results` are in the order of `track.measured`. An entry of this `name` may be exempt as a whole.
     """
     if QUALIFY in track.exempt(name):
         return
@@ -99,6 +113,7 @@ def unqualified(track: Track, name: str, results: Sequence[Numbers], failed: Seq
 
 
 def _wrong_columns(found: EntryCell, track: Track) -> Iterator[str]:
+    """Yield where results are not those of the track's columns and requirements, in their order."""
     if len(track.measured) != len(found.results):
         yield f"results: {len(found.results)}, but the track has {len(track.measured)} columns and requirements"
         return
@@ -107,6 +122,7 @@ def _wrong_columns(found: EntryCell, track: Track) -> Iterator[str]:
 
 
 def _wrong_column(place: str, column: Column, result: Numbers) -> Iterator[str]:
+    """Yield where a result is not about its column, or of another revision of the metric than this version's."""
     if column.metric != result.metric or not column.where.items() <= result.where.items():
         yield f"{place}: not {column}"
     elif result.revision != (revision := METRICS[result.metric].revision):
@@ -114,6 +130,7 @@ def _wrong_column(place: str, column: Column, result: Numbers) -> Iterator[str]:
 
 
 def _wrong_numbers(entry: Entry, result: CellNumbers, cell: Cell) -> Iterator[str]:
+    """Yield what is wrong with the numbers of a result: seeds, range, counts of test points."""
     if tuple(run.seed for run in result.runs) != entry.seeds:
         yield "runs: not the entry's seeds in their order"
     low, high = METRICS[result.metric].range
@@ -131,6 +148,10 @@ def _wrong_numbers(entry: Entry, result: CellNumbers, cell: Cell) -> Iterator[st
 
 
 def _wrong_outcomes(entry: Entry, found: EntryCell, cell: Cell) -> Iterator[str]:
+    """Yield outcomes that are missing, superfluous or of a wrong length, and numbers that do not follow from them.
+
+    Outcomes of one number are compared with every other number of the cell that they determine, too.
+    """
     carrying = [(place, each) for place, each in enumerate(found.results) if each.outcomes is not None]
     for place, (needs, result) in enumerate(zip(stored(found.results, cell), found.results, strict=True)):
         if result.metric == "normalized_transfer" and roles(result.analysis, result.where, cell) is None:
@@ -151,7 +172,7 @@ def _wrong_length(one: CellNumbers, cell: Cell) -> Iterator[str]:
 
 
 def _not_given(entry: Entry, one: CellNumbers, other: CellNumbers, how: Code) -> Iterator[str]:
-    """Yield the seeds whose number does not follow from the outcomes."""
+    """Yield the seeds whose number in `other` does not follow from the outcomes of `one` by the code `how`."""
     assert one.outcomes is not None
     try:
         judged = judge(one.outcomes, how, entry.points or "")
@@ -167,6 +188,7 @@ def _not_given(entry: Entry, one: CellNumbers, other: CellNumbers, how: Code) ->
 
 
 def _wrong_results(entry: Entry, track: Track) -> Iterator[str]:
+    """Yield where the table's numbers are not means over cells, or their summaries not those of the seeds."""
     if len(entry.results) != len(track.all_columns):
         yield f"results: {len(entry.results)}, but the track has {len(track.all_columns)} columns"
         return
@@ -195,7 +217,7 @@ def _same_runs(one: Numbers, two: Numbers) -> bool:
 
 
 def _equal(claimed, known) -> bool:
-    """Return whether two numbers are equal to round-off, which is all that two versions of NumPy may differ by."""
+    """Return whether two values are equal up to the round-off by which versions of NumPy may differ."""
     if claimed is None or known is None:
         return claimed is known
     if isinstance(known, tuple):
@@ -204,6 +226,7 @@ def _equal(claimed, known) -> bool:
 
 
 def _wrong_mini(mini: Mini, track: Track, cells: Mapping[str, Cell]) -> Iterator[str]:
+    """Yield where the small runs of an entry are not those that its cells and the track's `mini` give."""
     if [run.label for run in mini.runs] != list(cells):
         yield f"mini: the small runs of {', '.join(run.label for run in mini.runs)}, not of {', '.join(cells)}"
         return

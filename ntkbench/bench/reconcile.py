@@ -1,7 +1,9 @@
-"""Stores of other machines brought into one. What a stranger sent is copied first, then examined, then believed.
+"""Merge the stores of other machines into one store.
 
-Nothing outside of the other store is read: links are not followed, names are checked. Whatever is here already stays;
-a second merge of the same store, or the rest of one that was interrupted, brings only what is missing.
+The other store is not trusted. Each file is copied first, the copy is examined, and only what passes is kept. Links are
+not followed and names are checked, so that nothing outside the other store is read. Whatever this store has stays as it
+is: merging the same store twice, or again after an interruption, brings only what is missing. `ntkbench store merge`
+calls `merge` for each store, then `conclude` for all.
 """
 
 import os
@@ -26,26 +28,29 @@ from ntkbench.bench.verify import Comparison
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 
 TOLERANCE = {"fraction": 0.01, "cosine": 0.01, "correlation": 0.01, "epochs": 2.0, "features": 1.0, "directions": 1.0}
-"""by unit, how far apart the numbers of one run may be on two machines: what tracks allow"""
+"""by unit, how far the values of one run on two machines may be apart and count as equal; as in the rules of tracks"""
 _RELATIVE = 0.05
-"""of the other units, which have no scale of their own"""
+"""the same for all other units, as a share of the larger absolute value"""
 _KEY = re.compile(r"[a-z][0-9a-z]{12}(-[0-9]+(-[0-9]+)?(\.[0-9]+(-[0-9]+)?)*)?(@step[0-9]{1,12})?")
+"""keys of objects: a hash, the seeds that trained together (`-0-4.7`), and the step of a checkpoint or snapshot"""
 _RECORD = re.compile(r"(r[0-9a-z]{12})\.json")
 _OBJECT_LIMIT = 2**38
+"""bytes; a larger file of an object is left out"""
 
 
 class _Strange(Exception):  # noqa: N818 (what is found, not an error of ours)
-    """Something that no store of ours holds."""
+    """A file of the other store that is damaged, or that no store of ours holds; the message says why."""
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A run whose numbers here and there are not the same."""
+    """A run that both stores have a result of, with values that differ by more than the tolerance."""
 
     run_id: str
     numbers: tuple[Comparison, ...]
+    """the values that differ: ours as `claimed`, theirs as `measured`"""
     kept: Path
-    """where theirs is"""
+    """the file that holds their record, below `conflicts/` of this store"""
 
     def __str__(self) -> str:
         lines = [f"{each.what}: {_shown(each.claimed)} here, {_shown(each.measured)} there" for each in self.numbers]
@@ -54,18 +59,25 @@ class Conflict:
 
 @dataclass
 class Merged:
-    """What came of one other store."""
+    """Running totals of the merge of one other store."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    """how many records and objects were brought in or found equal, by what is said of them"""
     conflicts: list[Conflict] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    """a message for each file that was left out"""
 
     def __str__(self) -> str:
         return ", ".join(f"{number} {what}" for what, number in self.counts.items()) or "nothing new"
 
 
 def merge(store: Store, other: Path, *, objects: bool = True) -> Iterator[Merged]:
-    """Bring another store into this one; gives what has come of it so far, again and again, last when all is done."""
+    """Merge the store in the folder `other` into `store`; yield the totals so far after each file, and once at the end.
+
+    Every yielded object is the same `Merged`. Records come first, then, unless `objects` is off, the objects of each
+    stage. Raises UsageError where `other` is no store, or is, holds or lies in this one; StorageError where this store
+    cannot be written.
+    """
     if not any((other / name).is_dir() for name in ("records", "objects")):
         raise UsageError(f"{other}: there is no store")
     ours, theirs = store.root.resolve(), other.resolve()
@@ -87,7 +99,10 @@ def merge(store: Store, other: Path, *, objects: bool = True) -> Iterator[Merged
 
 
 def conclude(store: Store, found: Mapping[Path, Merged]) -> str:
-    """What came of all stores; VerificationError where a run has other numbers than here."""
+    """Return a summary of the stores that were merged, a line each; `found` maps their folders to their totals.
+
+    Raises VerificationError, with the summary and all conflicts, where a run has other values than here.
+    """
     lines = [f"{other}: {merged}" for other, merged in found.items()]
     conflicts = [str(each) for merged in found.values() for each in merged.conflicts]
     if conflicts:
@@ -97,6 +112,7 @@ def conclude(store: Store, found: Mapping[Path, Merged]) -> str:
 
 
 def _try(merged: Merged, path: Path, bring: Callable[[], None]) -> None:
+    """Call `bring`, which merges the file at `path`; where the file is strange, note it as left out instead."""
     try:
         bring()
     except _Strange as why:
@@ -104,11 +120,12 @@ def _try(merged: Merged, path: Path, bring: Callable[[], None]) -> None:
 
 
 def _conflicts(store: Store, other: Path) -> Store:
-    """A store of its own, so that other commands can look into it."""
+    """Return the store that conflicting records of `other` go to: a whole store, so that other commands can read it."""
     return Store(store.root / "conflicts" / slug("-".join(other.resolve().parts[-2:])))
 
 
 def _members(folder: Path, merged: Merged) -> list[Path]:
+    """Return what a folder of the other store holds, sorted; nothing, with a note in `merged`, where it is a link."""
     if folder.is_symlink() or not folder.is_dir():
         if folder.is_symlink():
             merged.skipped.append(f"{folder}: a link, which may lead anywhere; left out")
@@ -117,6 +134,11 @@ def _members(folder: Path, merged: Merged) -> list[Path]:
 
 
 def _record(store: Store, path: Path, merged: Merged, conflicts: Store) -> None:
+    """Merge one record of the other store, with the arrays beside it.
+
+    A file that equals ours byte by byte is not read further. Any other is copied to a temporary folder and examined
+    there, so that the file that was examined is the one that is kept. Raises _Strange where it is no sound record.
+    """
     match = _RECORD.fullmatch(path.name)
     if not match:
         raise _Strange("not the name of a record")
@@ -142,7 +164,11 @@ def _record(store: Store, path: Path, merged: Merged, conflicts: Store) -> None:
 
 
 def _reconcile(store: Store, ours: Record, theirs: Record, draft: Path, merged: Merged, conflicts: Store) -> None:
-    """Results before failures; of two results, ours, if theirs says the same; of two failures, the later attempt."""
+    """Decide between two sound records of one run; `draft` is the file with theirs, which is moved where it is kept.
+
+    A result (status ok) takes the place of a failure. Of two results ours stays, and theirs becomes a conflict where
+    values differ by more than the tolerance. Of two failures the one with more attempts stays, then the later one.
+    """
     if ours.status == theirs.status == "ok":
         if apart := [each for each in comparisons(ours, theirs) if not each.ok]:
             _keep(conflicts, theirs, draft)
@@ -161,7 +187,7 @@ def _reconcile(store: Store, ours: Record, theirs: Record, draft: Path, merged: 
 
 
 def _keep(store: Store, theirs: Record, draft: Path) -> None:
-    """The arrays first: a record is not to speak of what is not there."""
+    """Move their record into `store`, after its arrays: a record must not name arrays that are not there."""
     store.records.mkdir(parents=True, exist_ok=True)
     if draft.with_suffix(".npz").exists():
         draft.with_suffix(".npz").replace(store.arrays(theirs.run_id))
@@ -169,12 +195,13 @@ def _keep(store: Store, theirs: Record, draft: Path) -> None:
 
 
 def comparisons(ours: Record, theirs: Record) -> list[Comparison]:
-    """Each number of either, here and there."""
+    """Return a comparison for each value that either record of a run has; a value that one of them lacks is None."""
     here, there = ({_about(row): row for row in each.metrics} for each in (ours, theirs))
     return [_compared(about, here.get(about), there.get(about)) for about in dict.fromkeys((*here, *there))]
 
 
 def _compared(about: str, one: MetricRow | None, other: MetricRow | None) -> Comparison:
+    """Return the comparison of one value, from its rows in both records; one of the rows may be None."""
     values = [row and row.value for row in (one, other)]
     unit = (one or other).unit  # type: ignore[union-attr]
     tolerance = TOLERANCE.get(unit, _RELATIVE * max(abs(value or 0) for value in values))
@@ -182,15 +209,18 @@ def _compared(about: str, one: MetricRow | None, other: MetricRow | None) -> Com
 
 
 def _about(row: MetricRow) -> str:
+    """Return the text by which the same value is found in another record: analysis, metric, revision, coordinates."""
     where = "".join(f" {name}={value}" for name, value in sorted(row.where.items()))
     return f"{row.analysis} {row.metric}/{row.revision}{where}"
 
 
 def _document(record: Record) -> dict[str, Any]:
+    """Return a record as the JSON value that `record.write` takes."""
     return record.model_dump(mode="json", by_alias=True)
 
 
 def _is_sound(path: Path) -> bool:
+    """Return whether a file holds a record that can be believed, see `audit.sound`."""
     try:
         sound(path)
     except NtkbenchError:
@@ -199,6 +229,10 @@ def _is_sound(path: Path) -> bool:
 
 
 def _object(store: Store, stage: str, path: Path, merged: Merged) -> None:
+    """Copy one object of the other store, unless it is here already; raise _Strange where it is damaged.
+
+    A checkpoint whose training has ended here is of no use and is not copied.
+    """
     if not _KEY.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
         raise _Strange("not an object")
     if store.has(stage, path.name):
@@ -215,7 +249,10 @@ def _object(store: Store, stage: str, path: Path, merged: Merged) -> None:
 
 @contextmanager
 def _ordinary(path: Path, limit: int) -> Iterator[BinaryIO]:
-    """An ordinary file: no link, no pipe, nothing larger than what a store holds."""
+    """Open a regular file of at most `limit` bytes; raise _Strange for a link, a pipe, or a larger file.
+
+    The type and the size are those of the open file, so that it cannot be exchanged in between.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -228,6 +265,7 @@ def _ordinary(path: Path, limit: int) -> Iterator[BinaryIO]:
 
 
 def _copy(source: Path, target: Path, limit: int) -> None:
+    """Copy a regular file of at most `limit` bytes to `target`, which must not exist, and flush it to disk."""
     with _ordinary(source, limit) as file, target.open("xb") as copy:
         copyfileobj(file, copy, 2**20)
         disk.flush(copy)

@@ -1,4 +1,10 @@
-"""The record of a run: what was asked, what came out, with what, on what. One JSON file a run."""
+"""The record of a run: one JSON file with what was asked, what was measured, and under which conditions.
+
+Workers write records; tables, plots and leaderboards only read them:
+
+    found = read(store.record(run_id))
+    rates = [row.value for row in found.metrics if row.metric == "transfer_rate"]
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,16 +23,18 @@ from ntkbench.bench.vocabulary import metric
 from ntkbench.errors import NtkbenchError
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom", "interrupted"]
+"""how a run ended; every status but ok comes with an error"""
 RunId = Annotated[str, Field(pattern=r"^r[0-9a-z]{12}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+"""a moment in UTC, in ISO 8601 with up to nanoseconds"""
 _ROUND_OFF = 1e-6
-"""how far a number may leave its range before it means nothing"""
+"""how far rounding may carry a value out of its metric's range; a value further out means nothing"""
 
 
 class Measured(Document):
-    """A number of `n` test points; where it is a proportion, value = k/n."""
+    """A value over `n` test points. Of a proportion, `k` of them count and the value is k/n; else `k` is null."""
 
     value: float | None
     k: Natural | None
@@ -34,6 +42,7 @@ class Measured(Document):
 
     @model_validator(mode="after")
     def _counted(self) -> "Measured":
+        """Raise ValueError where the value and the counts contradict each other."""
         if self.k is None:
             return self
         if self.n is None:
@@ -46,14 +55,18 @@ class Measured(Document):
 
 
 class MetricRow(Measured):
-    """One number of one analysis, and what it is about (`where`)."""
+    """One value of one analysis: the metric, an interval, and what the value is about."""
 
     analysis: Line
     metric: Line
     revision: Natural
+    """the revision of the metric's definition"""
     ci95: tuple[float, float] | None
+    """95 % interval over test points; null where counts and standard deviation are not known"""
     ci_method: Line | None
+    """wilson (of a proportion) or t (of a mean)"""
     where: dict[Line, bool | int | float | Line]
+    """what the value is about, such as `{"attack": "ntk", "eps": "8/255"}`"""
     unit: Line
     higher_is_better: bool
     reason: Line | None = Field(default=None, exclude_if=lambda reason: reason is None)
@@ -61,16 +74,19 @@ class MetricRow(Measured):
 
 
 class Request(Document):
-    """What was asked for: the coordinates in the spec's matrix, and the whole validated cell."""
+    """The part of a record that says what was asked for: a cell of a spec, and a seed."""
 
     name: Line
     cell: dict[Line, Line]
+    """the labels of the cell in the spec's matrix, by axis"""
     seed: Natural
     resolved: Facts
+    """the whole cell with all defaults filled in, as `identity.resolved` gives it"""
 
 
 class Series(Document):
-    """An array beside the record."""
+    """An array of an analysis, such as a value per snapshot: its file beside the record, its shape, and the file's
+    hash."""
 
     file: FileName
     shape: tuple[Natural, ...]
@@ -78,7 +94,7 @@ class Series(Document):
 
 
 class Samples(Document):
-    """Outcomes per test point beside the record."""
+    """The outcomes per test point: their file beside the record, the names of the columns, and the file's hash."""
 
     file: FileName
     columns: tuple[Line, ...]
@@ -86,71 +102,84 @@ class Samples(Document):
 
 
 class CheckRow(Document):
-    """A property that the numbers rest on."""
+    """The result of a check that values rest on, such as that gradients are not zero."""
 
     code: Line
     ok: bool
     analysis: Line | None = Field(default=None, exclude_if=lambda analysis: analysis is None)
+    """the analysis whose values rest on it; null: those of all"""
     detail: Facts = Field(default={}, exclude_if=lambda detail: not detail)
 
 
 class Stage(Document):
-    """A part of the run that the store keeps: its key, whether it was there, how long it took."""
+    """A part of a run: the seconds that it took, and the object in the store that it made or used."""
 
     key: Line
+    """key of the object; empty where nothing is kept"""
     cached: bool
+    """whether the store had the object already"""
     compile_s: float | None = None
     run_s: float | None = None
     facts: Facts = Field(default={}, exclude_if=lambda facts: not facts)
+    """what else is known of it, such as a learning rate"""
 
 
 class Time(Document):
-    """UTC."""
+    """The start and the end of a run, in UTC."""
 
     started: Instant
     ended: Instant
 
 
 class Failure(Document):
-    """Why a run is not ok."""
+    """The error that a run which is not ok ended with: its type and its message."""
 
     type: Line
     message: Paragraphs
 
 
 class Record(Document):
-    """All that is kept of one run."""
+    """All that is kept of one run, except its arrays, which lie beside the record."""
 
     schema_: Literal["ntkbench.record/1"] = Field(alias="schema")
     run_id: RunId
     status: Status
     attempt: Annotated[Natural, Field(ge=1)]
+    """how often the run has been tried, this time included"""
     spec: Request
     metrics: tuple[MetricRow, ...]
     series: dict[Line, Series]
+    """by name, which begins with the analysis"""
     samples: Samples | None
     checks: tuple[CheckRow, ...]
     stages: dict[Line, Stage]
+    """by name, such as `training` or `kernel.limit`"""
     software: Facts
     jax: Facts
     device: Facts
     execution: Facts
     resources: Facts
+    """what was measured of time and memory, such as `wall_s` and `host_peak_bytes`"""
     time: Time
     warnings: tuple[Paragraphs, ...]
     error: Failure | None
     sha256: Sha256 | None = Field(default=None, exclude_if=lambda sha256: sha256 is None)
-    """of all the rest, see `checksum`; records of earlier versions have none"""
+    """checksum of all other fields, see `checksum`; records of earlier versions have none"""
 
     @model_validator(mode="after")
     def _explained(self) -> "Record":
+        """Raise ValueError unless exactly the runs that are not ok have an error."""
         if (self.status == "ok") != (self.error is None):
             raise ValueError(f"status {self.status} {'with' if self.error else 'without'} an error")
         return self
 
 
 def metric_row(analysis: str, scalar: Scalar) -> dict[str, Any]:
-    """The row of a record for one number: the vocabulary's words, an interval over its test points."""
+    """Return the row of a record for one number of an analysis, as JSON.
+
+    Unit, direction and revision are the vocabulary's; the interval is over the number's test points. A number that is
+    not finite, or outside its metric's range, has the value None and a `reason`.
+    """
     word = metric(scalar.metric)
     value, reason = _meaningful(scalar, word.range)
     interval, method = _interval(scalar, word.range) if value is not None else (None, None)
@@ -171,25 +200,29 @@ def metric_row(analysis: str, scalar: Scalar) -> dict[str, Any]:
 
 
 def validate(record: Mapping[str, Any], place: object = "record") -> Record:
-    """The record as a model; a NtkbenchError names every field that is wrong."""
+    """Return the record as a model; raise a NtkbenchError that names the fields that are wrong, after `place`."""
     return jsonfile.accept(Record, dict(record), place)
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:
-    """Validate, then write atomically, with a checksum."""
+    """Validate a record, add its checksum, and write it atomically. NtkbenchError where it is invalid."""
     valid = validate(record, path)
     of_all = checksum(json.loads(jsonfile.dump(valid)))
     jsonfile.write(path, jsonfile.dump(valid.model_copy(update={"sha256": of_all})))
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Of all fields but `sha256`: a bit that flips in a number leaves a record that looks well."""
+    """Return the SHA-256 of all fields but `sha256`: a bit that flips in a number leaves a record that looks well."""
     rest = {name: value for name, value in content.items() if name != "sha256"}
     return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: Path) -> Record:
-    """The record in a file; a damaged or foreign file is a NtkbenchError."""
+    """Return the record in a file.
+
+    Raises NtkbenchError where the file cannot be read, is no valid record, does not match its checksum, or does not
+    have the name of its run.
+    """
     content = jsonfile.read(path)
     record = jsonfile.parse(Record, content, path)
     if record.sha256 not in (None, checksum(json.loads(content))):
@@ -200,7 +233,7 @@ def read(path: Path) -> Record:
 
 
 def read_all(folder: Path) -> tuple[list[Record], list[NtkbenchError]]:
-    """The valid records of a folder in the order of their names, and what is wrong with the others."""
+    """Return the valid records of a folder in the order of their names, and the errors of all others."""
     records, damaged = [], []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -211,7 +244,8 @@ def read_all(folder: Path) -> tuple[list[Record], list[NtkbenchError]]:
 
 
 def distinct(records: Iterable[Record], section: str) -> list[dict[str, Any]]:
-    """What records say in a section of facts (`software`, `device`), each once, in their order."""
+    """Return the different values of a section of facts (`software`, `device`) in records, each once, in their
+    order."""
     kept: list[dict[str, Any]] = []
     for each in records:
         if (facts := getattr(each, section)) not in kept:
@@ -220,6 +254,7 @@ def distinct(records: Iterable[Record], section: str) -> list[dict[str, Any]]:
 
 
 def _meaningful(scalar: Scalar, bounds: tuple[float, float]) -> tuple[float | None, str | None]:
+    """Return the value, cut off at the metric's bounds, and None; or None and the reason why there is no value."""
     if scalar.value is None:
         return None, scalar.reason or "not defined"
     value = float(scalar.value)
@@ -232,7 +267,11 @@ def _meaningful(scalar: Scalar, bounds: tuple[float, float]) -> tuple[float | No
 
 
 def _interval(scalar: Scalar, bounds: tuple[float, float]) -> tuple[tuple[float, float] | None, str | None]:
-    """Over test points: Wilson's of a proportion, Student's of a mean, cut off at the metric's bounds."""
+    """Return the 95 % interval over test points and its method: Wilson's of a proportion, Student's of a mean.
+
+    Student's interval is cut off at the metric's bounds. Both are None where neither the counts nor the standard
+    deviation of several points are known.
+    """
     if scalar.k is not None and scalar.n:
         return wilson(scalar.k, scalar.n), "wilson"
     if scalar.sd is not None and scalar.value is not None and scalar.n is not None and scalar.n > 1:

@@ -1,4 +1,7 @@
-"""Training, in words: what is minimized, in which steps, and what becomes of a batch before each."""
+"""Models of a spec's `training`: the loss, the optimizer and its schedule, and the attack on each batch.
+
+`bench/build.py` turns these words into what `ntk.training` takes.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -13,22 +16,22 @@ from ntkbench.bench.threats import Ascent, Steps
 
 
 class Falling(Section):
-    """What schedules along a cosine share."""
+    """Base of the schedules along a cosine."""
 
     epochs: Count | None = None
-    """until the end is reached, where the rate then stays; null: those of the training"""
+    """epochs until the end is reached, where the rate then stays; null: those of the training"""
     end: BelowOne = 0.0
-    """the share of the learning rate that is left"""
+    """share of the learning rate that is left at the end"""
 
 
 class Cosine(Falling):
-    """Down along half a cosine (Loshchilov & Hutter 2017)."""
+    """The rate falls along half a cosine (Loshchilov & Hutter 2017)."""
 
     kind: Literal["cosine"]
 
 
 class WarmupCosine(Falling):
-    """Up from 0 in a straight line, then down along half a cosine."""
+    """The rate rises from 0 in a straight line, then falls along half a cosine."""
 
     kind: Literal["warmup_cosine"]
     warm_up: Count
@@ -36,25 +39,25 @@ class WarmupCosine(Falling):
 
 
 class Exponential(Section):
-    """By the same factor again and again."""
+    """The rate is multiplied by the same factor again and again."""
 
     kind: Literal["exponential"]
     factor: Positive
-    """what is left after `every` epochs"""
+    """share of the rate that is left after `every` epochs"""
     every: Count = 1
-    """epochs"""
+    """epochs in which the rate changes by the factor"""
     staircase: bool = False
-    """all at once at the end of these epochs, not a little at each step"""
+    """change the rate at once at the end of these epochs, not a little at each step"""
 
 
 class Piecewise(Section):
-    """By a factor at some epochs."""
+    """The rate is multiplied by a factor at given epochs."""
 
     kind: Literal["piecewise"]
     at: Counts
     """epochs, counted from 0, at whose beginning the rate changes"""
     factor: Positive = 0.1
-    """what is left after each of them"""
+    """share of the rate that is left after each of them"""
 
 
 Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(discriminator="kind")]
@@ -64,10 +67,10 @@ Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(disc
 
 
 class Descent(Section):
-    """What optimizers share."""
+    """Base of the optimizers."""
 
     schedule: Annotated[Schedule | None, Field(json_schema_extra={"as_before": None})] = None
-    """what the learning rate is multiplied with as epochs go by; null: nothing"""
+    """how the learning rate changes as epochs go by; null: it stays the same"""
 
 
 class SGD(Descent):
@@ -79,7 +82,7 @@ class SGD(Descent):
     momentum: BelowOne = 0.0
     """share of the last step that is taken again"""
     nesterov: bool = False
-    """with the gradient where momentum leads to"""
+    """take the gradient at the point that momentum leads to"""
 
 
 class Adam(Descent):
@@ -93,7 +96,7 @@ class Adam(Descent):
     b2: BelowOne = 0.999
     """decay of the mean of their squares"""
     eps: Positive = 1e-8
-    """added to the root of that mean"""
+    """added to the root of the mean of squares"""
 
 
 # ---- modes -----------------------------------------------------------------------------------------
@@ -113,22 +116,22 @@ class Until(Section):
 
 
 class Trained(Section):
-    """What all trainings share."""
+    """Base of the trainings: what is minimized, how, and for how long."""
 
     loss: Literal["mse", "cross_entropy"] = "mse"
     """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
     optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
-    """in which steps"""
+    """how the weights move along the gradient"""
     epochs: Count
     """passes over the training set; with `until`, the most there may be"""
     until: Annotated[Until | None, Field(json_schema_extra={"as_before": None})] = None
     """when to stop before the last epoch, each seed for itself; null: never"""
     batch_size: Count | None = None
-    """null: the whole training set"""
+    """examples of a batch; null: the whole training set"""
     linearize_at: Annotated[int, Field(ge=0)] | None = None
     """from this epoch on train the first-order model at the weights then reached; null: never"""
     centered: bool = False
-    """the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
+    """train the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
 
 
 class Standard(Trained):
@@ -139,7 +142,7 @@ class Standard(Trained):
 
 
 class Inner(Ascent):
-    """An attack on what is being trained, as it then is, at true labels."""
+    """An attack on the model in training, with its current weights, at true labels."""
 
     eps: Budget
     """one budget, in pixel units ([0, 1])"""
@@ -162,12 +165,13 @@ class Adversarial(Trained):
 
     mode: Literal["adversarial"]
     attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
-    """what each batch goes through; from `linearize_at` on, it is the first-order model that is attacked"""
+    """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
     warm_up: Annotated[int, Field(ge=0)] = 0
-    """epochs of standard training that come before"""
+    """epochs of standard training that come first"""
 
 
 def _expand_linearized(value: Any) -> Any:
+    """Rewrite `mode: linearized` as `standard` with `linearize_at: 0`, so that both are one experiment with one id."""
     if isinstance(value, dict) and value.get("mode") == "linearized":
         if value.get("linearize_at", 0) != 0:
             message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
@@ -179,10 +183,14 @@ def _expand_linearized(value: Any) -> Any:
 Training = Annotated[
     Annotated[Untrained | Standard | Adversarial, Field(discriminator="mode")], BeforeValidator(_expand_linearized)
 ]
+"""the models of all modes, told apart by `mode`"""
 
 
 def explicit(training: Untrained | Trained) -> Any:
-    """The same, with a schedule that says how long it takes: a part of a training keeps to that of the whole."""
+    """Return the training with the length of its schedule written out.
+
+    The first stretch of a training that is linearized later is a shorter training; its schedule must not end earlier.
+    """
     if not isinstance(training, Trained):
         return training
     optimizer = training.optimizer

@@ -1,4 +1,7 @@
-"""How long the rest of a plan takes: by the estimate of its work, corrected by the time that a part of it has taken."""
+"""Estimate how long the rest of a plan takes: the predicted work, corrected by the speed so far.
+
+The progress bar of `ntkbench run`, `status` and `watch` call it.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -11,10 +14,18 @@ from ntkbench.bench.stages import training_key
 
 
 def seconds(left: float, current: float, done: float, took: float, since: float) -> float:
-    """Seconds for `left` of the work, `current` of which somebody has been at for `since` seconds; `done` `took` some.
+    """Return the seconds until all work is done.
 
-    All work is in seconds of an ordinary machine. What is being done counts as begun only as far as time has passed;
-    if it takes longer than expected, all the rest is expected to take longer, too.
+    Work is measured in seconds of an ordinary machine, time in seconds of this one. The speed is `done` / `took`, or 1
+    as long as nothing has ended. Work in progress counts as done in proportion to the time it has had; once it takes
+    longer than expected, all the rest is expected to take longer, too.
+
+    Args:
+        left: the work that has not ended, `current` included
+        current: the part of it that is in progress
+        done: the work that has ended
+        took: the time that `done` took
+        since: the time that has passed since `current` began
     """
     speed = done / took if done and took else 1.0
     if since * speed < current:
@@ -26,13 +37,14 @@ def seconds(left: float, current: float, done: float, took: float, since: float)
 def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
     """Return the seconds that each run takes on an ordinary machine, by its id.
 
-    A run has its share of the training. What it has in common with others, kernels and compiled programs, counts where
-    it comes first. `cached`: keys of stages that the store has, which take no time.
+    A run has its share of its cell's training. Work that it has in common with others, kernels and compiled programs,
+    counts where it comes first. `cached`: keys of stages that the store has, which take no time.
     """
     estimate, found = cost.estimate(plan), {}
     compiled, made = set(), set(cached)
 
     def new(work: Work) -> float:
+        """Return the seconds of some work without the programs that earlier work has compiled."""
         fresh = replace(work, programs=work.programs - compiled)
         compiled.update(work.programs)
         return fresh.seconds()

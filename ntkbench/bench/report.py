@@ -1,4 +1,7 @@
-"""The report of a spec: one page with its numbers and pictures, how far it is, and what did not go well."""
+"""Make the report of a spec: one HTML page with its tables and figures, how far its runs are, and what failed.
+
+`ntkbench report` writes the page; it reads records and computes no result.
+"""
 
 import shlex
 import warnings
@@ -22,12 +25,16 @@ from ntkbench.bench.webpage import COPYING, as_yaml, webpage
 from ntkbench.errors import NtkbenchError, UsageError
 
 _DIGITS = 3
+"""digits after the point in the page's tables"""
 _MADE_WITH = ("software", "jax", "device")
-"""facts of a record that are shown"""
+"""sections of a record with facts that are shown"""
 
 
 def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
-    """The page. `options`: of the command line, that changed the spec. Without any record, a UsageError."""
+    """Return the page as HTML. Raise UsageError where the store has no record of the plan's runs.
+
+    `options` are the options of the command line that changed the spec; the page repeats them in its command.
+    """
     found = {each.run_id: each for each in ledger.records(store, planned.runs)}
     if not found:
         raise UsageError(
@@ -59,12 +66,15 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
 
 
 def _said(run: Run) -> str:
-    """Where a run stands in the matrix."""
+    """Return where a run stands in the matrix: `width 64, regime standard`."""
     return ", ".join(f"{axis} {label}" for axis, label in run.coordinates.items())
 
 
 def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], dict[str, Grid]]:
-    """One a metric: the headlines (or, where there is none of these, all), and the others."""
+    """Return a table for each metric by its name: first those of the headline metrics, then the others.
+
+    Where no headline metric is measured, all metrics but the majority rate take their place.
+    """
     measured = {row.metric for each in found if each.status == "ok" for row in each.metrics}
     every = {name: grid(found, [name], planned=planned.runs) for name in METRICS if name in measured}
     headlines = {name: every[name] for name in HEADLINES if name in every}
@@ -73,7 +83,7 @@ def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], di
 
 
 def _ends(row: Mapping[str, Any]) -> str:
-    """The interval over seeds; nothing where there is none."""
+    """Return the interval over seeds as `[low, high]`; an empty text where there is none."""
     low, high = row["ci_low"], row["ci_high"]
     if low is None or low != low:
         return ""
@@ -81,7 +91,7 @@ def _ends(row: Mapping[str, Any]) -> str:
 
 
 def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str]:
-    """Pictures with their captions, or why there are none."""
+    """Return the figures as inline SVG with their captions, and an empty text; or none, and why there are none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the page tells which runs are missing
@@ -96,7 +106,7 @@ def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str
 
 
 def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[Record, Mapping[str, Any]]]]]:
-    """What the numbers rest on and did not hold: analysis, code, and the runs with what was seen."""
+    """Return the checks that did not hold: analysis, code, and the runs with the details of the check in each."""
     failed: dict[tuple[str, str], list[tuple[Record, Mapping[str, Any]]]] = {}
     for each in found:
         for check in each.checks:
@@ -106,7 +116,7 @@ def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[R
 
 
 def _took(found: Iterable[Record]) -> str:
-    """When, and how long."""
+    """Return a sentence that says when the runs were executed and how long they took."""
     found = list(found)
     seconds = [spent for each in found if isinstance(spent := each.resources.get("wall_s"), (int, float))]
     began, ended = min(each.time.started for each in found), max(each.time.ended for each in found)

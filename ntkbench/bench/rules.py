@@ -1,7 +1,7 @@
-"""What no section can say by itself: references, budgets, a network where one is needed.
+"""Check what no section can check by itself: references between sections, budgets, networks that are needed.
 
-Each rule yields problems at the line that is to be changed. A rule keeps silent where a section that it needs is
-broken already.
+`plan.read` applies `problems` to each cell of a spec. A rule yields its problems at the line that is to be changed; it
+keeps silent where a section that it needs is broken already, as that has been told.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +21,15 @@ from ntkbench.bench.validate import Draft
 from ntkbench.errors import Problem
 
 Rule = Callable[[Draft], Iterator[Problem]]
+"""a function of a cell, as far as it could be read, that yields what is wrong with it"""
 _RESERVED = (SELF, "none")
+"""ids that no section may use: the run's own network, and the source of attacks without a gradient"""
 _ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
 """fields of analyses that name one attack"""
 
 
 def _ids(draft: Draft, section: str) -> set[str] | None:
-    """Those that are written, broken or not; None if the section is no mapping at all."""
+    """Return the ids that are written in a section, broken or not; None if the section is no mapping at all."""
     node = draft.root.child(section)
     if node is None:
         return set()
@@ -35,6 +37,7 @@ def _ids(draft: Draft, section: str) -> set[str] | None:
 
 
 def reserved_ids(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each id in a section that has a meaning of its own, such as `self`."""
     for section in BY_ID:
         node: Node | None = draft.root.child(section)
         for name, entry in (node.entries if node else {}).items():
@@ -43,17 +46,20 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
 
 
 def attack_sources(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each gradient attack whose source is an unknown kernel, or a network that the cell lacks."""
     for name, attack in draft.cell.attacks.items():
         if isinstance(attack, GradientAttack):
             yield from _predictor(draft, ("attacks", name, "source"), attack.source)
 
 
 def analysis_targets(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each analysis whose target is an unknown kernel, or a network that the cell lacks."""
     for name, analysis in draft.cell.analyses.items():
         yield from _predictor(draft, ("analyses", name, "target"), analysis.target)
 
 
 def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
+    """Yield a problem at `path` if there is no predictor `who`: neither the network `self` nor a kernel of this id."""
     kernels = _ids(draft, "kernels")
     if who == SELF:
         if draft.cell.width is None and draft.whole("width"):
@@ -64,6 +70,7 @@ def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
 
 
 def analysis_attacks(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each attack that an analysis names and that the spec does not define."""
     known = _ids(draft, "attacks")
     if known is None:
         return
@@ -75,6 +82,7 @@ def analysis_attacks(draft: Draft) -> Iterator[Problem]:
 
 
 def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
+    """Yield the ids of the attacks that an analysis names, each with its path: in a list, that of the item."""
     path = ("analyses", name)
     if not isinstance(analysis, Judged):
         roles = {role: getattr(analysis, role, None) for role in _ROLES}
@@ -86,6 +94,7 @@ def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[P
 
 
 def transfers(draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with the attacks of transfer analyses: their roles, and budgets that do not compare."""
     for name, analysis in draft.cell.analyses.items():
         if isinstance(analysis, Transfer):
             for role, message in (*_roles(draft, analysis), *_budgets(draft, analysis)):
@@ -93,6 +102,10 @@ def transfers(draft: Draft) -> Iterator[Problem]:
 
 
 def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
+    """Yield the field and the message for each attack that cannot play its role in a transfer.
+
+    The attack follows another predictor's gradient than the target's, the ceiling the target's own, the floor none.
+    """
     attacks, target = draft.cell.attacks, transfer.target
     moved, ceiling, floor = (attacks.get(name or "") for name in (transfer.attack, transfer.ceiling, transfer.floor))
     if isinstance(moved, GradientAttack) and moved.source == target:
@@ -111,7 +124,10 @@ def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
 
 
 def _budgets(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
-    """Rates at different budgets do not compare."""
+    """Yield the field and the message where ceiling or floor differs from the attack in its budgets or norm.
+
+    Rates at different budgets do not compare.
+    """
     moved = draft.cell.attacks.get(transfer.attack)
     for role, name in (("ceiling", transfer.ceiling), ("floor", transfer.floor)):
         other = draft.cell.attacks.get(name or "")
@@ -126,7 +142,7 @@ def _shown(value: object) -> str:
 
 
 def budgets(draft: Draft) -> Iterator[Problem]:
-    """All of the unit cube is within 1 in the maximum norm."""
+    """Yield a problem for each budget above 1 in the maximum norm: within 1 lies the whole pixel range."""
     norms: dict[Path, str] = {("attacks", name): attack.norm for name, attack in draft.cell.attacks.items()}
     if isinstance(draft.cell.training, Adversarial):
         norms["training", "attack"] = draft.cell.training.attack.norm
@@ -140,7 +156,7 @@ def budgets(draft: Draft) -> Iterator[Problem]:
 
 
 def networks(draft: Draft) -> Iterator[Problem]:
-    """Who needs a finite network."""
+    """Yield a problem for a training and for each empirical kernel of a cell without a finite network (no width)."""
     if not draft.whole("width") or draft.cell.width is not None:
         return
     if isinstance(draft.cell.training, Trained):
@@ -153,6 +169,7 @@ def networks(draft: Draft) -> Iterator[Problem]:
 
 
 def kernels(draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with kernels: reference widths, and times that are to match a training that has none."""
     for name, kernel in draft.cell.kernels.items():
         path = ("kernels", name)
         if isinstance(kernel, InfiniteKernel) and draft.whole("architecture", "width"):
@@ -176,6 +193,7 @@ def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:
 
 
 def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:
+    """Yield a problem where a kernel lacks a width that its parameterization needs, or has one that changes nothing."""
     standard = (kernel.architecture or draft.cell.architecture).parameterization == "standard"
     if standard and kernel.width is None and draft.cell.width is None:
         why = "with parameterization standard the kernel depends on a reference width"
@@ -186,6 +204,7 @@ def _reference_width(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterat
 
 
 def schedules(draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with the numbers of a training: its batch size, epochs that never come, `centered` alone."""
     training, data = draft.cell.training, draft.cell.data
     if not isinstance(training, Trained):
         return
@@ -206,6 +225,7 @@ def schedules(draft: Draft) -> Iterator[Problem]:
 
 
 def _schedule(draft: Draft, training: Trained) -> Iterator[Problem]:
+    """Yield a problem where the warm-up of a schedule leaves no epoch for its fall."""
     schedule = training.optimizer.schedule
     if isinstance(schedule, WarmupCosine) and schedule.warm_up >= (epochs := schedule.epochs or training.epochs):
         message = f"{schedule.warm_up} of {epochs} epochs up leave none down; write fewer, or more `epochs`"
@@ -213,7 +233,7 @@ def _schedule(draft: Draft, training: Trained) -> Iterator[Problem]:
 
 
 def batches(draft: Draft) -> Iterator[Problem]:
-    """Batch normalization of a single example gives its mean for every image."""
+    """Yield a problem where batch normalization meets batches of one example, within which nothing differs."""
     training = draft.cell.training
     if not draft.whole("architecture", "data") or not isinstance(training, Trained):
         return
@@ -240,8 +260,10 @@ RULES: tuple[Rule, ...] = (
     spectra.problems,
     courses.problems,
 )
+"""all rules, in the order in which they are applied"""
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
+    """Yield all that the rules find wrong with a cell."""
     for rule in RULES:
         yield from rule(draft)

@@ -1,7 +1,7 @@
-"""A plan, executed: one record a run, written the moment the run ends.
+"""Execute a plan: one record for each run, written the moment the run ends.
 
-A run that has an ok record is never repeated; every other is tried again. Two calls on one store, on one machine or
-on several, take different units of work.
+A run with an ok record is never repeated. Interrupted runs are always tried again, failed ones unless `options.retry`
+is off. Two calls on one store, on one machine or on several, take different units of work.
 """
 
 from collections import Counter
@@ -19,9 +19,11 @@ from ntkbench.bench.unit import units
 
 
 def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: Watcher) -> Counter[Status]:
-    """How many runs of the plan ended how, those of earlier calls included.
+    """Execute what is left of a plan; return how many of its runs ended how, those of earlier calls included.
 
-    DataError if a data set is missing, StorageError if the store cannot be written.
+    Units of work go to a Ray cluster with `options.executor` "ray", else to several processes where there are several
+    accelerators or workers are asked for, else to this process. `roots` are the folders of data sets. Raises DataError
+    if a data set is missing, StorageError if the store cannot be written.
     """
     tried = [(run, attempts(store, run)) for run in left(store, plan.runs, options.retry)]
     if tried:

@@ -1,4 +1,7 @@
-"""The JSON Schema of a spec file, and what can be asked of it: which paths there are, what stands at one."""
+"""The JSON Schema of a spec file, and questions to it: which paths there are, and what can stand at one.
+
+Editors use the schema as docs/spec-v1.schema.json; messages, the reference pages and `--set` ask the questions.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -15,6 +18,7 @@ from ntkbench.bench.prose import described
 from ntkbench.bench.spec import BY_ID, Cell, Header
 
 Schema = Mapping[str, Any]
+"""a JSON Schema, or a part of one"""
 _AXIS = {
     "description": "a path with the list of its values, or a name whose labels each set several paths",
     "anyOf": [
@@ -31,7 +35,10 @@ _EXCLUDE = {
 
 @cache
 def document() -> Schema:
-    """Of a whole file. Nothing is required, at any depth: a file may extend another, which has the rest."""
+    """Return the schema of a whole spec file.
+
+    Nothing is required, at any depth: a file may extend another, which has the rest.
+    """
     header, cell = (_partial(described(model.model_json_schema(), model)) for model in (Header, Cell))
     properties = {**header["properties"], **cell["properties"]}
     fields = {key: {"$ref": f"#/properties/{key}"} for key in cell["properties"]}
@@ -51,7 +58,10 @@ def document() -> Schema:
 
 
 def _partial(schema: Any) -> Any:
-    """Without `required`; what was one of several kinds may then be any of them, as its kind may stand elsewhere."""
+    """Return a schema without `required`, and with `anyOf` in place of `oneOf`.
+
+    A mapping without its `kind`, which stands in another file, may be any of the alternatives.
+    """
     if isinstance(schema, list):
         return [_partial(item) for item in schema]
     if not isinstance(schema, dict):
@@ -61,12 +71,12 @@ def _partial(schema: Any) -> Any:
 
 
 def dumps() -> str:
-    """The text of docs/spec-v1.schema.json."""
+    """Return the text of docs/spec-v1.schema.json."""
     return json.dumps(canonical(document()), indent=1, allow_nan=False) + "\n"
 
 
 def branches(schema: Schema) -> Iterator[Schema]:
-    """The alternatives, references followed."""
+    """Yield the alternatives of a schema, with references followed; a schema without alternatives is its only one."""
     if reference := schema.get("$ref"):
         target: Any = document()
         for step in reference.removeprefix("#/").split("/"):
@@ -80,24 +90,24 @@ def branches(schema: Schema) -> Iterator[Schema]:
 
 
 def tag(schema: Schema) -> str | None:
-    """The field that tells the alternatives apart: `kind`, `mode`, `op`, or none."""
+    """Return the field that tells the alternatives apart: `kind`, `mode` or `op`; None if they have none of these."""
     fields = {name for branch in branches(schema) for name in branch.get("properties", ())}
     return next((name for name in ("kind", "mode", "op") if name in fields), None)
 
 
 def tags(schema: Schema) -> tuple[str, ...]:
-    """What may stand in that field."""
+    """Return the values that the field of `tag` can have."""
     name = tag(schema)
     return tuple(word for branch in branches(schema) for word in words(branch.get("properties", {}).get(name, {})))
 
 
 def words(schema: Schema) -> tuple[Any, ...]:
-    """The literals that a schema allows."""
+    """Return the literals that a schema allows; none where it allows anything else."""
     return (schema["const"],) if "const" in schema else tuple(schema.get("enum", ()))
 
 
 def chosen(schema: Schema, node: Node | None) -> tuple[Schema, ...]:
-    """The alternatives that a value can mean, by its `kind` if it has one."""
+    """Return the alternatives that a value can mean, by its `kind` if it has one; all where that tells nothing."""
     every, name = tuple(branches(schema)), tag(schema)
     said = node.child(name) if node is not None and name else None
     fitting = [branch for branch in every if said and said.value in words(branch.get("properties", {}).get(name, {}))]
@@ -105,12 +115,15 @@ def chosen(schema: Schema, node: Node | None) -> tuple[Schema, ...]:
 
 
 def fields(schemas: tuple[Schema, ...]) -> Mapping[str, Schema]:
-    """The fields of some alternatives together."""
+    """Return the fields of some alternatives together, with their schemas."""
     return {name: field for schema in schemas for name, field in schema.get("properties", {}).items()}
 
 
 def step(schema: Schema, key: str | int, node: Node | None) -> Schema | None:
-    """What stands below `schema` at `key`; None if nothing can."""
+    """Return the schema of what stands below `schema` at `key`; None if nothing can.
+
+    `node` is the value that is there, whose `kind` chooses between alternatives.
+    """
     for branch in chosen(schema, node):
         if isinstance(key, int):
             if "items" in branch:
@@ -123,7 +136,7 @@ def step(schema: Schema, key: str | int, node: Node | None) -> Schema | None:
 
 
 def at(path: Path, root: Node) -> Schema | None:
-    """What can stand at `path` of a document; None if nothing can."""
+    """Return the schema of what can stand at `path` of a document; None if nothing can."""
     schema: Schema | None = document()
     node: Node | None = root
     for key in path:
@@ -133,9 +146,9 @@ def at(path: Path, root: Node) -> Schema | None:
 
 
 def paths(root: Node) -> frozenset[str]:
-    """Every dotted path that this document may have, of any kind; ids are those that it has.
+    """Return every dotted path that a document may have, over all kinds of its sections; ids are those that it has.
 
-    Read off the models: their JSON Schema takes longer to make than all the rest, and only mistakes need it.
+    They are read off the models: the JSON Schema takes longer to make than all the rest, and only mistakes need it.
     """
     fields = Cell.model_fields | {name: Header.model_fields[name] for name in ("run", *_SCALARS)}
     found = {
@@ -146,24 +159,27 @@ def paths(root: Node) -> frozenset[str]:
 
 
 def holds(path: str, node: Node, known: Collection[str]) -> bool:
-    """Whether `path` can be set to this value: a field, or a new id with a whole mapping."""
+    """Return whether `path` can be set to the value of `node`: a path of `known`, or a new id with a whole mapping."""
     section, _, name = path.partition(".")
     new = section in BY_ID and name and "." not in name and isinstance(node.value, Mapping)
     return path in known or bool(new)
 
 
 _SCALARS = tuple(name for name in Header.model_fields if name not in ("run", "matrix", "smoke", "extends"))
+"""fields of the header that hold a value, and no paths below it"""
 
 
 def elsewhere(name: str, known: Collection[str]) -> str | None:
-    """The path that ends in this name, if there is one nearer to the top than all others."""
+    """Return the path that ends in this name and is nearer to the top than all others that do; None without such a
+    path."""
     same = sorted((path.count("."), path) for path in known if path.rpartition(".")[2] == name)
     return same[0][1] if same and (len(same) == 1 or same[0][0] < same[1][0]) else None
 
 
 def _below(path: str, annotation: Any, node: Node | None) -> Iterator[str]:
+    """Yield a path and all paths below it, by the annotation of its field; ids are those that `node` has."""
     yield path
-    parts = get_args(annotation)  # of Annotated: what is annotated, and with what
+    parts = get_args(annotation)  # of Annotated: the type, then its metadata
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():
             yield from _below(f"{path}.{name}", field.rebuild_annotation(), node.child(name) if node else None)

@@ -1,4 +1,4 @@
-"""What an entry is ranked by, as `bench/ranking.py` takes it: values, influences, and which seeds vary together."""
+"""Turn entries into the arrays that `bench/ranking.py` takes: values, influences, and which seeds vary together."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,17 @@ from ntkbench.bench.track import Track
 
 
 def scores(entry: Entry, track: Track) -> Scores:
-    """Return what a verified entry is ranked by: of each seed the mean over its cells."""
+    """Return what a verified entry is ranked by: the mean over cells of each seed, and its influences and pairing."""
     cells = [Cell.model_validate(each.cell) for each in entry.cells]
     influence = _influence(entry, cells) if track.by_point else None
     return Scores(np.array(entry.values), pairing(track, cells, entry.seeds), influence, entry.points)
 
 
 def _influence(entry: Entry, cells: Sequence[Cell]) -> np.ndarray | None:
-    """Return the mean over cells of N times the change of each seed's value with each of N points."""
+    """Return the mean over cells of N times the change of each seed's value with each of N points, (seeds, N).
+
+    It is None where some cell has no outcomes to compute it from.
+    """
     found = [judged(each.results, 0, cell, entry.points or "") for each, cell in zip(entry.cells, cells, strict=True)]
     known = [each.influence for each in found if each is not None]
     return np.mean(known, axis=0) if len(known) == len(found) else None
@@ -37,7 +40,7 @@ def pairing(track: Track, cells: Sequence[Cell], seeds: Sequence[int]) -> tuple[
 
 
 def _drawn(track: Track, cell: Cell) -> object:
-    """Return all that what a seed draws depends on beside the seed."""
+    """Return everything, beside the seed, that determines what a seed draws; None where that is the seed alone."""
     if track.seed_of == "data":
         return canonical(normalized(cell).data)
     if cell.width is None:

@@ -1,12 +1,13 @@
-"""A mapping of the spec, as a model."""
+"""The base class of all sections of a spec."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Strict, frozen, without unknown fields. Its docstring and the texts below its fields are the reference's text.
+    """Base of the models of a spec's sections: strict, frozen, without unknown fields.
 
-    Built when it is first used: no spec uses all of them.
+    The docstring of a section and the texts below its fields are the text of the reference page. A section's validator
+    is built when it is first used, since no spec uses all of them.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)

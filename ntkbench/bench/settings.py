@@ -1,4 +1,7 @@
-"""What JAX is told of whatever can change a number: one way of computing for one run id, whoever's shell it is."""
+"""JAX settings that can change a number, the same for every run: one run id means one way of computing.
+
+The command line applies them first of all, whatever the shell that it was started from says.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,8 +10,8 @@ from types import MappingProxyType
 SETTINGS: Mapping[str, str | bool | int | None] = MappingProxyType(
     {
         "jax_enable_x64": True,  # kernels are double precision
-        "jax_numpy_dtype_promotion": "strict",  # no float becomes one unasked
-        "jax_default_matmul_precision": None,  # the device's own for networks; kernels ask for the highest
+        "jax_numpy_dtype_promotion": "strict",  # types are never converted unasked
+        "jax_default_matmul_precision": None,  # networks take the device's own; kernels ask for the highest
         "jax_default_prng_impl": "threefry2x32",
         "jax_threefry_partitionable": True,
         "jax_random_seed_offset": 0,
@@ -19,16 +22,16 @@ SETTINGS: Mapping[str, str | bool | int | None] = MappingProxyType(
 )
 """JAX' options by their names, with the values that runs are made with."""
 _UNSAFE = re.compile(r"fast_math|fast_min_max|excess_precision|denormal")
-"""in the names of XLA's flags: arithmetic that is not IEEE's"""
+"""parts of the names of XLA's flags that allow arithmetic other than IEEE's"""
 
 
 def variable(option: str) -> str:
-    """Of the environment, which JAX reads an option from when it is imported."""
+    """Return the environment variable from which JAX reads `option` when it is imported."""
     return option.upper()
 
 
 def environment() -> dict[str, str | None]:
-    """The variables and what they are to say; None: not to be there."""
+    """Return the environment variables of all settings with their values; None: the variable is to be removed."""
     return {variable(name): None if value is None else _text(value) for name, value in SETTINGS.items()}
 
 
@@ -37,12 +40,12 @@ def _text(value: str | bool | int) -> str:
 
 
 def safe(xla_flags: str) -> tuple[str, str]:
-    """XLA's flags without those that change arithmetic, and these."""
+    """Split XLA's flags into two texts: those that leave arithmetic as it is, and those that change it."""
     flags = xla_flags.split()
     bad = [flag for flag in flags if _UNSAFE.search(flag)]
     return " ".join(flag for flag in flags if flag not in bad), " ".join(bad)
 
 
 def told(xla_flags: str) -> list[str]:
-    """XLA's flags as a record may tell them: folders stay where they are."""
+    """Return XLA's flags as a record states them, sorted, without values that hold a path: folders are private."""
     return sorted(flag if "/" not in flag and "\\" not in flag else flag.split("=")[0] for flag in xla_flags.split())

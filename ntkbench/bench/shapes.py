@@ -1,4 +1,7 @@
-"""Shapes of examples on their way through a network, without a number being computed."""
+"""Follow the shape of an example through a network, without computing a number.
+
+`wiring` and `limit` find layers that cannot stand where they do, `sizes` counts weights and operations.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,28 +26,32 @@ from ntkbench.data.catalog import Entry, entry
 
 _Windowed = Conv | AvgPool | MaxPool
 Units = int | str
-"""Of a layer; a multiple of the width, such as 2x, as long as there is no width."""
+"""units of a layer: a number, or a multiple of the width, such as 2x, as long as there is no width"""
 Shape = tuple[Units, ...]
-"""Rows, columns and channels, or features alone."""
+"""rows, columns and channels of an image, or the features of a vector"""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A layer between the shapes it takes and gives; `path` leads to it from the list of layers."""
+    """A layer between the shape that it takes and the shape that it gives."""
 
     layer: Layer
     path: Path
+    """where the layer stands in the list of layers"""
     before: Shape
     after: Shape
 
     @property
     def count(self) -> int:
-        """Numbers that it gives for one example, of a network that has a width."""
+        """Number of values that the layer gives for one example, in a network that has a width."""
         return prod(map(int, self.after))
 
 
 class Misfit(ValueError):  # noqa: N818 (not an error of the program: a fault of a network)
-    """A layer that cannot stand where it does; `advice`: what to do, for those who chose the layers themselves."""
+    """A layer that cannot stand where it does. `path` leads to it in the list of layers.
+
+    `advice` says what to do, for those who chose the layers themselves.
+    """
 
     def __init__(self, path: Path, message: str, advice: str):
         self.path, self.advice = path, advice
@@ -53,12 +60,13 @@ class Misfit(ValueError):  # noqa: N818 (not an error of the program: a fault of
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the cell; without a width, hidden layers keep their multiples of it."""
+    """The sizes that a cell gives its layers. Without a width, hidden layers keep their multiples of it."""
 
     width: int | None
     outputs: int
 
     def units(self, layer: Weighted) -> Units:
+        """Return the units of a layer with weights: as it says itself, the outputs, or a multiple of the width."""
         if isinstance(layer.width, int):
             return layer.width
         if layer.width == OUTPUTS:
@@ -67,24 +75,33 @@ class Sizes:
 
 
 def image(data: Data) -> tuple[int, int, int]:
-    """Rows, columns, channels of an example; features alone are the channels of one position."""
+    """Return rows, columns and channels of an example; a synthetic one has its features as channels of one position."""
     return (1, 1, data.dataset.dim) if isinstance(data.dataset, Synthetic) else _entry(data).shape
 
 
 def outputs(data: Data) -> int:
-    """One for two classes."""
+    """Return the number of outputs of a predictor: one for two classes, else one for each class."""
     every = 2 if isinstance(data.dataset, Synthetic) else len(_entry(data).classes)
     classes = every if data.classes is None else len(data.classes)
     return 1 if classes == 2 else classes
 
 
 def _entry(data: Data) -> Entry:
-    """UsageError if there is no data set of that name."""
+    """Return what is known of a set of images; raise UsageError if there is no data set of that name."""
     return data.entry or entry(getattr(data.dataset, "name", ""))
 
 
 def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()) -> Iterator[Step]:
-    """Every layer in order, those of branches before their sum; Misfit at the first that cannot be."""
+    """Yield every layer in order, those of the branches of a residual sum before the sum itself.
+
+    Args:
+        layers: the layers
+        shape: the shape of an example
+        sizes: the width and the number of outputs
+        path: where the list of layers stands, for the paths of the steps
+
+    Raises Misfit at the first layer that cannot stand where it does.
+    """
     for i, layer in enumerate(layers):
         here = (*path, i)
         if isinstance(layer, Residual):
@@ -103,6 +120,7 @@ def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()
 
 
 def _after(layer: Layer, shape: Shape, sizes: Sizes, path: Path) -> Shape:
+    """Return the shape that a layer other than a residual sum gives; raise Misfit where it cannot take this one."""
     if isinstance(layer, Dense):
         if len(shape) == 3:
             message = f"dense takes a vector, and this is {shown(shape)}"
@@ -132,26 +150,26 @@ def _padding(layer: _Windowed) -> str:
 
 
 def _moved(layer: _Windowed, image: tuple[int, int]) -> Iterator[int]:
-    """Positions of its windows along both axes."""
+    """Yield the number of positions of a layer's window along rows, then along columns."""
     strides = layer.stride if isinstance(layer, Conv) else layer.steps
     for size, window, stride in zip(image, layer.window, strides, strict=True):
         yield (size - window) // stride + 1 if _padding(layer) == "VALID" else -(-size // stride)
 
 
 def _product(shape: Shape) -> Units:
-    """Multiples of the width stay such."""
+    """Return the number of features of a flattened shape; multiples of the width stay such."""
     *positions, channels = shape
     copies = prod(map(int, positions))
     return copies * channels if isinstance(channels, int) else f"{copies * int(channels.removesuffix('x'))}x"
 
 
 def untiled(pool: Pool, shape: Shape) -> bool:
-    """Whether some positions are in no window."""
+    """Return whether windows of a pooling, laid side by side, leave some positions out."""
     return any(int(size) % window for size, window in zip(shape[:2], pool.window, strict=True))
 
 
 def shown(shape: Shape) -> str:
-    """`an image of 8 x 8 with 32 channels`, `a vector of 64`"""
+    """Return a shape in words: `an image of 8 x 8 with 32 channels`, `a vector of 64`."""
     if len(shape) == 1:
         return f"a vector of {shape[0]}"
     return f"an image of {shape[0]} x {shape[1]} with {shape[2]} channels"

@@ -1,4 +1,9 @@
-"""One table out of many records: which numbers, along which axes, in which form."""
+"""Make one table of many records: choose the numbers, lay their axes out, average over seeds, and write it down.
+
+    show(records, metrics=["transfer_rate"], where={"eps": "8/255"}, column="width")
+
+`ntkbench show` prints the text of `show`; the report takes the `Grid`, plots the numbers of `select`.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +26,9 @@ if TYPE_CHECKING:
 
 Format = Literal["md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
+"""the denominator of transfer rates that is shown where none is asked for"""
 BESIDE = "majority_rate"
-"""what accuracies have to beat: said below a table of them, and a column only where it is asked for"""
+"""metric that accuracies have to beat: said below a table of them, and a column only where it is asked for"""
 HEADLINES = ("transfer_rate", "eigenspace_robustness", "eigenspace_overlap", "kernel_drift")
 """metrics that are shown where none is asked for"""
 _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
@@ -30,33 +36,37 @@ _UNSAID = frozenset(("spec", "seed", "analysis", "metric", "source"))
 _REDUNDANT = ("source", "analysis", "target")
 """axes that are left out where the others tell them"""
 _AXES = frozenset(("spec", "seed", "analysis", "metric"))
-"""those of the fixed columns that tell numbers apart"""
+"""fixed columns that tell numbers apart"""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Numbers and their runs, after the filters."""
+    """Frames of numbers and of the runs that they are of (`tables.numbers`, `tables.runs`), after the filters."""
 
     numbers: "pd.DataFrame"
     runs: "pd.DataFrame"
 
     @property
     def axes(self) -> list[str]:
+        """Columns by which numbers can be told apart: the axes of the matrix, and what numbers are about."""
         columns = dict.fromkeys((*self.runs, *self.numbers))
         return [name for name in columns if name in _AXES or name not in FIXED]
 
     def labels(self, axis: str) -> list[str]:
+        """Return the labels along an axis in order: numbers by value, then words."""
         frame = self.runs if axis in self.runs else self.numbers
         return sorted({str(label) for label in frame[axis]}, key=label_key)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: labels along the axes down the side, summaries over seeds across; None where nothing is measured."""
+    """A table of summaries over seeds."""
 
     axes: tuple[str, ...]
+    """axes whose labels stand at the left of each line"""
     columns: tuple[str, ...]
     lines: tuple[tuple[tuple[str, ...], tuple[Mapping | None, ...]], ...]
+    """labels along the axes, and a summary for each column; None where nothing is measured"""
     caption: tuple[str, ...]
 
 
@@ -71,11 +81,19 @@ def show(
     planned: Sequence[Run] | None = None,
     digits: int = 2,
 ) -> str:
-    """The table as text. Axes that vary and are not named become rows: only seeds are averaged.
+    """Return the table as text. Axes that vary and are not named become rows: only seeds are averaged.
 
-    `metrics`: by default the headlines (transfer_rate, ...), or all there are.
-    `where`: `{"eps": "8/255", "width": "512"}`.
-    `planned`: the runs to expect; without it, the records are taken for all there should be.
+    Args:
+        records: the records to choose from
+        metrics: names of metrics; by default the headlines (transfer_rate, ...), or all there are
+        where: labels to keep, by axis: `{"eps": "8/255", "width": "512"}`
+        rows: axes of the rows, before all others that vary
+        column: the axis of the columns; by default the metric or the budget
+        form: md, plain and latex round; csv and json have all digits and a line for each number
+        planned: the runs to expect; without it, the records are taken for all there should be
+        digits: digits after the point
+
+    Raises UsageError where there are no runs, or no such metric, axis or label.
     """
     records = list(records)
     if form not in ("csv", "json"):
@@ -95,7 +113,7 @@ def grid(
     column: str | None = None,
     planned: Sequence[Run] | None = None,
 ) -> Grid:
-    """The same table for whoever writes it in another form."""
+    """Return the table that `show` writes down, for whoever writes it in another form."""
     chosen = select(records, metrics, where or {}, (*rows, column), planned)
     row_axes, column = layout(chosen, rows, column)
     summary = _summary(chosen, [*row_axes, *([column] if column else [])])
@@ -114,6 +132,7 @@ def grid(
 
 
 def _summary(chosen: Selection, axes: Sequence[str]) -> "pd.DataFrame":
+    """Return a row of `tables.aggregate` for each cell of the axes, sorted by labels."""
     summary = aggregate(chosen.numbers, chosen.runs, axes)
     return summary.sort_values(axes, key=lambda labels: labels.map(label_key)) if axes else summary
 
@@ -125,7 +144,7 @@ def select(
     axes: Sequence[str | None] = (),
     planned: Sequence[Run] | None = None,
 ) -> Selection:
-    """The numbers asked for; a metric, an axis or a label that is not there is a UsageError with what is."""
+    """Return the numbers that are asked for; UsageError, with what there is, for an unknown metric, axis or label."""
     of = runs(records, planned)
     if not len(of):
         raise UsageError("there are no runs to show; `ntkbench run SPEC` makes some")
@@ -141,12 +160,12 @@ def select(
 
 
 def _latest(found: "pd.DataFrame") -> "pd.DataFrame":
-    """Of each metric the numbers of one definition: the latest revision that any of them has."""
+    """Return the numbers of the latest revision of each metric's definition: other revisions do not compare."""
     return found.loc[found["revision"] == found.groupby("metric")["revision"].transform("max")]
 
 
 def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[list[str], str | None]:
-    """Axes of the rows, and the one of the columns: the given ones, then all others that vary."""
+    """Return the axes of the rows and the axis of the columns: the given ones, then all others that vary."""
     varying = [axis for axis in chosen.axes if axis != "seed" and _varies(chosen, axis)]
     if column is None:
         column = next((axis for axis in ("metric", "eps") if axis in varying and axis not in rows), None)
@@ -160,7 +179,10 @@ def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[
 
 
 def _varies(chosen: Selection, axis: str) -> bool:
-    """A metric that is not about an axis (clean accuracy and budgets) does not make it vary."""
+    """Return whether an axis has several labels in one metric, or among the runs.
+
+    A metric that an axis says nothing about (clean accuracy has no budget) does not make the axis vary.
+    """
     if axis in chosen.runs:
         return len(chosen.labels(axis)) > 1
     within = any(part[axis].nunique() > 1 for part in groups(chosen.numbers, ["metric"]).values())
@@ -168,6 +190,7 @@ def _varies(chosen: Selection, axis: str) -> bool:
 
 
 def _told(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
+    """Return whether the labels along the axes `by` determine the label along `axis`."""
     return all(part[axis].nunique() == 1 for part in groups(frame, by).values())
 
 
@@ -177,6 +200,8 @@ def _known(name: str, chosen: Selection) -> None:
 
 
 def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
+    """Return the numbers of these metrics; without a name, those of the headlines, or of all but how networks were
+    fitted."""
     there = [name for name in METRICS if name in set(everything.numbers["metric"])]
     for name in metrics:
         if metric(name).name not in there and there:
@@ -190,7 +215,7 @@ def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
 
 
 def _filtered(chosen: Selection, name: str, label: str) -> Selection:
-    """What carries the label, and the numbers that the axis says nothing about."""
+    """Return what carries the label, and the numbers that the axis says nothing about."""
     labels = chosen.labels(name)
     wanted = [each for each in labels if same_label(each, str(label))]
     if not wanted and any(labels):
@@ -202,7 +227,7 @@ def _filtered(chosen: Selection, name: str, label: str) -> Selection:
 
 
 def _exact(summary: "pd.DataFrame", form: str) -> str:
-    """Full precision, one row a number, with all that it is about."""
+    """Return the summary as CSV or JSON in full precision, one row for each number with all that it is about."""
     if form == "csv":
         return render.csv_of(summary)
     lines = [{name: None if v != v else v for name, v in row.items()} for row in summary.to_dict("records")]
@@ -224,7 +249,7 @@ def _text(grid: Grid, form: str, digits: int) -> str:
 
 
 def cell(row: Mapping, digits: int) -> str:
-    """`0.61 ± 0.02 (5)`, marked where checks failed, or how much of it is missing, or has no value."""
+    """Return a summary as `0.61 ± 0.02 (5)`, or how much is missing or undefined; marked where checks failed."""
     return _number(row, digits) + (unmet.MARK if row.get(CHECKS) else "")
 
 
@@ -238,7 +263,7 @@ def _number(row: Mapping, digits: int) -> str:
 
 
 def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]) -> str:
-    """What the accuracies of a table have to beat; empty where it has none, or shows that."""
+    """Return a line with the accuracy of always naming the largest class; empty where a table has no use for it."""
     if BESIDE in names or not any(name.endswith(("accuracy", "robustness")) for name in names):
         return ""
     here = set(chosen.runs["run_id"])
@@ -248,7 +273,7 @@ def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]
 
 
 def _gaps(summary: "pd.DataFrame") -> list[str]:
-    """Why cells have no mean."""
+    """Return lines that explain the cells without a mean."""
     lines, without = [], summary.loc[summary["mean"].isna()]
     if (without["n"] + without["undefined"] < without["expected"]).any():
         lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")

@@ -1,4 +1,7 @@
-"""What can be compared: an entry of a leaderboard, or the runs of one cell of a spec."""
+"""Find the two sides of a comparison: each is an entry of a leaderboard, or the runs of one cell of a spec.
+
+`ntkbench compare` calls `find` for each of them.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +25,11 @@ from ntkbench.bench.track import FILE
 from ntkbench.errors import NtkbenchError, UsageError
 
 Key = tuple[str, int, tuple[tuple[str, str], ...]]
+"""what tells numbers apart: metric, revision, and the labels of what the number is about"""
 _CELL = re.compile(r"(?P<spec>.+\.ya?ml)(?::(?P<labels>.*))?")
+"""a spec's file (.yaml or .yml), alone or with labels after a colon"""
 _NEXT_AXIS = re.compile(r",(?=[^,=]+=)")
+"""a comma before another AXIS=, since labels may have commas"""
 
 
 @dataclass(frozen=True)
@@ -32,33 +38,38 @@ class Side:
 
     name: str
     cells: Mapping[str, Cell]
-    """by the label of a target; by an empty one where there is no other"""
+    """by the label of a target of the track; the label is empty where there is one cell"""
     seeds: Sequence[int]
     results: Sequence[Result]
     outcomes: Mapping[Key, Judged]
-    """of the numbers whose outcomes per test point are known; of several cells their mean"""
+    """what outcomes per test point give, for the numbers whose outcomes are known; of several cells their mean"""
     software: Sequence[dict]
     device: Sequence[dict]
     track: str | None = None
-    """that an entry is on"""
+    """the track that an entry is on; None of a cell"""
     board: Path | None = None
     """the folder with the rules of that track"""
     notes: Sequence[str] = ()
+    """what the reader of a comparison has to know, such as seeds that are left out"""
 
 
 def find(name: str, folder: Path, store: Store) -> Side:
-    """An entry by its file or as TRACK/NAME, or a cell of a spec: SPEC, or SPEC:AXIS=LABEL,AXIS=LABEL."""
+    """Return the side that is named on a command line.
+
+    `name` is the file of an entry, or TRACK/NAME below the folder of leaderboards; or a cell of a spec: SPEC, or
+    SPEC:AXIS=LABEL,AXIS=LABEL. The records of a cell are those in `store`.
+    """
     match = _CELL.fullmatch(name)
     return of_cell(match["spec"], match["labels"] or "", store) if match else of_entry(locate(name, folder), folder)
 
 
 def key(result: Result) -> Key:
-    """Which number it is."""
+    """Return what tells a number from the others of its side."""
     return result.metric, result.revision, tuple(sorted(result.where.items()))
 
 
 def of_entry(path: Path, folder: Path) -> Side:
-    """Return an entry with its track's rules from beside it, or from `folder`."""
+    """Return the side of an entry. Its track's rules are taken from beside it, or else from `folder`."""
     entry = read_entry(path)
     boards = (board_of(path).with_name(entry.track), folder / entry.track)
     cells = [Cell.model_validate(each.cell) for each in entry.cells]
@@ -77,7 +88,7 @@ def of_entry(path: Path, folder: Path) -> Side:
 
 
 def _kept(entry: Entry, cells: Sequence[Cell]) -> Iterator[tuple[Key, Judged]]:
-    """Yield the columns of an entry that its outcomes give."""
+    """Yield the columns of an entry that its outcomes give, by their keys."""
     for place, result in enumerate(entry.results):
         found = [
             judged(each.results, place, cell, entry.points or "") if place < len(each.results) else None
@@ -97,7 +108,10 @@ def _mean(cells: Sequence[Judged]) -> Judged:
 
 
 def of_cell(spec: str, labels: str, store: Store) -> Side:
-    """The runs of a cell that are done; UsageError if none is."""
+    """Return the side of a cell of a spec, of its runs that are ok; UsageError if there is none.
+
+    `labels` chooses the cell, AXIS=LABEL,AXIS=LABEL; it may be empty where the spec has one cell.
+    """
     planned = plan.read(spec)
     runs = sorted(one_cell(planned.runs, _labels(labels)), key=lambda run: run.seed)
     found = {record.run_id: record for record in ledger.records(store, runs) if record.status == "ok"}
@@ -120,6 +134,7 @@ def of_cell(spec: str, labels: str, store: Store) -> Side:
 
 
 def _labels(text: str) -> dict[str, str]:
+    """Return the labels of a cell by axis; raise UsageError for a part without a `=`."""
     parts = _NEXT_AXIS.split(text) if text else []
     for part in parts:
         if "=" not in part:
@@ -128,7 +143,10 @@ def _labels(text: str) -> dict[str, str]:
 
 
 def _numbers(records: Sequence[Record]) -> Iterator[tuple[Result, Sequence[MetricRow]]]:
-    """What all seeds have measured. What several analyses have measured alike is one number; else each is named."""
+    """Yield the numbers that all seeds have measured, each with its rows, one a seed.
+
+    A number that several analyses have measured alike is one number; where they differ, each is named.
+    """
     seeds = [record.spec.seed for record in records]
     rows = [{(row.analysis, _place(row)): row for row in record.metrics} for record in records]
     shared: dict[Key, dict[str, list[MetricRow]]] = {}
@@ -147,7 +165,7 @@ def _numbers(records: Sequence[Record]) -> Iterator[tuple[Result, Sequence[Metri
 def _outcomes(
     found: Sequence[tuple[Result, Sequence[MetricRow]]], samples: Sequence[Mapping[str, np.ndarray]], cell: Cell
 ) -> Iterator[tuple[Key, Judged]]:
-    """Yield the numbers whose outcomes all seeds kept."""
+    """Yield, of the numbers whose outcomes all seeds kept, what the outcomes give."""
     if not all("index" in each for each in samples):
         return
     which = points(samples)
@@ -156,15 +174,17 @@ def _outcomes(
             try:
                 kept = [packed(row, each, cell) for row, each in zip(rows, samples, strict=True)]
                 made = judge(kept, how, which)
-            except (NtkbenchError, ValueError):  # a share of something else, such as the training set
+            except (NtkbenchError, ValueError):  # a share of other points, such as the training set
                 continue
             if all(made.gives(rows)) and np.isfinite(made.values).all():
                 yield key(result), made
 
 
 def _place(row: MetricRow) -> Key:
+    """Return the key of a row of a record."""
     return row.metric, row.revision, tuple(sorted((name, str(label)) for name, label in row.where.items()))
 
 
 def _left_out(name: str, runs: Sequence[Run], found: Mapping[str, Record]) -> list[str]:
+    """Return a note for each run that is not ok."""
     return [f"{name}: seed {run.seed} (run {run.id}) is not done and left out" for run in runs if run.id not in found]

@@ -1,4 +1,8 @@
-"""Leaderboards as a website: files that any host serves and any browser opens from disk."""
+"""Write leaderboards as a website: static files that any host serves and any browser opens from disk.
+
+`ntkbench leaderboard site` writes an index, a page and a CSV table for each track, and a page and a spec for each
+entry.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +20,7 @@ from ntkbench.bench.webpage import COPYING, SORTING, as_yaml, webpage
 
 
 def site(boards: Sequence[Board], output: Path) -> Path:
-    """Write all pages; returns the first to open."""
+    """Write all pages below the folder `output`; return the path of the index."""
     files = {"index.html": webpage("index.html.j2", boards=boards)}
     for each in boards:
         for name, text in _files(each):
@@ -29,6 +33,7 @@ def site(boards: Sequence[Board], output: Path) -> Path:
 
 
 def _files(board: Board) -> Iterator[tuple[str, str]]:
+    """Yield the files of one board: their names below the track's folder, and their text."""
     own = _differences(board)
     yield "index.html", _track_page(board, own)
     yield "table.csv", board_csv(board)
@@ -40,6 +45,7 @@ def _files(board: Board) -> Iterator[tuple[str, str]]:
 
 
 def _track_page(board: Board, own: Mapping[str, str]) -> str:
+    """Return the page of a track. `own` says of each entry by name how it differs from the others."""
     return webpage(
         "track.html.j2",
         (*SORTING, *COPYING),
@@ -56,6 +62,7 @@ def _track_page(board: Board, own: Mapping[str, str]) -> str:
 
 
 def _entry_page(board: Board, line: Standing, entry: Entry, own: str, spec: str) -> str:
+    """Return the page of an entry. `spec` is the text of the file that runs it again."""
     return webpage(
         "entry.html.j2",
         COPYING,
@@ -74,7 +81,7 @@ def _entry_page(board: Board, line: Standing, entry: Entry, own: str, spec: str)
 
 
 def _level(line: Standing) -> tuple[str, str]:
-    """Return the level of an entry, and what that means."""
+    """Return the level of verification of an entry, and what that level means; two empty texts where it has none."""
     return (str(line.level), LEVELS[line.level.level]) if line.level else ("", "")
 
 
@@ -94,6 +101,7 @@ def _cells(entry: Entry) -> dict[str, Any]:
 
 
 def _figures(board: Board) -> list[tuple[Markup, str]]:
+    """Return the figures of a board as inline SVG, with their captions."""
     with standings.applied():
         return [
             (Markup(svg.inline(picture.figure, picture.name, picture.caption)), picture.caption)
@@ -102,7 +110,10 @@ def _figures(board: Board) -> list[tuple[Markup, str]]:
 
 
 def _differences(board: Board) -> dict[str, str]:
-    """Return for each entry what is free and not the same in all that have it: `width 1024, centered`."""
+    """Return for each entry by name what is free on its track and differs between entries: `width 1024, centered`.
+
+    Of an entry of several cells the first stands for all, as they are equal in what is free.
+    """
     free = {
         entry.name: {path: v for path, v in leaves(entry.cells[0].cell) if not board.track.frozen_of([path])}
         for _, entry in board.entries
@@ -113,7 +124,7 @@ def _differences(board: Board) -> dict[str, str]:
 
 
 def _said(found: Mapping[str, Any], paths: Sequence[str]) -> Iterator[str]:
-    """What is off or not there is left out."""
+    """Yield name and value of each path that an entry has; of what is on, the name alone; of what is off, nothing."""
     for path in paths:
         name, value = path.rpartition(".")[2], found.get(path)
         if value is True:

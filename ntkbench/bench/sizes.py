@@ -1,4 +1,7 @@
-"""How large a cell's network and kernels are: weights, products, and what is kept of one example."""
+"""Count how large a cell's network and kernels are: weights, multiply-adds, and what is kept of one example.
+
+`cost` makes its estimates of these counts, and `together` decides which seeds share a training.
+"""
 
 from collections.abc import Sequence
 from math import prod
@@ -11,32 +14,34 @@ from ntkbench.bench.shapes import Step
 from ntkbench.bench.spec import Cell, InfiniteKernel
 
 _MOST_TOGETHER = 16
+"""seeds that train at once, at most"""
 _MOST_BYTES = 4e9
+"""bytes of the states of all seeds that train at once, at most"""
 
 
 def walk(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
-    """The layers of an architecture, on the cell's images."""
+    """Return the layers of an architecture with their shapes on the cell's examples; without a width, at width 1."""
     sizes = shapes.Sizes(width or 1, shapes.outputs(cell.data))
     return list(shapes.steps(blueprint.layers(architecture), shapes.image(cell.data), sizes))
 
 
 def network(cell: Cell) -> list[Step]:
-    """The layers of the cell's finite network; none if it has none."""
+    """Return the layers of the cell's finite network; none if it has none."""
     return walk(cell, cell.architecture, cell.width) if cell.width else []
 
 
 def weighted(steps: Sequence[Step]) -> list[Step]:
-    """Those with weights."""
+    """Return the layers that have weights."""
     return [step for step in steps if isinstance(step.layer, Weighted)]
 
 
 def inputs(cell: Cell) -> int:
-    """Numbers of an example."""
+    """Return the number of values of an example: pixels times channels, or features."""
     return prod(shapes.image(cell.data))
 
 
 def connections(step: Step) -> int:
-    """Weights and biases of a layer."""
+    """Return the number of weights and biases of a layer."""
     if not isinstance(step.layer, Weighted):
         return 0
     window = prod(step.layer.window) if isinstance(step.layer, Conv) else 1
@@ -45,30 +50,35 @@ def connections(step: Step) -> int:
 
 
 def parameters(steps: Sequence[Step]) -> int:
-    """Weights and biases."""
+    """Return the number of weights and biases of all layers."""
     return sum(map(connections, steps))
 
 
 def places(step: Step) -> int:
-    """Positions that a layer gives."""
+    """Return the number of positions that a layer gives: 1 where it gives a vector."""
     return prod(map(int, step.after[:-1]))
 
 
 def products(steps: Sequence[Step]) -> int:
-    """Multiply-adds of a forward pass of one example: each weight and bias once at each position."""
+    """Return the multiply-adds of a forward pass of one example: each weight and bias once at each position."""
     return sum(connections(step) * places(step) for step in steps)
 
 
 def activations(steps: Sequence[Step]) -> int:
-    """Numbers that a backward pass keeps of one example: what each layer gives that computes anything, but the last."""
+    """Return the number of values that a backward pass keeps of one example.
+
+    They are the outputs of the layers but the last; flattenings and activations are not counted.
+    """
     kept = [step for step in steps if not isinstance(step.layer, Flatten | Activation | LeakyReLU)]
     return sum(step.count for step in kept[:-1])
 
 
 def state_bytes(cell: Cell) -> int:
-    """Of one seed in training: weights, gradient, optimizer state, anchor of a linearization, a batch both ways.
+    """Return the bytes that one seed takes in training.
 
-    What trains together follows from it, and so the last bits of results: it is a rule, not an estimate.
+    They are those of weights, gradient and optimizer state, of the anchor of a linearization, and of a batch on its way
+    forward and back. What trains together follows from them, and so the last bits of results: they are a rule that must
+    not change, not an estimate.
     """
     how, itemsize = cell.training, 4 if cell.numerics.network == "float32" else 8
     steps = network(cell)
@@ -84,18 +94,18 @@ def state_bytes(cell: Cell) -> int:
 
 
 def together(cell: Cell) -> int:
-    """How many seeds train at once."""
+    """Return how many seeds of a cell train at once."""
     return int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // state_bytes(cell))))
 
 
 def of_limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limit.Positions]:
-    """The layers of an infinite kernel, and which pairs of positions it tells apart."""
+    """Return the layers of an infinite kernel, and which pairs of positions of two images it tells apart."""
     architecture = kernel.architecture or cell.architecture
     return walk(cell, architecture, None), limit.positions(blueprint.layers(architecture))
 
 
 def has_cheap_limit(cell: Cell) -> bool:
-    """Say whether the cell's network has an infinite kernel, and one that compares matched positions alone."""
+    """Return whether the cell's network has an infinite kernel that compares matched positions alone."""
     layers = blueprint.layers(cell.architecture)
     try:
         limit.check(layers)
@@ -105,6 +115,9 @@ def has_cheap_limit(cell: Cell) -> bool:
 
 
 def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
-    """Numbers that a gradient through one entry of the kernel keeps: the covariances after each layer with weights."""
+    """Return the number of values that a gradient through one entry of an infinite kernel keeps.
+
+    They are the covariances after each layer with weights.
+    """
     steps, needs = of_limit(cell, kernel)
     return sum(limit.entries(step.after, needs) for step in weighted(steps))

@@ -1,4 +1,7 @@
-"""Which moments of a training a cell looks back at."""
+"""Find the moments of a training at which a cell needs the network: those of its kernels and its analyses.
+
+Moments are exact numbers of epochs since the start of the training.
+"""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,14 +16,14 @@ from ntkbench.errors import Problem
 
 
 def moment(cell: Cell, at: Literal["init", "final"] | Fraction) -> Fraction:
-    """In epochs since the start."""
+    """Return a moment in epochs since the start: `init` is 0, and so is `final` where nothing is trained."""
     if isinstance(at, Fraction):
         return at
     return Fraction(cell.training.epochs if at == "final" and isinstance(cell.training, Trained) else 0)
 
 
 def wanted(cell: Cell) -> tuple[Fraction, ...]:
-    """All moments that the cell's kernels and analyses ask for, in order."""
+    """Return all moments that the cell's kernels and analyses ask for, in order."""
     found = {moment(cell, kernel.at) for kernel in cell.kernels.values() if isinstance(kernel, EmpiricalKernel)}
     if isinstance(cell.training, Trained):
         for analysis in cell.analyses.values():
@@ -30,7 +33,10 @@ def wanted(cell: Cell) -> tuple[Fraction, ...]:
 
 
 def kept(cell: Cell) -> Iterator[tuple[Cell, int]]:
-    """Of those, the places on the time line that need a snapshot: neither the start nor the end of a stretch."""
+    """Yield the moments at which the store keeps a snapshot: the cell of the stretch, and the step in it.
+
+    The start and the end of a stretch need none, as they are known without it.
+    """
     if isinstance(cell.training, Trained):
         for of, step in (timeline.place(cell, at) for at in wanted(cell)):
             if 0 < step < timeline.length(of) * timeline.steps(of):
@@ -38,7 +44,7 @@ def kept(cell: Cell) -> Iterator[tuple[Cell, int]]:
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
-    """Moments that never come."""
+    """Yield a problem for each moment of a spec that never comes; a rule of `bench/rules.py`."""
     if not draft.whole("training"):
         return
     for path, at in _written(draft):
@@ -50,7 +56,10 @@ def problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _written(draft: Draft) -> Iterator[tuple[Path, Literal["init", "final"] | Fraction]]:
-    """The moments that stand in the spec, each at its place."""
+    """Yield the moments that are written in the spec, each with its path.
+
+    The models sort them, so that the items of the file are sorted here, too, to find their places.
+    """
     for name, kernel in draft.cell.kernels.items():
         if isinstance(kernel, EmpiricalKernel):
             yield ("kernels", name, "at"), kernel.at
@@ -64,6 +73,7 @@ def _written(draft: Draft) -> Iterator[tuple[Path, Literal["init", "final"] | Fr
 
 
 def _moment(draft: Draft, path: Path, at: Fraction) -> Iterator[Problem]:
+    """Yield a problem where a moment is after the end of the training, or within an epoch of a single step."""
     training = draft.cell.training
     assert isinstance(training, Trained)
     if at > training.epochs:

@@ -1,12 +1,11 @@
-"""What an experiment is, in words.
+"""Models of a spec file: a header, and the cells that it spans, each one experiment.
 
-A spec file has two halves. The `Header` says what the file is called, which cells it spans and how to run
-them; nothing in it can change a number. A `Cell` is one resolved experiment, and everything in it can: a
-cell and a seed are what a run is identified by. What is cached together is nested together, so that
-sections are cache keys.
+The `Header` says what the file is called, which cells it spans and how to run them; nothing in it can change a number.
+A `Cell` is one resolved experiment, and everything in it can: a run is identified by its cell and its seed. What is
+cached together is nested together, so that sections are cache keys.
 
-Models are strict, frozen, and refuse fields that they do not know. Notation is free, values are not:
-`8/255`, `16/510` and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
+Models are strict, frozen, and refuse fields that they do not know. Notation is free, values are not: `8/255`, `16/510`
+and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
 """
 
 import abc
@@ -74,10 +73,11 @@ class SphereTeacher(Section):
 
 
 Synthetic = TwoGaussians | SphereTeacher
-"""Sets of two classes that are drawn, as many examples as are asked for."""
+"""data sets of two classes that are drawn, with as many examples as are asked for"""
 
 
 def _named_or_synthetic(value: Any) -> Any:
+    """Return the mapping that the bare name of a data set stands for; any other value as it is."""
     return {"kind": "named", "name": value} if isinstance(value, str) else value
 
 
@@ -86,33 +86,36 @@ class NamedDataset(Section):
 
     kind: Literal["named"]
     name: str
-    """one of those in the list"""
+    """a name from the list"""
 
 
 class ExtensionDataset(Section, abc.ABC):
-    """What other packages' data sets build on."""
+    """Base of the data sets of other packages."""
 
     content: Annotated[str, Field(max_length=100)] | None = Field(default=None, json_schema_extra={"as_before": None})
     """digest of what its builder reads from disk, filled in when a spec is read; null: it reads nothing"""
 
     builder: ClassVar[str]
-    """`package.module:function`, which gives a `data.dataset.Dataset` from the words and the folders of data sets"""
+    """`package.module:function`, which takes this model and the folders of data sets, and returns a
+    `data.dataset.Dataset`"""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Files and folders that its builder reads: what they hold is part of a run's identity. Those that a field
-        names, unless a model says otherwise."""
+        """Files and folders that the builder reads: what they hold is part of a run's identity.
+
+        By default they are the files that the model's fields name; a model may say otherwise.
+        """
         named = (getattr(self, name) for name in type(self).model_fields)
         return tuple(Path(value) for value in named if isinstance(value, str) and os.path.isfile(value))
 
     @property
     @abc.abstractmethod
     def entry(self) -> Entry:
-        """What is known of it without opening it: classes, shape, counts."""
+        """Classes, shape and counts of the data set, known without opening it."""
 
 
 class Data(Section):
-    """Which examples: a data set, its classes, how many, and how they are chosen."""
+    """The examples: a data set, its classes, how many, and how they are chosen."""
 
     dataset: Annotated[
         Annotated[NamedDataset | TwoGaussians | SphereTeacher, Kinds("datasets", ExtensionDataset)],
@@ -137,7 +140,7 @@ class Data(Section):
 
     @property
     def entry(self) -> Entry | None:
-        """What is known of a set of images; None of a synthetic one, and of a name that nothing has."""
+        """Classes, shape and counts of a set of images; None of a synthetic set, and of an unknown name."""
         match self.dataset:
             case NamedDataset(name=name):
                 return CATALOG.get(name)
@@ -151,13 +154,14 @@ class InfiniteKernel(Section):
 
     kind: Literal["infinite"]
     type: Literal["ntk", "nngp"] = "ntk"
-    """ntk: of gradient flow on all weights; nngp: the covariance of outputs at init, if the last layer alone learns"""
+    """ntk: kernel of gradient flow on all weights; nngp: covariance of the outputs at init, if the last layer alone
+    learns"""
     architecture: Architecture | None = None
-    """null: the cell's own"""
+    """the network whose limit is taken; null: the cell's own"""
     width: Count | None = None
-    """standard parameterization only, whose kernel depends on it; null: the cell's width"""
+    """reference width of the standard parameterization, whose kernel depends on it; null: the cell's width"""
     time: KernelTime = float("inf")
-    """of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
+    """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
 
@@ -171,7 +175,7 @@ class EmpiricalKernel(Section):
     )
     """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
     time: KernelTime = float("inf")
-    """of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
+    """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
 
@@ -180,12 +184,12 @@ Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")
 
 
 class Judged(Section):
-    """Of a predictor, clean and under attacks."""
+    """Base of the analyses that judge a predictor, clean and under attacks."""
 
     target: str = SELF
-    """who is judged: self, or the id of a kernel"""
+    """the predictor that is judged: self, or the id of a kernel"""
     attacks: Names = ()
-    """under which robust accuracies are counted; of several with one norm, also the worst case over all"""
+    """attacks under which robust accuracy is measured; of several with one norm, also the worst case over all"""
 
 
 class Accuracy(Judged):
@@ -195,20 +199,21 @@ class Accuracy(Judged):
 
 
 class ExtensionAnalysis(Judged):
-    """What other packages' analyses build on."""
+    """Base of the analyses of other packages."""
 
     builder: ClassVar[str]
-    """`package.module:function`, which gives a `Measurement` from the words, the target, and what attacks made"""
+    """`package.module:function`, which takes this model, the target and what attacks made, and returns a
+    `Measurement`"""
 
 
 class Transfer(Section):
-    """How well the examples made on one predictor fool another."""
+    """Transfer of an attack: how well the examples made on one predictor fool another."""
 
     kind: Literal["transfer"]
     attack: str
     """the attack that is transferred"""
     target: str = SELF
-    """who is judged: self, or the id of a kernel"""
+    """the predictor that is judged: self, or the id of a kernel"""
     ceiling: str | None = None
     """a white-box attack on the target with the same budgets"""
     floor: str | None = None
@@ -221,18 +226,18 @@ Features = Annotated[
 
 
 class Pictures(Section):
-    """What a feature sees in an image: its gradient there."""
+    """Gradients of features in test images: what each feature sees there."""
 
     features: Indices = (0, 1, 2)
-    """indices; 0 has the largest eigenvalue"""
+    """indices of features; 0 has the largest eigenvalue"""
     groups: Annotated[bool, Field(json_schema_extra={"as_before": False})] = False
-    """also the sum of each of the groups"""
+    """also the gradient of the sum of each of the groups"""
     tests: Indices = (0, 1)
-    """test images, by their place"""
+    """test images, by their place from 0 on"""
 
 
 class Eigenspace(Section):
-    """Which features of a kernel are useful, which are robust, and how much robustness its top eigenspace keeps."""
+    """Usefulness and robustness of a kernel's features, and the robustness that its top eigenspaces keep."""
 
     kind: Literal["eigenspace"]
     target: str
@@ -240,7 +245,8 @@ class Eigenspace(Section):
     attack: str
     """a gradient attack with the target as its source; each feature is attacked through its own gradient"""
     features: Features = 64
-    """single ones: all, indices (0 has the largest eigenvalue), or how many, spaced evenly in the logarithm"""
+    """features to measure alone: all, indices (0 has the largest eigenvalue), or how many, spaced evenly in the
+    logarithm"""
     truncations: Annotated[
         Several | Literal["all"] | Counts, Says("a number of truncations, all, or a list of numbers of features")
     ] = 20
@@ -262,13 +268,13 @@ class TimeCourse(Section):
     attack: str
     """a gradient attack with the target as its source; each time is attacked through its own gradient"""
     times: Annotated[Several | Times, Says("a number of times, or a list of numbers above 0")] = 25
-    """of gradient flow; a number: spaced evenly in the logarithm. Infinity is always added"""
+    """times of gradient flow, or how many, spaced evenly in the logarithm; infinity is always added"""
     ridges: Annotated[Several | Ridges, Says("a number of ridges, or a list of numbers, 0 or more")] = 25
-    """at infinite time"""
+    """ridges at infinite time, or how many, spaced evenly in the logarithm"""
 
 
 class Consistency(Section):
-    """Whether two kernels have the same features: eigenspaces, gradients, usefulness and robustness.
+    """Agreement of the features of several kernels: eigenspaces, gradients, usefulness and robustness.
 
     The eigenspaces of each are compared with those of the linear kernel <x, x'>, too: what all have in common with it
     is the data's.
@@ -282,13 +288,13 @@ class Consistency(Section):
     top: Counts = (1, 5, 10, 20, 50, 100)
     """dimensions of the eigenspaces that are compared; more than there are examples are left out"""
     features: Features = 20
-    """matched by their index: all, indices, or how many, spaced evenly in the logarithm"""
+    """features to match by their index: all, indices, or how many, spaced evenly in the logarithm"""
     attack: str | None = None
     """a gradient attack with the target as its source, used on the features of all; null: no robustness"""
 
 
 Spectral = Eigenspace | TimeCourse | Consistency
-"""Analyses that take a kernel apart."""
+"""analyses of the features of a kernel"""
 
 Analysis = Annotated[
     Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Kinds("analyses", ExtensionAnalysis)
@@ -296,12 +302,12 @@ Analysis = Annotated[
 
 
 class Numerics(Section):
-    """Precision. Solves and eigendecompositions are float64 always."""
+    """Precision of the computation. Solves and eigendecompositions are always float64."""
 
     kernel: Literal["float64", "float32"] = "float64"
-    """of kernels and of attacks on them"""
+    """precision of kernels and of attacks on them"""
     network: Literal["float64", "float32"] = "float32"
-    """of networks, their training and attacks on them"""
+    """precision of networks, their training and attacks on them"""
 
 
 class Cell(Section):
@@ -312,7 +318,7 @@ class Cell(Section):
     architecture: Architecture
     """the network without its width: a recipe for a finite one and for its limit"""
     width: Count | None = None
-    """of the hidden layers; null when the cell has no finite network"""
+    """units of the hidden layers; null when the cell has no finite network"""
     training: Training = Untrained(mode="none")
     """how the network is fitted; mode none leaves it as it was drawn"""
     kernels: dict[Id, Kernel] = Field(default={})
@@ -322,52 +328,52 @@ class Cell(Section):
     analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
     """what is measured, by id; one at least"""
     numerics: Numerics = Numerics()
-    """precision"""
+    """precision of the computation"""
 
 
 BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
-"""Sections that are mappings by id."""
+"""sections of a cell that are mappings by id"""
 
 # ---- the header: names, and how to run -----------------------------------------------------------
 
 
 class Resources(Section):
-    """What a unit of work takes of a machine, for executors that share machines out."""
+    """The share of a machine that a unit of work takes, for executors that share machines out."""
 
     cpu: Positive = 1.0
     """cores; a part of one is possible"""
     gpu: NonNegative | None = None
     """accelerators; a part of one is possible; null: one where there are any"""
     memory: Bytes | None = None
-    """of the machine; null: not asked for"""
+    """memory of the machine; null: no claim on it"""
 
 
 class RunOptions(Section):
-    """Speed only: recorded, never part of a run's identity."""
+    """Options of running: speed alone, recorded and never part of a run's identity."""
 
     tile_bytes: Bytes | None = None
     """memory of one tile of a Gram matrix or of one batch of an attack; null: from the memory of the device"""
     checkpoint_every: Count = 50
     """epochs between checkpoints of the training"""
     timeout: Seconds | None = None
-    """of one run"""
+    """longest time of one run (of a training that n runs share, n times as long); null: no limit"""
     resources: Resources = Resources()
     """what `--executor ray` reserves for runs that share a training"""
 
 
 class Header(Section):
-    """Names and ways of running; nothing here can change a number."""
+    """Names and ways of running; nothing here can change the numbers of a cell."""
 
     ntkbench: Annotated[Literal[1], Says("1, the version of the format that this program reads")]
     """version of the format"""
     name: Name
     """what tables and records call it"""
     title: str = ""
-    """in a line"""
+    """what the spec is about, in a line"""
     about: str = ""
-    """what is asked, and why"""
+    """the question, and why it is asked"""
     references: Texts = ()
-    """such as arXiv:2210.05577"""
+    """publications, such as arXiv:2210.05577"""
     tags: Texts = ()
     """words to find it by"""
     track: (
@@ -384,7 +390,7 @@ class Header(Section):
     seeds: Annotated[
         Annotated[int, Field(gt=0, le=10_000)] | Seeds, Says("the number of seeds (1 to 10000) or a list of them")
     ] = 1
-    """how many, or which"""
+    """how many seeds, or a list of them"""
     seed_of: Literal["run", "data"] = "run"
     """run: seeds draw networks and batches; data: they also draw the training subset, on the same test points"""
     run: RunOptions = RunOptions()
@@ -394,8 +400,9 @@ class Header(Section):
 
     @property
     def seed_values(self) -> tuple[int, ...]:
+        """The seeds themselves; a number n of seeds stands for 0 to n - 1."""
         return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
 
 
 NOT_IN_THE_CELL = frozenset(Header.model_fields)
-"""Top-level keys of a spec file that belong to the header."""
+"""top-level keys of a spec file that belong to the header"""

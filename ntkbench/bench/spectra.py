@@ -1,4 +1,7 @@
-"""What a spec can ask wrongly of a kernel's spectrum: features that are not there, a filter before the filters."""
+"""Check the analyses of a kernel's features: which kernel, which attack, and which features there are.
+
+`problems` is a rule of `bench/rules.py`; `path` is where an analysis stands, `size` how many features its kernel has.
+"""
 
 from collections.abc import Iterator
 
@@ -12,6 +15,7 @@ from ntkbench.errors import Problem
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with each analysis of a kernel's features."""
     for name, analysis in draft.cell.analyses.items():
         if isinstance(analysis, Spectral):
             path = ("analyses", name)
@@ -25,6 +29,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _classes(draft: Draft, analysis: Spectral) -> Iterator[Problem]:
+    """Yield a problem where the training or the test set has one example, and so one class."""
     for name in ("n_train", "n_test") if draft.whole("data") else ():
         if getattr(draft.cell.data, name) == 1:
             message = f"one example is of one class, and {analysis.kind} needs two; take more"
@@ -32,7 +37,11 @@ def _classes(draft: Draft, analysis: Spectral) -> Iterator[Problem]:
 
 
 def _kernels(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
-    """A kernel has one spectrum, without a filter: that is what the analysis adds."""
+    """Yield a problem for each kernel whose features the analysis cannot take.
+
+    A kernel has one spectrum, that without a filter: time and ridge are what an analysis adds. Consistency compares
+    infinite kernels alone.
+    """
     if analysis.target == SELF:
         message = f"{analysis.kind} takes a kernel apart, and self is a network; name a kernel"
         yield draft.problem((*path, "target"), message)
@@ -53,6 +62,7 @@ def _kernels(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
 
 
 def _against(draft: Draft, path: Path, name: str) -> Iterator[Problem]:
+    """Yield a problem if there is no kernel of this id."""
     node = draft.root.child("kernels")
     known = set(node.entries) if node else set()
     if name not in known:
@@ -60,6 +70,8 @@ def _against(draft: Draft, path: Path, name: str) -> Iterator[Problem]:
 
 
 def _attack(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
+    """Yield a problem where the attack's source is not the kernel itself: features are attacked through their own
+    gradient."""
     attack = draft.cell.attacks.get(analysis.attack or "")
     if attack is None:
         return
@@ -72,6 +84,7 @@ def _attack(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
 
 
 def _features(draft: Draft, path: Path, analysis: Spectral, size: int) -> Iterator[Problem]:
+    """Yield a problem for each index or number of features that the kernel does not have."""
     if isinstance(analysis, Eigenspace):
         yield from _indices(draft, (*path, "features"), analysis.features, size)
         yield from _above(draft, (*path, "truncations"), analysis.truncations, size)
@@ -86,25 +99,28 @@ def _features(draft: Draft, path: Path, analysis: Spectral, size: int) -> Iterat
 
 
 def _indices(draft: Draft, path: Path, words: object, size: int, what: str = "features") -> Iterator[Problem]:
+    """Yield a problem for each index in `words` of `size` or more; `what` they are indices of, in messages."""
     for i in words if isinstance(words, tuple) else ():
         if i >= size:
             yield _item(draft, path, i, f"there is no {what[:-1]} {i}: the {size} {what} are 0 to {size - 1}")
 
 
 def _above(draft: Draft, path: Path, words: object, size: int) -> Iterator[Problem]:
+    """Yield a problem for each number of features in `words` above `size`."""
     for k in words if isinstance(words, tuple) else ():
         if k > size:
             yield _item(draft, path, k, f"{k} is more than the {size} features of the kernel")
 
 
 def _item(draft: Draft, path: Path, value: int, message: str) -> Problem:
-    """At the item of the list that has this value."""
+    """Return a problem at the item of the list that has this value."""
     items = draft.root.at(path).items
     place = next((i for i, item in enumerate(items) if item.value == value), None)
     return draft.problem(path if place is None else (*path, place), message)
 
 
 def _spaces(draft: Draft, path: Path, analysis: Spectral, size: int) -> Iterator[Problem]:
+    """Yield a problem for each group of features that is empty, or ends beyond the last one."""
     if not isinstance(analysis, Eigenspace):
         return
     here = (*path, "groups")

@@ -1,4 +1,7 @@
-"""What runs took, by their records, beside what they were estimated to take."""
+"""Compare what runs took, by their records, with what they were estimated to take.
+
+`ntkbench plan` and the report show it; `benchmarks/estimates.py` tests the estimates with it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +18,20 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """A stage that a run did, and did not find in the store: seconds of compilation and of the rest, and what was
-    expected of it."""
+    """A stage that a run did itself, where the store did not have it: its seconds, and the work that was estimated."""
 
     name: str
+    """as the record calls it, such as `kernel.limit`"""
     compile_s: float
+    """seconds of compilation"""
     run_s: float
+    """all other seconds"""
     work: Work
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What was measured, and what was estimated for the same; the start of a process is in neither."""
+    """Time and peak memory of some work, as measured and as estimated; the start of a process is in neither time."""
 
     seconds: float
     expected_seconds: float
@@ -35,14 +40,23 @@ class Spent:
 
 
 def spent(parts: Sequence[Part], peaks: Sequence[int], cores: int = CORES) -> Spent:
-    """Of parts of one process, and the peaks of its memory."""
+    """Return what the parts of one process took together.
+
+    `peaks`: its peaks of memory in bytes, of which the largest counts; `cores`: those of the machine, for the estimate.
+    """
     total = sum((part.work for part in parts), Work())
     measured = sum(part.compile_s + part.run_s for part in parts)
     return Spent(measured, total.seconds(cores), max(peaks), cost.peak_bytes(total))
 
 
 def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "Stage"]], tile: int) -> Iterator[Part]:
-    """Of runs of a plan, each once; `stages`: of their records, by the id of the run."""
+    """Yield the stages that the runs of a plan did, each once.
+
+    Args:
+        runs: the runs
+        stages: the stages of each run's record, by the id of the run
+        tile: bytes of a tile of a Gram matrix, for the estimate
+    """
     seeds: dict[str, set[int]] = {}
     for run in runs:
         if run.cell.width is not None:
@@ -60,7 +74,7 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "Stage"]], tile
 
 
 def of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | None:
-    """Of all runs that ended well, by their records; None if there are none."""
+    """Return what all ok runs of a plan took; None if there are none, or their memory was not measured."""
     found = {run.id: records[run.id] for run in planned.runs if run.id in records and records[run.id].status == "ok"}
     runs = [run for run in planned.runs if run.id in found]
     peaks = [peak for each in found.values() if isinstance(peak := each.resources.get("host_peak_bytes"), int)]

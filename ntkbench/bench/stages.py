@@ -1,7 +1,7 @@
-"""The keys of what is computed once and kept. They chain: data -> training, data -> kernel -> craft.
+"""Keys of what is computed once and kept. They chain: data -> training, data -> kernel -> craft.
 
-A key holds all that a stage's result depends on and nothing else, so that runs share what they can: the kernel of
-a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
+A key is a hash of all that a stage's result depends on and nothing else, so that runs share what they can: the kernel
+of a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
 change.
 """
 
@@ -20,29 +20,31 @@ from ntkbench.bench.timeline import drops_last
 Shared = Literal["kernel", "craft"]
 """stages that cells have in common"""
 REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
+"""revision of each stage's results, a part of its keys"""
 
 _MENDED = frozenset(("tanh", "sigmoid", "softplus", "silu", "sin", "gelu"))
 """activations whose limits were wrong at large variances in the first revision"""
 
 
 def _key(stage: str, parts: Mapping[str, Any]) -> str:
+    """Return the key of a stage: its first letter, and a hash of its revision and of `parts`."""
     return digest(stage[0], {"stage": stage, "revision": REVISIONS[stage], **parts})
 
 
 def data_key(cell: Cell) -> str:
-    """Of the arrays that a run sees."""
+    """Return the key of the arrays of training and test examples that a run sees."""
     return _key("data", {"data": normalized(cell).data})
 
 
 def _seen(cell: Cell) -> dict[str, Any]:
     """Return the fields of the data that its training examples depend on: not those of the test examples alone."""
-    taught = isinstance(cell.data.dataset, SphereTeacher)  # whose teacher is drawn with the test points
+    taught = isinstance(cell.data.dataset, SphereTeacher)  # its teacher is drawn with the test points
     unseen = {"n_test"} if taught else {"n_test", "test_seed"}
     return {name: value for name, value in canonical(normalized(cell).data).items() if name not in unseen}
 
 
 def training_key(cell: Cell) -> str:
-    """Of the trained networks. Without the seed: those of one cell train together."""
+    """Return the key of a cell's training. The seed is no part of it: the seeds of a cell train together."""
     parts: dict[str, Any] = {
         "architecture": cell.architecture,
         "width": cell.width,
@@ -54,7 +56,7 @@ def training_key(cell: Cell) -> str:
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
-    """Of the Gram matrix of an infinite kernel and its spectrum; time and ridge are filters that come later."""
+    """Return the key of an infinite kernel's Gram matrix and spectrum. Time and ridge are filters that come later."""
     kernel = _infinite(cell, kernel_id)
     parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
     if kernel.architecture and operations(kernel.architecture) & _MENDED:
@@ -63,7 +65,7 @@ def kernel_key(cell: Cell, kernel_id: str) -> str:
 
 
 def judged(analysis: Analysis) -> tuple[str, ...]:
-    """The attacks whose examples an analysis shows to its target; those on a kernel's parts make their own."""
+    """Return the attacks whose examples an analysis shows to its target; analyses of features make their own."""
     if isinstance(analysis, Judged):
         return analysis.attacks
     if isinstance(analysis, Transfer):
@@ -72,19 +74,20 @@ def judged(analysis: Analysis) -> tuple[str, ...]:
 
 
 def crafted(cell: Cell) -> tuple[str, ...]:
-    """The attacks, of those that are needed, on infinite kernels: what they make is kept."""
+    """Return the attacks on infinite kernels that some analysis needs: the store keeps what they make."""
     needed = {name for analysis in cell.analyses.values() for name in judged(analysis)}
     sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
     return tuple(name for name, source in sources.items() if is_shared(cell.kernels.get(source)))
 
 
 def is_shared(kernel: Kernel | None) -> bool:
-    """Say whether runs share a kernel's predictor: the kernel is infinite, and its time is not that of one run."""
+    """Return whether runs share a kernel's predictor: the kernel is infinite, and its time is not that of one run."""
     return isinstance(kernel, InfiniteKernel) and kernel.time != MATCHED
 
 
 def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
-    """Stage, key and id of what a cell has in common with others: infinite kernels, then what is crafted on them."""
+    """Yield stage, key and id of what a cell has in common with others: infinite kernels, then examples crafted on
+    them."""
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
             yield "kernel", kernel_key(cell, name), name
@@ -93,7 +96,7 @@ def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
 
 
 def craft_key(cell: Cell, attack_id: str) -> str:
-    """Of the examples that an attack makes on an infinite kernel."""
+    """Return the key of the examples that an attack makes on an infinite kernel; ValueError for any other attack."""
     attack = normalized(cell).attacks[attack_id]
     if not isinstance(attack, GradientAttack):
         raise ValueError(f"{attack_id} follows no gradient")
@@ -107,11 +110,12 @@ def craft_key(cell: Cell, attack_id: str) -> str:
         "attack": fields,
     }
     if kernel.time != float("inf"):
-        parts["flow"] = 2  # on singular kernels the first one grew along round-off
+        parts["flow"] = 2  # revision 1 let round-off grow on singular kernels
     return _key("craft", parts)
 
 
 def _infinite(cell: Cell, kernel_id: str) -> InfiniteKernel:
+    """Return an infinite kernel of a cell with all defaults filled in; raise ValueError if there is none of this id."""
     kernel = normalized(cell).kernels.get(kernel_id)
     if not isinstance(kernel, InfiniteKernel):
         raise ValueError(f"{kernel_id} is not an infinite kernel of this cell")

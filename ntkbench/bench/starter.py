@@ -1,4 +1,4 @@
-"""A spec to start from."""
+"""Write a spec to start from: `ntkbench init` calls `write`."""
 
 from pathlib import Path
 
@@ -45,10 +45,15 @@ seeds: 3
 # What `--smoke` changes: the same experiment, in seconds.
 smoke: {{data: {{n_train: 64, n_test: 32}}, training: {{epochs: 10}}, matrix: {{width: [16]}}, seeds: 1}}
 """
+"""the spec; `{name}` becomes that of the file"""
 
 
 def write(path: Path) -> None:
-    """Write it where nothing is."""
+    """Write the spec to `path`, which must not exist, and name it after the file.
+
+    Characters of the file's name that a spec's name cannot have become hyphens. Raises UsageError where there is a file
+    already, or none can be written.
+    """
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem).lstrip("._-")
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -25,7 +25,7 @@ import numpy as np
 Number = int | float | np.ndarray
 Bounds = tuple[float, float]
 _MOST_LOG = 709.0
-"""of a number that is still finite"""
+"""largest logarithm of a number that is still finite"""
 _MANY = 1e9
 """degrees of freedom that are as good as infinite"""
 
@@ -42,23 +42,25 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, and what its variance is made of. With arrays it is many estimates at once."""
+    """A mean over seeds, and what its variance is made of. With arrays it is many estimates at once, see `stack`."""
 
     mean: Number
     seeds: Number
+    """number of seeds"""
     points: Number
-    """that count, in the mean of the seeds; 0 of what is no share of points"""
+    """number of test points that count, in the mean of the seeds; 0 where the mean is no share of points"""
     by_seed: Number
-    """variance that the seeds show; 0 of one seed, which knows nothing of others"""
+    """variance of the mean that the seeds show; 0 of one seed, which knows nothing of others"""
     by_point: Number
-    """variance that the points show"""
+    """variance of the mean that the points show"""
     both: Number
-    """the part that is in either"""
+    """the part that is in both of these, and counts once"""
     influence: np.ndarray
-    """(..., N): N times how far each point moves the mean; empty where that is not known"""
+    """(..., N): N times the first-order change of the mean with each point; empty where that is not known"""
 
     @property
     def variance(self) -> Number:
+        """Variance of the mean over other seeds and other points."""
         return self.by_seed + np.maximum(0.0, self.by_point - self.both)
 
 
@@ -73,7 +75,10 @@ class Difference:
 
 
 def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Score interval of a proportion k/n (Wilson 1927), without continuity correction."""
+    """Return the score interval of a proportion k/n (Wilson 1927), without continuity correction.
+
+    Raises ValueError where k of n is no proportion.
+    """
     from scipy.special import ndtri
 
     if not 0 <= k <= n or n == 0:
@@ -86,7 +91,8 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def summary(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> Summary:
-    """Mean, standard deviation and `mean_interval` of the numbers of several seeds."""
+    """Return mean, standard deviation and `mean_interval` of the values of several seeds; ValueError without a
+    value."""
     n = len(values)
     if n == 0:
         raise ValueError("no value to summarize")
@@ -96,12 +102,12 @@ def summary(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> Sum
 
 
 def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of the mean over seeds of a metric whose range is `bounds`, inside of that range; None of one seed.
+    """Return the interval of the mean over seeds of a metric with the range `bounds`, inside of it; None of one seed.
 
     - From 0 up to anything but 1, of positive numbers: Cox's of the mean of log-normal numbers with Student's quantile
       (Olsson 2005), around the mean itself. Where seeds differ by factors Student's covers 77 to 94 %, this 92 to 95 %.
     - Between two finite bounds: `interval`, scaled to them.
-    - Else, or with a 0 among distances: Student's, cut off at the bounds.
+    - Else, or with a 0 among distances: Student's, cut off at the bounds unless a value is outside of them already.
     """
     n, (low, high) = len(values), bounds
     if n < 2:
@@ -125,7 +131,7 @@ def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) 
 
 
 def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Student's interval mean ± t_{n-1} sd / sqrt(n)."""
+    """Return Student's interval mean ± t_{n-1} sd / sqrt(n)."""
     from scipy.special import stdtrit
 
     half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / sqrt(n)
@@ -133,7 +139,10 @@ def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, 
 
 
 def of_points(outcomes: np.ndarray) -> Estimate:
-    """The mean over seeds of each seed's share of points. `outcomes`: (seeds, points), NaN where one does not count."""
+    """Return the estimate of the mean over seeds of each seed's share of points.
+
+    `outcomes`: (seeds, points), NaN where one does not count. Raises ValueError where no point of a seed counts.
+    """
     counted = ~np.isnan(outcomes)
     points = outcomes.shape[1]
     n = counted.sum(axis=1)
@@ -146,9 +155,12 @@ def of_points(outcomes: np.ndarray) -> Estimate:
 
 
 def of_influence(values: np.ndarray, each: np.ndarray, counted: float | None = None) -> Estimate:
-    """The mean over seeds of a function of N test points, of which `counted` count (all, unless told).
+    """Return the estimate of the mean over seeds of a function of N test points.
 
-    `values`: (seeds,); `each`: (seeds, points), N times the first-order change of each value with each point.
+    Args:
+        values: (seeds,), the value of each seed
+        each: (seeds, N), N times the first-order change of each value with each point
+        counted: how many of the points count, in the mean of the seeds; None: all
     """
     seeds, points = each.shape
     influence = each.mean(axis=0)
@@ -160,26 +172,27 @@ def of_influence(values: np.ndarray, each: np.ndarray, counted: float | None = N
 
 
 def of_counts(k: Sequence[int], n: Sequence[int]) -> Estimate:
-    """The mean of shares k/n of which only the counts are known: as if all seeds were right on the same points, which
-    makes its variance too large rather than too small."""
+    """Return the estimate of the mean of shares k/n of which only the counts are known: as if all seeds were right on
+    the same points, which makes its variance too large rather than too small."""
     shares, points = np.divide(k, n), float(np.mean(n))
     mean = float(shares.mean())
     return Estimate(mean, len(k), points, _between(shares), mean * (1 - mean) / points, 0.0, np.empty(0))
 
 
 def of_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
-    """The mean of a number of each seed, which is no share of points."""
+    """Return the estimate of the mean of a number of each seed, which is no share of points."""
     return Estimate(float(np.mean(values)), len(values), 0, _between(np.array(values)), 0.0, 0.0, np.empty(0))
 
 
 def stack(estimates: Sequence[Estimate]) -> Estimate:
-    """All of them as one, for `difference`. Their points are the same, or unknown of all."""
+    """Return several estimates as one of arrays, for `difference`. Their points are the same, or unknown of all."""
     numbers = ("mean", "seeds", "points", "by_seed", "by_point", "both", "influence")
     return Estimate(*(np.array([getattr(each, name) for each in estimates]) for name in numbers))
 
 
 def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
-    """Of a share of points: Wilson's, with as many points as give this variance, and Student's quantile.
+    """Return the interval of a share of points: Wilson's with as many points as give its variance and Student's
+    quantile.
 
     Of one seed it is `wilson`. After Kott & Carr 1997 and Dean & Pagano 2015, who do so for samples in clusters.
     """
@@ -195,7 +208,7 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
 
 
 def student(mean: Estimate, level: float = 0.95) -> tuple[float, float]:
-    """Of any mean over seeds and test points: Student's interval."""
+    """Return Student's interval of any mean over seeds and test points."""
     from scipy.special import stdtrit
 
     freedom = _freedom(mean.seeds - 1, mean.by_seed, mean.variance)
@@ -204,9 +217,10 @@ def student(mean: Estimate, level: float = 0.95) -> tuple[float, float]:
 
 
 def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -> Difference:
-    """The difference of two means, or of one and each of many. `paired`: on the SAME points, which then vary together.
+    """Return the difference of two means, or of one and each of several (`stack`).
 
-    Of numbers that are no shares of points this is Welch's t (1947). Of shares, as if one more point were right in one
+    `paired`: both are of the SAME points, which then vary together; ValueError where they cannot be. Numbers that are
+    no shares of points are compared by Welch's t (1947). Shares are compared as if one more point were right in one
     seed of one of them (Agresti & Min 2005): two that are right on the same points are not for sure equally good.
     """
     from scipy.special import stdtr, stdtrit
@@ -231,8 +245,8 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
 
 
 def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Correct p values, (..., tests), for the number of tests (Holm 1979): if nothing differs, the least is below p
-    with a chance of at most p."""
+    """Return p values, (..., tests), corrected for the number of tests (Holm 1979): if nothing differs, the least is
+    below p with a chance of at most p."""
     p = np.asarray(ps, float)
     order = np.argsort(p, axis=-1, kind="stable")
     steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
@@ -242,9 +256,9 @@ def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def rank_with_ties(scores: Sequence[float], apart: Callable[[int], np.ndarray]) -> tuple[int, ...]:
-    """Ranks from 1, higher scores first; who cannot be told from the first of a group shares its rank.
+    """Return ranks from 1, higher scores first; who cannot be told from the first of a group shares its rank.
 
-    `apart(i)`: of each entry, whether it can be told from entry i. After a tie of two comes rank 3.
+    `apart(i)` gives, for each entry, whether it can be told from entry i. After a tie of two comes rank 3.
     """
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
     ranks: dict[int, int] = {}
@@ -257,22 +271,22 @@ def rank_with_ties(scores: Sequence[float], apart: Callable[[int], np.ndarray]) 
 
 
 def _between(values: np.ndarray) -> float:
-    """The variance of a mean that its seeds show."""
+    """Return the variance of a mean that its seeds show; 0 of one seed."""
     return float(np.var(values, ddof=1) / len(values)) if len(values) > 1 else 0.0
 
 
 def _part(one: Estimate) -> Number:
-    """What it adds to the reciprocal of the degrees of freedom of a difference."""
+    """Return by_seed^2 / (seeds - 1), which Welch's degrees of freedom have in their denominator."""
     return one.by_seed**2 / np.maximum(np.asarray(one.seeds) - 1, 1)
 
 
 def _one_more(one: Estimate) -> Number:
-    """Half the variance that a point adds which one of the seeds is right on."""
+    """Return the variance of half a point more, 0.5 / (seeds points^2); 0 of what is no share of points."""
     return np.where(np.asarray(one.points) > 0, 0.5 / one.seeds / np.maximum(one.points, 1) ** 2, 0.0)
 
 
 def _freedom(of_seeds: Number, by_seed: Number, variance: Number) -> Number:
-    """Degrees of freedom of a variance with a part that has those of seeds."""
+    """Return the degrees of freedom of a variance, of which the part `by_seed` has `of_seeds`; at most `_MANY`."""
     of_seeds, by_seed, variance = map(np.asarray, (of_seeds, by_seed, variance))
     with np.errstate(over="ignore"):
         found = np.divide(of_seeds * variance, by_seed, out=np.full(variance.shape, _MANY), where=by_seed > 0)

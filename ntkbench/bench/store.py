@@ -1,9 +1,9 @@
-"""Finished stages on disk.
+"""The store: a folder with the records of runs, and with finished stages as objects.
 
-`objects/<stage>/<key>/` holds `arrays.npz` and `manifest.json`. An object is written beside its place,
-flushed, and renamed: it is there whole, or not at all. A damaged one counts as absent, with a warning, and
-is replaced. Locks keep two processes on one store from doing the same work; where they fail, work is done twice
-and nothing worse, since of two that save the same object one comes first and the other leaves it.
+`objects/<stage>/<key>/` holds `arrays.npz` and `manifest.json`. An object is written beside its place, flushed, and
+renamed: it is there whole, or not at all. A damaged one counts as absent, with a warning, and is replaced. Locks keep
+two processes on one store from doing the same work; where they fail, work is done twice and nothing worse, since of two
+that save the same object one comes first and the other leaves it.
 
 Commands that only look what there is must answer at once: NumPy and filelock wait until they are needed.
 """
@@ -31,23 +31,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
+"""stages whose results are kept as objects, see docs/store.md"""
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """what file systems answer that cannot rename over a folder which is not empty"""
 _MANIFEST = 2**24
-"""bytes"""
+"""bytes that a manifest has at most"""
 
 
 class StoreWarning(UserWarning):
-    """Something in the store was not as it was left; it is made again."""
+    """Something in the store is damaged or gone, or its file system has no locks; work may be done again."""
 
 
 class _Damage(Exception):  # noqa: N818 (what is found, not an error of ours)
-    """Why an object is not what was saved."""
+    """An object that is not what was saved; the message says why."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object: its arrays, and what its maker noted."""
+    """An object in memory: its arrays by name, and the facts that its maker noted, as JSON."""
 
     arrays: "dict[str, np.ndarray]"
     facts: dict[str, Any]
@@ -55,12 +56,13 @@ class Stored:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of objects, records and logs."""
+    """A folder of objects, records and logs. An object has a stage, one of STAGES, and a key, see `stages.py`."""
 
     root: Path
 
     def __post_init__(self) -> None:
-        """UsageError where a folder is a link: a store of somebody else could have it lead to the user's own files."""
+        """Raise UsageError where a folder is a link: a store of somebody else could have it lead to the user's own
+        files."""
         objects = self.root / "objects"
         folders = [objects, self.records, self.root / "logs", self.root / "locks"]
         for folder in [*folders, *(objects.iterdir() if objects.is_dir() else ())]:
@@ -72,25 +74,28 @@ class Store:
         return self.root / "records"
 
     def record(self, run_id: str) -> Path:
+        """Return the file of a run's record, whether it is there or not."""
         return self.records / f"{run_id}.json"
 
     def arrays(self, run_id: str) -> Path:
-        """Of a record: outcomes per test point and series."""
+        """Return the file beside a record with outcomes per test point and series."""
         return self.records / f"{run_id}.npz"
 
     def log(self, run_id: str) -> Path:
+        """Return the file that says when a run was tried, with the traceback where it failed."""
         return self.root / "logs" / f"{run_id}.log"
 
     def has(self, stage: str, key: str) -> bool:
-        """Whether the object exists; whether it is whole shows on loading."""
+        """Return whether the object exists; whether it is whole shows on loading."""
         return (self._place(stage, key) / "manifest.json").is_file()
 
     def keys(self, stage: str, prefix: str) -> list[str]:
-        """Of the objects whose key starts with the prefix, in order."""
+        """Return the keys of a stage that start with the prefix, in order."""
         return sorted(place.parent.name for place in self._stage(stage).glob(f"{prefix}*/manifest.json"))
 
     def prepare(self) -> None:
-        """See that runs can be kept, before hours of work: StorageError if not. A warning where there are no locks."""
+        """Make the folders; raise StorageError if runs cannot be kept, before hours of work. Warn if there are no
+        locks."""
         from ntkbench.bench import lease
 
         locks = self.root / "locks"
@@ -107,7 +112,7 @@ class Store:
             warnings.warn(message, StoreWarning, stacklevel=2)
 
     def load(self, stage: str, key: str) -> Stored | None:
-        """The object, or None where it is absent or damaged."""
+        """Return the object, or None where it is absent or damaged. A damaged one is warned of."""
         from ntkbench.data import npz
 
         place = self._place(stage, key)
@@ -115,24 +120,27 @@ class Store:
             with _opened(place, stage, key) as (file, facts):
                 # Stored as they are, not compressed: together they are no larger than their file.
                 stored = Stored(npz.read(file, os.fstat(file.fileno()).st_size), facts)
-        except npz.Damaged as found:  # with the right checksum: nobody who saves would replace it
+        except npz.Damaged as found:  # its checksum is right, so that no `save` would replace it
             self.discard(stage, key)
             return self._damaged(place, str(found))
         except (_Damage, OSError) as found:
             absent = isinstance(found, (FileNotFoundError, NotADirectoryError)) or not place.exists()
             return None if absent else self._damaged(place, _told(found))
-        with suppress(OSError):  # when it was last of use: `gc` asks
+        with suppress(OSError):  # `store gc` goes by when an object was last of use
             os.utime(place)
         return stored
 
     def damage(self, stage: str, key: str) -> str | None:
-        """What is wrong with an object, if anything. Every byte is read, a little at a time."""
+        """Return what is wrong with an object, None if nothing is. Every byte is read, a little at a time."""
         return damage(self._place(stage, key), stage, key)
 
     def save(
         self, stage: str, key: str, arrays: "Mapping[str, np.ndarray]", facts: Mapping[str, Any] | None = None
     ) -> None:
-        """Put an object in its place, whole, unless a whole one is there. StorageError if the disk does not take it."""
+        """Put an object in its place, whole, unless a whole one is there. StorageError if the disk does not take it.
+
+        `facts` go into the manifest as JSON.
+        """
         import numpy as np
 
         with disk.writing(self._place(stage, key)), self.draft(stage, key) as draft:
@@ -146,7 +154,10 @@ class Store:
 
     @contextmanager
     def draft(self, stage: str, key: str) -> Iterator[Path]:
-        """A new folder, which becomes the object where all goes well."""
+        """Yield a new folder, which becomes the object at the end of the block, unless a whole one is there by then.
+
+        Where the block raises an error, the folder is removed.
+        """
         place = self._place(stage, key)
         draft = _beside(place)
         draft.mkdir(parents=True)
@@ -164,12 +175,12 @@ class Store:
         disk.flush_folder(place.parent)
 
     def discard(self, stage: str, key: str) -> None:
-        """Remove an object, at one moment."""
+        """Remove an object, at one moment: nobody finds a part of it."""
         _put_away(self._place(stage, key))
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the named lock; gives False, at once, where another process holds it and `wait` is off."""
+        """Hold the named lock; yield False, at once, where another process holds it and `wait` is off, else True."""
         from filelock import FileLock, Timeout
 
         from ntkbench.bench import lease
@@ -194,7 +205,7 @@ class Store:
             lock.release()
 
     def is_held(self, name: str) -> bool:
-        """Whether a process holds the named lock; nothing is written."""
+        """Return whether a process holds the named lock; nothing is written."""
         from ntkbench.bench import lease
 
         return any(lease.is_held(self.root / "locks" / f"{name}.{kind}") for kind in ("lock", "lease"))
@@ -210,7 +221,7 @@ class Store:
 
 
 def damage(folder: Path, stage: str, key: str) -> str | None:
-    """What is wrong with a folder as the object of that name, if anything."""
+    """Return what is wrong with a folder as the object of that stage and key, None if nothing is."""
     try:
         with _opened(folder, stage, key):
             return None
@@ -220,7 +231,7 @@ def damage(folder: Path, stage: str, key: str) -> str | None:
 
 @contextmanager
 def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[io.BufferedReader, dict[str, Any]]]:
-    """The arrays and the facts of a whole object."""
+    """Yield the open file of an object's arrays, and its facts; raise _Damage unless both are as its manifest says."""
     if place.is_symlink():
         raise _Damage("it is a link, and may lead anywhere")
     try:
@@ -239,7 +250,7 @@ def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[io.BufferedRead
 
 
 def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader, facts: Any) -> dict[str, Any]:
-    """The checksum is of the arrays and of all else that is said here."""
+    """Return the manifest of an object. Its checksum is of the file of the arrays and of all else in the manifest."""
     said = {"stage": stage, "key": key, "facts": facts}
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256")
@@ -249,16 +260,17 @@ def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader,
 
 
 def _told(damage: Exception) -> str:
+    """Return why an object cannot be used, as a warning says it."""
     return str(damage) if isinstance(damage, _Damage) else f"it cannot be read: {damage}"
 
 
 def _beside(place: Path) -> Path:
-    """A name that is no object's."""
+    """Return a new name beside a place that is no object's."""
     return place.with_name(f".{place.name}.{uuid.uuid4().hex}")
 
 
 def _renamed(draft: Path, place: Path) -> bool:
-    """False where something is there."""
+    """Move a draft to its place; return False where something is there."""
     try:
         draft.rename(place)
     except OSError as error:
@@ -269,7 +281,10 @@ def _renamed(draft: Path, place: Path) -> bool:
 
 
 def _put_away(place: Path) -> None:
-    """Away at one moment, then gone, but for files that others have open on a network file system."""
+    """Rename an object, so that it is gone at one moment, and remove it.
+
+    Files that others have open on a network file system may stay for a while.
+    """
     if place.is_symlink():
         return place.unlink()
     away = _beside(place)

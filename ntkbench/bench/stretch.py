@@ -1,7 +1,8 @@
-"""One stretch of a training: from its start, or from the latest of its states in the store, to where it is to go.
+"""Train one stretch of a training: from its start, or from the latest of its states in the store, to its end.
 
-Checkpoints are states on the way, and go when the end is reached; snapshots are states that somebody looks back at,
-and stay. Each is whole before training goes on, so that a kill costs only what came after it.
+A training that is linearized has two stretches, others one (`timeline.py`). Checkpoints are states on the way, and go
+when the end is reached; snapshots are states that an analysis looks back at, and stay. Each is whole before training
+goes on, so that a kill costs only what came after it.
 """
 
 import time
@@ -30,23 +31,33 @@ from ntkbench.ntk.network import Trainable, with_weights
 
 @dataclass(frozen=True)
 class Stretch:
-    """The last one of a cell's training. `start`: its seeds' predictors, stacked; `networks`: what they are made of."""
+    """The last stretch of a cell's training, for some seeds that train together."""
 
     store: Store
     key: str
+    """the key of the group of seeds in the store, see `groups.group_key`"""
     cell: Cell
     seeds: tuple[int, ...]
     networks: Trainable
+    """the seeds' networks where the stretch starts, stacked"""
     start: Trainable
+    """what is trained, stacked: these networks, or their first-order models"""
 
     @property
     def last(self) -> int:
-        """How many steps there are."""
+        """Number of steps of the stretch."""
         return timeline.length(self.cell) * timeline.steps(self.cell)
 
     def reach(self, snapshots: Collection[int], data: Dataset, *, every: int, tick: Tick) -> tuple[Stored, bool]:
-        """The end, and the states after these steps on the way to it; whether the end was there already."""
-        with self.store.lock(f"training-{self.key}"):  # cells that are linearized at different epochs share this
+        """Return the end of the stretch, trained where the store does not have it, and whether it was there already.
+
+        Args:
+            snapshots: steps on the way whose states are kept, too, for `at`
+            data: the examples
+            every: epochs between two checkpoints, at most
+            tick: is told how far the training is, and may raise to end it; the state is then kept
+        """
+        with self.store.lock(f"training-{self.key}"):  # one first stretch can be several cells'
             stored = self.store.load("training", self.key)
             cached = stored is not None
             lacking = {step for step in snapshots if self._load("snapshot", step) is None}
@@ -54,16 +65,16 @@ class Stretch:
                 self._train(lacking if cached else {*lacking, self.last}, data, every=every, tick=tick)
                 stored = self.store.load("training", self.key)
                 assert stored is not None
-            for left in self.store.keys("checkpoint", f"{self.key}@"):  # also by one that was killed just here
+            for left in self.store.keys("checkpoint", f"{self.key}@"):  # a kill just here leaves some, too
                 self.store.discard("checkpoint", left)
             return stored, cached
 
     def restored(self, stored: Stored) -> Trainable:
-        """The predictors with the weights of the end or of a snapshot."""
+        """Return the predictors with the weights of an object: of the end, or of a snapshot."""
         return with_weights(self.start, _unflatten(stored.arrays, "weights", self.start.weights))
 
     def at(self, step: int) -> Trainable:
-        """The predictors after so many steps, one of the snapshots that were reached."""
+        """Return the predictors after so many steps, one of the snapshots that `reach` was asked for."""
         stored = self._load("snapshot", step)
         assert stored is not None
         return self.restored(stored)
@@ -72,6 +83,7 @@ class Stretch:
         return self.store.load(stage, state_key(self.key, step))
 
     def _train(self, goals: Collection[int], data: Dataset, *, every: int, tick: Tick) -> None:
+        """Train to each of the steps `goals`, and keep the states there and at checkpoints on the way."""
         began = time.perf_counter()
         problem, facts = self._problem(data)
         state = begin = training.start(problem, self.start, timeline.length(self.cell))
@@ -80,7 +92,7 @@ class Stretch:
             step, loss = int(state.step), _loss(problem, state)
             if step < self.last:
                 regular = step in goals or step % (every * problem.steps) == 0
-                if due := regular or keeping.is_due:  # first, since the tick may end it all
+                if due := regular or keeping.is_due:  # before the tick, which may end the training
                     keeping.kept(self._keep("snapshot" if step in goals else "checkpoint", step, state))
                 done = Fraction(step, problem.steps)
                 epoch = done if regular else f"{float(done):.1f}"
@@ -95,7 +107,7 @@ class Stretch:
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
 
     def _problem(self, data: Dataset) -> tuple[training.Problem, dict[str, Any]]:
-        """What is minimized, and what is to be told of it."""
+        """Return what is minimized, and the facts that a record tells of it."""
         words = self.cell.training
         assert isinstance(words, Trained)
         X = jnp.asarray(data.train.unit(self.cell.numerics.network))
@@ -129,7 +141,7 @@ class Stretch:
     def _states(
         self, problem: training.Problem, state: training.State, goals: Collection[int], every: int
     ) -> Iterator[training.State]:
-        """Those on the way to each of the goals, until no seed has a finite loss."""
+        """Yield the states on the way to each of the goals, until no seed has a finite loss."""
         for goal in goals:
             state = begin = self._latest(state, goal)
             if int(state.step) == goal:
@@ -140,7 +152,8 @@ class Stretch:
                     return
 
     def _latest(self, state: training.State, goal: int) -> training.State:
-        """The state furthest on the way to the goal that is there, whole."""
+        """Return the whole state in the store that is furthest on the way to the goal; `state` where none is
+        further."""
         there = {(step, stage) for stage in ("checkpoint", "snapshot") for step in kept(self.store, stage, self.key)}
         for step, stage in sorted(there, reverse=True):
             if int(state.step) < step <= goal and (stored := self._load(stage, step)) is not None:
@@ -149,7 +162,10 @@ class Stretch:
         return state
 
     def _keep(self, stage: str, step: int, state: training.State) -> float:
-        """What is new is whole before what is old goes; the seconds that it took."""
+        """Save a state and remove earlier checkpoints; return the seconds that it took.
+
+        The new object is whole before the old ones go.
+        """
         began = time.perf_counter()
         arrays = {key: leaf for name, part in state._asdict().items() for key, leaf in _flatten(part, name).items()}
         self.store.save(stage, state_key(self.key, step), arrays)
@@ -160,17 +176,23 @@ class Stretch:
 
 
 def _loss(problem: training.Problem, state: training.State) -> np.ndarray:
-    """Of the epoch that the state is in, or has just ended."""
+    """Return each seed's mean loss in the epoch that has just ended; within an epoch, what its batches have added so
+    far."""
     return np.asarray(state.losses[:, (int(state.step) - 1) // problem.steps])
 
 
 def _is_finite(stored: Stored) -> bool:
-    """Whether a seed has come through; where none has, nobody looks back."""
+    """Return whether some seed has finite losses throughout; where none has, nobody looks back."""
     return bool(np.isfinite(stored.arrays["losses"]).all(axis=1).any())
 
 
 def _learning_rates(words, networks, X, seeds, outputs):
-    """auto: n / (curvature lambda_1), half of what descent on the kernel of the weights at its start would bear."""
+    """Return the learning rate of each seed, and the eigenvalues that `auto` takes it from (else None).
+
+    `auto` is n / (curvature lambda_1), with lambda_1 of the network's kernel on the n examples where the stretch
+    starts: half of the rate up to which gradient descent on that kernel is stable. Raises NumericsError where an
+    eigenvalue is not positive and finite.
+    """
     if words.optimizer.learning_rate != "auto":
         return jnp.full((len(seeds),), words.optimizer.learning_rate, X.dtype), None
     keys = jnp.stack([build.stream(seed, "power iteration") for seed in seeds])
@@ -185,14 +207,17 @@ def _learning_rates(words, networks, X, seeds, outputs):
 
 @eqx.filter_jit
 def _largest_eigenvalues(networks, keys, X):
+    """Return lambda_1 of the kernel of each of the stacked networks on the examples X; one random key each."""
     return eqx.filter_vmap(lambda net, key: empirical.largest_eigenvalue(net, X, key=key))(networks, keys)
 
 
 def _flatten(tree: Any, name: str) -> dict[str, np.ndarray]:
+    """Return the leaves of a PyTree as named arrays, for the store: `name.0`, `name.1`, ..."""
     return {f"{name}.{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))}
 
 
 def _unflatten(arrays: dict[str, np.ndarray], name: str, like: Any) -> Any:
+    """Return the PyTree whose leaves `_flatten` named, with the structure and the types of `like`."""
     leaves, structure = jax.tree.flatten(like)
     kept = [jnp.asarray(arrays[f"{name}.{i}"], leaf.dtype) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(structure, kept)

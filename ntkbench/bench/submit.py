@@ -1,4 +1,7 @@
-"""From records to an entry: all seeds of the cells that a track asks for, or all that keeps them from being one."""
+"""Make an entry of a leaderboard from records, or say all that keeps them from being one.
+
+An entry is all seeds of the cells that a track asks for. `ntkbench submit` calls `narrowed`, `make` and `save`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,23 +37,26 @@ from ntkbench.bench.track import QUALIFY, Track
 from ntkbench.errors import UsageError
 
 _MOST = 20
-"""cells, or differences, that a message names"""
+"""cells that a message names, at most"""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The planned runs, one a seed, of one cell of an entry."""
+    """The planned runs, one a seed, of the cell of an entry for one target of the track."""
 
     label: str
+    """label of the target"""
     cell: Cell
+    """the cell as an entry has it; where seeds draw training subsets, without one"""
     runs: Sequence[Run]
+    """in the order of their seeds"""
 
 
 # ---- which runs ----------------------------------------------------------------------------------
 
 
 def one_cell(planned: Sequence[Run], where: Mapping[str, str]) -> list[Run]:
-    """Return the planned runs (one a seed) of the only cell with these coordinates."""
+    """Return the planned runs (one a seed) of the only cell with these coordinates; UsageError unless there is one."""
     runs = narrowed(planned, where)
     cells = by_coordinates(runs)
     if len(cells) == 1:
@@ -87,7 +93,7 @@ def choose(track: Track, name: str, planned: Sequence[Run]) -> list[Chosen]:
     """Match the cells of the planned runs to the targets of the track: the cell that departs from none of what is
     frozen, or, so that messages can say what is wrong, those that depart least.
 
-    UsageError where a target has several cells, or none.
+    `name` is that of the entry, which may be exempt from rules. UsageError where a target has several cells.
     """
     cells = [(track.shared(runs[0].cell), sorted(runs, key=lambda run: run.seed)) for runs in by_coordinates(planned)]
     refusals, chosen = [], []
@@ -129,7 +135,7 @@ def make(
 ) -> Entry:
     """Make the entry of the planned runs. `folder`: where the records and their outcomes per test point lie.
 
-    UsageError with all reasons why there is none.
+    Raises UsageError with all reasons why there is none; `allow_dirty` accepts runs of code with uncommitted changes.
     """
     name = name.strip()
     if not name:
@@ -167,6 +173,7 @@ def make(
 
 
 def _refuse(track: Track, reasons: Sequence[str]) -> None:
+    """Raise UsageError with the reasons, if there are any."""
     if reasons:
         raise UsageError("\n".join([f"no entry for {track.name}:", *(f"  {reason}" for reason in reasons)]))
 
@@ -196,6 +203,7 @@ def _another_seed(track: Track) -> str:
 
 
 def _missing(track: Track, chosen: Sequence[Chosen], found: Mapping[str, Record]) -> Iterator[str]:
+    """Yield what is wrong with the runs of the cells: too few seeds, and runs that are not ok."""
     for each in chosen:
         if len(each.runs) < track.min_seeds:
             yield f"{_at(track, each.label)}{len(each.runs)} seeds; the track asks for {track.min_seeds} or more"
@@ -207,6 +215,7 @@ def _missing(track: Track, chosen: Sequence[Chosen], found: Mapping[str, Record]
 
 
 def _dirty(records: Sequence[Record]) -> list[str]:
+    """Return the reason against runs of code with uncommitted changes, if there are such."""
     dirty = any(record.software.get("dirty") for record in records)
     told = "these ran with uncommitted changes of the code (software.dirty); --allow-dirty accepts them"
     return [told] if dirty else []
@@ -215,6 +224,7 @@ def _dirty(records: Sequence[Record]) -> list[str]:
 def _cell(
     track: Track, name: str, chosen: Chosen, records: Sequence[Record], samples: Mapping[str, Mapping[str, np.ndarray]]
 ) -> EntryCell:
+    """Return one experiment of an entry: cell, run ids, failed checks, and numbers with the outcomes that they need."""
     optional = track.qualify if QUALIFY in track.exempt(name) else ()
     rows = [_rows(column, records, column in optional) for column in track.measured]
     bare = [_numbers(column, records, of) for column, of in zip(track.measured, rows, strict=True)]
@@ -244,6 +254,7 @@ def _rows(column: Column, records: Sequence[Record], optional: bool) -> list[Met
 
 
 def _numbers(column: Column, records: Sequence[Record], rows: Sequence[MetricRow]) -> CellNumbers:
+    """Return a number of every run of a cell, without outcomes; without values where there are no rows."""
     seeds = [record.spec.seed for record in records]
     if rows:
         return CellNumbers(**entries.numbers(seeds, rows).model_dump(), analysis=rows[0].analysis)
@@ -258,6 +269,7 @@ def _outcomes(
     samples: Mapping[str, Mapping[str, np.ndarray]],
     cell: Cell,
 ) -> tuple[str, ...]:
+    """Return the outcomes that a number follows from, one text a seed (`outcomes.py`)."""
     return tuple(packed(row, samples[each.run_id], cell) for row, each in zip(rows, records, strict=True))
 
 
@@ -280,7 +292,7 @@ def save(entry: Entry, folder: Path, replace: bool = False) -> Path:
 
 
 def next_steps(path: Path, entry: Entry) -> str:
-    """Return what to do with a new entry."""
+    """Return what to do with a new entry, whose file is `path`, as text."""
     steps = ["Now run `ntkbench leaderboard build`, commit both, and open a pull request."]
     if entry.mini is None:
         steps.append("Without its small runs it stays *claimed*, and without a rank, until somebody reproduces a seed.")

@@ -1,16 +1,25 @@
-"""What somebody may have meant."""
+"""Suggest the known word that a mistyped one was probably meant to be.
+
+Messages about unknown fields, kinds, metrics and axes end in what `did_you_mean` returns:
+
+    did_you_mean("acuracy", METRICS)    # "; did you mean accuracy?"
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LONGEST = 100
-"""characters of a word that is compared: the time it takes grows with their square"""
+"""longest word that is compared, in characters: the time of a comparison grows with the square of the length"""
 _MOST = 500
-"""words that it is compared with"""
+"""largest vocabulary that a word is compared with"""
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, if one is like it."""
+    """Return the known word most similar to `word`; None if none is similar enough.
+
+    Case, and `-` in place of `_`, do not count. `cutoff` is the least similarity, from 0 to 1, as `difflib` measures
+    it. A word or a vocabulary beyond the limits above gives None too.
+    """
     folded = {name.lower().replace("-", "_"): name for name in known}
     if len(word) > _LONGEST or len(folded) > _MOST:
         return None
@@ -19,7 +28,10 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?`, or the known words if none is near and they are few, to append to a message."""
+    """Return the end of an error message about an unknown word: `; did you mean ...?` with the nearest known word.
+
+    If none is near, it lists the known words; it is empty if there are none or more than 16.
+    """
     names = sorted(known)
     near = nearest(word, names)
     if near is not None and near != word:

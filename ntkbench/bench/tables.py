@@ -1,4 +1,11 @@
-"""Records -> tidy frames -> summaries over seeds. Never a mean over anything but seeds."""
+"""Turn records into tidy data frames, and these into summaries over seeds.
+
+`runs` gives one row a run, `numbers` one row a measured number, `aggregate` one row a cell of chosen axes. Only seeds
+are ever averaged. `show`, `frame` and the plots build on these.
+
+    every = runs(records, plan.runs)
+    aggregate(numbers(records, every), every, ["width", "metric", "eps"])    # mean, sd, n, ci_low, ci_high, ...
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,12 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
+"""columns of text, in which a missing value becomes an empty string"""
 
 
 def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
-    """One row a run: id, status, spec, seed, and its coordinates as columns of strings.
+    """Return a frame with one row a run: id, status, spec, seed, and its coordinates as columns of text.
 
-    With a plan its runs and their coordinates count, and status `missing` stands for a run without a record.
+    Without `planned` its rows are the runs of the records. With it they are the planned runs with their coordinates in
+    the plan; a run without a record then has the status `missing`, and `spec` is empty.
     """
     import pandas as pd
 
@@ -41,9 +50,15 @@ def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd
 
 
 def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool = False) -> "pd.DataFrame":
-    """One row a number of the ok runs among `of` (see `runs`), whose columns come first, then `where` flattened.
+    """Return a frame with one row a number of the ok runs among `of`.
 
-    `keep_empty`: a run without numbers is a row, too, in which their columns are empty.
+    The columns of `of` come first, then those of the number: metric, value, unit, the failed checks of its analysis,
+    the ends `low` and `high` of its interval, and one column for each key of `where`.
+
+    Args:
+        records: the records that the numbers are taken from.
+        of: the runs, a frame as `runs` returns it.
+        keep_empty: whether a run without numbers has a row too, in which their columns are empty.
     """
     import pandas as pd
 
@@ -63,9 +78,19 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
 
 
 def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
-    """Mean, sd, n and interval over the seeds of every cell of the axes; nothing for an incomplete cell.
+    """Return the mean, sd, n and interval over the seeds of every cell; an incomplete cell has none of these.
 
-    A cell is `undefined` in so many of its runs that are ok and have no value, with the `reason` of the first.
+    Args:
+        numbers: the numbers, a frame as `numbers` returns it.
+        runs: all runs that are to have them, a frame as `runs` returns it.
+        axes: the columns whose labels make a cell. Those that `runs` has tell experiments apart, the others tell apart
+            the numbers of one run. What is no axis must not vary within a cell, except for the seed.
+
+    `expected` counts the runs of a cell and `n` those with a value; `undefined` counts ok runs whose value is missing,
+    with the `reason` of the first.
+
+    Raises:
+        UsageError: two runs of a cell have the same seed, so that they are different experiments.
     """
     import pandas as pd
 
@@ -79,7 +104,7 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
         for what in measured:
             here = found.get((*cell, *what))
             if here is None and "ok" in set(members["status"]):
-                continue  # these runs are done and do not measure it
+                continue  # the runs of this cell are done and do not measure this number
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
             failed = {CHECKS: 0 if here is None else sum(map(bool, here[CHECKS].tolist()))}
             rows.append(labels | _summary(here, len(members)) | failed)
@@ -87,22 +112,24 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
 
 
 def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:
-    """Labels along the axes -> the rows that carry them."""
+    """Return the rows of a frame by their labels along the axes; without axes, all rows under the empty label `()`."""
     if not axes:
         return {(): frame}
     return {key if isinstance(key, tuple) else (key,): part for key, part in frame.groupby(list(axes), sort=False)}
 
 
 def _beside(of: "pd.DataFrame", name: str) -> str:
+    """Return the column name for a key of `where`: `where.<name>` where the frame has a column `name` already."""
     return f"where.{name}" if name in FIXED or name in of else name
 
 
 def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
-    """Columns for the coordinates, out of the way of the fixed ones."""
+    """Return coordinates by column name; an axis named like a fixed column becomes `cell.<name>`."""
     return {f"cell.{name}" if name in FIXED else name: label for name, label in coordinates.items()}
 
 
 def _summary(here: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
+    """Return the summary columns of one cell from its numbers (`here`, None for none) and its number of runs."""
     values = [] if here is None else here["value"].dropna().tolist()
     if len(values) < expected:
         lacking = [] if here is None else here.loc[here["value"].isna(), "reason"].tolist()
@@ -124,6 +151,7 @@ def _summary(here: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
 
 
 def _only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> None:
+    """Raise a UsageError that names two runs of a cell which have the same seed."""
     twice = members.loc[members["seed"].duplicated(keep=False)].sort_values(["seed", "run_id"])
     if len(twice):
         place = ", ".join(f"{axis} {label}" for axis, label in cell.items()) or "this table"

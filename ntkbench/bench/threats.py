@@ -1,4 +1,8 @@
-"""Attacks, in words: a threat set (norm and budgets), what is ascended, and in which steps."""
+"""Pydantic classes for the attacks of a spec: the threat set (norm and budgets), the loss, and the steps.
+
+`build.threat` turns them into attacks of `ntkbench.ntk`. The docstrings and the texts below the fields are the
+reference of the attacks in `docs/spec.md`.
+"""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -9,37 +13,38 @@ from ntkbench.bench.notation import Budgets, Count, Seed, Step
 from ntkbench.bench.section import Section
 
 SELF = "self"
-"""How attacks and analyses refer to the network of the run itself."""
+"""name by which attacks and analyses refer to the network of the run itself"""
 
 
 class Norm(Section):
-    """Of a threat set."""
+    """The norm of a threat set."""
 
     norm: Literal["linf", "l2"] = "linf"
     """linf: no pixel moves by more than eps; l2: the root of the sum of squares over all pixels is at most eps"""
 
 
 class Ascent(Norm):
-    """Along the gradient of a loss."""
+    """The loss that an attack increases, in a threat set."""
 
     loss: Literal["auto", "cross_entropy", "margin", "squared", "dlr"] = "auto"
-    """what is ascended; auto: margin where several classes were fitted with squared loss (by a kernel, or training.loss
-    mse), else cross_entropy; dlr, the difference of logits ratio, needs three classes"""
+    """loss that is increased; auto: margin where several classes were fitted with squared loss (by a kernel, or
+    training.loss mse), else cross_entropy; dlr, the difference of logits ratio (Croce & Hein 2020), needs three
+    classes"""
 
 
 class Steps(Section):
-    """Of projected gradient ascent."""
+    """The steps of projected gradient ascent."""
 
     steps: Annotated[int, Field(gt=0, le=100_000)] = 10
-    """each with one gradient"""
+    """number of steps, each with one gradient"""
     step_size: Step | None = None
-    """in pixel units; null: 2.5 eps / steps"""
+    """length of a step, in pixel units; null: 2.5 eps / steps"""
     start: Literal["zero", "uniform"] = "zero"
-    """zero: at the example itself; uniform: drawn in the ball"""
+    """where the ascent begins; zero: at the example itself; uniform: at a point drawn in the ball of radius eps"""
 
 
 class Attack(Norm):
-    """What all attacks share."""
+    """The norm and the budgets, which every attack has."""
 
     eps: Budgets
     """one budget or several, in pixel units ([0, 1])"""
@@ -49,9 +54,9 @@ class GradientAttack(Ascent, Attack):
     """An attack that follows the gradient of a loss of its source."""
 
     source: str = SELF
-    """whose gradient: self, or the id of a kernel"""
+    """predictor whose gradient is followed: self, or the id of a kernel"""
     labels: Literal["true", "predicted"] = "true"
-    """predicted: the source's own clean prediction takes the place of the label"""
+    """true: the label of the example; predicted: the source's own clean prediction in its place"""
 
 
 Restarts = Annotated[int, Field(gt=0, le=10_000)]
@@ -68,33 +73,36 @@ class PGD(Steps, GradientAttack):
 
     kind: Literal["pgd"]
     restarts: Annotated[Restarts, Field(json_schema_extra={"as_before": 1})] = 1
-    """runs from starts of their own; the worst is kept of each example: misclassified first, then the highest loss"""
+    """number of runs, each from a start of its own; the worst is kept of each example: misclassified first, then the
+    highest loss"""
     seed: Seed = 0
-    """draws the start"""
+    """draws the starts"""
 
 
 class APGD(GradientAttack):
-    """Ascent with momentum that halves its own step, and keeps the best image (Croce & Hein 2020)."""
+    """Gradient ascent with momentum that halves its own step and keeps the best image (Croce & Hein 2020)."""
 
     kind: Literal["apgd"]
     steps: Annotated[int, Field(gt=0, le=100_000)] = 100
-    """each with one gradient"""
+    """number of steps, each with one gradient"""
     start: Literal["zero", "uniform"] = "uniform"
-    """zero: at the example itself; uniform: drawn in the ball"""
+    """where the ascent begins; zero: at the example itself; uniform: at a point drawn in the ball of radius eps"""
     restarts: Restarts = 1
-    """runs from starts of their own; the worst is kept of each example: misclassified first, then the highest loss"""
+    """number of runs, each from a start of its own; the worst is kept of each example: misclassified first, then the
+    highest loss"""
     targeted: Count | None = None
-    """a run towards each of so many other classes, those with the largest outputs; null: away from the label"""
+    """number of other classes, those with the largest outputs, towards each of which there is a run; null: one run
+    away from the label"""
     seed: Seed = 0
-    """draws the start"""
+    """draws the starts"""
 
 
 Iterated = PGD | APGD
-"""Attacks of many steps."""
+"""attacks that take many gradient steps, and may be restarted"""
 
 
 class RandomSign(Attack):
-    """The control: random signs of the same norm, no gradient."""
+    """The control without a gradient: random signs of the same norm."""
 
     kind: Literal["random_sign"]
     seed: Seed = 0
@@ -102,10 +110,11 @@ class RandomSign(Attack):
 
 
 class ExtensionAttack(GradientAttack):
-    """What other packages' attacks build on."""
+    """The base class of attacks that other packages add."""
 
     builder: ClassVar[str]
-    """`package.module:function`, which gives an `ntk.attacks.Attack` from the words, the ball, and the objective"""
+    """`package.module:function` that makes an `ntk.attacks.Attack` from this section, the ball and the objective"""
 
 
 AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Kinds("attacks", ExtensionAttack)]
+"""every attack that a spec can name, those of installed packages included"""

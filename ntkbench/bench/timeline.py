@@ -1,7 +1,8 @@
-"""The time line of a training: moments are exact numbers of epochs since its start, and fall on steps.
+"""The time line of a training: moments, in epochs since its start, and the steps on which they fall.
 
-A training that is linearized has two stretches, and counts the steps of each from 0. The first is a training of
-its own, shared by all that are linearized later.
+Moments are exact fractions. A training that is linearized at an epoch e > 0 has two stretches: e epochs of the network
+itself, then the rest with its first-order model at the weights then reached. Each counts its steps from 0. The first
+stretch is a training of its own in the store, shared by all cells that begin with it.
 """
 
 from fractions import Fraction
@@ -12,33 +13,33 @@ from ntkbench.bench.spec import Cell
 
 
 def steps(cell: Cell) -> int:
-    """Of an epoch."""
+    """Return the number of optimizer steps in an epoch; a smaller last batch is a step unless it is dropped."""
     assert isinstance(cell.training, Trained)
     whole, left = divmod(cell.data.n_train, cell.training.batch_size or cell.data.n_train)
     return whole + (left > 0 and not drops_last(cell))
 
 
 def drops_last(cell: Cell) -> bool:
-    """Whether an epoch leaves out the example that would be a batch of its own: batch normalization needs two."""
+    """Return whether each epoch leaves out its last batch: one example alone, where batch normalization needs two."""
     assert isinstance(cell.training, Trained)
     alone = cell.data.n_train % (cell.training.batch_size or cell.data.n_train) == 1
     return alone and "batch_norm" in operations(cell.architecture)
 
 
 def first(cell: Cell) -> int:
-    """The epoch at which the cell's last stretch begins."""
+    """Return the epoch at which the cell's last stretch begins: that of its linearization, 0 without one."""
     assert isinstance(cell.training, Trained)
     return cell.training.linearize_at or 0
 
 
 def length(cell: Cell) -> int:
-    """Epochs of the cell's last stretch."""
+    """Return the number of epochs in the cell's last stretch."""
     assert isinstance(cell.training, Trained)
     return cell.training.epochs - first(cell)
 
 
 def beginning(cell: Cell) -> Cell | None:
-    """The cell of the first of two stretches."""
+    """Return the cell whose training is the first of two stretches; None if there is only one."""
     if first(cell) == 0:
         return None
     update = {"epochs": first(cell), "linearize_at": None, "centered": False, "until": None}
@@ -46,9 +47,9 @@ def beginning(cell: Cell) -> Cell | None:
 
 
 def place(cell: Cell, moment: Fraction) -> tuple[Cell, int]:
-    """The cell in whose last stretch a moment falls, and after how many of its steps.
+    """Return the cell in whose last stretch a moment falls, and the number of its steps up to the moment.
 
-    The end of the first of two stretches is its own: there stands the network, not yet linearized.
+    The moment at which the first stretch ends belongs to it: the network there is not yet linearized.
     """
     earlier = beginning(cell)
     if earlier is not None and moment <= first(cell):

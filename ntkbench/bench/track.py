@@ -1,4 +1,8 @@
-"""A leaderboard's rules: the experiments of an entry, what of them is frozen or bounded, what entries are ranked by."""
+"""Read the rules of a leaderboard, and check the cells of an entry against them.
+
+A track's `track.yaml` holds the experiments of an entry, the fields that are frozen, bounded or free, and the columns
+that entries are ranked by. `submit` makes entries by these rules, `recompute` and `verify` check them.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
@@ -22,21 +26,26 @@ from ntkbench.bench.vocabulary import METRICS
 from ntkbench.errors import NtkbenchError
 
 FILE = "track.yaml"
+"""name of the file with a track's rules"""
 NAME = r"^[a-z0-9][a-z0-9-]{0,60}@[0-9]{1,4}$"
+"""pattern of a track's name, such as transfer-fashion@2"""
 ONE = "cell"
-"""the label of the target of a track that names none"""
+"""label of the only target of a track that names none"""
 QUALIFY = "qualify"
+"""word in `exempt` that frees an entry from all requirements"""
 _LOOSEST = 0.05
-"""the largest tolerance, as a part of a metric's range"""
+"""largest tolerance, as a fraction of the metric's range"""
 Dotted = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200)]
+"""dotted path of a field of a cell"""
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=60)]
+"""label of a target"""
 
 
 class Reference(Document):
-    """A row to compare with, which has no rank and is in no test: the entry of that name, or a number."""
+    """A row to compare with, which has no rank and is in no test: an entry, a fixed number, or the mean of a column."""
 
     about: Line
-    """what the row is, in a line"""
+    """description of the row, in a line"""
     exempt: tuple[Line, ...] = ()
     """rules that this entry may break: frozen paths, patterns of `constrain`, and `qualify`"""
     value: float | None = None
@@ -52,11 +61,12 @@ class Reference(Document):
 
     @property
     def is_entry(self) -> bool:
+        """Return whether the row is the entry of that name, not a number."""
         return self.value is None and self.column is None
 
 
 class Track(Document):
-    """The rules. A change of them makes a new version, `name@2`."""
+    """The rules of one version of a leaderboard; any change of them makes a new version, `name@2`."""
 
     schema_: Literal["ntkbench.track/2"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=NAME)]
@@ -67,29 +77,31 @@ class Track(Document):
     frozen: Annotated[tuple[Dotted, ...], Field(min_length=1)]
     """paths at which every cell of an entry equals its target"""
     free: tuple[Dotted, ...]
-    """paths at which it need not; there all cells of an entry are equal"""
+    """paths at which a cell may differ from its target; there all cells of an entry are equal"""
     constrain: dict[Pattern, Allowed] = Field(default={})
-    """bounds of what is free, by path: a value, several, or `{min: ..., max: ...}`; `*` stands for one step"""
+    """bounds of free fields by path: a value, several, or `{min: ..., max: ...}`; `*` stands for any step of a path"""
     qualify: tuple[Requirement, ...] = ()
     """numbers that every run of an entry has to reach"""
     allow_failed: tuple[Line, ...] = ()
     """codes of checks that may fail; no other may"""
     references: dict[Line, Reference] = Field(default={})
     rank: Rank
+    """column by which entries are ranked"""
     columns: tuple[Column, ...] = ()
     min_seeds: Annotated[Natural, Field(ge=1)]
+    """least number of seeds of an entry"""
     seed_of: SeedOf = "run"
-    """what the seeds of entries draw, as in specs"""
+    """what the seeds of an entry draw, as in specs: the run alone, or a training subset too"""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """the chance that any two entries which are equally good are told apart, on the whole board"""
+    """chance that any two equally good entries on the whole board are told apart"""
     tolerance: dict[Line, Annotated[float, Field(ge=0)]] = Field(default={"fraction": 0.01})
-    """by unit, how far a number that is computed again may be from the one that was claimed"""
+    """largest difference, by unit, between a number that is computed again and the claimed one"""
     mini: Facts
-    """overrides that make a run small enough to try again on two cores; what an entry does not have stays as it is"""
+    """overrides that make a run small enough to repeat on two cores; those of fields that a cell lacks are ignored"""
     cell: Facts
-    """the experiment, resolved"""
+    """the experiment that the targets vary, resolved"""
     targets: Annotated[dict[Label, Facts], Field(min_length=1)]
-    """by label, the experiments that an entry consists of, resolved; in the file, overrides of `cell`"""
+    """experiments that an entry consists of, resolved, by label; in the file, overrides of `cell`"""
 
     @model_validator(mode="after")
     def _comparable(self) -> "Track":
@@ -143,26 +155,27 @@ class Track(Document):
 
     @property
     def by_point(self) -> bool:
-        """Whether entries are compared on the same test points."""
+        """Return whether entries are compared on the same test points."""
         return is_coded(self.rank.metric, self.rank.where)
 
     @property
     def all_columns(self) -> tuple[Column, ...]:
-        """The column that ranks, then the others."""
+        """Return the column that entries are ranked by, then the others."""
         return (self.rank, *self.columns)
 
     @property
     def measured(self) -> tuple[Column, ...]:
-        """The numbers that an entry has of each run: the columns, then those that it has to qualify by."""
+        """Return the numbers that an entry has of each run: all columns, then those of its requirements."""
         return (*self.all_columns, *self.qualify)
 
     @cached_property
     def base(self) -> Cell:
+        """Return the experiment that the targets vary."""
         return Cell.model_validate(self.cell)
 
     @cached_property
     def cells(self) -> Mapping[str, Cell]:
-        """The experiments of an entry, by the labels of the targets."""
+        """Return the experiments that an entry consists of, by the labels of the targets."""
         return {label: Cell.model_validate(cell) for label, cell in self.targets.items()}
 
     @cached_property
@@ -178,7 +191,7 @@ class Track(Document):
         return name in self.references and self.references[name].is_entry
 
     def differences(self, label: str, cell: Cell, exempt: Collection[str] = ()) -> list[str]:
-        """Return where a cell departs from what is frozen in the target of that label: `path: expected, found`."""
+        """Return a line for each frozen field in which a cell departs from the target of that label."""
         expected, found = self._expected[label], fields(cell)
         return [
             f"{path}: the track has {shown(expected, path)}, the runs have {shown(found, path)}"
@@ -187,12 +200,12 @@ class Track(Document):
         ]
 
     def violations(self, cell: Cell, exempt: Collection[str] = ()) -> list[str]:
-        """Return where a cell leaves the bounds of what is free: `path: allowed, found`."""
+        """Return a line for each field of a cell that leaves the bounds of `constrain`."""
         rules = {pattern: allowed for pattern, allowed in self.constrain.items() if pattern not in exempt}
         return [*violations(rules, fields(cell))]
 
     def unequal(self, cells: Iterable[Cell]) -> list[str]:
-        """Return where the cells of one entry differ in what is free."""
+        """Return a line for each free field in which the cells of one entry differ from each other."""
         every = [fields(cell) for cell in cells]
         paths = {path for each in every for path in differing(every[0], each)}
         return [
@@ -206,15 +219,15 @@ class Track(Document):
         return [path for path in paths if within(path, self.frozen) and not within(path, self.free)]
 
     def of_seed(self, cell: Cell, seed: int) -> Cell:
-        """Return what is run for a seed of an entry's cell."""
+        """Return the cell that is run for a seed of an entry, with its own training subset if `seed_of` is data."""
         return of_seed(cell, seed, self.seed_of)
 
     def shared(self, cell: Cell) -> Cell:
-        """Return the cell of an entry that `of_seed` makes this one of."""
+        """Return the cell of an entry from one of its runs: the inverse of `of_seed`."""
         return shared(cell) if self.seed_of == "data" else cell
 
     def small(self, cell: Cell) -> Cell:
-        """Return the cell with the overrides of `mini`, where it has what they override."""
+        """Return the cell with the overrides of `mini`, without those of fields that it does not have."""
         try:
             return Cell.model_validate(_overridden(resolved(cell), self.mini))
         except ValidationError as error:
@@ -222,7 +235,7 @@ class Track(Document):
 
 
 def read(folder: Path) -> Track:
-    """Return the track of a folder `<name>@<version>`; a mistake in it is an error that names the field."""
+    """Return the track in a folder `<name>@<version>`; NtkbenchError names the field of a mistake."""
     path = folder / FILE
     root = parse.read(str(path))
     experiment, mini, targets = root.child("cell"), root.child("mini"), root.child("targets")
@@ -246,7 +259,7 @@ def _cell(node: Node, place: str) -> Cell:
 
 
 def _json(node: Node) -> Any:
-    """Return YAML's values as JSON: fractions and infinity are text, as in records."""
+    """Return a YAML value as JSON; fractions and infinity become text, as in records."""
     if isinstance(node.value, Mapping):
         return {key: _json(below) for key, below in node.value.items()}
     if isinstance(node.value, tuple):
@@ -256,26 +269,27 @@ def _json(node: Node) -> Any:
 
 
 def within(path: str, roots: Iterable[str]) -> bool:
-    """Return whether a path is one of some, or below one."""
+    """Return whether a dotted path is one of `roots`, or below one."""
     return any(path == root or path.startswith(root + ".") for root in roots)
 
 
 def fields(cell: Cell) -> dict[str, Any]:
-    """Return all fields of a cell by their dotted paths, in the one notation there is."""
+    """Return all fields of a cell by their dotted paths, in normalized notation."""
     return dict(leaves(resolved(normalized(cell))))
 
 
 def differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
-    """Return the paths at which two cells differ."""
+    """Return the paths at which the fields of two cells differ."""
     return [path for path in sorted(one.keys() | two.keys()) if one.get(path) != two.get(path)]
 
 
 def shown(leaves: Mapping[str, Any], path: str) -> str:
-    """Return a field as messages show it."""
+    """Return the value at a path as messages show it."""
     return printable(leaves[path]) if path in leaves else "nothing"
 
 
 def _overridden(value: Mapping[str, Any], mini: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a value with overrides merged in; those of keys that are absent or null are ignored."""
     known = {key: new for key, new in mini.items() if value.get(key) is not None}
     both = {key: isinstance(new, Mapping) and isinstance(value[key], Mapping) for key, new in known.items()}
     return {**value, **{key: _overridden(value[key], new) if both[key] else new for key, new in known.items()}}

@@ -1,7 +1,7 @@
-"""Trained networks, from the store or newly made.
+"""Train the networks of a cell, or load them from the store.
 
-The seeds of a cell train together, and which of them did is part of a result's last bits. So the *group* is
-what is stored, what a checkpoint belongs to, and what is resumed.
+The seeds of a group train together in one program, and which seeds these are affects the last bits of the results. So
+the group is what is stored, what a checkpoint belongs to, and what is resumed. `Worker` calls `train` for each group.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -24,33 +24,42 @@ from ntkbench.ntk import linearize
 from ntkbench.ntk.network import Network, Trainable
 
 _PER_SEED = ("learning_rate", "largest_eigenvalue", "epochs_trained")
+"""facts of a stored training that have one value a seed"""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The networks of some seeds of a cell: at init, trained and in between, stacked in the order of the seeds."""
+    """The networks of some seeds of a cell before, during and after training.
+
+    Networks and predictors are stacked: their arrays have a first axis for the seeds, in the order of `seeds`.
+    """
 
     seeds: tuple[int, ...]
     initial: Network
+    """networks at initialization"""
     trained: Trainable
+    """predictors at the end of the training; first-order models if it was linearized"""
     key: str
+    """name of the group in the store; empty without training"""
     cached: bool
+    """true if the store had the trained networks already"""
     facts: dict[str, Any]
+    """notes of the store on the training: seeds, learning rates, epochs, steps"""
     losses: np.ndarray
-    """of every epoch, those before the linearization included"""
+    """(seeds, epochs): mean loss of every epoch, those before the linearization included"""
     epochs: np.ndarray
-    """how many of them moved the weights, of each seed"""
+    """(seeds,): number of epochs in which the weights moved"""
     flow_time: np.ndarray
-    """the gradient-flow time that they correspond to, of each seed; NaN where the optimizer follows no flow"""
+    """(seeds,): gradient-flow time that these correspond to; NaN where the optimizer follows no flow"""
     snapshots: Mapping[Fraction, Callable[[], Trainable]]
-    """how to have the predictors of other moments: there may be many, and they stay in the store"""
+    """functions that load the predictors of a moment: there may be many, so they stay in the store till asked for"""
 
     def at(self, moment: Fraction) -> Trainable:
-        """The predictors after so many epochs: of the moments that were asked for, the start and the end."""
+        """Return the predictors after `moment` epochs: a moment that was asked for, the start or the end."""
         return self.snapshots[moment]()
 
     def of(self, seed: int) -> "Group":
-        """The networks of one seed alone, not stacked."""
+        """Return the networks of one seed alone, without the axis for seeds."""
         i = self.seeds.index(seed)
         own = {name: values[i] for name in _PER_SEED if (values := self.facts.get(name)) is not None}
         return replace(
@@ -80,7 +89,18 @@ def train(
     every: int,
     tick: Tick,
 ) -> Group:
-    """The group, loaded as far as it is stored, else trained from its last state in the store on."""
+    """Return the trained group, from the store as far as it has it, else trained on from its last stored state.
+
+    A cell that is linearized at a later epoch has two stretches, and the first is trained by a call of its own.
+
+    Args:
+        cell: the experiment; without training (`mode: none`) its networks stay as they were drawn.
+        seeds: the seeds that train together.
+        data: the data set of the cell.
+        moments: epochs since the start at which the predictors are to be kept.
+        every: the number of epochs between two checkpoints.
+        tick: called with a line of progress; what it raises ends the training, after a checkpoint.
+    """
     drawn = build.networks(cell, seeds, data.train.images.shape[1:], build.outputs(data))
     initial = build.settled(drawn, data.train)
     snapshots: dict[Fraction, Callable[[], Trainable]] = {Fraction(0): lambda: initial}
@@ -106,7 +126,7 @@ def train(
     ends: dict[int, Callable[[], Trainable]] = {0: lambda: start, stretch.last: lambda: trained}
     snapshots |= {moment: ends.get(step) or partial(stretch.at, step) for moment, step in steps.items()}
     snapshots[Fraction(words.epochs)] = ends[stretch.last]
-    if words.centered:  # without its constant the model is another function already when its training begins
+    if words.centered:  # without its constant, the model at the start of its training is another function
         snapshots[Fraction(timeline.first(cell))] = ends[0]
     own = fitting.epochs_trained(cell, stored.arrays["losses"])
     flow_time = flow_time + fitting.flow_time(cell, stored.facts["learning_rate"], own)

@@ -1,4 +1,4 @@
-"""What a process takes at a time: the runs that share their training."""
+"""Units of work, the runs that share one training, and shards, the parts that a plan can be split into."""
 
 import hashlib
 import re
@@ -12,20 +12,25 @@ from ntkbench.errors import UsageError
 
 @dataclass(frozen=True)
 class Unit:
-    """Runs with one training, in the plan's order, and how often each had been tried before."""
+    """Runs with one training, in the plan's order: what a process takes at a time."""
 
     key: str
+    """name of the unit in locks and in `running/`"""
     runs: tuple[Run, ...]
     tried: tuple[int, ...]
+    """number of earlier attempts at each of the runs"""
 
 
 def key(run: Run) -> str:
-    """Of the unit that a run belongs to."""
+    """Return the key of a run's unit: that of its training, or the run's id if its cell has no network."""
     return run.id if run.cell.width is None else stages.training_key(run.cell)
 
 
 def units(tried: Sequence[tuple[Run, int]]) -> list[Unit]:
-    """In the plan's order, of runs and how often each was tried."""
+    """Return the units that these runs form, in the plan's order.
+
+    `tried`: each run with the number of times that it was tried before.
+    """
     found: dict[str, list[tuple[Run, int]]] = {}
     for run, times in tried:
         found.setdefault(key(run), []).append((run, times))
@@ -34,14 +39,17 @@ def units(tried: Sequence[tuple[Run, int]]) -> list[Unit]:
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `count` parts of a plan. A unit's part depends on the unit alone: more cells move none."""
+    """One of `count` parts of a plan, numbered from 1.
+
+    The part of a unit follows from a hash of its key alone: cells that are added to a spec move no other unit.
+    """
 
     number: int
     count: int
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """2/8 is the second of eight. UsageError otherwise."""
+        """Return the shard that a text such as `2/8` (the second of eight) means; UsageError for any other text."""
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
         shard = cls(*map(int, found.groups())) if found else cls(0, 0)
         if not 1 <= shard.number <= shard.count:
@@ -49,8 +57,9 @@ class Shard:
         return shard
 
     def part(self, plan: Plan) -> Plan:
-        """The plan with no other runs than those of this part."""
+        """Return the plan with the runs of this part alone."""
         return replace(plan, runs=tuple(run for run in plan.runs if self._place(key(run)) == self.number))
 
     def _place(self, key: str) -> int:
+        """Return the number, from 1, of the part that the unit with this key belongs to."""
         return 1 + int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % self.count

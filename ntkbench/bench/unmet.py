@@ -1,4 +1,4 @@
-"""Checks that did not hold: what a number rests on and had not, such as gradients that are not zero."""
+"""Report failed checks: properties that numbers rest on and that did not hold, such as gradients that are not zero."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable
 from ntkbench.bench.record import CheckRow, Record
 
 MARK = "†"
+"""sign beside a number of a table whose runs failed checks"""
 _DESCRIBES = frozenset({"eigenvalues_apart"})
-"""checks of single eigen-features, which near neighbors make arbitrary; sums of features are none the worse"""
+"""checks of single eigenfeatures, which near-equal eigenvalues make arbitrary; sums of features do not suffer"""
 
 
 def _failed(record: Record) -> list[CheckRow]:
-    """Return the checks that numbers rest on and that do not hold."""
+    """Return the failed checks that numbers of the record rest on."""
     return [check for check in record.checks if not check.ok and check.code not in _DESCRIBES]
 
 
 def codes(record: Record) -> Callable[[str], tuple[str, ...]]:
-    """By analysis, the codes of its failed checks; those of no analysis count for each."""
+    """Return a function that gives the codes of an analysis's failed checks; checks of no analysis count for each."""
     failed = [(check.analysis, check.code) for check in _failed(record)]
     return lambda analysis: tuple(dict.fromkeys(code for of, code in failed if of in (None, analysis)))
 
@@ -27,7 +28,7 @@ def count(record: Record) -> int:
 
 
 def told(records: Iterable[Record]) -> str:
-    """A line of the runs whose numbers may mean nothing; empty where there are none."""
+    """Return a line that names the failed checks and counts the ok runs that have them; empty if there are none."""
     records = [each for each in records if each.status == "ok"]
     failed = Counter(code for each in records for code in {check.code for check in _failed(each)})
     if not failed:
@@ -37,7 +38,7 @@ def told(records: Iterable[Record]) -> str:
 
 
 def line(failed: int, runs: int, named: str = "") -> str:
-    """Said wherever numbers are told."""
+    """Return the sentence of tables, `status` and reports: `failed` of `runs` runs failed the checks `named`."""
     what = f" ({named})" if named else ""
     said = f"{failed} of {runs} runs failed checks{what}, and their numbers may mean nothing"
     return f"{said}; `ntkbench report` tells more"

@@ -1,4 +1,10 @@
-"""Nodes -> models, each section by itself, so that one mistake hides no other and what cells share is read once."""
+"""Validate the nodes of a document as pydantic models, each section by itself.
+
+So a mistake in one section hides none in another, and a section that the cells of a matrix share is read once.
+`plan.read` uses one `Validator` for all cells of a spec:
+
+    draft, problems = Validator().draft(root)
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,28 +21,31 @@ from ntkbench.errors import MOST, Problem
 
 @dataclass(frozen=True)
 class Draft:
-    """What of a cell could be read: a mistake in one section leaves the others to be checked together."""
+    """A cell as far as it can be read: a mistake in one section leaves the others to be checked together."""
 
     root: Node
     sections: Mapping[str, Any]
+    """values of the sections, by name"""
     broken: frozenset[str]
+    """names of the sections with mistakes"""
 
     def whole(self, *names: str) -> bool:
-        """Whether nothing is wrong with these sections."""
+        """Return whether none of these sections has a mistake."""
         return not self.broken.intersection(names)
 
     @property
     def sized(self) -> bool:
-        """Whether the numbers of examples and of classes, and the shape of an example, can be read."""
+        """Return whether the numbers of examples and of classes, and the shape of an example, are known."""
         dataset = self.cell.data.dataset if self.whole("data") else None
         return dataset is not None and (isinstance(dataset, Synthetic) or self.cell.data.entry is not None)
 
     @cached_property
     def cell(self) -> Cell:
+        """Return the sections as a cell, not validated again; broken ones may be None or incomplete."""
         return Cell.model_construct(**self.sections)
 
     def problem(self, path: Path, message: str) -> Problem:
-        """At the value; if the field is not written out, at the section that lacks it."""
+        """Return a problem at the value of `path`; if the field is not written out, at the section that lacks it."""
         node = self.root.at(path)
         parent = self.root.at(path[:-1])
         return (node.place if node is not parent else parent.key).problem(path, message)
@@ -44,16 +53,18 @@ class Draft:
 
 @dataclass
 class Validator:
-    """Remembers, by node, what it has read: the cells of a matrix share most of their sections."""
+    """Validates documents, and remembers each section by its node: the cells of a matrix share most of them."""
 
     read: dict[tuple[str, int], tuple[Any, Node, tuple[Problem, ...]]] = field(default_factory=dict)
+    """memory: (section, identity of a node) -> value, node, problems"""
 
     def header(self, root: Node) -> tuple[Header | None, tuple[Problem, ...]]:
+        """Return the header of a document (None if it has mistakes) and its mistakes."""
         own = {key: node for key, node in root.entries.items() if key in NOT_IN_THE_CELL}
         return _validated(Header, root.with_entries(own))
 
     def draft(self, root: Node) -> tuple[Draft, tuple[Problem, ...]]:
-        """The sections of a cell, and what is wrong with each."""
+        """Return the sections of a cell, and the problems of all of them, unknown sections included."""
         sections: dict[str, Any] = {}
         problems: list[Problem] = []
         broken: set[str] = set()
@@ -71,6 +82,7 @@ class Validator:
         return Draft(root, sections, frozenset(broken)), tuple(problems)
 
     def _section(self, name: str, root: Node) -> tuple[Any, tuple[Problem, ...]]:
+        """Return one section and its problems; a section with ids is read one entry at a time."""
         node = root.child(name)
         if node is None:
             required = Cell.model_fields[name].is_required()
@@ -89,7 +101,10 @@ class Validator:
         return merged, tuple(found)
 
     def _remembered(self, name: str, node: Node, root: Node) -> tuple[Any, tuple[Problem, ...]]:
-        """`node` stays in the memory with its result, so that its identity is not given to another."""
+        """Return a section, or an entry of one, and its problems; they are computed once for each node.
+
+        The node is kept with the result, so that Python gives its identity to no other node.
+        """
         known = self.read.get((name, id(node)))
         if known is None:
             section = name.partition(".")[0]
@@ -100,16 +115,18 @@ class Validator:
 
 
 _KNOWN = NOT_IN_THE_CELL | frozenset(Cell.model_fields)
+"""keys that the top level of a spec may have"""
 
 
 @cache
 def _model(name: str) -> type[BaseModel]:
-    """A cell of one section alone."""
+    """Return a model that has one section of a cell alone."""
     info = Cell.model_fields[name]
     return create_model(name, __config__=ConfigDict(strict=True), **{name: (info.annotation, info)})  # pyright: ignore
 
 
 def _validated(model: type[BaseModel], root: Node) -> tuple[Any, tuple[Problem, ...]]:
+    """Return the model of a node and no problems, or None and the problems."""
     try:
         return model.model_validate(plain(root)), ()
     except ValidationError as error:

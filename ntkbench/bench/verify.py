@@ -1,10 +1,13 @@
-"""How far an entry is to be believed: what somebody ran again, and what came out.
+"""Judge how far an entry of a leaderboard is confirmed: which of its runs were made again, and what came out.
 
-An entry is *claimed*: its form, ids, rules, counts and means were recomputed from itself. It is *checked* when its
-small runs were run again, and *reproduced* in so many of its seeds as were run again themselves. These are not the
-entry's to say. They follow from a file beside the entries, `checks/<entry>.json`, which holds the numbers and outcomes
-of the second runs and the checksum of the whole entry they belong to: another word in the entry, and it is claimed
-again.
+An entry is *claimed* as long as only its form, ids, rules, counts and means were recomputed from itself. It is
+*checked* when its small runs were made again and gave its numbers, and *reproduced* when whole seeds were, in as many
+seeds as that was done for. An entry cannot say this of itself. It follows from a file beside the entries,
+`checks/<entry>.json`, which holds the numbers and outcomes of the repeated runs, and the checksum of the entry that
+they belong to: any change of the entry makes it claimed again.
+
+`ntkbench verify` plans the runs (`of_mini`, `of_seeds`), executes them, and calls `rerun` on each record, `report` and
+`conclude`; the leaderboards call `judge`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,8 +43,11 @@ LEVELS: Mapping[Level, str] = {
     "checked": "its experiments, made small, were run again and gave the numbers that the entry has for them",
     "reproduced": "so many of its seeds were run again and gave its numbers and outcomes",
 }
+"""levels from the least confirmed to the most, and what each means"""
 _LIMIT = 32 * 2**20
+"""largest size of a check file, in bytes"""
 _DIGITS = 6
+"""significant digits of numbers in messages"""
 
 
 @dataclass(frozen=True)
@@ -57,26 +63,29 @@ class Judgement:
 
 
 class Rerun(Document):
-    """A run that was made again: its numbers in the order of `Track.measured`, and the outcomes that entries keep."""
+    """A repeated run: its numbers in the order of `Track.measured`, and the outcomes that entries keep."""
 
     kind: Kind
+    """mini: a small run; seed: a run of one of the entry's seeds"""
     label: str
+    """label of the target whose cell was run"""
     seed: Natural
     run_id: RunId
     numbers: tuple[Measured, ...]
     outcomes: tuple[Digits | None, ...] = ()
-    """of each number, as the entry has them; none of a small run"""
+    """outcomes of each number, one digit a test point, as the entry has them; none of a small run"""
     software: Facts
     device: Facts
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    """day on which the run ended"""
 
 
 class Check(Document):
-    """What `ntkbench verify` writes."""
+    """The file that `ntkbench verify` writes: repeated runs that all agree with an entry."""
 
     schema_: Literal["ntkbench.check/2"] = Field(alias="schema")
     entry: Sha256
-    """of the entry's whole file, as `ntkbench submit` writes it"""
+    """checksum of the entry's whole file, as `ntkbench submit` writes it"""
     reruns: Annotated[tuple[Rerun, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -88,7 +97,7 @@ class Check(Document):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A number that is claimed, beside the one that was measured."""
+    """A claimed number beside the measured one, with the largest difference that is allowed."""
 
     what: str
     claimed: float | None
@@ -97,14 +106,18 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
+        """Return whether both have no value, or values within the tolerance."""
         if self.claimed is None or self.measured is None:
             return self.claimed is self.measured
-        # What a tolerance of 0.01 allows is not to depend on the last bit of a subtraction.
+        # Round-off in the subtraction must not decide at the limit of the tolerance.
         return abs(self.claimed - self.measured) <= self.tolerance * (1 + 1e-9)
 
 
 def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:
-    """Return the folder and rules of an entry's track, and the entry, with all recomputed that can be."""
+    """Return the track's folder and rules, and the entry, after all was recomputed that can be.
+
+    `name` is the file of the entry, or TRACK/NAME in `folder`. VerificationError if the entry contradicts itself.
+    """
     path = locate(name, folder)
     entry = read_entry(path)
     board = board_of(path) if (board_of(path) / FILE).is_file() else folder / entry.track
@@ -117,9 +130,9 @@ def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:
 
 
 def small(track: Track, entry: Entry) -> list[Run]:
-    """Return the runs whose numbers an entry's `mini` holds, or is to hold: each cell's, of the entry's first seed.
+    """Return the small runs of an entry, one a cell, at the seed of its `mini` or else its first seed.
 
-    SpecError if they cannot be.
+    SpecError if the track's overrides do not make a valid experiment of a cell.
     """
     seed = entry.mini.seed if entry.mini else entry.seeds[0]
     found = []
@@ -131,14 +144,17 @@ def small(track: Track, entry: Entry) -> list[Run]:
 
 
 def of_mini(track: Track, entry: Entry) -> list[Run]:
-    """Return the small runs, to be made again."""
+    """Return the small runs, to be made again; UsageError if the entry has no numbers of them."""
     if entry.mini is None:
         raise UsageError(f"{entry.name} has no numbers of a small run to compare with; leave --mini out")
     return small(track, entry)
 
 
 def of_seeds(track: Track, entry: Entry, seeds: Sequence[int]) -> list[Run]:
-    """Return the runs of some seeds of the entry itself, in all its cells; of its first seed where none is named."""
+    """Return the runs of these seeds in all cells of the entry; of its first seed if none is named.
+
+    UsageError for a seed that the entry does not have.
+    """
     for seed in seeds:
         if seed not in entry.seeds:
             raise UsageError(f"seed {seed}: {entry.name} has the seeds {', '.join(map(str, entry.seeds))}")
@@ -151,7 +167,7 @@ def of_seeds(track: Track, entry: Entry, seeds: Sequence[int]) -> list[Run]:
 
 
 def drawn(entry: Entry, lot: str) -> int:
-    """Draw a seed of the entry by its checksum and a text that nobody knew when the entry was made."""
+    """Draw a seed of the entry from its checksum and `lot`, a text that nobody knew when the entry was made."""
     return entry.seeds[int(sha256(f"{checksum(entry)} {lot}".encode()).hexdigest(), 16) % len(entry.seeds)]
 
 
@@ -161,10 +177,12 @@ def planned(runs: Sequence[Run]) -> Plan:
 
 
 def _coordinates(entry: Entry, cell: EntryCell) -> dict[str, str]:
+    """Return labels for a cell's runs in place of a matrix's coordinates."""
     return {"entry": slug(entry.name), "target": cell.label}
 
 
 def _ids(entry: Entry, cell: EntryCell) -> dict[int, str]:
+    """Return the run ids of a cell by seed."""
     return dict(zip(entry.seeds, cell.run_ids, strict=True))
 
 
@@ -181,7 +199,7 @@ def with_mini(entry: Entry, track: Track, records: Sequence[Record]) -> Entry:
 
 
 def rerun(track: Track, entry: Entry, record: Record, folder: Path) -> Rerun:
-    """Return what a record in `folder` says about an entry."""
+    """Return the repeated run that a record in `folder` describes: its numbers, and outcomes of a whole seed."""
     cell = next((each for each in entry.cells if record.run_id in each.run_ids), None)
     mini = next((run for run in entry.mini.runs if run.run_id == record.run_id), None) if entry.mini else None
     value: dict[str, Any] = {
@@ -199,7 +217,10 @@ def rerun(track: Track, entry: Entry, record: Record, folder: Path) -> Rerun:
 
 
 def comparisons(track: Track, entry: Entry, run: Rerun) -> list[Comparison]:
-    """Compare all numbers and outcomes of a run; VerificationError if the entry has none of such a run."""
+    """Compare all numbers and outcomes of a repeated run with the entry's.
+
+    VerificationError if the entry has no such run, or other outcomes than the run.
+    """
     columns = track.measured
     claimed = _claimed(entry, run)
     if claimed is None or not len(claimed) == len(run.numbers) == len(columns):
@@ -214,7 +235,7 @@ def comparisons(track: Track, entry: Entry, run: Rerun) -> list[Comparison]:
 
 
 def _points(track: Track, entry: Entry, run: Rerun) -> Iterator[Comparison]:
-    """Compare outcomes point by point: numbers may agree where the points do not."""
+    """Compare outcomes point by point, since numbers may agree where the points do not."""
     if run.kind == "mini":
         return
     cell = next(each for each in entry.cells if each.label == run.label)
@@ -231,7 +252,7 @@ def _points(track: Track, entry: Entry, run: Rerun) -> Iterator[Comparison]:
 
 
 def _fraction(track: Track) -> float:
-    """Return the share of points that may come out otherwise."""
+    """Return the largest share of points whose outcomes may differ."""
     return track.tolerance.get("fraction", 0.01)
 
 
@@ -253,7 +274,10 @@ def agrees(track: Track, entry: Entry, run: Rerun) -> bool:
 
 
 def conclude(folder: Path, track: Track, entry: Entry, runs: Sequence[Rerun]) -> str:
-    """Write down that the runs agree; VerificationError, and nothing written, if one does not."""
+    """Write the check of an entry, and return what it says of it.
+
+    VerificationError, and nothing is written, if a run does not agree.
+    """
     wrong = [f"run {run.run_id} (seed {run.seed})" for run in runs if not agrees(track, entry, run)]
     if wrong:
         raise VerificationError(
@@ -265,7 +289,10 @@ def conclude(folder: Path, track: Track, entry: Entry, runs: Sequence[Rerun]) ->
 
 
 def judge(track: Track, entry: Entry, check: Check | None, place: object) -> Judgement:
-    """Return what the check makes of the entry; VerificationError if its numbers are not the entry's."""
+    """Return the level that a check (None for none) gives an entry.
+
+    `place` is the check's file, for messages. VerificationError if its numbers do not agree with the entry's.
+    """
     if check is None or check.entry != checksum(entry):
         return Judgement("claimed")
     for run in check.reruns:
@@ -285,23 +312,23 @@ def judge(track: Track, entry: Entry, check: Check | None, place: object) -> Jud
 
 
 def checksum(entry: Entry) -> str:
-    """Return the checksum of the entry's file."""
+    """Return the SHA-256 of the entry's file, as `ntkbench submit` writes it."""
     return sha256(jsonfile.dump(entry)).hexdigest()
 
 
 def file(folder: Path, entry: Entry) -> Path:
-    """Return where the check of an entry lies. `folder`: the track's."""
+    """Return the path of an entry's check; `folder` is the track's."""
     return folder / "checks" / f"{slug(entry.name)}.json"
 
 
 def read(folder: Path, entry: Entry) -> Check | None:
-    """Return the check of an entry, if there is one."""
+    """Return the check of an entry; None if there is no file."""
     path = file(folder, entry)
     return jsonfile.parse(Check, jsonfile.read(path, _LIMIT), path) if path.is_file() else None
 
 
 def save(folder: Path, entry: Entry, runs: Sequence[Rerun]) -> Path:
-    """Write down that these runs agree; what was known of the same entry stays."""
+    """Write the check with these runs, and with earlier ones if they belong to the same entry; return its path."""
     path, found = file(folder, entry), read(folder, entry)
     known = found.reruns if found is not None and found.entry == checksum(entry) else ()
     latest = {run.run_id: run for run in (*known, *runs)}
@@ -311,6 +338,7 @@ def save(folder: Path, entry: Entry, runs: Sequence[Rerun]) -> Path:
 
 
 def _claimed(entry: Entry, run: Rerun) -> Sequence[Measured] | None:
+    """Return the numbers that the entry has of a repeated run; None if it has no such run."""
     if run.kind == "mini":
         small = [each for each in entry.mini.runs if each.run_id == run.run_id] if entry.mini else []
         return small[0].numbers if entry.mini and small and entry.mini.seed == run.seed else None
@@ -328,7 +356,10 @@ def _numbers(track: Track, entry: Entry, record: Record) -> tuple[Measured, ...]
 
 
 def _rows(track: Track, entry: Entry, record: Record) -> list[MetricRow | None]:
-    """Return the row of each number of the track; None where the entry need not have it."""
+    """Return the record's row of each number of the track; None where the entry need not have it.
+
+    NtkbenchError if the run is not ok.
+    """
     if record.status != "ok":
         why = record.error.message if record.error else ""
         raise NtkbenchError(f"run {record.run_id} is {record.status}: {why}")
@@ -340,6 +371,7 @@ def _rows(track: Track, entry: Entry, record: Record) -> list[MetricRow | None]:
 
 
 def _outcomes(track: Track, entry: Entry, cell: EntryCell, record: Record, folder: Path) -> list[str | None]:
+    """Return the outcomes of a record for each number of which the entry has them; None for the others."""
     samples = read_samples(folder, record) if record.samples else {}
     made = Cell.model_validate(cell.cell)
 

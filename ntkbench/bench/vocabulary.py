@@ -1,4 +1,11 @@
-"""The metrics: what a number in a record is called, in which unit, which way is better, what it means."""
+"""The vocabulary of metrics: name, unit, range, direction and meaning of every number that a record may hold.
+
+Analyses name their numbers by it; tables, leaderboards and `ntkbench list metrics` read it. The formulas stand beside
+it in `formulas.py`.
+
+    METRICS["kernel_drift"].unit    # "distance"
+    metric("kernel_drfit")          # UsageError: ... did you mean kernel_drift?
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,17 +17,24 @@ from ntkbench.errors import UsageError
 
 @dataclass(frozen=True)
 class Metric:
-    """A quantity that runs measure. `revision` grows when its definition changes."""
+    """A quantity that runs measure."""
 
     name: str
+    """as records, specs and columns call it"""
     unit: str
+    """decides how numbers are rounded, and the tolerance of leaderboards"""
     higher_is_better: bool
+    """which way tables and leaderboards point"""
     range: tuple[float, float]
+    """least and largest possible value"""
     revision: int
+    """grows when the definition changes, so that old and new numbers are never compared unseen"""
     meaning: str
+    """one sentence for people, without its full stop"""
 
 
 _COUNT = (0.0, float("inf"))
+"""range of numbers that are not negative"""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -43,7 +57,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "share of test points still correct under the attack",
             ),
-            # Ranks attacks: the higher, the more of the network's mistakes the source foretells.
+            # Transfer of attacks from a source to a target, such as from a kernel to a network (Tsilivis & Kempe 2022).
+            # The rate ranks attacks: the higher, the more of the target's mistakes the source foretells.
             Metric(
                 "transfer_rate",
                 "fraction",
@@ -77,6 +92,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "mean share of pixels where the loss gradients of source and target have one sign",
             ),
+            # How far a network was trained. Flow time makes networks and kernels comparable: gradient descent on a mean
+            # loss moves as far in a step as gradient flow on the summed loss does in (learning rate) / n.
             Metric("training_loss", "loss", False, _COUNT, 1, "mean loss of the trained network on its training set"),
             Metric(
                 "training_accuracy", "fraction", True, (0.0, 1.0), 1, "share of training points classified correctly"
@@ -106,6 +123,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "eigenvalues of the network's kernel on the training set whose product with the flow time exceeds 1",
             ),
+            # Eigenfeatures of a kernel, f^(i)(x) = Theta(x, X) v_i v_i^T Y / lambda_i (Tsilivis & Kempe 2022, eqs. 3
+            # and 4): accuracies, unlike the correlations of Ilyas et al. 2019. `eigenspace_robustness` was the robust
+            # accuracy at k90 in revision 1, which varies more between training subsets than between kernels.
             Metric(
                 "eigenspace_robustness",
                 "fraction",
@@ -122,6 +142,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "least number of top eigen-features whose sum has 90 % of the whole predictor's clean accuracy",
             ),
+            # What a kernel could reach with the best filter of its spectrum: the first k features, early stopping, a
+            # ridge. The choice and the number use different halves of the test points, so that choosing gains nothing.
             Metric(
                 "best_truncation_robustness",
                 "fraction",
@@ -151,6 +173,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "half",
             ),
             Metric("best_ridge", "eigenvalue", True, _COUNT, 2, "the first of the attacked ridges that is so good"),
+            # Useful features beat the majority rate in a one-sided binomial test at 5 %, corrected by Holm's method.
             Metric(
                 "useful_robust",
                 "features",
@@ -183,6 +206,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 2,
                 "rank correlation of clean and robust accuracy over all tested eigen-features",
             ),
+            # Agreement of two kernels on the same training examples. Single eigenvectors are arbitrary where
+            # eigenvalues are nearly equal, so that spaces are compared first.
             Metric(
                 "eigenspace_overlap",
                 "fraction",
@@ -223,8 +248,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 1,
                 "rank correlation of the robust accuracies of the eigen-features of two kernels",
             ),
-            # To move is no merit and no fault. Lower is called better where it means that the theory of a fixed kernel
-            # holds for the network.
+            # Movement of a network's kernel during training (Fort et al. 2020), always on the same probe examples. To
+            # move is no merit and no fault: lower is called better because the theory of a fixed kernel then holds.
             Metric(
                 "kernel_drift",
                 "distance",
@@ -244,6 +269,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 2,
                 "the first snapshot after which the kernel never moves as fast as a tenth of its largest velocity",
             ),
+            # The shape of one kernel's spectrum, and its alignment with the labels (Baratin et al. 2021).
             Metric(
                 "top_mass",
                 "fraction",
@@ -286,15 +312,16 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
+"""all metrics by their names, in the order of the reference page"""
 
 
 def bounds(name: str) -> tuple[float, float]:
-    """The range of the metric of that name; everything for a name that is no metric's."""
+    """Return the least and largest value of a metric; everything for a name that is no metric's."""
     return METRICS[name].range if name in METRICS else (-float("inf"), float("inf"))
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name; an unknown name is a UsageError with a suggestion."""
+    """Return the metric of a name; UsageError with a suggestion if there is none."""
     if name in METRICS:
         return METRICS[name]
     near = did_you_mean(name, METRICS) or "; `ntkbench list metrics` shows those there are"

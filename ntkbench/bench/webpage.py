@@ -1,4 +1,8 @@
-"""Pages for a browser that need nothing but themselves: style and scripts inside, no request, and nothing else runs."""
+"""Make web pages that stand alone: style and scripts are inside, and nothing is loaded or sent.
+
+Reports and the leaderboards' site call `webpage` with a template of `ntkbench/bench/templates`. The page's security
+policy admits its own style and scripts by their hashes, so that no text of a record or an entry can run.
+"""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -12,7 +16,7 @@ from markupsafe import Markup
 
 try:
     from yaml import CSafeDumper as SafeDumper
-except ImportError:  # without libyaml: the same, slower
+except ImportError:  # without libyaml, the same output takes longer
     from yaml import SafeDumper
 
 from ntkbench import __version__
@@ -20,14 +24,23 @@ from ntkbench.bench.render import decimal
 from ntkbench.bench.vocabulary import METRICS
 
 SORTING = ("vendor/sortable.min.js", "table.js")
+"""scripts that sort tables at a click"""
 COPYING = ("copy.js",)
+"""scripts of buttons that copy a text"""
 _FRACTIONS = ("fraction", "ratio", "cosine")
-"""units whose numbers have the same digits after the point"""
+"""units whose numbers have a fixed number of digits after the point"""
 _DIGITS = 3
+"""digits after the point of these numbers"""
 
 
 def webpage(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
-    """A page. What `values` say is text, whatever it looks like, unless it is Markup."""
+    """Return a page as HTML, made from a template.
+
+    Args:
+        template: the name of the template's file.
+        scripts: names of script files to include, such as those of `SORTING`.
+        values: what the template shows; all of it is escaped as text, unless it is `Markup`.
+    """
     style, own = _asset("style.css"), [_asset(name) for name in scripts]
     allowed = {"style-src": [style], "script-src": own}
     rules = [f"{kind} {' '.join(map(_hash, texts)) or repr('none')}" for kind, texts in allowed.items()]
@@ -36,14 +49,17 @@ def webpage(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
-    """Plain values as a spec says them."""
+    """Return plain values as YAML, as a spec would write them."""
     return yaml.dump(
         dict(value), Dumper=SafeDumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
     )
 
 
 def number(value: float | None, metric: str) -> str:
-    """Digits as the unit of the metric asks for; a dash where there is none."""
+    """Return a number with the digits that its metric's unit asks for; a dash for None.
+
+    Three digits after the point for fractions, ratios, cosines and unknown metrics, four significant digits for others.
+    """
     if value is None:
         return "–"
     fixed = metric not in METRICS or METRICS[metric].unit in _FRACTIONS
@@ -51,7 +67,7 @@ def number(value: float | None, metric: str) -> str:
 
 
 def interval(ends: tuple[float, float] | None, metric: str) -> str:
-    """`[0.580, 0.640]`; nothing where there is none."""
+    """Return an interval such as `[0.580, 0.640]`; an empty text for None and for infinite ends."""
     if ends is None or any(abs(end) == float("inf") for end in ends):
         return ""
     low, high = ends
@@ -60,6 +76,7 @@ def interval(ends: tuple[float, float] | None, metric: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    """Return the Jinja environment: text is escaped, and an unknown variable is an error."""
     environment = Environment(
         loader=PackageLoader("ntkbench.bench"),
         autoescape=True,
@@ -74,10 +91,12 @@ def _environment() -> Environment:
 
 @cache
 def _asset(name: str) -> Markup:
+    """Return a style or script file, not escaped."""
     loader = _environment().loader
     assert loader is not None
     return Markup(loader.get_source(_environment(), name)[0])
 
 
 def _hash(text: str) -> str:
+    """Return the source expression by which a Content-Security-Policy admits this text."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

@@ -1,6 +1,7 @@
-"""What a cell's networks cannot be: layers that do not fit, limits that nobody knows.
+"""Find what is wrong with the networks of a cell: layers that do not fit, and infinite limits that do not exist.
 
-Found without computing anything, and told at the layer's own line where the layers are the spec's own.
+Shapes are followed through the layers; nothing is computed. A problem points at the layer's own line where the spec
+lists the layers, else at the architecture that it names. `rules.problems` calls `problems` for each cell.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from ntkbench.errors import Problem
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
-    """Of the cell's own network, and of those of its kernels."""
+    """Yield the problems of the cell's own network, and of the networks of its infinite kernels."""
     own, kernels = draft.cell.architecture, draft.cell.kernels
     if draft.whole("architecture", "width"):
         yield from _network(draft, ("architecture",), own, draft.cell.width)
@@ -31,6 +32,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _network(draft: Draft, path: Path, architecture: Architecture, width: int | None) -> Iterator[Problem]:
+    """Yield what is wrong with a finite network at `path`, including where its shapes do not fit the data."""
     yield from _leak(draft, path, architecture)
     yield from _head(draft, path, architecture)
     shape = _image(draft)
@@ -46,24 +48,26 @@ def _network(draft: Draft, path: Path, architecture: Architecture, width: int | 
 
 
 def _image(draft: Draft) -> Shape | None:
-    """Unknown where the data are."""
+    """Return the shape of an example; None if the data section does not tell it."""
     return shapes.image(draft.cell.data) if draft.sized else None
 
 
 def _tiled(walk: list[shapes.Step]) -> None:
-    """Networks with a name pool every position; who writes layers may leave the rest of a border out."""
+    """Raise a Misfit if a pool of a named network leaves out positions; lists of layers are allowed to."""
     for step in walk:
         if isinstance(step.layer, Pool) and shapes.untiled(step.layer, step.before):
             raise Misfit(step.path, f"its windows do not cover {shapes.shown(step.before)}", "")
 
 
 def _leak(draft: Draft, path: Path, architecture: Architecture) -> Iterator[Problem]:
+    """Yield a problem if a leak is set for an activation that has none."""
     if isinstance(architecture, Named) and architecture.activation != "leaky_relu" and architecture.leak != LEAK:
         message = f"{architecture.activation} has no leak; delete this, or write activation: leaky_relu"
         yield draft.root.at((*path, "leak")).place.problem((*path, "leak"), message)
 
 
 def _head(draft: Draft, path: Path, architecture: Architecture) -> Iterator[Problem]:
+    """Yield a problem if a list of layers does not end in a dense layer with one unit an output."""
     if not isinstance(architecture, Layers):
         return
     last = len(architecture.layers) - 1
@@ -77,7 +81,10 @@ def _head(draft: Draft, path: Path, architecture: Architecture) -> Iterator[Prob
 
 
 def _limit(draft: Draft, path: Path, architecture: Architecture, asked: Path) -> Iterator[Problem]:
-    """`asked`: where the limit is asked for."""
+    """Yield a problem if a network has no infinite-width limit.
+
+    `path` leads to the architecture, and `asked` to what needs the limit.
+    """
     if isinstance(architecture, CNNSmall):
         message = (
             "cnn_small is a finite network; use kind: empirical, "
@@ -93,7 +100,7 @@ def _limit(draft: Draft, path: Path, architecture: Architecture, asked: Path) ->
 
 
 def _problem(draft: Draft, path: Path, architecture: Architecture, fault: Misfit, advice: str) -> Problem:
-    """At the layer that somebody wrote; else at what names the network."""
+    """Return a problem at the layer at fault if the spec lists the layers, else at the architecture."""
     if isinstance(architecture, Layers):
         here = (*path, "layers", *fault.path)
         return draft.root.at(here).place.problem(here, f"{fault}; {advice}")
@@ -101,5 +108,5 @@ def _problem(draft: Draft, path: Path, architecture: Architecture, fault: Misfit
 
 
 def _number(path: Path) -> str:
-    """People count from 1."""
+    """Return the number of a layer, counted from 1, and of its place in a branch, such as `3.1.2`."""
     return ".".join(str(step + 1) for step in path if isinstance(step, int))

@@ -1,6 +1,11 @@
-"""One unit of work after another: its seeds are trained together, then each run is measured and recorded.
+"""Execute units of work in this process: train the seeds of a unit together, then measure and record each run.
 
-A run's record is written the moment it ends, and nothing else counts as a result.
+A run's record is written the moment the run ends, and nothing else counts as a result. A run that fails, runs out of
+memory or takes too long gets a record that says so, and the next one begins; only an interrupt, or a store that cannot
+be written, ends them all. `here` uses a worker in the process of the command, `task` one in each other process.
+
+    worker = Worker(job)
+    worker.do(unit, progress, wait=True)
 """
 
 import datetime
@@ -33,11 +38,11 @@ from ntkbench.errors import UsageError
 
 T = TypeVar("T")
 _FAR = 2
-"""times the memory that is there: no estimate is that wrong"""
+"""ratio of estimated to available memory above which nothing is begun: no estimate is that wrong"""
 
 
 class Worker:
-    """What a process keeps from one unit to the next: data, kernels, compiled programs."""
+    """Executes units of one job, and keeps data, kernels and compiled programs from one unit to the next."""
 
     def __init__(self, job: Job):
         environment.require_device()
@@ -45,13 +50,17 @@ class Worker:
         self.job, self.laboratory = job, Laboratory(job.store, job.roots, tile_bytes)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
-        """DataError if a data set is missing: that shows before hours of work, and is no result of a run. UsageError if
-        memory will not do by far."""
+        """Check, before hours of work, that every data set is there and that memory may suffice.
+
+        DataError if a data set is missing. UsageError if the largest step takes far more memory than there is, unless
+        the job is forced; a warning if it takes more.
+        """
         self._check_memory(progress)
         for run in {run.cell.data.dataset: run for unit in units for run in unit.runs}.values():
             self.laboratory.data(run.cell)
 
     def _check_memory(self, progress: Progress) -> None:
+        """Warn, or raise a UsageError, if the estimate of the largest step exceeds the memory."""
         needed, there = self.job.needed_bytes, environment.accelerator_bytes() or memory.host_bytes()
         if needed <= there:
             return
@@ -62,15 +71,24 @@ class Worker:
         progress.warn(f"{said}: it may run out of memory; what helps is {helps}")
 
     def share(self, run: Run, stage: Shared, name: str) -> None:
-        """Make what the run has in common with others, if it is not there: a kernel, or examples crafted on it."""
+        """Compute what the run has in common with others, if the store lacks it: a kernel, or examples crafted on it.
+
+        `name` is the id of the kernel or of the attack in the run's cell.
+        """
         self.laboratory.share(run.cell, stage, name)
 
     def do(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
-        """Execute what is left of a unit. False, at once, if another process is at it and we do not `wait`."""
+        """Execute what is left of a unit; return whether this process had it.
+
+        Args:
+            progress: told what is being done, how each run ends, and what to warn of.
+            wait: whether to wait for a process that holds the unit. Without it, False is returned at once.
+            halve: whether to begin with half the memory for a tile.
+        """
         return self._locked(unit, progress, wait, self._execute, halve)
 
     def give_up(self, unit: Unit, failure: Exception, progress: Progress) -> bool:
-        """Record what is left of a unit as ended by what happened to its processes."""
+        """Record what is left of a unit as ended by `failure`, which is what happened to its process."""
         return self._locked(unit, progress, True, lambda turn, runs: turn.fail(runs, failure))
 
     def _locked(
@@ -81,6 +99,10 @@ class Worker:
         work: Callable[["_Turn", Sequence[Run]], None],
         halve: bool = False,
     ) -> bool:
+        """Call `work` with a turn and the runs that are left, while the unit is locked and noted in the store.
+
+        Return False if another process holds the unit and it is not waited for.
+        """
         store, laboratory = self.job.store, self.laboratory
         with store.lock(journal.lock(unit.key), wait=wait) as held:
             if not held:
@@ -96,12 +118,19 @@ class Worker:
         return True
 
     def _is_left(self, run: Run, tried: int) -> bool:
-        """Not if another process tried it in the meantime, unless that was interrupted."""
+        """Return whether a run is still to be done.
+
+        A failed run is not if another process has tried it since the plan was made; an interrupted one always is.
+        """
         retry = self.job.options.retry and attempts(self.job.store, run) == tried
         return is_pending(self.job.store, run, retry)
 
     def _after_a_death(self, unit: Unit, progress: Progress) -> tuple[Laboratory, MemoryError | None]:
-        """If the system ended the process that was at the unit because memory ran out: half the tiles, once."""
+        """Return the laboratory to go on with, if the system has ended the process that was at the unit for memory.
+
+        The first time it is one with half the memory for a tile; the second time the runs are to fail with the error
+        that is returned beside it.
+        """
         before, tile_bytes = journal.find(self.job.store, unit.key), self.laboratory.tile_bytes
         if before is None or not before.was_starved:
             return self.laboratory, None
@@ -112,6 +141,7 @@ class Worker:
         return self.laboratory.halved(), None
 
     def _execute(self, turn: "_Turn", runs: Sequence[Run]) -> None:
+        """Train and measure the runs, one group of seeds after another; runs without a network are only measured."""
         cell = runs[0].cell
         environment.forget_peak()
         if cell.width is None:
@@ -123,18 +153,19 @@ class Worker:
 
 
 _LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kernel: float32 or a larger machine help"
+"""advice of messages about memory that ran out"""
 
 
 @dataclass
 class _Turn:
-    """A unit's turn: with which laboratory, and who listens."""
+    """The execution of one unit: its job, its laboratory, and the progress to report to."""
 
     job: Job
     laboratory: Laboratory
     progress: Progress
 
     def group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
-        """Trains the seeds together, then measures each."""
+        """Train the seeds together, then measure and record each run; if training fails, all of them fail."""
         cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
         watch, tick = _Stopwatch(), self._clock(runs[0], len(runs))
 
@@ -153,12 +184,15 @@ class _Turn:
             self.run(run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}})
 
     def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: "_Stopwatch | None" = None) -> None:
-        """The same end for all of them."""
+        """Record the same failure for all of these runs."""
         for run in runs:
             self._record(run, None, {}, None, failure, watch or _Stopwatch(), self.laboratory)
 
     def run(self, run: Run, group: Group | None, stages: dict[str, Any]) -> None:
-        """Measures one run and writes its record."""
+        """Measure one run and write its record.
+
+        `group` holds the networks of its seed, None if the cell has none; `stages` is what the record says of training.
+        """
         watch, tick = _Stopwatch(), self._clock(run)
 
         def measured(laboratory: Laboratory) -> dict[str, Measurement]:
@@ -168,17 +202,21 @@ class _Turn:
         self._record(run, group, stages, results, failure, watch, laboratory)
 
     def _clock(self, run: Run, runs: int = 1) -> Clock:
+        """Return a clock that reports what a run is doing and enforces `run.timeout`, here for so many runs at once."""
         return Clock(partial(self.progress.doing, run), self.job.run.timeout, runs)
 
     def _attempt(
         self, work: Callable[[Laboratory], T], clock: Clock
     ) -> tuple[T | None, BaseException | None, Laboratory]:
-        """The result, or what stopped the work; where it was done. If memory ran out: again, with half the tiles."""
+        """Return the result of `work` or what stopped it, and the laboratory that it was done in.
+
+        If memory runs out, the work is done once more with half the memory for a tile.
+        """
         result, failure = self._once(work, self.laboratory, clock)
         if failure is None or failures.status_of(failure) != "oom":
             return result, failure, self.laboratory
         self.progress.warn(f"out of memory ({failures.message(failure).splitlines()[0]}); again, with half the tiles")
-        traceback.clear_frames(failure.__traceback__)  # they hold on to what was in memory
+        traceback.clear_frames(failure.__traceback__)  # which keep arrays alive
         smaller = self.laboratory.halved()
         environment.forget_programs(0.0)
         result, failure = self._once(work, smaller, clock)
@@ -190,7 +228,10 @@ class _Turn:
     def _once(
         self, work: Callable[[Laboratory], T], laboratory: Laboratory, clock: Clock
     ) -> tuple[T | None, BaseException | None]:
-        """Its warnings are told. What is wrong with the store is no end of a run, and goes on."""
+        """Return the result of `work` or what stopped it, and report the warnings that it gave.
+
+        StorageError is raised: it says nothing about the run, and the next one would meet it too.
+        """
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -214,6 +255,10 @@ class _Turn:
         watch: "_Stopwatch",
         laboratory: Laboratory,
     ) -> None:
+        """Write the record, the arrays and the log of a run, and report its end.
+
+        Interrupts wait until all is written; an interrupt that ended the run is then raised again.
+        """
         store, status, seconds = self.job.store, failures.status_of(failure), watch.seconds
         said = None if failure is None else failures.message(failure)
         with later():
@@ -245,6 +290,7 @@ class _Turn:
             raise failure
 
     def _execution(self, group: Group | None, laboratory: Laboratory) -> dict[str, Any]:
+        """Return the section `execution` of a record: options, the size of a tile, the seeds that trained together."""
         together = [] if group is None else group.facts.get("seeds", [])
         return {
             "executor": self.job.options.executor,
@@ -257,24 +303,26 @@ class _Turn:
 
 
 class _Stopwatch:
-    """Clocks jump: an end is the beginning and the time that has passed since."""
+    """Measures the time since it was made; its end follows from its begin, since a system's clock may jump."""
 
     def __init__(self) -> None:
         self._at, self._began = datetime.datetime.now(datetime.UTC), time.perf_counter()
 
     @property
     def seconds(self) -> float:
+        """Return the seconds that have passed."""
         return time.perf_counter() - self._began
 
     @property
     def time(self) -> dict[str, str]:
-        """As a record tells it."""
+        """Return begin and end until now, in UTC, as the section `time` of a record."""
         return {"started": _instant(self._at), "ended": _instant(self._at + datetime.timedelta(seconds=self.seconds))}
 
 
 def _results(
     store: Store, run: Run, measured: dict[str, Measurement], group: Group | None, laboratory: Laboratory
 ) -> dict[str, Any]:
+    """Write the arrays of a run's measurements, and return the sections of its record that hold what was measured."""
     samples = {f"{name}.{column}": values for name, m in measured.items() for column, values in m.samples.items()}
     series = {f"{name}.{key}": values for name, m in measured.items() for key, values in m.series.items()}
     if measured:
@@ -293,14 +341,16 @@ def _results(
 
 
 def _log(path: Path, status: record.Status, failure: BaseException | None) -> None:
+    """Append the end of a run, with the traceback of a failure, to its log."""
     trace = "" if failure is None else "".join(traceback.format_exception(failure))
     with disk.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():  # in a store of somebody else it could lead to any file
+        if path.is_symlink():  # in a copied store, a link could lead to any of the user's files
             path.unlink()
         with path.open("a") as log:
             log.write(f"{_instant(datetime.datetime.now(datetime.UTC))} {status}\n{trace}")
 
 
 def _instant(at: datetime.datetime) -> str:
+    """Return a time as records write it, in UTC with microseconds."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

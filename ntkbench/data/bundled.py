@@ -9,12 +9,13 @@ from ntkbench.data import npz
 from ntkbench.data.dataset import Split
 
 FILE = Path(__file__).with_name("fashion_mnist_mini.npz")
+"""file with the subset"""
 LIMIT = 2**24
-"""bytes of its arrays; they take 5 MB"""
+"""most bytes that its arrays may take; they take 5 MB"""
 
 
 def splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
-    """Training and test split from the one archive; `index` refers to the full data set."""
+    """Return training and test split from the content of the one file; `index` refers to the full data set."""
     arrays = npz.read(contents[0], LIMIT)
     return _split(arrays, "train"), _split(arrays, "test")
 

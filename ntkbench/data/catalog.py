@@ -1,4 +1,9 @@
-"""The named data sets: what each holds, known without opening it (no NumPy here, so that specs are checked at once)."""
+"""The catalog of named data sets: what each holds, known without opening it.
+
+Specs are checked against it, so that it imports no NumPy. `load` verifies that the files hold what it says.
+
+    entry("mnist").n_train    # 60000
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,26 +15,31 @@ from ntkbench.errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a data set: images of `shape` (h, w, channels), classes in the order of their labels."""
+    """A named data set: its size, classes, licence, and the shape (rows, columns, channels) of its images."""
 
     name: str
     title: str
+    """name for people, with the authors"""
     classes: tuple[str, ...]
+    """names of the classes, in the order of their labels"""
     shape: tuple[int, int, int]
+    """rows, columns, channels"""
     train_counts: tuple[int, ...]
     """training images of each class"""
     test_counts: tuple[int, ...]
     """test images of each class"""
     licence: str
     bundled: bool = False
-    """comes with the package"""
+    """true if it comes with the package"""
 
     @property
     def n_train(self) -> int:
+        """Return the number of training images of all classes."""
         return sum(self.train_counts)
 
     @property
     def n_test(self) -> int:
+        """Return the number of test images of all classes."""
         return sum(self.test_counts)
 
 
@@ -87,24 +97,26 @@ _ENTRIES = (
     ),
 )
 CATALOG: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+"""all named data sets by their names"""
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:
+    """Return the end of a message about an unknown word: the most similar one, or all there are."""
     close = get_close_matches(word, words, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(words)}"
 
 
 def entry(name: str) -> Entry:
-    """The entry of that name; UsageError if there is none."""
+    """Return the catalog's entry of a name; UsageError if there is none."""
     if name not in CATALOG:
         raise UsageError(f"no data set {name!r}; {_nearest(name, tuple(CATALOG))}")
     return CATALOG[name]
 
 
 def class_numbers(entry: Entry, classes: Sequence[str | int] | None) -> tuple[int, ...]:
-    """Labels of the classes, given by name or number (also `"7"`), in the order given; None is all of them.
+    """Return the labels of classes given by name or number (also `"7"`), in the order given; of all for None.
 
-    ValueError names a class that does not exist or stands there twice.
+    ValueError for a class that does not exist or is named twice.
     """
     if classes is None:
         return tuple(range(len(entry.classes)))
@@ -116,6 +128,7 @@ def class_numbers(entry: Entry, classes: Sequence[str | int] | None) -> tuple[in
 
 
 def _number(entry: Entry, word: str | int) -> int:
+    """Return the label of a class given by name or number; ValueError if there is none."""
     text = str(word)
     if text in entry.classes:
         return entry.classes.index(text)
@@ -125,7 +138,10 @@ def _number(entry: Entry, word: str | int) -> int:
 
 
 def most(counts: Sequence[int], subset: str) -> int:
-    """How many examples can be taken at most from classes with `counts` examples."""
+    """Return the largest number of examples that a subset can take from classes with these counts.
+
+    `subset`: `first` (the first of the file) or `balanced` (one of each class in turn).
+    """
     if subset == "first":
         return sum(counts)
     # Balanced takes one of each class in turn, so it ends at the first class that has run out.
@@ -133,7 +149,7 @@ def most(counts: Sequence[int], subset: str) -> int:
 
 
 def available(entry: Entry, classes: Sequence[int], subset: str) -> tuple[int, int]:
-    """The largest n_train and n_test that can be asked of these classes."""
+    """Return the largest n_train and n_test that a spec can ask of these classes."""
     return (
         most([entry.train_counts[k] for k in classes], subset),
         most([entry.test_counts[k] for k in classes], subset),

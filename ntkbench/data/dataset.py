@@ -1,4 +1,7 @@
-"""Labeled images as NumPy arrays, and the choice of some of them."""
+"""Labeled images as NumPy arrays, and the choice of some of them.
+
+`load` and `synthetic` return a `Dataset`, and `build.examples` takes the part that a spec asks for with `select`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from ntkbench.errors import DataError
 
 @dataclass(frozen=True)
 class Split:
-    """`n` labeled images: bytes as they lie in the file, or floats in [0, 1]."""
+    """`n` labeled images: bytes from 0 to 255 as in the file, or floats in [0, 1]."""
 
     images: UInt8[np.ndarray, "n h w channels"] | Float[np.ndarray, "n h w channels"]
     labels: Int64[np.ndarray, " n"]
@@ -21,7 +24,7 @@ class Split:
     """position of each image in the original file"""
 
     def unit(self, dtype: Any = np.float64) -> Float[np.ndarray, "n h w channels"]:
-        """The pixels in [0, 1]; bytes are divided by 255 in `dtype`."""
+        """Return the images as floats of `dtype` in [0, 1]: bytes are divided by 255."""
         pixels = self.images.astype(dtype)
         return pixels / pixels.dtype.type(255) if self.images.dtype == np.uint8 else pixels
 
@@ -31,11 +34,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test examples; `classes` are the names of labels 0, 1, ..."""
+    """Training and test examples of one data set."""
 
     train: Split
     test: Split
     classes: tuple[str, ...]
+    """names of the labels 0, 1, ..."""
 
 
 def select(
@@ -47,12 +51,22 @@ def select(
     seed: int,
     test_seed: int | None = None,
 ) -> Dataset:
-    """The examples of `classes`, relabeled 0, 1, ... in that order; DataError when there are not enough.
+    """Return examples of some classes, which get the labels 0, 1, ... in the order given.
 
-    `first` takes them in the order of the file. `balanced` takes one of each class in turn, from an order
-    of each class that depends on the seed, the split and the class alone: asking for more extends what was
-    there, and the examples of a class do not change with the other classes. `test_seed`: draws the test examples in
-    place of `seed`.
+    Args:
+        dataset: the data set that they are taken from.
+        classes: labels of the classes in `dataset`.
+        n_train: the number of training examples.
+        n_test: the number of test examples.
+        subset: `first` takes examples in the order of the file. `balanced` takes one of each class in turn, from an
+            order
+            of each class that depends on seed, split and class alone: a larger subset begins with the smaller one, and
+            the examples of a class do not depend on the other classes.
+        seed: draws the order for `balanced`.
+        test_seed: draws the test examples in place of `seed`; None for the same seed.
+
+    Raises:
+        DataError: the classes have fewer examples.
     """
     names = tuple(dataset.classes[k] for k in classes)
     numbers = np.full(len(dataset.classes), -1)
@@ -76,7 +90,10 @@ def select(
 
 
 def balanced(split: Split, classes: int, n: int) -> Split:
-    """The first examples of a split, equally many of each class, in turn; DataError where a class has too few."""
+    """Return the first `n` examples of a split in which classes take turns, `n` / `classes` of each.
+
+    `n` is a multiple of `classes`, the number of labels. DataError if a class has too few examples.
+    """
     members = [np.flatnonzero(split.labels == label)[: n // classes] for label in range(classes)]
     fewest = min(map(len, members))
     if fewest < n // classes:
@@ -89,13 +106,14 @@ def balanced(split: Split, classes: int, n: int) -> Split:
 
 
 def _in_turn(members: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """The first n of: the first of each, the second of each, ..."""
+    """Return the first `n` of: the first of each class, the second of each, ..."""
     rounds = -(-n // len(members))
     # A class may lack its turn in the last, broken round; what resize puts there is cut off again.
     return np.stack([np.resize(own, rounds) for own in members], axis=1).reshape(-1)[:n]
 
 
 def _check(what: str, n: int, subset: str, counts: dict[str, int]) -> None:
+    """Raise a DataError if a subset of `n` examples needs more than the classes have."""
     limit = most(list(counts.values()), subset)
     if not 0 < n <= limit:
         there = ", ".join(f"{name} {count}" for name, count in counts.items())

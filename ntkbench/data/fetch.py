@@ -1,4 +1,9 @@
-"""Fetching data sets from their official addresses."""
+"""Download data sets from their official addresses; `ntkbench data fetch` calls `fetch`.
+
+MNIST, for example, is put where `load` finds it by
+
+    fetch("mnist", into=None, progress=False)
+"""
 
 import logging
 import os
@@ -22,16 +27,17 @@ from ntkbench.data.load import cache
 from ntkbench.errors import DataError
 
 _TAR = ".tar.gz"
+"""end of the names of archives that hold all files of a layout"""
 
 
 @dataclass(frozen=True)
 class Download:
-    """What to fetch for the first layout of a data set: `FILE.gz` for each of its files, or a `.tar.gz` of them all."""
+    """The source of a data set's first layout: `FILE.gz` for each of its files, or a `.tar.gz` of them all."""
 
     address: str
-    """of the folder that the names below are in"""
+    """URL of the folder that the files below are in"""
     checksums: Mapping[str, str]
-    """name of each downloaded file -> `algorithm:hexadecimal digest` of its bytes"""
+    """`algorithm:hexadecimal digest` of the bytes of each downloaded file, by its name"""
 
 
 DOWNLOADS: Mapping[str, Download] = MappingProxyType(
@@ -60,12 +66,21 @@ DOWNLOADS: Mapping[str, Download] = MappingProxyType(
         ),
     }
 )
+"""sources of the data sets that can be downloaded, by name"""
 
 
 def fetch(name: str, into: Path | None, progress: bool) -> Path:
-    """Fetches a data set into a folder (default: the cache that is searched anyway) and returns the folder.
+    """Download a data set into a folder, and return the folder; a bundled one is there already.
 
-    Files that are there and right are kept, others are replaced. DataError if they cannot be had.
+    Files that are there and intact are kept, others are replaced.
+
+    Args:
+        name: the name in the catalog; UsageError for another.
+        into: the folder; None for the cache that `load` searches anyway.
+        progress: whether to show a progress bar on stderr.
+
+    Raises:
+        DataError: a file cannot be downloaded or written, or is not the official one.
     """
     if entry(name).bundled:
         return bundled.FILE.parent
@@ -75,7 +90,7 @@ def fetch(name: str, into: Path | None, progress: bool) -> Path:
 
 
 def install(layout: Layout, download: Download, root: Path, progress: bool = False) -> None:
-    """Puts the files of the layout under the root, each only when it is proven right."""
+    """Put the files of a layout under `root`, each only after its checksum was found right."""
     folder = root / layout.folders[0]
     wanted = [file for file in layout.files if not file.is_right(folder)]
     if not wanted:
@@ -94,6 +109,10 @@ def install(layout: Layout, download: Download, root: Path, progress: bool = Fal
 
 
 def _download(url: str, checksum: str, to: Path, folder: Path, shown: Progress) -> Path:
+    """Download a file to `to` and return that path; DataError if it cannot be had or has another checksum.
+
+    `folder`: where its content belongs, for advice in the message.
+    """
     pooch.get_logger().setLevel(logging.WARNING)  # it would write into the progress bar
     # pooch documents any object as a bar, and passes downloaders other arguments than its types say.
     downloader: Any = pooch.HTTPDownloader(_Bar(shown, to.name), 2**16, timeout=30)  # pyright: ignore
@@ -113,7 +132,10 @@ def _download(url: str, checksum: str, to: Path, folder: Path, shown: Progress) 
 
 
 def _contents(archive: Path, files: Sequence[File], folder: str) -> Iterator[tuple[File, bytes]]:
-    """The files in the archive, checked. Nothing is unpacked by the names that an archive gives."""
+    """Yield the wanted files in a downloaded archive with their checked contents.
+
+    No path that the archive gives is used to unpack anything.
+    """
     if not archive.name.endswith(_TAR):
         yield from ((file, file.read(archive)) for file in files)
         return
@@ -131,12 +153,13 @@ def _contents(archive: Path, files: Sequence[File], folder: str) -> Iterator[tup
 
 
 def _put(content: bytes, scratch: Path, to: Path) -> None:
+    """Write a file in two steps, so that an interruption leaves no part of one under its name."""
     scratch.write_bytes(content)
     os.replace(scratch, to)
 
 
 class _Bar:
-    """What pooch moves, shown by rich."""
+    """A progress bar of rich with the interface that pooch expects."""
 
     total = 0
 
@@ -154,5 +177,6 @@ class _Bar:
 
 
 def _shown(progress: bool) -> Progress:
+    """Return the progress display, which shows nothing unless it is asked to."""
     columns = (*Progress.get_default_columns(), DownloadColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not progress)

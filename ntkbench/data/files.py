@@ -1,4 +1,4 @@
-"""A file whose content is known by its checksum."""
+"""Files of data sets, whose contents are known by their checksums."""
 
 import gzip
 import hashlib
@@ -13,23 +13,25 @@ from ntkbench.reading import regular
 
 @dataclass(frozen=True)
 class File:
-    """A file of a data set; it may also lie there gzipped, with `.gz` added to its name."""
+    """A file of a data set; it may also be there gzipped, with `.gz` added to its name."""
 
     name: str
     checksum: str
     """`algorithm:hexadecimal digest` of the uncompressed bytes"""
     limit: int
-    """the most bytes it may hold: nothing longer is ever read into memory"""
+    """most bytes it may hold, uncompressed: nothing longer is read into memory"""
 
     def locate(self, folder: Path) -> Path | None:
-        """Where it is in the folder, plain or gzipped; None if it is not. `train-images.idx3-ubyte` is an idx file,
-        too, as some programs unpack it."""
+        """Return the path of the file in a folder, plain or gzipped; None if it is not there.
+
+        `train-images.idx3-ubyte` counts as `train-images-idx3-ubyte`, since some programs unpack it under that name.
+        """
         names = dict.fromkeys((self.name, self.name.replace("-idx", ".idx")))
         paths = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
         return next((path for path in paths if os.path.isfile(path)), None)
 
     def is_right(self, folder: Path) -> bool:
-        """Whether it is in the folder with the content that it should have."""
+        """Return whether the file is in the folder with the right content."""
         path = self.locate(folder)
         try:
             return path is not None and bool(self.read(path))
@@ -37,7 +39,7 @@ class File:
             return False
 
     def read(self, path: Path) -> bytes:
-        """The uncompressed bytes, checked; DataError if they are not what they should be."""
+        """Return the uncompressed bytes of a file; DataError if it cannot be read or has another checksum."""
         try:
             with regular(path) as file, gzip.open(file) if path.suffix == ".gz" else file as stream:
                 content = stream.read(self.limit + 1)
@@ -47,7 +49,7 @@ class File:
         return content
 
     def check(self, content: bytes, where: str) -> None:
-        """DataError if the checksum of the content is another."""
+        """Raise a DataError if the content has another checksum or is too long; `where` names it in the message."""
         algorithm, expected = self.checksum.split(":")
         found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
         if len(content) > self.limit:

@@ -1,4 +1,7 @@
-"""The idx format of MNIST: two zero bytes, a type, the number of dimensions, the dimensions, the numbers."""
+"""Read the idx format of MNIST: two zero bytes, a type, the number of dimensions, the dimensions, the numbers.
+
+The dimensions are big-endian integers of four bytes.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +11,11 @@ import numpy as np
 from ntkbench.data.dataset import Split
 
 _UNSIGNED_BYTES = 8
+"""code of the type"""
 
 
 def array(content: bytes, ndim: int) -> np.ndarray:
-    """The array of unsigned bytes that the content holds; ValueError if it does not."""
+    """Return the array of unsigned bytes in an idx file; ValueError if it is none of `ndim` dimensions."""
     if content[:4] != bytes((0, 0, _UNSIGNED_BYTES, ndim)):
         raise ValueError(f"not an idx file of bytes in {ndim} dimensions: it begins with 0x{content[:4].hex()}")
     start = 4 + 4 * ndim
@@ -22,7 +26,10 @@ def array(content: bytes, ndim: int) -> np.ndarray:
 
 
 def splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
-    """Training and test split from training images and labels, test images and labels."""
+    """Return training and test split from the contents of four files.
+
+    They are the training images and labels, then the test images and labels.
+    """
     images, labels, test_images, test_labels = contents
     return _split(images, labels), _split(test_images, test_labels)
 

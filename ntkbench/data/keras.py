@@ -1,4 +1,4 @@
-"""Keras' `mnist.npz`."""
+"""Read `mnist.npz`, the file in which Keras keeps MNIST."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from ntkbench.data import npz
 from ntkbench.data.dataset import Split
 
 LIMIT = 2**26
-"""bytes of its arrays; they take 55 MB"""
+"""most bytes that its arrays may take; they take 55 MB"""
 
 
 def splits(contents: Sequence[bytes]) -> tuple[Split, Split]:
-    """Training and test split from the one archive."""
+    """Return training and test split from the content of the one file."""
     arrays = npz.read(contents[0], LIMIT, ("x_train", "y_train", "x_test", "y_test"))
     return _split(arrays["x_train"], arrays["y_train"]), _split(arrays["x_test"], arrays["y_test"])
 

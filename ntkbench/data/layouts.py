@@ -1,4 +1,7 @@
-"""The ways in which data sets lie on disk, with the checksums of their files."""
+"""The layouts in which data sets lie on disk: folders, files with their checksums, and the function that reads them.
+
+`load` searches folders for any layout of a data set; `fetch` makes the first one.
+"""
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +21,18 @@ class Layout:
     """One way in which a data set lies on disk."""
 
     folders: tuple[str, ...]
-    """where its files are, relative to a root; the first is where they are put when fetched"""
+    """folders of the files, relative to a root; the first is where they are put when fetched"""
     files: tuple[File, ...]
+    """files in the order in which `parse` takes their contents"""
     parse: Callable[[Sequence[bytes]], tuple[Split, Split]]
-    """training and test split from the contents of the files; ValueError if they make no sense"""
+    """makes training and test split of the contents of the files; ValueError if they make no sense"""
 
     def places(self, root: Path) -> tuple[Path, ...]:
-        """Where to look for the files: `root/MNIST/raw`, or in a root that itself ends in `MNIST` or `MNIST/raw`."""
+        """Return the folders under a root in which the files may be.
+
+        For `MNIST/raw` these are `root/MNIST/raw` and, where the root itself ends in `MNIST` or `MNIST/raw`, the rest
+        of the way from there.
+        """
         found = []
         for parts in (PurePosixPath(folder).parts for folder in self.folders):
             inside = (k for k in range(len(parts) + 1) if root.parts[len(root.parts) - k :] == parts[:k])
@@ -32,20 +40,26 @@ class Layout:
         return tuple(found)
 
     def lies_in(self, folder: Path) -> bool:
-        """Whether a folder of any name holds its files. Sets share the names of files, so the smallest is read."""
+        """Return whether a folder of any name holds the files.
+
+        Data sets share names of files, so that the checksum of the smallest file decides.
+        """
         return not self.missing(folder) and min(self.files, key=lambda file: file.limit).is_right(folder)
 
     def missing(self, folder: Path) -> tuple[str, ...]:
-        """The files that are not in the folder."""
+        """Return the names of the files that are not in a folder."""
         return tuple(file.name for file in self.files if file.locate(folder) is None)
 
     def read(self, folder: Path) -> tuple[Split, Split]:
-        """The data set in the folder, which misses no file; every file is checked before it is interpreted."""
+        """Return training and test split from a folder that has all files; each is checked before it is interpreted.
+
+        DataError if a file cannot be read, is not the original, or makes no sense.
+        """
         paths = [file.locate(folder) or folder / file.name for file in self.files]
         return self.parsed([file.read(path) for file, path in zip(self.files, paths, strict=True)], folder)
 
     def parsed(self, contents: Sequence[bytes], where: object) -> tuple[Split, Split]:
-        """The data set of these contents; DataError if they make no sense."""
+        """Return training and test split from the contents of the files; DataError at `where` if they make no sense."""
         try:
             return self.parse(contents)
         except (ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError) as error:
@@ -53,6 +67,7 @@ class Layout:
 
 
 def _idx(folders: tuple[str, ...], checksums: Sequence[str]) -> Layout:
+    """Return a layout of the four idx files of MNIST, whose names and sizes other data sets share."""
     names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
     sizes = (16 + 60_000 * 784, 8 + 60_000, 16 + 10_000 * 784, 8 + 10_000)
     files = tuple(File(name, f"sha256:{sha}", size) for name, sha, size in zip(names, checksums, sizes, strict=True))
@@ -69,7 +84,7 @@ _MNIST = _idx(
     ),
 )
 _FASHION_MNIST = _idx(
-    ("FashionMNIST/raw", "fashion-mnist"),  # torchvision's, Keras'
+    ("FashionMNIST/raw", "fashion-mnist"),  # the folders of torchvision and of Keras
     (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -100,7 +115,7 @@ _CIFAR10 = Layout(
 _CIFAR10_PICKLES = Layout(
     (
         "cifar-10-batches-py",
-        "cifar-10-batches-py-target/cifar-10-batches-py",  # recent Keras'
+        "cifar-10-batches-py-target/cifar-10-batches-py",  # the folder of recent versions of Keras
         "cifar-10-batches-py/cifar-10-batches-py",
         "cifar-10-python/cifar-10-batches-py",
     ),
@@ -130,6 +145,6 @@ LAYOUTS: Mapping[str, tuple[Layout, ...]] = MappingProxyType(
         "cifar10": (_CIFAR10, _CIFAR10_PICKLES),
     }
 )
-"""Of each data set in the catalog; the first is how it is fetched."""
+"""layouts of each data set, by its name; the first is that which `fetch` makes"""
 ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "cifar-10-binary.tar", "cifar-10-python.tar")
-"""in which sets are handed out, and nothing is read before it is unpacked"""
+"""names of archives in which CIFAR-10 is handed out; they are not read before they are unpacked"""

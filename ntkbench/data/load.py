@@ -1,4 +1,9 @@
-"""Finding a named data set on disk."""
+"""Find a named data set on this machine and read it.
+
+CIFAR-10, for example, is returned as a `Dataset` by
+
+    load("cifar10", search_roots(None))
+"""
 
 import os
 import tempfile
@@ -16,8 +21,10 @@ from ntkbench.errors import DataError
 
 
 def caches() -> tuple[Path, ...]:
-    """Where fetched sets may be; the last is where they are put when nothing else is said: in the user's cache, or in
-    the temporary folder where the user has no home that can be written."""
+    """Return the folders in which fetched data sets may be; the last is where they are put by default.
+
+    This is the user's cache, or the temporary folder where the user has no home that can be written.
+    """
     own = _user_cache()
     if own is not None and _is_writable(own):
         return (own / "data",)
@@ -26,7 +33,7 @@ def caches() -> tuple[Path, ...]:
 
 
 def _user_cache() -> Path | None:
-    """None where the system knows no home of the user, which versions of platformdirs tell in two ways."""
+    """Return the user's cache of ntkbench; None if the system knows no home, in whichever way platformdirs says so."""
     try:
         own = platformdirs.user_cache_path("ntkbench")
     except RuntimeError:
@@ -35,41 +42,50 @@ def _user_cache() -> Path | None:
 
 
 def cache() -> Path:
-    """Where data sets are put when nothing else is said."""
+    """Return the folder in which fetched data sets are put by default."""
     return caches()[-1]
 
 
 def _is_writable(place: Path) -> bool:
-    """Whether the folder, or else the nearest one above it that is there, can be written."""
+    """Return whether a folder, or the nearest existing one above it, can be written."""
     there = next(folder for folder in (place, *place.parents) if os.path.isdir(folder))
     return os.access(there, os.W_OK | os.X_OK)
 
 
 def _keras() -> tuple[Path, ...]:
-    """Keras' own cache, where the system knows whose it would be."""
+    """Return the folder in which Keras keeps data sets, if the home that it would be in is known."""
     home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
     return (Path(home).absolute() / "datasets",) if not home.startswith("~") else ()
 
 
 def search_roots(data_dir: Path | None) -> tuple[Path, ...]:
-    """The folders to search: the user's, the cache of fetched sets, Keras' own cache."""
+    """Return the folders to search, in order: `data_dir`, the caches of fetched data sets, the cache of Keras."""
     own = () if data_dir is None else (Path(os.path.expanduser(data_dir)).absolute(),)
     return (*own, *caches(), *_keras())
 
 
 def load(name: str, roots: Sequence[Path]) -> Dataset:
-    """The whole data set, from the first root that has it; DataError if none has, or if it is damaged."""
+    """Return a whole data set, from the first root that has it; a bundled one from the package.
+
+    UsageError for an unknown name; DataError if no root has it, or if it is damaged.
+    """
     known = entry(name)
     return find(known, LAYOUTS[name], [bundled.FILE.parent] if known.bundled else roots)
 
 
 def is_there(name: str, roots: Sequence[Path]) -> bool:
-    """Whether a data set would be found, judged by the names of its files."""
+    """Return whether a data set would be found.
+
+    In folders of its name the names of the files decide, in other folders also the checksum of the smallest file.
+    """
     return entry(name).bundled or _place(LAYOUTS[name], roots) is not None
 
 
 def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Dataset:
-    """The data set in the first place where one of the layouts is whole."""
+    """Return the data set from the first place where one of its layouts is complete.
+
+    DataError if there is none, or if the files are damaged or not as the catalog says.
+    """
     if found := _place(layouts, roots):
         layout, place = found
         return verified(Dataset(*layout.read(place), known.classes), known, place)
@@ -83,7 +99,10 @@ def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Data
 
 
 def _place(layouts: Sequence[Layout], roots: Sequence[Path]) -> tuple[Layout, Path] | None:
-    """A folder of the right name, or one of any name that is searched and holds the files itself."""
+    """Return a layout and the folder that has all its files; None if there is none.
+
+    Folders of the right name come first, then any searched folder that holds the files itself.
+    """
     places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
     named = (found for found in places if not found[0].missing(found[1]))
     bare = ((layout, root) for root in roots for layout in layouts if layout.lies_in(root))
@@ -91,13 +110,14 @@ def _place(layouts: Sequence[Layout], roots: Sequence[Path]) -> tuple[Layout, Pa
 
 
 def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:
-    """A line for each archive that is there."""
+    """Yield a line of advice for each archive that was found where unpacked files are needed."""
     for path in (root / archive for root in roots for archive in ARCHIVES if name == "cifar10"):
         if os.path.isfile(path):
             yield f"{path} is there, but packed: `tar -xf {path.name}` in its folder makes it usable.\n"
 
 
 def _absence(layout: Layout, roots: Sequence[Path]) -> str:
+    """Return the lines of a message that say what a layout needs, and what each of its places lacks."""
     lines = ["  " + ", ".join(file.name for file in layout.files)]
     for place in (place for root in roots for place in layout.places(root)):
         lines.append(f"    in {place}: {_found(layout, place)}")
@@ -105,6 +125,7 @@ def _absence(layout: Layout, roots: Sequence[Path]) -> str:
 
 
 def _found(layout: Layout, place: Path) -> str:
+    """Return what is wrong with a place where a layout was looked for."""
     try:
         os.stat(place)
     except PermissionError:
@@ -115,7 +136,10 @@ def _found(layout: Layout, place: Path) -> str:
 
 
 def verified(found: Dataset, known: Entry, where: object) -> Dataset:
-    """The data set, if its shapes, its classes and their counts are those that are known; else a DataError."""
+    """Return the data set if its shapes, classes and their counts are as the catalog says; else raise a DataError.
+
+    `where` names the data set in messages.
+    """
     _verify(found.train, known.shape, known.train_counts, where)
     _verify(found.test, known.shape, known.test_counts, where)
     if found.classes != known.classes:
@@ -124,6 +148,7 @@ def verified(found: Dataset, known: Entry, where: object) -> Dataset:
 
 
 def _verify(split: Split, shape: tuple[int, ...], counts: tuple[int, ...], where: object) -> None:
+    """Raise a DataError if a split has images of another shape, or other numbers of each class."""
     found = tuple(np.bincount(split.labels, minlength=len(counts)).tolist())
     if split.images.shape[1:] != shape or found != counts:
         raise DataError(

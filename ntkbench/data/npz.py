@@ -1,4 +1,8 @@
-"""Arrays of an npz file. All that it promises is held against what is there before a byte is decompressed."""
+"""Read arrays of an npz file that may come from anywhere.
+
+All that the file promises (sizes, shapes, types) is compared with what is there before an array is decompressed, so
+that no file can take more memory than it is allowed to, or run code.
+"""
 
 import io
 import math
@@ -16,23 +20,35 @@ _HEADER = re.compile(
     rb"'shape': \(((?:\d+, )*(?:\d+,?)?)\), \} *\n",
     re.DOTALL,
 )
-"""As NumPy writes it for numbers and texts: no objects, which are pickles, and no records."""
+"""header of an array as NumPy writes it for numbers and texts; arrays of objects, which are pickles, and of records
+do not match"""
 _LONGEST = 1000
+"""most bytes of a header"""
 _END = 22
-"""bytes of the end of an archive"""
+"""bytes of the record at the end of an archive"""
 _MEMBERS = 2**20
-"""bytes of the list of members before it"""
+"""most bytes of the list of members, which stands before that record"""
 _FAULTS = (ValueError, TypeError, SyntaxError, OverflowError, EOFError, NotImplementedError)
-"""of what is in a file. A disk that fails and memory that runs out say nothing about it."""
+"""errors that the content of a file causes; a failing disk or lack of memory says nothing about the file"""
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""compressions that NumPy writes"""
 
 
 class Damaged(ValueError):  # noqa: N818 (what the file is)
-    """No npz file of plain arrays, or one that holds more than it may."""
+    """A file that is no npz file of plain arrays, or that holds more than it may."""
 
 
 def read(file: bytes | io.BufferedIOBase, limit: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of these names, or all; Damaged if they are not there, or take more than `limit` bytes together."""
+    """Return arrays of an npz file by their names.
+
+    Args:
+        file: the content, or an open file.
+        limit: the most bytes that the arrays may take together.
+        names: the arrays that are wanted; None for all.
+
+    Raises:
+        Damaged: an array is missing, damaged or not plain, or they take more than `limit`.
+    """
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
     try:
         _check_size(stream)
@@ -51,7 +67,10 @@ def read(file: bytes | io.BufferedIOBase, limit: int, names: Collection[str] | N
 
 
 def _check_size(stream: io.BufferedIOBase) -> None:
-    """The list of members is read whole, into ten times its bytes of memory. Sizes of 64 bits are for large files."""
+    """Raise Damaged if the archive's end is not as NumPy writes it, or its list of members is too long.
+
+    zipfile reads the list as a whole, into ten times its bytes of memory. Sizes of 64 bits are for large files alone.
+    """
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - 20 - _END))
     end = stream.read()
@@ -63,6 +82,7 @@ def _check_size(stream: io.BufferedIOBase) -> None:
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Return the array of one member; Damaged if its header is not NumPy's or promises another number of bytes."""
     if member.flag_bits & 1 or member.compress_type not in _PLAIN:
         raise Damaged(f"{member.filename} is encrypted, or compressed in a way that NumPy does not write")
     with archive.open(member) as stream:

@@ -1,4 +1,8 @@
-"""How far kernels agree: their eigenspaces as heat maps, the gradients of matched features by index."""
+"""Pictures of the analysis `consistency`: how far several kernels agree on the same training set.
+
+Heat maps show the agreement of top eigenspaces by two measures, curves the cosine of the input gradients of features
+that are matched by index.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,25 +20,33 @@ from ntkbench.bench.plots.study import Panel, Picture, Study, count, sheets
 
 @dataclass(frozen=True)
 class _Measure:
-    """One of the heat maps."""
+    """A measure of the agreement of two eigenspaces, and how its heat map is drawn."""
 
     name: str
+    """name of its series, and of the picture"""
     title: str
     unit: str
     highest: float
+    """largest value that it can have; 0 is the smallest"""
     colors: str
+    """matplotlib's name of the color map"""
     form: str
+    """format of the numbers that are written into the map"""
 
 
 _OVERLAP = _Measure("overlap", "overlap", "mean squared cosine", 1.0, look.MAP, ".2f")
-# The colors run the same way: bright is agreement.
+# Reversed colors, as a small angle is agreement: bright means agreement in both maps.
 _ANGLE = _Measure("angle", "largest principal angle", "degrees", 90.0, f"{look.MAP}_r", ".0f")
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
-    """The heat maps of all cells together, the cosines in panels."""
+    """Yield a heat map for each measure, with all cells as rows, and the gradient cosines with a panel for each cell.
+
+    Cells that were compared with other kernels or at other sizes have pictures of their own. There is nothing to draw
+    at a budget: `budgets` is unused.
+    """
     first = {panel.cell: panel for panel in reversed(study.panels)}
-    cells = list(reversed(first.values()))  # infinite kernels are the same for every seed
+    cells = list(reversed(first.values()))  # the first seed of each: infinite kernels do not depend on it
     alike = list(_alike(cells))
     for rows in alike:
         apart = rows[0].cell if len(alike) > 1 else ""
@@ -57,7 +69,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 
 
 def _alike(cells: Sequence[Panel]) -> Iterator[list[Panel]]:
-    """Cells that compare with the same kernels, at the same sizes: they can share a map."""
+    """Yield groups of cells that can share a map: compared with the same kernels, at the same sizes."""
     groups: dict[tuple, list[Panel]] = {}
     for panel in cells:
         groups.setdefault((*panel.asked["against"], *panel["top"]), []).append(panel)
@@ -65,6 +77,8 @@ def _alike(cells: Sequence[Panel]) -> Iterator[list[Panel]]:
 
 
 def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
+    """Draw an axes for each size k of the top eigenspace: rows are cells, columns other kernels, the linear one
+    last."""
     top, against = panels[0]["top"], list(panels[0].asked["against"])
     control = f"linear_{measure.name}"  # which records of earlier versions do not have
     controlled = all(control in panel.series for panel in panels)
@@ -90,7 +104,7 @@ def _maps(panels: Sequence[Panel], measure: _Measure) -> Figure:
 
 
 def _write(axes: Axes, values: np.ndarray, measure: _Measure) -> None:
-    """The numbers, where there is room for them."""
+    """Write the numbers into a map that has at most five columns, in a color that stands out."""
     if values.shape[1] > 5:
         return
     dark = measure.highest / 2
@@ -103,6 +117,8 @@ def _write(axes: Axes, values: np.ndarray, measure: _Measure) -> None:
 
 
 def _cosines(panels: Sequence[Panel]) -> Figure:
+    """Draw mean |cosine| of the input gradients against the feature index: a panel for each cell, a line for each
+    kernel."""
     few, one = len(panels) <= 3, len(panels) == 1
     figure, axes = look.panels(len(panels), columns=1 if few else 2, height=2.0 if one else 1.35, spare=0.6)
     for at, panel in zip(axes, panels, strict=True):

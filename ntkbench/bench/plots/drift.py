@@ -1,4 +1,4 @@
-"""How kernels move along training: distances as maps, ways and what is seen of each as curves, over seeds."""
+"""Pictures of the analysis `drift`: how the kernel of a network moves along its training, as means over seeds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ from ntkbench.bench.plots.study import MOST, Panel, Picture, Study, ball
 from ntkbench.bench.statistics import Bounds
 
 _PROBES = {"": "the clean probe", "adversarial_": "a probe that is attacked anew at each snapshot"}
+"""prefix of the series of each probe, and what captions call it"""
 _PARTS = (("top_", "top {}", look.VERMILLION, "s"), ("rest_", "rest", look.GREEN, "^"), ("", "whole", look.BLUE, "o"))
-"""the whole last: it lies on the top where that is nearly all"""
+"""prefix, legend, color, marker of the kernel's parts; the whole comes last, as it may hide the top"""
 _RANKS = {"participation_rank": "participation", "entropy_rank": "entropy", "stable_rank": "stable"}
 _POSITIVE, _SHARE, _COSINE, _ANY = (0.0, np.inf), (0.0, 1.0), (-1.0, 1.0), (-np.inf, np.inf)
 _FEW = 24
-"""points of a curve that are marked"""
+"""most points of a curve that have a marker"""
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """All seeds of a cell of the matrix."""
+    """One cell of the matrix with the runs of all its seeds."""
 
     label: str
     seeds: tuple[Panel, ...]
@@ -37,6 +38,7 @@ class _Cell:
         return self.seeds[0]["epoch"]
 
     def mean(self, values: Callable[[Panel], np.ndarray], bounds: Bounds = _POSITIVE) -> Shares:
+        """Return means over seeds with 95 % intervals; `bounds`: range of the quantity, which limits the intervals."""
         return means(np.stack([values(seed) for seed in self.seeds]), bounds)
 
     def series(self, name: str) -> Shares:
@@ -45,7 +47,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Curve:
-    """One axes of a picture: what is drawn of each seed, and at which epochs."""
+    """A quantity that one axes of a picture shows along training, with a line for each cell."""
 
     label: str
     values: Callable[[Panel], np.ndarray]
@@ -53,11 +55,11 @@ class _Curve:
     scale: Callable[[Axes], None] = lambda axes: None
     bounds: Bounds = _POSITIVE
     level: Callable[[Panel], float] | None = None
-    """an epoch of each seed, whose mean is marked"""
+    """returns the epoch of a seed whose mean over seeds a dashed line marks"""
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
-    """For each probe the maps, the polar curves and what is seen in single kernels; then weights and accuracies."""
+    """Yield maps, polar curves and kernel quantities for each probe, then weight distances and accuracies."""
     for sheet, cells in _sheets(list(_complete(study))):
         n = sorted({len(cell.seeds) for cell in cells})
         seeds = f"n = {', '.join(map(str, n))} seed{'s' if n != [1] else ''}"
@@ -80,6 +82,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 
 
 def _of_probe(cells: Sequence[_Cell], prefix: str, sheet: str, seeds: str, end: str) -> Iterator[Picture]:
+    """Yield the kernel pictures of one probe; `prefix`: that of its series, `end`: the end of captions."""
     name, first = f"{prefix.replace('_', '-')}{{}}-{sheet}", cells[0].seeds[0]
     yield Picture(
         name.format("distance"),
@@ -103,6 +106,8 @@ def _of_probe(cells: Sequence[_Cell], prefix: str, sheet: str, seeds: str, end: 
 
 
 def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]:
+    """Yield name, curves and caption of the pictures of quantities along training, `first` being any run."""
+
     def of(name: str) -> Callable[[Panel], np.ndarray]:
         return lambda seed: seed[prefix + name]
 
@@ -122,7 +127,7 @@ def _looks(first: Panel, prefix: str) -> Iterator[tuple[str, list[_Curve], str]]
 
 
 def _velocity(first: Panel, of: Callable, prefix: str) -> tuple[str, list[_Curve], str]:
-    """Beside it the onset of laziness, which records of earlier versions do not have along the horizon."""
+    """Return the picture of the velocity and, beside it, of the onset of laziness, which older records lack."""
     told, name = "Distance from each snapshot to the next an epoch, drawn in the middle of both", "velocity (1 / epoch)"
     if f"{prefix}onset_by_horizon" not in first.series:
         return "velocity", [_Curve(name, of("velocity"), _between, _logarithmic)], f"{told}."
@@ -139,11 +144,13 @@ def _velocity(first: Panel, of: Callable, prefix: str) -> tuple[str, list[_Curve
 
 
 def _between(seed: Panel) -> np.ndarray:
-    """The middle of each snapshot and the next."""
+    """Return the epochs in the middle between consecutive snapshots, at which velocities are drawn."""
     return (seed["epoch"][1:] + seed["epoch"][:-1]) / 2
 
 
 def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
+    """Yield curves of clean and robust accuracy on test and training examples, as far as a run has them."""
+
     def share(split: str, budget: str | None) -> Callable[[Panel], np.ndarray]:
         def values(seed: Panel) -> np.ndarray:
             counts = seed[f"{split}_clean"] if budget is None else seed[f"{split}_robust"][seed.at(budget)]
@@ -165,7 +172,7 @@ def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
 
 
 def _complete(study: Study) -> Iterator[_Cell]:
-    """Those that have all the seeds they should have."""
+    """Yield the cells of which no planned run is missing, since a mean over some seeds would mislead."""
     found = {panel.record.run_id for panel in study.panels}
     cell_of = {run.id: tuple(run.coordinates.items()) for run in study.planned or ()}
     broken = {cell for run, cell in cell_of.items() if run not in found}
@@ -176,7 +183,7 @@ def _complete(study: Study) -> Iterator[_Cell]:
 
 
 def _sheets(cells: Sequence[_Cell]) -> Iterator[tuple[str, Sequence[_Cell]]]:
-    """All cells together, if they are few, or each by itself; nothing where none is complete."""
+    """Yield name and cells of each sheet: all cells together, or each alone where they are more than `MOST`."""
     if len(cells) > MOST:
         yield from ((cell.label, [cell]) for cell in cells)
     elif cells:
@@ -187,7 +194,7 @@ def _sheets(cells: Sequence[_Cell]) -> Iterator[tuple[str, Sequence[_Cell]]]:
 
 
 def _maps(cells: Sequence[_Cell], name: str, seeds: str) -> Figure:
-    """One for each cell; the same colors mean the same distance in all."""
+    """Draw the distances of all pairs of snapshots, an axes for each cell, with one color scale for all."""
     distances = [cell.series(name).value for cell in cells]
     columns = min(len(cells), _beside(cells))
     size = {"columns": columns, "height": {1: 2.6, 2: 1.5, 3: 1.1}[columns]}
@@ -211,6 +218,7 @@ def _maps(cells: Sequence[_Cell], name: str, seeds: str) -> Figure:
 
 
 def _polar(cells: Sequence[_Cell], prefix: str, k: int | None, seeds: str) -> Figure:
+    """Draw distance from the first kernel against the angle to it, for the whole, its top `k` and the rest."""
     few, one = len(cells) <= 3, len(cells) == 1
     figure, axes = look.panels(len(cells), columns=1 if few else 2, height=2.2 if one else 1.35, spare=0.6)
     for at, cell in zip(axes, cells, strict=True):
@@ -240,7 +248,7 @@ def _polar(cells: Sequence[_Cell], prefix: str, k: int | None, seeds: str) -> Fi
 
 
 def _within(shared: Axes, panels: Sequence[Axes]) -> None:
-    """Room for all means: intervals of few seeds may be many times as wide."""
+    """Set limits that show all means; intervals of few seeds may be many times as wide, and are cut off."""
     points = np.concatenate([np.asarray(line.get_xydata(), float) for at in panels for line in at.lines])
     x, y = np.nanmax(points, axis=0, initial=0) * 1.1
     shared.set_xlim(-0.05 * x or None, x or None)
@@ -248,18 +256,18 @@ def _within(shared: Axes, panels: Sequence[Axes]) -> None:
 
 
 def _beside(cells: Sequence[_Cell]) -> int:
-    """How many labels fit into a line."""
+    """Return how many columns leave room for the longest label."""
     longest = max(len(cell.label) for cell in cells)
     return 3 if longest <= 14 else 2 if longest <= 28 else 1
 
 
 def _last(name: str) -> Callable[[Panel], np.ndarray]:
-    """Of several numbers of directions, the largest."""
+    """Return a function that reads a series (tops, snapshots), and of several tops takes the largest."""
     return lambda seed: seed[name].reshape(-1, len(seed["epoch"]))[-1]
 
 
 def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Figure:
-    """One axes for each quantity, one line for each cell."""
+    """Draw one axes for each quantity, with one line for each cell."""
     figure, axes = look.panels(
         len(curves), columns=1, height=2.0 if len(curves) == 1 else 1.15, spare=0.6, sharey=False
     )
@@ -279,7 +287,7 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
 
 
 def _logarithmic(axes: Axes) -> None:
-    """From a third of the smallest number above 0; intervals may reach below it."""
+    """Set a logarithmic axis from a third of the least positive mean; intervals may reach below it."""
     lines = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
     if (above := lines[lines > 0]).size:
         axes.set_yscale("log", nonpositive="clip")

@@ -1,4 +1,8 @@
-"""Usefulness and robustness of features and of eigenspaces, and the spectrum."""
+"""Pictures of the analysis `eigenspace`: usefulness and robustness of features, cumulative predictors, the spectrum.
+
+Usefulness is the clean accuracy of a feature, robustness its accuracy under an attack on the feature itself (Tsilivis &
+Kempe 2022, eqs. 3-4).
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,10 +22,11 @@ from ntkbench.bench.plots.shares import band, bars, points, shares
 from ntkbench.bench.plots.study import Panel, Picture, Study, ball, count, sheets
 
 _KINDS = (("useful, robust", "o"), ("useful, not robust", "^"), ("not useful", "x"))
+"""legend and marker of the three groups of features; useful and robust are verdicts of corrected tests"""
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
-    """All of them; those under attack once for each budget."""
+    """Yield all pictures of a study, those under attack once for each perturbation budget in `budgets`."""
     for sheet, panels in sheets(study.panels):
         who, n = study.said(panels), count(panels)
         for eps in budgets:
@@ -57,6 +62,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 
 
 def _scatter(panels: Sequence[Panel], eps: str) -> Figure:
+    """Draw robustness against usefulness of single features at budget `eps`, with a panel for each run."""
     figure, axes = look.panels(len(panels), columns=2, height=2.3 if len(panels) == 1 else 1.35, spare=0.7)
     last = max(int(panel["feature"].max()) for panel in panels)
     # The brightest colors of the map would be lost on white.
@@ -77,6 +83,10 @@ def _scatter(panels: Sequence[Panel], eps: str) -> Figure:
 
 
 def _scattered(axes: Axes, panel: Panel, eps: str, colors: ScalarMappable) -> None:
+    """Fill one panel of `_scatter`; `colors` maps the feature index to a color.
+
+    The cross in the corner shows the widest interval that a share of the test points can have, that of one half.
+    """
     useful, tested = panel["feature_useful"], panel["feature_tested_robust"][panel.at(eps)]
     rho, gamma = panel["feature_clean"] / panel.n_test, panel["feature_robust"][panel.at(eps)] / panel.n_test
     _levels(axes, panel, both=True)
@@ -89,13 +99,15 @@ def _scattered(axes: Axes, panel: Panel, eps: str, colors: ScalarMappable) -> No
 
 
 def _levels(axes: Axes, panel: Panel, both: bool = False) -> None:
-    """What naming the largest class, and guessing, would give."""
+    """Draw the accuracy of guessing (dotted) and of always naming the largest class (dashed), on `both` axes or on
+    y."""
     for level, style in {panel.chance: "dotted", panel.majority: "dashed"}.items():
         for line in (axes.axhline, axes.axvline)[: 2 if both else 1]:
             line(level, color=look.GRAY, linewidth=0.6, linestyle=style, zorder=0)
 
 
 def _by_index(panels: Sequence[Panel], eps: str) -> Figure:
+    """Draw usefulness and robustness at budget `eps` against the feature index, with a panel for each run."""
     figure, axes = _curves(panels)
     for at, panel in zip(axes, panels, strict=True):
         robust = panel["feature_robust"][panel.at(eps)]
@@ -116,6 +128,7 @@ def _by_index(panels: Sequence[Panel], eps: str) -> Figure:
 
 
 def _cumulative(panels: Sequence[Panel], eps: str) -> Figure:
+    """Draw the accuracy of the first k features and of the rest against k, with a panel for each run."""
     figure, axes = _curves(panels, spare=0.75)
     for at, panel in zip(axes, panels, strict=True):
         _accumulated(at, panel, eps)
@@ -138,6 +151,11 @@ def _cumulative(panels: Sequence[Panel], eps: str) -> Figure:
 
 
 def _accumulated(axes: Axes, panel: Panel, eps: str) -> None:
+    """Fill one panel of `_cumulative`.
+
+    Clean accuracy of the first k is known for every k, all else at the truncations of the analysis alone; k90 is
+    marked.
+    """
     n, e, k = panel.n_test, panel.at(eps), panel["truncation"]
     every = panel["cumulative_clean"]
     rest = k < len(every)  # of all features none is left
@@ -155,6 +173,11 @@ def _accumulated(axes: Axes, panel: Panel, eps: str) -> None:
 
 
 def _spectrum(panels: Sequence[Panel]) -> Figure:
+    """Draw the eigenvalues of all runs in one axes.
+
+    Ticks below mark eigenvalues whose gap to the next is too small for single eigenvectors to have a meaning; the
+    legend counts them.
+    """
     figure, (axes,) = look.panels(1, columns=1, height=2.2)
     last = max(len(panel["eigenvalue"]) for panel in panels) - 1
     for place, panel in enumerate(panels):
@@ -179,10 +202,12 @@ def _spectrum(panels: Sequence[Panel]) -> Figure:
 
 
 def _curves(panels: Sequence[Panel], spare: float = 0.6) -> tuple[Figure, list[Axes]]:
+    """Return a figure with an axes for each run, in one column where these are at most three."""
     few = len(panels) <= 3
     return look.panels(len(panels), columns=1 if few else 2, height=2.0 if len(panels) == 1 else 1.35, spare=spare)
 
 
 def _legend(figure: Figure, lines: Sequence[tuple[str, str, Any, str]], title: str) -> None:
+    """Add a legend above the panels; `lines`: name, color, line style and marker of each entry."""
     handles = [Line2D([], [], label=name, color=c, linestyle=s, marker=mark) for name, c, s, mark in lines]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, title=title)

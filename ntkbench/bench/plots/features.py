@@ -1,4 +1,4 @@
-"""Test images and, beside them, the gradients of features in the order of their indices, then those of groups."""
+"""The picture of features: test images and, beside each, the input gradients of features and of groups of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,29 @@ from ntkbench.bench.plots import look
 from ntkbench.bench.plots.study import Panel
 
 _MOST = 7
-"""pictures in a row beside the test image"""
+"""most gradients in a row, beside the test image"""
 _LINE, _PAGE = 0.13, 8.5
-"""inches: of a line of text, and of the highest picture"""
+"""height of a line of text, and of the whole figure at most, in inches"""
 
 
 @dataclass(frozen=True)
 class _Row:
-    """What stands in one row; where the features of an image take several rows, only the first shows the image."""
+    """The content of one row; where a test image has several rows, the others have no image."""
 
     label: str
     image: np.ndarray | None
+    """(rows, columns, channels), values from 0 to 1"""
     titles: Sequence[str]
     gradients: Sequence[np.ndarray]
+    """one (rows, columns, channels) for each title"""
 
 
 def grid(panels: Sequence[Panel]) -> Figure:
-    """Rows are runs and test images, columns features."""
+    """Draw a row for each run and test image: the image, then a gradient for each feature and group.
+
+    A test image with more gradients than fit has several rows. Each gradient is scaled from its smallest value to its
+    largest.
+    """
     rows = [row for panel in panels for row in _rows(panel)]
     columns = 1 + max(len(row.titles) for row in rows)
     title = _LINE * (0.4 + max(row.label.count("\n") + 1 for row in rows))
@@ -63,7 +69,10 @@ def _rows(panel: Panel) -> Iterator[_Row]:
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str, colors: str, *, scale: bool) -> None:
-    """One channel by a color map, three as red, green and blue; `scale`: from the smallest value to the largest."""
+    """Draw an image (rows, columns, channels): one channel by a color map, three as red, green and blue.
+
+    `scale`: map the smallest value to 0 and the largest to 1; otherwise values are shown as they are.
+    """
     if scale:
         low, high = picture.min(), picture.max()
         picture = (picture - low) / (high - low) if high > low else np.full_like(picture, 0.5)

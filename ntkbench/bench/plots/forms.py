@@ -1,4 +1,8 @@
-"""What arrays an analysis leaves: the types of its series, and which lengths they share. Records come from anybody."""
+"""The arrays that each kind of analysis leaves, to check those of records before they are drawn.
+
+Records may come from anybody. A form gives the dtype of a series and which of its axes have the same length as axes of
+other series of the analysis, so that drawing code can rely on both.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,8 +12,13 @@ import numpy as np
 from ntkbench.errors import NtkbenchError
 
 INTEGER, REAL, FLAG = "iu", "iuf", "b"
+"""kinds of NumPy dtypes that count as whole numbers, as real numbers (these included), and as flags"""
 Form = tuple[str, str]
-"""kinds of dtype, and a letter an axis: those of one letter have one length; `.` is any, `*` any number of axes"""
+"""kinds of dtypes, then a letter for each axis: axes with the same letter have the same length
+
+`.` stands for any length, `*` at the end for any number of further axes. Letters: e budgets, n eigenvalues, f features,
+k truncations, m snapshots, and so on; each table uses its own.
+"""
 
 _EIGENSPACE: Mapping[str, Form] = MappingProxyType(
     {
@@ -69,6 +78,7 @@ _OF_A_KERNEL: Mapping[str, Form] = MappingProxyType(
         **dict.fromkeys(("top_mass", "top_radius", "top_angle", "rest_radius", "rest_angle"), (REAL, "km")),
     }
 )
+"""series of `drift` that exist for each probe, (snapshots,) or (truncations, snapshots)"""
 _DRIFT: Mapping[str, Form] = MappingProxyType(
     {
         "epoch": (REAL, "m"),
@@ -86,12 +96,19 @@ _DRIFT: Mapping[str, Form] = MappingProxyType(
 FORMS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
     {"eigenspace": _EIGENSPACE, "time": _TIME, "consistency": _CONSISTENCY, "drift": _DRIFT}
 )
+"""forms of the series by kind of analysis; series that are not listed are not checked"""
 _MAY_BE_EMPTY = ("k",)
-"""a drift without truncations, for one"""
+"""axes that may have length 0, such as the truncations of a drift that asks for none"""
 
 
 def check(kind: str, series: Mapping[str, np.ndarray], who: str) -> None:
-    """NtkbenchError, which begins with `who`, where a series of an analysis of that kind cannot be one."""
+    """Raise NtkbenchError where an array of an analysis does not have the form of its series.
+
+    Args:
+        kind: kind of the analysis.
+        series: its arrays by name; one that is missing is no mistake here.
+        who: run and analysis, with which the message begins.
+    """
     lengths: dict[str, tuple[str, int]] = {}
     for name, (types, axes) in FORMS.get(kind, {}).items():
         if name in series and (why := _why_not(series[name], types, axes, lengths, name)):
@@ -99,6 +116,10 @@ def check(kind: str, series: Mapping[str, np.ndarray], who: str) -> None:
 
 
 def _why_not(array: np.ndarray, types: str, axes: str, lengths: dict[str, tuple[str, int]], name: str) -> str:
+    """Return what is wrong with an array, or an empty text.
+
+    `lengths` holds for each letter the first series with that axis and its length; this array's axes are added.
+    """
     if array.dtype.kind not in types:
         return f"of type {array.dtype}"
     fixed = axes.rstrip("*")

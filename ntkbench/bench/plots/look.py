@@ -1,4 +1,10 @@
-"""How every picture looks: as wide as a paper's column, seven points, colors that all eyes can tell apart."""
+"""The look of all pictures: the width of a paper's column, text of seven points, colors for color-blind eyes too.
+
+    with applied():
+        figure, axes = panels(4, columns=2, height=1.35)
+
+Drawing and saving both stand inside `applied`, since matplotlib reads some settings when it writes a file.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,18 +18,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH = 3.3
-"""inches"""
+"""width of a figure in inches"""
 POINTS = 7
+"""size of all text in points"""
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GRAY = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#808080",
 )  # fmt: skip
-"""Okabe and Ito, without their yellow, which vanishes on white"""
+"""colors of Okabe and Ito without their yellow, which vanishes on white"""
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+"""colors of lines, in the order in which they are used"""
 MARKERS = ("o", "s", "^", "D", "v", "P")
+"""markers of lines, in the same order"""
 CLEAN, ROBUST = BLUE, VERMILLION
 MAP = "viridis"
+"""color map of heat maps"""
 RUG: Mapping[str, Any] = MappingProxyType({"marker": "|", "markersize": 4, "markeredgewidth": 0.3, "linestyle": "none"})
-"""small ticks along an axis"""
+"""style of small ticks along an axis"""
 
 _RULES: Mapping[str, Any] = MappingProxyType(
     {
@@ -68,18 +78,28 @@ _RULES: Mapping[str, Any] = MappingProxyType(
 _UNDATED: Mapping[str, Mapping[str, None]] = MappingProxyType(
     {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 )
+"""metadata to leave out for each file format, so that equal pictures are equal files"""
 FORMATS = tuple(_UNDATED)
+"""file formats that pictures can have"""
 
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw like this inside, whatever the user's own settings are."""
+    """Draw in this look inside the context, whatever the user's matplotlib settings are."""
     with matplotlib.style.context(["default", dict(_RULES)]):
         yield
 
 
 def panels(count: int, *, columns: int, height: float, spare: float = 0.0, **shared: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` axes of `height` inches, and `spare` inches for what stands around them."""
+    """Return a figure with `count` axes in a grid.
+
+    Args:
+        count: number of axes.
+        columns: number of columns, at most.
+        height: height of a row in inches.
+        spare: inches to add for what stands around the axes, such as labels and a legend.
+        shared: arguments of `Figure.subplots`; axes share both scales by default.
+    """
     columns = min(columns, count)
     rows = ceil(count / columns)
     figure = Figure(figsize=(WIDTH, rows * height + spare), layout="constrained")
@@ -87,17 +107,17 @@ def panels(count: int, *, columns: int, height: float, spare: float = 0.0, **sha
     axes = list(figure.subplots(rows, columns, squeeze=False, **shared).ravel())
     for empty in axes[count:]:
         empty.set_visible(False)
-    for above in axes[max(0, count - columns) : count]:  # with nothing below: they show the shared labels
+    for above in axes[max(0, count - columns) : count]:  # no axes below: these show the shared labels
         above.xaxis.set_tick_params(labelbottom=True)
     return figure, axes[:count]
 
 
 def plain(text: str) -> str:
-    """A label of a spec as it stands there: between two dollars it would be a formula."""
+    """Return a label of a spec so that matplotlib shows it as it is: text between two dollars would be a formula."""
     return text.replace("$", r"\$")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture; the same picture is the same file."""
+    """Write a figure in the format of the path's suffix; equal figures give equal files."""
     form = path.suffix[1:]
     figure.savefig(path, format=form, metadata=dict(_UNDATED[form]))

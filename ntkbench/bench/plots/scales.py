@@ -1,4 +1,4 @@
-"""Axes on which index 0, time infinity and ridge 0 have their place beside powers of ten."""
+"""Logarithmic axes on which index 0, time infinity and ridge 0 have a place beside the powers of ten."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,10 +6,11 @@ from matplotlib.colors import FuncNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, StrMethodFormatter
 
 INDEX = "feature index (0: largest eigenvalue)"
+"""label of an axis of feature indices"""
 
 
 def index_axis(axes: Axes, last: int) -> None:
-    """Logarithmic in index + 1, so that 0 is there."""
+    """Make the x axis logarithmic in index + 1, from 0 to the index `last`."""
     axes.set_xscale("function", functions=(np.log1p, np.expm1))
     axes.set_xlim(-0.15, (last + 1) * 1.08)
     axes.xaxis.set_major_locator(FixedLocator(index_ticks(last)))
@@ -17,31 +18,36 @@ def index_axis(axes: Axes, last: int) -> None:
 
 
 def index_norm(last: int) -> FuncNorm:
-    """The same for colors."""
+    """Return a normalization of colors that is logarithmic in index + 1, from 0 to the index `last`."""
     return FuncNorm((np.log1p, np.expm1), vmin=0, vmax=max(last, 1))
 
 
 def index_ticks(last: int) -> list[int]:
-    """0, 1, 10, 100 up to `last`."""
+    """Return the ticks 0, 1, 10, 100, ... up to `last`."""
     return [0, *(10**power for power in range(len(str(max(last, 1)))))]
 
 
 def share_axis(axes: Axes) -> None:
-    """0 to 1, with room for what lies on the ends."""
+    """Make the y axis run from 0 to 1, with room for what lies on the ends."""
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def places(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Where values stand on a logarithmic axis: 0 half a decade before all others, infinity half a decade after."""
+    """Return where values stand on a logarithmic axis, in an array of their shape.
+
+    Positive finite values stand where they are, 0 half a decade below the least of those in `among`, infinity half a
+    decade above the largest.
+    """
     inside = among[np.isfinite(among) & (among > 0)]
     low, high = (inside.min(), inside.max()) if len(inside) else (1.0, 1.0)
     return np.where(values == 0, low / 10**0.5, np.where(np.isinf(values), high * 10**0.5, values))
 
 
 def log_axis(axes: Axes, values: np.ndarray) -> None:
-    """Powers of ten, few enough to read, and the ends by their names."""
+    """Make the x axis logarithmic, with few powers of ten as ticks; 0 and infinity among `values` have ticks of their
+    own."""
     at = places(values, values)
     low, high = at.min(), at.max()
     axes.set_xscale("log")

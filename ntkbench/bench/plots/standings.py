@@ -1,4 +1,7 @@
-"""A leaderboard at a glance: what it ranks by with its intervals, and against another of its columns."""
+"""Pictures of a leaderboard: its rows with their intervals, and the ranking metric against another column.
+
+The site of leaderboards puts them into its pages as SVG.
+"""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,24 +22,25 @@ from ntkbench.bench.plots.shares import Shares
 from ntkbench.bench.plots.study import Picture
 
 MOST = 40
-"""entries of one picture"""
+"""most rows of one picture"""
 _LETTERS = 30
-"""of a name"""
+"""most characters of a name"""
 _COLORS = "blue cannot be told from the best, orange are references and what nobody has run again"
+"""what captions say of the colors, see `_colored`"""
 _TEXT: Mapping[str, Any] = MappingProxyType({"svg.fonttype": "none", "text.parse_math": False})
-"""letters stay letters, in the page's own face, and a name means nothing but itself"""
+"""text stays text, in the fonts of the page around it, and a dollar in a name does not begin a formula"""
 
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw like this inside."""
+    """Draw inside the context as on a page: the look of all pictures, with text that stays text."""
     with look.applied(), matplotlib.style.context(dict(_TEXT)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts know more letters than ours
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts have more letters than matplotlib's
         yield
 
 
 def pictures(board: Board) -> Iterator[Picture]:
-    """Nothing of a track without entries."""
+    """Yield the ranking and, where a second column has values, a scatter plot; nothing of a board without rows."""
     lines = board.lines[:MOST]
     if not lines:
         return
@@ -54,19 +58,23 @@ def pictures(board: Board) -> Iterator[Picture]:
 
 
 def _other(board: Board, lines: Sequence[Standing]) -> int | None:
-    """Return the first accuracy, what robustness is weighed against, or else the first column that two entries have."""
+    """Return the place among an entry's results of the column to plot the ranking metric against, or None.
+
+    It is the first accuracy that two rows have, since robustness is weighed against it, or else the first such column.
+    """
     columns = sorted(enumerate(board.track.columns, 1), key=lambda column: column[1].metric != "accuracy")
     known = (place for place, _ in columns if sum(_result(line, place) is not None for line in lines) > 1)
     return next(known, None)
 
 
 def _result(line: Standing, place: int) -> Result | None:
-    """Return a column of a row, if it has that."""
+    """Return the result of a row in a column, or None where it has no mean."""
     result = line.entry.results[place] if line.entry is not None else None
     return result if result is not None and result.mean is not None else None
 
 
 def _ranking(lines: Sequence[Standing], title: str) -> Figure:
+    """Draw the rows from the best down, each with the interval of its estimate."""
     figure, (axes,) = look.panels(1, columns=1, height=0.17 * len(lines) + 0.2, spare=0.25)
     places = np.arange(len(lines))
     of = _shares(lines)
@@ -86,6 +94,7 @@ def _ranking(lines: Sequence[Standing], title: str) -> Figure:
 
 
 def _scatter(lines: Sequence[Standing], place: int, rank: str, title: str) -> Figure:
+    """Draw the ranking metric against the results at `place`, with intervals of both."""
     figure, (axes,) = look.panels(1, columns=1, height=2.4)
     known = [(line, result) for line in lines if (result := _result(line, place)) is not None]
     shown, x = [line for line, _ in known], _of_seeds([result for _, result in known])
@@ -102,7 +111,8 @@ def _scatter(lines: Sequence[Standing], place: int, rank: str, title: str) -> Fi
 
 
 def _shares(lines: Sequence[Standing]) -> Shares:
-    """Return what rows are ranked by; no interval where it has no end."""
+    """Return the estimates that rows are ranked by; an end of an interval that is infinite or unknown is the
+    estimate."""
     value = np.array([line.value for line in lines])
     ends = np.array([line.interval or (line.value, line.value) for line in lines])
     low, high = np.where(np.isfinite(ends), ends, value[:, None]).T
@@ -110,13 +120,14 @@ def _shares(lines: Sequence[Standing]) -> Shares:
 
 
 def _of_seeds(results: Sequence[Result]) -> Shares:
+    """Return the means over seeds of a column with their intervals."""
     value = np.array([result.mean for result in results], float)
     low, high = np.array([result.ci95 or (result.mean, result.mean) for result in results], float).T
     return Shares(value, low, high)
 
 
 def _colored(lines: Sequence[Standing]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the rows of each color: those that lead, other ranked ones, those without a rank."""
+    """Yield each color and which rows have it, (rows,): those that lead, other ranked ones, those without a rank."""
     leads, ranked = np.array([line.leads for line in lines]), np.array([line.ranks is not None for line in lines])
     yield look.BLUE, leads
     yield look.GRAY, ranked & ~leads
@@ -128,7 +139,7 @@ def _bars(axes: Axes, x: np.ndarray, y: np.ndarray, color: str, **style: Any) ->
 
 
 def _letters(lines: Sequence[Standing]) -> Sequence[str]:
-    """None where there are not enough."""
+    """Return a letter for each row, or empty texts where there are not enough letters."""
     return ascii_lowercase[: len(lines)] if len(lines) <= len(ascii_lowercase) else [""] * len(lines)
 
 

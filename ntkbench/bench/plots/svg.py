@@ -1,4 +1,7 @@
-"""A picture inside a page: SVG that a strict page accepts and that takes the page's own color for black."""
+"""Convert a figure into SVG that can stand inside an HTML page.
+
+Pages forbid inline styles by their security policy, and take the page's own text color for black.
+"""
 
 import io
 import re
@@ -9,10 +12,17 @@ from matplotlib.figure import Figure
 
 _BLACK = "#000000"
 _DROPPED = ("metadata", "style")
+"""elements that the page has no use for"""
 
 
 def inline(figure: Figure, name: str, label: str) -> str:
-    """The figure as an `svg` element of HTML. `name` tells its parts from those of other pictures of the page."""
+    """Return a figure as the text of an `svg` element.
+
+    Args:
+        figure: what is drawn.
+        name: prefix of all ids, which must differ between the pictures of a page.
+        label: description for screen readers.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
@@ -27,7 +37,7 @@ def inline(figure: Figure, name: str, label: str) -> str:
 
 
 def _rewrite(element: Element, name: str) -> None:
-    """HTML knows no prefixes, and a strict page no `style` attributes: what they say are attributes of SVG, too."""
+    """Turn an element into HTML's SVG: no XML prefixes, `style` rules as attributes, ids with the prefix `name`."""
     element.tag = _plain(element.tag)
     found = {_plain(key): value for key, value in element.attrib.items()}
     for rule in filter(None, found.pop("style", "").split(";")):
@@ -37,13 +47,14 @@ def _rewrite(element: Element, name: str) -> None:
 
 
 def _font(value: str) -> dict[str, str]:
-    """Size and weight of the shorthand; the family is the page's."""
+    """Return size and weight of the shorthand `font`; the family is left to the page."""
     size = re.search(r"([\d.]+)px", value)
     weight = re.match(r"(?:italic |oblique )?(bold|[1-9]00)\b", value)
     return ({"font-size": size[1]} if size else {}) | ({"font-weight": weight[1]} if weight else {})
 
 
 def _named(key: str, value: str, name: str) -> str:
+    """Return the value of an attribute, with ids and references to them prefixed and black as `currentColor`."""
     if key == "id":
         return f"{name}-{value}"
     if key == "href" and value.startswith("#"):
@@ -54,4 +65,5 @@ def _named(key: str, value: str, name: str) -> str:
 
 
 def _plain(tag: str) -> str:
+    """Return a name without its XML namespace."""
     return tag.rpartition("}")[2]

@@ -1,4 +1,4 @@
-"""Accuracy of kernel regression against the time of the flow, and against the ridge."""
+"""Pictures of the analysis `time`: accuracy of kernel regression along gradient-flow time and along the ridge."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from ntkbench.bench.plots.study import Panel, Picture, Study, ball, count, sheet
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
-    """One against time and one against the ridge, for each budget."""
+    """Yield, for each budget, a picture against the time and one against the ridge."""
     for sheet, panels in sheets(study.panels):
         for eps in budgets:
             attack = f"{panels[0].attack['kind']} on the predictor itself, {ball(panels[0], eps)}"
@@ -33,6 +33,14 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 
 
 def _figure(panels: Sequence[Panel], eps: str, along: str, label: str) -> Figure:
+    """Draw clean and robust accuracy with a panel for each run.
+
+    Args:
+        panels: the runs.
+        eps: perturbation budget of the robust accuracy.
+        along: `time` or `ridge`, the quantity on the x axis.
+        label: label of that axis.
+    """
     few, one = len(panels) <= 3, len(panels) == 1
     figure, axes = look.panels(len(panels), columns=1 if few else 2, height=2.0 if one else 1.35, spare=0.6)
     every = np.concatenate([panel[along] for panel in panels])
@@ -51,6 +59,10 @@ def _figure(panels: Sequence[Panel], eps: str, along: str, label: str) -> Figure
 
 
 def _curves(axes: Axes, panel: Panel, eps: str, along: str, x: np.ndarray) -> None:
+    """Fill one panel; `x` are the places of its times or ridges on the axis.
+
+    Ticks below mark the scale of each feature: 1 / eigenvalue along time, the eigenvalue along the ridge.
+    """
     n = panel.n_test
     order = np.argsort(x)
     for counts, color, mark in (

@@ -1,4 +1,8 @@
-"""Transfer of an attack along an axis of the matrix, width above all: between floor and ceiling, over seeds."""
+"""Pictures of the analysis `transfer`: rates at which an attack transfers, along an axis of the matrix, mostly width.
+
+Points are means over seeds with 95 % intervals. The rate of the attack stands between those of a floor (such as random
+signs) and of a ceiling (such as an attack on the target itself).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,33 +23,38 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROLES = (("attack", look.BLUE, "o", "-"), ("ceiling", look.VERMILLION, "^", "--"), ("floor", look.GRAY, "s", ":"))
+"""field of the analysis, color, marker and line style of each attack"""
 
 
 @dataclass(frozen=True)
 class _Results:
-    """Summaries over seeds: one row for each label along `axis`, panel and attack."""
+    """Summaries over seeds of one metric: a table for each panel, with a row for each label along `axis` and attack."""
 
     axis: str
+    """name of the matrix axis that is drawn along; empty where the matrix has none with two labels"""
     labels: tuple[str, ...]
+    """labels along this axis, in the order in which they are drawn"""
     panels: Mapping[str, "pd.DataFrame"]
+    """by the panel's title: the rows of `tables.aggregate` that it shows"""
 
     @property
     def numeric(self) -> bool:
+        """Return whether all labels are positive numbers, so that the axis can be logarithmic."""
         return all((as_number(label) or 0.0) > 0 for label in self.labels)
 
     def place(self, label: str) -> float:
-        """On the axis."""
+        """Return where a label stands on the x axis: its number, or its position among the labels."""
         return as_number(label) or 0.0 if self.numeric else float(self.labels.index(label))
 
     @property
     def seeds(self) -> str:
-        """How many seeds stand behind a point: `n = 3 seeds`."""
+        """Return how many seeds are behind each point, as captions have it: `n = 3 seeds`."""
         counts = sorted({int(n) for frame in self.panels.values() for n in frame["n"]})
         return f"n = {', '.join(map(str, counts))} seed{'s' if counts != [1] else ''}"
 
 
 def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
-    """The transfer rate in panels and, where there is a ceiling and a floor, the normalized one in one axes."""
+    """Yield, for each budget, the transfer rates in panels and, with a ceiling and a floor, the normalized transfer."""
     panel = study.panels[0]
     asked = {role: panel.asked[role] for role, *_ in _ROLES if panel.asked.get(role)}
     for eps in budgets:
@@ -70,6 +79,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
 
 
 def _results(study: Study, metric: str, eps: str) -> _Results:
+    """Return the summaries of a metric at a budget, with the matrix split into an axis to draw along and panels."""
     records = [panel.record for panel in study.panels]
     chosen = select(records, [metric], {"analysis": study.analysis, "eps": eps}, (), study.planned)
     matrix = [name for name in chosen.runs if name not in FIXED]
@@ -84,13 +94,17 @@ def _results(study: Study, metric: str, eps: str) -> _Results:
 
 
 def _along(axes: Mapping[str, Sequence[str]]) -> str:
-    """Width, or the numeric axis with most labels, or any; empty where the matrix has none."""
+    """Return the axis to draw along: the width, or the numeric axis with most labels, or any; empty without one.
+
+    `axes`: the labels of each axis by its name.
+    """
     numeric = {name for name, labels in axes.items() if all(as_number(label) is not None for label in labels)}
     order = sorted(axes, key=lambda name: (name == "width", name in numeric, len(axes[name])), reverse=True)
     return next((name for name in order if len(axes[name]) > 1), "")
 
 
 def _said(axes: Sequence[str], labels: Sequence[str]) -> str:
+    """Return the title of a panel, from its labels on the axes that distinguish panels."""
     said = (
         label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}"
         for axis, label in zip(axes, labels, strict=True)
@@ -99,7 +113,7 @@ def _said(axes: Sequence[str], labels: Sequence[str]) -> str:
 
 
 def _sheets(results: _Results) -> Iterator[tuple[str, _Results]]:
-    """Nothing where no cell is complete and defined."""
+    """Yield name and results of each picture; nothing where no cell is complete and has values."""
     if not results.panels:
         return
     if len(results.panels) <= MOST:
@@ -109,6 +123,7 @@ def _sheets(results: _Results) -> Iterator[tuple[str, _Results]]:
 
 
 def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:
+    """Draw transfer rates with an axes for each panel and a line for each attack; `asked`: ids of attacks by role."""
     few, one = len(results.panels) <= 3, len(results.panels) == 1
     figure, axes = look.panels(len(results.panels), columns=1 if few else 2, height=2.0 if one else 1.3, spare=0.5)
     for at, (name, frame) in zip(axes, results.panels.items(), strict=True):
@@ -128,6 +143,7 @@ def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:
 
 
 def _normalized(results: _Results, attack: str, eps: str) -> Figure:
+    """Draw the normalized transfer (0: floor, 1: ceiling) in one axes, with a line for each panel."""
     figure, (axes,) = look.panels(1, columns=1, height=2.2, spare=0.3)
     for level in (0, 1):
         axes.axhline(level, color=look.GRAY, linewidth=0.6, linestyle="dotted", zorder=0)
@@ -143,7 +159,8 @@ def _normalized(results: _Results, attack: str, eps: str) -> Figure:
 
 
 def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **style: Any) -> None:
-    """Means with their intervals, moved a little aside so that no bar hides another."""
+    """Draw means with intervals along the axis; `shift`: by how many small steps aside, so that no bar hides
+    another."""
     x = np.array([results.place(str(label)) for label in (frame[results.axis] if results.axis else [""] * len(frame))])
     order = np.argsort(x)
     x, frame = x[order], frame.iloc[order]
