@@ -66,13 +66,14 @@ def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
     A unit that another command on the same store is executing is moved to the end of the queue and waited for. A unit
     whose process dies is tried again, with tiles of half the size if memory ran out; it is given up after
     `crew.patience` deaths, or the second one for lack of memory. KeyboardInterrupt stops the workers in order and is
-    raised again.
+    raised again. Raise ProcessLost if the process dies that records a unit as given up.
     """
     if heard := crew.result(crew.check(units)):
         heard.tell(progress)
     left = deque((unit, False) for unit in units)
     busy: dict[Future[Any], Unit] = {}
     deaths: Counter[str] = Counter()
+    given_up: set[str] = set()
     try:
         while left or busy:
             while left and len(busy) < crew.capacity:
@@ -83,8 +84,14 @@ def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
                 try:
                     heard = crew.result(future)
                 except ProcessLost as lost:
+                    if unit.key in given_up:  # no process lives long enough to record even that
+                        raise
                     deaths[unit.key] += 1
-                    busy[_after(crew, unit, lost, deaths[unit.key], progress)] = unit
+                    if deaths[unit.key] >= (2 if isinstance(lost, StarvedError) else crew.patience):
+                        given_up.add(unit.key)
+                        busy[crew.give_up(unit, lost)] = unit
+                    else:
+                        busy[_again(crew, unit, lost, progress)] = unit
                     continue
                 if heard is None:
                     left.append((unit, True))
@@ -97,11 +104,9 @@ def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
         raise
 
 
-def _after(crew: Crew, unit: Unit, lost: ProcessLost, deaths: int, progress: Progress) -> "Future[Any]":
-    """Return the next task for a unit whose process died: another attempt, or giving it up."""
+def _again(crew: Crew, unit: Unit, lost: ProcessLost, progress: Progress) -> "Future[Any]":
+    """Start another attempt at a unit whose process died, with tiles of half the size if memory ran out."""
     starved = isinstance(lost, StarvedError)
-    if deaths >= (2 if starved else crew.patience):
-        return crew.give_up(unit, lost)
     progress.warn(f"{lost}; again{', with half the tiles' if starved else ''}")
     return crew.do(unit, wait=True, halve=starved)
 
