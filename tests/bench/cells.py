@@ -106,6 +106,7 @@ OTHER: dict[str, Any] = {
     "analyses.eigen.groups": [[0, 20], [20, 60]],
     "analyses.eigen.pictures.features": [0],
     "analyses.eigen.pictures.tests": [0],
+    "analyses.eigen.pictures.groups": True,
     "analyses.time.target": "first",
     "analyses.time.attack": "own",
     "analyses.time.times": [0.5, "inf"],

@@ -28,6 +28,7 @@ def test_what_half_of_the_seeds_have_the_other_way_round_is_found():
     assert 0 < found.reversals <= found.told < 1
 
 
+@pytest.mark.slow
 def test_the_table_in_the_docs_is_what_the_entries_give():
     page = (BOARDS.parent / "docs" / "statistics.md").read_text(encoding="utf-8")
     assert page.partition(MARKS[0])[2].partition(MARKS[1])[0].strip() == text(BOARDS, SPLITS).strip()

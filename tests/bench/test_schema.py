@@ -36,6 +36,12 @@ def test_the_committed_schema_is_current():
     assert COMMITTED.read_text(encoding="utf-8") == schema.dumps()
 
 
+def test_what_is_inherited_can_be_dropped():
+    value = {section: {"own": None} for section in schema.BY_ID}
+    assert not [error.message for error in validator().iter_errors(value)]
+    assert [*validator().iter_errors({"data": None})]
+
+
 def test_it_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(json.loads(schema.dumps()))
 
