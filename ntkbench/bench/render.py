@@ -64,7 +64,8 @@ def no_formula(cell: Any) -> Any:
 
 def csv_of(frame: "pd.DataFrame") -> str:
     """Return a frame as CSV with all digits, safe to open in a spreadsheet."""
-    return frame.rename(columns=no_formula).map(no_formula).to_csv(index=False, lineterminator="\n")
+    cells = frame.astype(object)  # pandas 2 maps integers as floats where one is missing
+    return cells.rename(columns=no_formula).map(no_formula).to_csv(index=False, lineterminator="\n")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> str:
