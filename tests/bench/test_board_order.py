@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.board_order import MARKS, SPLITS, order, rows, text
 from ntkbench.bench.ranking import Scores
