@@ -11,6 +11,7 @@ import codecs
 import gc
 import io
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments`: words of the command line; None for those that the process was started with.
     """
     code = _ended(arguments)
+    if arguments is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # While Python shuts down, KeyboardInterrupt inside a library's clean-up would abort the process.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if arguments is None and any(thread.name == GIVEN_UP for thread in threading.enumerate()):
         # A thread that was given up still runs compiled code, and would crash while Python shuts down in order.
         sys.stdout.flush()

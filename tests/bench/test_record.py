@@ -125,10 +125,9 @@ def test_any_number_survives_the_file(value, where):
     row = record.metric_row("transfer", Scalar("gradient_cosine", value, where))
     found = record.validate(a_record(RUN, metrics=[row])).metrics[0]
     assert found.value == value
-    assert found.where == {
-        tamed(key): tamed(label) if isinstance(label, str) else label for key, label in where.items()
-    }
-    assert [type(v) for v in found.where.values()] == [type(v) for v in where.values()]
+    expected = {tamed(key): tamed(label) if isinstance(label, str) else label for key, label in where.items()}
+    assert found.where == expected
+    assert [type(v) for v in found.where.values()] == [type(v) for v in expected.values()]
 
 
 @pytest.mark.parametrize(
