@@ -13,7 +13,7 @@ from cases import CASES, arrays
 from ours import FINITE_TILE_BYTES, finite
 from timing import best
 
-from ntkbench.ntk import algorithms, gram
+from ntkbench.ntk import cheapest, gram
 from ntkbench.ntk.empirical import FULL, TRACE, Layout
 from ntkbench.ntk.jacobian import JacobianKernel
 from ntkbench.ntk.products import ProductKernel
@@ -26,9 +26,9 @@ def row(name: str, layout: Layout, n: int, repeats: int) -> str:
     """Of the table."""
     drawn = arrays(CASES[name], "float32")
     net, X = finite(CASES[name], drawn), jnp.asarray(drawn["X"])[:n]
-    chosen = type(algorithms.best(net, X[0], n, layout))
+    chosen = type(cheapest.best(net, X[0], n, layout))
     seconds = [best(partial(gram.gram, way(net, layout), X), repeats) for way in WAYS.values()]
-    auto = best(partial(algorithms.ntk, net, X, layout=layout, tile_bytes=FINITE_TILE_BYTES), repeats)
+    auto = best(partial(cheapest.ntk, net, X, layout=layout, tile_bytes=FINITE_TILE_BYTES), repeats)
     words = [word for word, way in WAYS.items() if way is chosen]
     cells = [f"{name}, {'mean' if layout.trace else 'full'}", *words]
     cells += [f"{value * 1e3:.3g} ms" for value in (*seconds, auto)]

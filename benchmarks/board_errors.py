@@ -5,7 +5,7 @@
 
 A board has twelve entries. Under `equal` all are equally good; under `groups` there are four groups of three, a step
 apart; under `one` eleven are equal and one is two steps better. An error is a board that tells at least one pair of
-equal entries apart. `ntkbench/bench/ranking.py` is beside what it could have been: `alone`, without moderation;
+equal entries apart. `ntkbench/boards/ranking/ranks.py` is beside what it could have been: `alone`, without moderation;
 `unlimited`, moderated with d0 as it is fitted; `unpaired`, as if seeds shared nothing.
 """
 
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from ntkbench.bench.ranking import Compared, Scores, compared, moderated, p_values
-from ntkbench.bench.statistics import holm
+from ntkbench.boards.ranking.pairs import Compared, Scores, compared, moderated, p_values
+from ntkbench.uncertainty import holm
 
 ENTRIES, ALPHA, MOST = 12, 0.05, 0.06
 SEEDS = (3, 5, 10, 20)

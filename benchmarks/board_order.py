@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkbench.bench import leaderboard
-from ntkbench.bench.ranking import Ranking, Scores, ranking
-from ntkbench.bench.render import table
-from ntkbench.bench.scores import scores
-from ntkbench.bench.track import Track, read
+from ntkbench.boards import standings
+from ntkbench.boards.ranking.pairs import Scores
+from ntkbench.boards.ranking.ranks import Ranking, ranking
+from ntkbench.boards.ranking.scores import scores
+from ntkbench.boards.tracks.track import Track, read
+from ntkbench.render import table
 
 SPLITS = 200
 MARKS = ("<!-- table of benchmarks/board_order.py -->", "<!-- end of the order -->")
@@ -65,7 +66,7 @@ def rows(folder: Path, splits: int) -> list[list[str]]:
     found = []
     for path in sorted(folder.glob("*/track.yaml")):
         track = read(path.parent)
-        ranked = [entry for entry, _ in leaderboard.entries(path.parent, track) if not track.is_reference(entry.name)]
+        ranked = [entry for entry, _ in standings.entries(path.parent, track) if not track.is_reference(entry.name)]
         if len({tuple(entry.seeds) for entry in ranked}) != 1:
             continue
         all_scores = [scores(entry, track) for entry in ranked]

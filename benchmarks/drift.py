@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkbench.bench import build, plan
 from ntkbench.data.load import search_roots
+from ntkbench.plan.read import read
+from ntkbench.run.build import data as build_data
 
 HERE = Path(__file__).parent
 SPEC = HERE.parent / "specs" / "drift" / "cifar10-e2e.yaml"
@@ -25,7 +26,7 @@ SPEC = HERE.parent / "specs" / "drift" / "cifar10-e2e.yaml"
 
 def examples(data_dir: Path, file: Path) -> None:
     """What the spec trains on and is judged by, for the peer."""
-    data = build.examples(plan.read(str(SPEC)).runs[0].cell.data, search_roots(data_dir))
+    data = build_data.examples(read(str(SPEC)).runs[0].cell.data, search_roots(data_dir))
     train, test = data.train, data.test
     arrays = {"X": train.unit("float32"), "labels": train.labels}
     arrays |= {"test_X": test.unit("float32"), "test_labels": test.labels}
@@ -48,7 +49,7 @@ def ours(data_dir: Path, smoke: bool) -> tuple[float, dict[str, str]]:
         command = [
             sys.executable,
             "-m",
-            "ntkbench.cli",
+            "ntkbench.cli.main",
             "run",
             str(SPEC),
             "--store",

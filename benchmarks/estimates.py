@@ -6,7 +6,7 @@
 
 `--measure` runs a spec in a process of its own, on one core and an empty store, and adds what it took to
 `estimates.json`. Its clock is the processor time of that process, so that neighbors on the machine hardly count.
-`tests/bench/test_estimates.py` holds the estimates to these numbers.
+`tests/plan/test_estimates.py` holds the estimates to these numbers.
 """
 
 import argparse
@@ -24,12 +24,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ntkbench.bench import cost, machine, plan, spent
-from ntkbench.bench.outlook import duration, size
-from ntkbench.bench.plan import Run
-from ntkbench.bench.record import Stage
-from ntkbench.bench.render import table
-from ntkbench.bench.spent import Part
+from ntkbench.plan.cost import estimate
+from ntkbench.plan.cost.work import CORES, START, Program
+from ntkbench.plan.read import read
+from ntkbench.plan.runs import Run
+from ntkbench.render import duration, size, table
+from ntkbench.status import forecast
+from ntkbench.status.forecast import Part
+from ntkbench.store.record import Stage
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = Path(__file__).with_suffix(".json")
@@ -46,11 +48,11 @@ class Measurement:
     parts: tuple[Part, ...]
     seconds: float
     peak_bytes: int
-    start: float = machine.START
+    start: float = START
 
     @property
-    def estimated(self) -> spent.Spent:
-        return spent.spent(self.parts, [self.peak_bytes], self.cores)
+    def estimated(self) -> forecast.Spent:
+        return forecast.spent(self.parts, [self.peak_bytes], self.cores)
 
     @property
     def time_ratio(self) -> float:
@@ -65,7 +67,7 @@ class Measurement:
     def kinds(self) -> dict[str, tuple[float, float]]:
         """Seconds estimated and measured, by kind of stage. A function is compiled where it is met first."""
         expected, took = defaultdict[str, float](float), defaultdict[str, float](float)
-        compiled: set[machine.Program] = set()
+        compiled: set[Program] = set()
         for part in self.parts:
             kind = KINDS[part.name.split(".")[0]]
             new = part.work.programs - compiled
@@ -77,10 +79,10 @@ class Measurement:
 
 def of_process(entry: Mapping[str, Any]) -> Measurement:
     """One that `measure` has kept."""
-    planned = plan.read(str(ROOT / entry["spec"]), entry["set"], entry["smoke"])
+    planned = read(str(ROOT / entry["spec"]), entry["set"], entry["smoke"])
     stages = {run: {name: _stage(*took) for name, took in its.items()} for run, its in entry["stages"].items()}
     runs = [run for run in planned.runs if run.id in stages]
-    parts = tuple(spent.parts(runs, stages, cost.tile_bytes(planned)))
+    parts = tuple(forecast.parts(runs, stages, estimate.tile_bytes(planned)))
     words = [entry["spec"].removeprefix("specs/").removesuffix(".yaml"), *entry["set"], *["--smoke"] * entry["smoke"]]
     return Measurement(" ".join(words), entry["cores"], parts, entry["seconds"], entry["peak_bytes"])
 
@@ -96,14 +98,14 @@ def recorded(folder: Path) -> Iterator[Measurement]:
     """Of each shipped spec, of the runs that have a record. What came from the store is in neither number."""
     records = {record["run_id"]: record for record in map(_read, sorted(folder.glob("*.json")))}
     for path in sorted((ROOT / "specs").rglob("*.yaml")):
-        planned = None if path.parent.name == "base" else plan.read(str(path))
+        planned = None if path.parent.name == "base" else read(str(path))
         runs = [run for run in planned.runs if run.id in records] if planned else []
         if planned and runs:
-            parts = tuple(spent.parts(runs, _typical(runs, records), cost.tile_bytes(planned)))
+            parts = tuple(forecast.parts(runs, _typical(runs, records), estimate.tile_bytes(planned)))
             seconds = sum(part.compile_s + part.run_s for part in parts)
             peak = max(records[run.id]["resources"]["host_peak_bytes"] for run in runs)
             name = str(path.relative_to(ROOT / "specs")).removesuffix(".yaml")
-            yield Measurement(name, machine.CORES, parts, seconds, peak, start=0.0)
+            yield Measurement(name, CORES, parts, seconds, peak, start=0.0)
 
 
 def _read(path: Path) -> Any:
@@ -162,7 +164,7 @@ def work(arguments: Sequence[str]) -> None:
     began = time.time()
     time.perf_counter = time.process_time
     time.time = lambda: began + time.process_time()  # the clock of JAX's compilations
-    from ntkbench.cli import main
+    from ntkbench.cli.main import main
 
     main(arguments)
 

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ntkbench.bench import jsonfile, verify
-from ntkbench.bench.entry import SCHEMA, CellNumbers, Entry, SeedValue, slug, summarize
-from ntkbench.bench.identity import resolved, run_ids
-from ntkbench.bench.jsonfile import accept
-from ntkbench.bench.record import Measured
-from ntkbench.bench.track import FILE, Track, read
-from ntkbench.bench.verify import Rerun
+from ntkbench import documents, files
+from ntkbench.boards import checks
+from ntkbench.boards.checks import Rerun
+from ntkbench.boards.entry import SCHEMA, CellNumbers, Entry, SeedValue, summarize
+from ntkbench.boards.tracks.track import FILE, Track, read
+from ntkbench.documents import accept
+from ntkbench.spec.identity import resolved, run_ids
+from ntkbench.store.record import Measured
+from ntkbench.text import slug
 
 SEEDS = (0, 1, 2)
 TRACK = """
@@ -91,7 +93,7 @@ def check(track: Track, entry: Entry, folder: Path) -> None:
         device={},
         date="2026-01-01",
     )
-    verify.save(folder / track.name, entry, [rerun])
+    checks.save(folder / track.name, entry, [rerun])
 
 
 def written(folder: Path, entries: int) -> Path:
@@ -103,7 +105,7 @@ def written(folder: Path, entries: int) -> Path:
     hard = 2 * rng.standard_normal(track.base.data.n_test)
     for width in range(1, entries + 1):
         entry = synthetic(track, width, rng, hard)
-        jsonfile.write(board / "entries" / f"{slug(entry.name)}.json", jsonfile.dump(entry))
+        files.write(board / "entries" / f"{slug(entry.name)}.json", documents.dump(entry))
         check(track, entry, folder)
     return folder
 
@@ -111,7 +113,7 @@ def written(folder: Path, entries: int) -> Path:
 def seconds(folder: Path) -> float:
     """Return the seconds of the command, the start of Python included."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "ntkbench.cli", "leaderboard", "build", "--folder", folder], check=True)
+    subprocess.run([sys.executable, "-m", "ntkbench.cli.main", "leaderboard", "build", "--folder", folder], check=True)
     return time.perf_counter() - began
 
 

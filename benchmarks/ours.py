@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from cases import B_STD, EPS, STEP, STEPS, W_STD, Case, Network
 
-from ntkbench.ntk import algorithms, attacks, balls, gram, losses, regression
+from ntkbench.ntk import attacks, balls, cheapest, gram, losses, regression
 from ntkbench.ntk.activations import ReLU
 from ntkbench.ntk.convolution import AvgPool, Conv, GlobalAvgPool, MaxPool
 from ntkbench.ntk.empirical import FULL, TRACE
@@ -67,7 +67,7 @@ def prepare(
     X = jnp.asarray(arrays["X"])
     if case.kind in ("full", "trace"):
         net, layout = finite(case, arrays), FULL if case.kind == "full" else TRACE
-        return lambda: algorithms.ntk(net, X, layout=layout, tile_bytes=FINITE_TILE_BYTES), lambda K: K
+        return lambda: cheapest.ntk(net, X, layout=layout, tile_bytes=FINITE_TILE_BYTES), lambda K: K
     kernel = InfiniteKernel(recipe(case.network))
     if case.kind == "gram":
         return lambda: gram.gram(kernel, X, tile_bytes=TILE_BYTES), lambda K: K[:, 0, :, 0]

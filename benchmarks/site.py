@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.leaderboard import written
-from ntkbench.bench import leaderboard, track
-from ntkbench.bench.site import site
+from ntkbench.boards import standings
+from ntkbench.boards.site import site
+from ntkbench.boards.tracks import track
 
 
 def command(folder: Path, output: Path) -> str:
     """Seconds of `ntkbench leaderboard site`, the start of Python included: the best of three, and of the processor."""
-    arguments = [sys.executable, "-m", "ntkbench.cli", "leaderboard", "site", "--folder", folder, "-o", output]
+    arguments = [sys.executable, "-m", "ntkbench.cli.main", "leaderboard", "site", "--folder", folder, "-o", output]
     seconds, used = [], []
     for _ in range(3):
         start, before = time.perf_counter(), of_processor()
@@ -42,10 +43,10 @@ def parts(folder: Path, output: Path) -> Iterator[tuple[str, float]]:
     (path,) = (each.parent for each in folder.glob("*/track.yaml"))
     start = time.perf_counter()
     rules = track.read(path)
-    entries = leaderboard.entries(path, rules)
+    entries = standings.entries(path, rules)
     yield "reading and verifying", time.perf_counter() - start
     start = time.perf_counter()
-    board = leaderboard.board(rules, entries)
+    board = standings.board(rules, entries)
     yield "intervals and ranks", time.perf_counter() - start
     start = time.perf_counter()
     site([board], output)

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ntkbench.bench.render import table
+from ntkbench.render import table
 
 SPEC = """
 ntkbench: 1
@@ -77,7 +77,7 @@ def _work(record: dict) -> float:
 
 def _run(arguments: Sequence[str], records: Path, expected: int) -> tuple[int, int]:
     """The parent's memory in bytes, early and late."""
-    command = [sys.executable, "-m", "ntkbench.cli", "run", *arguments]
+    command = [sys.executable, "-m", "ntkbench.cli.main", "run", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     early = late = 0
     while process.poll() is None:

@@ -1,6 +1,6 @@
 """`python -m ntkbench`: the command line."""
 
-from ntkbench.cli import main
+from ntkbench.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ the name of the class that ended a run.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ntkbench.foreign import printable
+from ntkbench.text import printable
 
 MOST = 100
 """most mistakes of a spec that are looked for and told at once"""

@@ -60,7 +60,7 @@ def oracle():
 @pytest.fixture(autouse=True)
 def few_programs():
     """A worker compiles more in an hour than a process may hold."""
-    from ntkbench.bench import environment  # not before the types of what it imports are checked
+    from ntkbench.run import environment  # not before the types of what it imports are checked
 
     yield
     environment.forget_programs()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import record
-from ntkbench.bench.store import Store
-from tests.bench.tiny import planned, run
+from ntkbench.store import record
+from ntkbench.store.store import Store
+from tests.examples.tiny import planned, run
 
 SPEC = """
 ntkbench: 1

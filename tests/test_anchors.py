@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ntkbench.bench import arrays, ledger, plan
-from ntkbench.bench.store import Store
-from ntkbench.cli import cli
+from ntkbench.cli.main import cli
+from ntkbench.plan.read import read
+from ntkbench.store import arrays, lookup
+from ntkbench.store.store import Store
 
 SPEC = "specs/anchors/notebook-fc1.yaml"
 KNOWN = {  # an independent float64 computation: clean, FGSM 8/255, and half the last digit that it was given to
@@ -22,9 +23,9 @@ def test_clean_and_robust_accuracy(tmp_path, full_data):
         cli, ["run", SPEC, "--store", str(tmp_path), "--data-dir", str(full_data)], catch_exceptions=False
     )
     assert ran.exit_code == 0, ran.output
-    planned = plan.read(SPEC)
+    planned = read(SPEC)
     for run in planned.runs:
-        record = ledger.find(Store(tmp_path), run)
+        record = lookup.find(Store(tmp_path), run)
         assert record is not None
         assert all(check.ok for check in record.checks)
         found = {(row.metric, row.where.get("attack")): row.value for row in record.metrics}
@@ -52,8 +53,8 @@ def test_features_and_truncations(tmp_path, full_data):
         cli, ["run", FEATURES, "--store", str(tmp_path), "--data-dir", str(full_data)], catch_exceptions=False
     )
     assert ran.exit_code == 0, ran.output
-    store, (run,) = Store(tmp_path), plan.read(FEATURES).runs
-    record = ledger.find(store, run)
+    store, (run,) = Store(tmp_path), read(FEATURES).runs
+    record = lookup.find(store, run)
     assert record is not None
     assert all(check.ok for check in record.checks if check.code != "eigenvalues_apart")
 

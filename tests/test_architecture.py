@@ -14,42 +14,110 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-_COMPUTES = ("build", "doctor", "environment", "experiment", "fitting", "laboratory", "recipe", "stretch", "train")
-_COMPUTES += ("failures", "worker", "task", "here", "pool", "cluster", "run")
-COMPUTES = {f"ntkbench.bench.{name}" for name in _COMPUTES}
-"""modules of `bench` that may know JAX; no other does, at any hand"""
-AT_ONCE = ("cli", "bench.plan", "bench.leaderboard", "bench.show", "bench.record", "bench.statistics")
-AT_ONCE += (
-    "bench.drive",
-    "bench.interrupt",
-    "bench.job",
-    "bench.journal",
-    "bench.unit",
-    "bench.store",
-    "bench.ledger",
-    "bench.outlook",
-    "bench.sight",
-    "bench.watch",
-    "bench.submit",
-    "bench.verify",
-    "bench.compare",
-    "bench.listing",
-    "bench.schema",
-    "bench.plot",
-    "bench.frame",
-    "bench.export",
-    "bench.diff",
-    "bench.origin",
-    "bench.manual",
-    "bench.report",
-    "bench.site",
-    "bench.audit",
-    "bench.collect",
-    "bench.inventory",
-    "bench.reconcile",
+GROUND = ("text", "labels", "errors", "files", "documents", "render", "metrics", "vocabulary", "uncertainty")
+WORDS = ("data", "spec", "plan", "store", "status", "results", "boards", "reference")
+ORDER = (*GROUND, *WORDS, "cli")
+"""a package, or a module of the ground floor, imports none that stands after it; `ntk`, `analyses` and `run` beside"""
+FOUNDATIONS = {
+    "text": (),
+    "labels": (),
+    "errors": ("text",),
+    "files": ("errors",),
+    "documents": ("errors", "text", "files"),
+    "render": (),
+    "metrics": (),
+    "vocabulary": ("errors", "text", "metrics"),
+    "uncertainty": (),
+    "ntk": ("ntk", "errors"),
+    "analyses": ("analyses", "ntk", "uncertainty", "vocabulary", "errors"),
+    "data": ("data", "errors", "text", "files"),
+}
+"""what these may import of the house"""
+SECTIONS = {
+    "extensions": ("notation",),
+    "layers": ("notation",),
+    "architectures": ("extensions", "layers", "notation"),
+    "attacks": ("extensions", "notation"),
+    "data": ("extensions", "notation"),
+    "training": ("attacks", "notation"),
+    "kernels": ("architectures", "notation"),
+    "analyses": ("attacks", "extensions", "notation"),
+    "cell": ("analyses", "architectures", "attacks", "data", "kernels", "notation", "training"),
+}
+"""which sections of a spec a section imports, beside `section`"""
+BUILDERS = {
+    "data": (),
+    "networks": (),
+    "losses": (),
+    "attacks": ("networks", "losses"),
+    "kernels": ("networks", "losses"),
+    "training": ("networks", "losses", "attacks", "kernels"),
+}
+NUMBERS = ("run.build", "run.predictors", "run.shared", "run.phase", "run.group", "run.measure")
+"""modules of `run` that may import the science"""
+PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course")
+AT_ONCE = (
+    "cli.main",
+    "plan.read",
+    "plan.runs",
+    "boards.standings",
+    "boards.submit",
+    "boards.verify",
+    "boards.compare",
+    "boards.frame",
+    "boards.site",
+    "results.show",
+    "results.export",
+    "results.diff",
+    "results.frame",
+    "results.report",
+    "results.plots.plot",
+    "store.record",
+    "store.running",
+    "store.store",
+    "store.lookup",
+    "store.upkeep.audit",
+    "store.upkeep.garbage",
+    "store.upkeep.inventory",
+    "store.upkeep.merge",
+    "status.explain",
+    "status.forecast",
+    "status.status",
+    "status.watch",
+    "reference.listing",
+    "reference.pages",
+    "spec.schema",
+    "uncertainty",
+    "run.interrupt",
+    "run.job",
+    "run.progress",
+    "run.settings",
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")
+MOST_MODULES = 14
+MOST_LINES = 300
+LONG = ("ntkbench.run.measure", "ntkbench.run.worker", "ntkbench.metrics")
+"""modules that may be longer: two until they are taken apart, and a table"""
+OF_THE_LIBRARY = ("ntkbench.boards.site",)
+"""modules that are called like one of the standard library, for lack of another word"""
+
+
+def top(name: str) -> str:
+    """Return the package of a module, or the module itself where it stands on the ground floor."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def ours(module: Module) -> Iterator[str]:
+    """Yield the modules of the house that a module imports."""
+    return (to for to in sorted(module.imports) if within(to, "ntkbench") and to != "ntkbench")
+
+
+def arrows(house: House, folder: str) -> Iterator[tuple[str, str]]:
+    """Yield who of a folder imports whom of the house."""
+    for name, module in house.items():
+        if within(name, folder):
+            yield from ((name, to) for to in ours(module))
 
 
 def never(folder: str, *forbidden: str) -> Fence:
@@ -60,6 +128,112 @@ def never(folder: str, *forbidden: str) -> Fence:
             yield from (" -> ".join(way) for to, way in reach(house, name).items() if within(to, *forbidden))
 
     return broken
+
+
+def packages_stand_in_order(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench"):
+        one, other = top(name), top(to)
+        if one in ORDER and other in ORDER and ORDER.index(one) < ORDER.index(other):
+            yield f"{name} -> {to}"
+
+
+def foundations_know_little(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench"):
+        if (one := top(name)) in FOUNDATIONS and top(to) not in FOUNDATIONS[one]:
+            yield f"{name} -> {to}"
+
+
+def nobody_but_the_command_line_knows_run(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench"):
+        if top(to) == "run" and top(name) not in ("run", "cli"):
+            yield f"{name} -> {to}"
+
+
+def run_shows_nothing(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.run"):
+        if top(to) in ("status", "results", "boards", "reference", "cli"):
+            yield f"{name} -> {to}"
+
+
+def words_never_reach_jax(house: House) -> Iterator[str]:
+    for name in (name for name in house if top(name) in (*GROUND, *WORDS)):
+        for to, way in reach(house, name).items():
+            if within(to, *JAX, "ntkbench.ntk", "ntkbench.analyses"):
+                yield " -> ".join(way)
+
+
+def few_turn_words_into_numbers(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.run"):
+        if top(to) == "ntk" and not within(name, *(f"ntkbench.{each}" for each in NUMBERS)):
+            yield f"{name} -> {to}"
+
+
+def sections_build_on_one_another(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.spec"):
+        section = name.removeprefix("ntkbench.spec.")
+        known = SECTIONS.get(section)
+        within_spec = to.removeprefix("ntkbench.spec.")
+        if known is not None and within(to, "ntkbench.spec") and within_spec not in (*known, "section"):
+            yield f"{name} -> {to}"
+        if not within(name, "ntkbench.spec.reading") and within(to, "ntkbench.spec.reading"):
+            yield f"{name} -> {to}"
+
+
+def rules_know_no_other_rule(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.plan.rules"):
+        if within(to, "ntkbench.plan.rules", "ntkbench.plan.read", "ntkbench.plan.cost"):
+            yield f"{name} -> {to}"
+
+
+def what_is_stored_knows_no_plan(house: House) -> Iterator[str]:
+    for each in ("store", "record", "locks", "arrays"):
+        for name, to in arrows(house, f"ntkbench.store.{each}"):
+            if within(to, "ntkbench.plan"):
+                yield f"{name} -> {to}"
+
+
+def upkeep_is_for_commands(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench"):
+        if within(to, "ntkbench.store.upkeep") and not within(name, "ntkbench.store.upkeep", "ntkbench.cli"):
+            yield f"{name} -> {to}"
+
+
+def builders_build_on_one_another(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.run.build"):
+        builder = name.removeprefix("ntkbench.run.build.")
+        if within(to, "ntkbench.run") and to.removeprefix("ntkbench.run.build.") not in BUILDERS.get(builder, ()):
+            yield f"{name} -> {to}"
+
+
+def executors_know_no_other(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.run.executors"):
+        if within(to, "ntkbench.run.executors") and to != "ntkbench.run.executors.crew":
+            yield f"{name} -> {to}"
+
+
+def helpers_know_no_worker(house: House) -> Iterator[str]:
+    for each in ("environment", "interrupt", "job", "progress", "settings"):
+        yield from (
+            f"{name} -> {to}" for name, to in arrows(house, f"ntkbench.run.{each}") if within(to, "ntkbench.run.worker")
+        )
+
+
+def pictures_know_no_other(house: House) -> Iterator[str]:
+    kinds = [f"ntkbench.results.plots.{kind}" for kind in PICTURES]
+    for kind in kinds:
+        yield from (f"{name} -> {to}" for name, to in arrows(house, kind) if to in kinds)
+
+
+def pictures_alone_draw(house: House) -> Iterator[str]:
+    for name, module in house.items():
+        if not within(name, "ntkbench.results.plots", "ntkbench.boards.pictures"):
+            yield from (f"{name} -> {to}" for to in sorted(module.imports) if within(to, "matplotlib"))
+
+
+def commands_know_no_other(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench.cli"):
+        if name != "ntkbench.cli.main" and within(to, "ntkbench.cli") and to != "ntkbench.cli.options":
+            yield f"{name} -> {to}"
 
 
 def science_knows_only_arrays(house: House) -> Iterator[str]:
@@ -77,11 +251,11 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "typing",
         "numpy",
         "jaxtyping",
+        "ntkbench",
     )
     for name, module in house.items():
         if within(name, "ntkbench.ntk"):
-            strange = (to for to in module.imports if not within(to, *allowed, *JAX, "ntkbench.ntk", "ntkbench.errors"))
-            yield from (f"{name} -> {to}" for to in strange)
+            yield from (f"{name} -> {to}" for to in module.imports if not within(to, *allowed, *JAX))
 
 
 def science_and_analyses_open_no_file(house: House) -> Iterator[str]:
@@ -92,18 +266,30 @@ def science_and_analyses_open_no_file(house: House) -> Iterator[str]:
             )
 
 
-def words_never_reach_jax(house: House) -> Iterator[str]:
-    for name in (name for name in house if within(name, "ntkbench.bench") and name not in COMPUTES):
-        yield from (" -> ".join(way) for to, way in reach(house, name).items() if within(to, *JAX, "ntkbench.ntk"))
-
-
 def no_cycle(house: House) -> Iterator[str]:
     yield from (" -> ".join(cycle) for cycle in cycles(house))
 
 
 def names_say_what_is_inside(house: House) -> Iterator[str]:
     forbidden = {"utils", "util", "helpers", "helper", "misc", "common", "base", "core"}
-    yield from (name for name in house if forbidden & set(name.split(".")))
+    for name in house:
+        _, *parts = name.split(".")
+        if forbidden & set(parts) or (parts and parts[-1] in sys.stdlib_module_names and name not in OF_THE_LIBRARY):
+            yield name
+
+
+def folders_and_files_are_small(house: House) -> Iterator[str]:
+    inside: dict[str, int] = {}
+    for name, module in house.items():
+        folder, _, last = name.rpartition(".")
+        is_package = any(other.startswith(f"{name}.") for other in house)
+        inside[folder] = inside.get(folder, 0) + (not is_package and last != "__main__")
+        lines = max((node.end_lineno or 0 for node in module.tree.body), default=0)
+        if lines > MOST_LINES and not within(name, "ntkbench.ntk") and name not in LONG:
+            yield f"{name}: {lines} lines"
+    for folder, modules in inside.items():
+        if modules > MOST_MODULES and folder != "ntkbench.ntk":
+            yield f"{folder}: {modules} modules"
 
 
 def packages_are_docstrings(house: House) -> Iterator[str]:
@@ -122,9 +308,9 @@ def jax_is_configured_by_the_command_line(house: House) -> Iterator[str]:
     """The environment of a run is allowed to read what was configured."""
     for name, module in house.items():
         used = {name for name in module.attributes() if name.startswith("jax.config")}
-        if name not in ("ntkbench.cli", "ntkbench.bench.environment") and used:
+        if name not in ("ntkbench.cli.options", "ntkbench.run.environment") and used:
             yield f"{name}: {used}"
-        if name == "ntkbench.bench.environment" and used != {"jax.config"}:
+        if name == "ntkbench.run.environment" and used != {"jax.config"}:
             yield f"{name}: {used}"
 
 
@@ -151,17 +337,29 @@ def nothing_global_changes(house: House) -> Iterator[str]:
 
 
 FENCES: dict[str, Fence] = {
-    "the science knows only arrays": science_knows_only_arrays,
-    "the science knows nobody": never("ntkbench.ntk", "ntkbench.bench", "ntkbench.analyses", "ntkbench.data"),
-    "the science has no pandas, yaml, click or files": never("ntkbench.ntk", "pandas", "yaml", "click", *FILES),
-    "data has no jax": never("ntkbench.data", *JAX, "ntkbench.ntk"),
-    "data knows no bench": never("ntkbench.data", "ntkbench.bench", "ntkbench.analyses", "ntkbench.cli"),
-    "analyses know no bench and no files": never("ntkbench.analyses", "ntkbench.bench", "ntkbench.data", *FILES),
-    "nobody knows the command line": never("ntkbench.bench", "ntkbench.cli"),
-    "no file is opened by science": science_and_analyses_open_no_file,
+    "order of packages": packages_stand_in_order,
+    "foundations know little": foundations_know_little,
+    "run is for commands": nobody_but_the_command_line_knows_run,
+    "run shows nothing": run_shows_nothing,
     "words never reach jax": words_never_reach_jax,
+    "few turn words into numbers": few_turn_words_into_numbers,
+    "sections": sections_build_on_one_another,
+    "rules": rules_know_no_other_rule,
+    "what is stored knows no plan": what_is_stored_knows_no_plan,
+    "upkeep is for commands": upkeep_is_for_commands,
+    "builders": builders_build_on_one_another,
+    "executors": executors_know_no_other,
+    "helpers of run": helpers_know_no_worker,
+    "kinds of pictures": pictures_know_no_other,
+    "pictures alone draw": pictures_alone_draw,
+    "commands": commands_know_no_other,
+    "the science knows only arrays": science_knows_only_arrays,
+    "the science has no pandas, yaml, click or files": never("ntkbench.ntk", "pandas", "yaml", "click", *FILES),
+    "analyses know no files": never("ntkbench.analyses", *FILES),
+    "no file is opened by science": science_and_analyses_open_no_file,
     "no cycle": no_cycle,
     "names": names_say_what_is_inside,
+    "sizes": folders_and_files_are_small,
     "packages are docstrings": packages_are_docstrings,
     "no relative imports": no_relative_imports,
     "jax.config": jax_is_configured_by_the_command_line,
@@ -172,34 +370,62 @@ FENCES: dict[str, Fence] = {
 }
 
 BREAKS: dict[str, dict[str, str]] = {
-    "the science knows only arrays": {"ntk/a.py": "import requests"},
-    "the science knows nobody": {
-        "ntk/a.py": "import ntkbench.b",
-        "b.py": "from ntkbench.bench import c",
-        "bench/c.py": "",
-    },
-    "the science has no pandas, yaml, click or files": {"ntk/a.py": "def f():\n    from pathlib import Path"},
-    "data has no jax": {"data/a.py": "from ntkbench import b", "b.py": "import jax.numpy as jnp"},
-    "data knows no bench": {"data/a.py": "from ntkbench.bench.c import d", "bench/c.py": ""},
-    "analyses know no bench and no files": {"analyses/a.py": "import os.path"},
-    "nobody knows the command line": {"bench/a.py": "from ntkbench import cli", "cli.py": ""},
-    "no file is opened by science": {"analyses/a.py": "def f():\n    return open('x')"},
+    "order of packages": {"spec/a.py": "from ntkbench.plan import b", "plan/b.py": ""},
+    "foundations know little": {"ntk/a.py": "from ntkbench.data import b", "data/b.py": ""},
+    "run is for commands": {"plan/a.py": "from ntkbench.run import b", "run/b.py": ""},
+    "run shows nothing": {"run/a.py": "from ntkbench.results import b", "results/b.py": ""},
     "words never reach jax": {
-        "bench/plan.py": "from ntkbench.bench import b",
-        "bench/b.py": "def f():\n    import equinox",
+        "plan/a.py": "from ntkbench.plan import b",
+        "plan/b.py": "def f():\n    import equinox",
     },
-    "no cycle": {"a.py": "import ntkbench.b", "b.py": "def f():\n    from ntkbench import a"},
-    "names": {"bench/utils.py": ""},
+    "few turn words into numbers": {"run/worker.py": "from ntkbench.ntk import b", "ntk/b.py": ""},
+    "sections": {"spec/attacks.py": "from ntkbench.spec import kernels", "spec/kernels.py": ""},
+    "rules": {
+        "plan/rules/__init__.py": '"""Rules."""',
+        "plan/rules/a.py": "from ntkbench.plan.rules import b",
+        "plan/rules/b.py": "",
+    },
+    "what is stored knows no plan": {"store/record.py": "from ntkbench.plan import b", "plan/b.py": ""},
+    "upkeep is for commands": {
+        "store/upkeep/__init__.py": '"""Upkeep."""',
+        "store/upkeep/b.py": "",
+        "status/a.py": "from ntkbench.store.upkeep import b",
+    },
+    "builders": {
+        "run/build/__init__.py": '"""Builders."""',
+        "run/build/losses.py": "from ntkbench.run.build import attacks",
+        "run/build/attacks.py": "",
+    },
+    "executors": {
+        "run/executors/__init__.py": '"""Executors."""',
+        "run/executors/pool.py": "from ntkbench.run.executors import cluster",
+        "run/executors/cluster.py": "",
+    },
+    "helpers of run": {"run/job.py": "from ntkbench.run import worker", "run/worker.py": ""},
+    "kinds of pictures": {
+        "results/plots/__init__.py": '"""Pictures."""',
+        "results/plots/drift.py": "from ntkbench.results.plots import transfer",
+        "results/plots/transfer.py": "",
+    },
+    "pictures alone draw": {"results/a.py": "def f():\n    import matplotlib.pyplot"},
+    "commands": {"cli/a.py": "from ntkbench.cli import b", "cli/b.py": ""},
+    "the science knows only arrays": {"ntk/a.py": "import requests"},
+    "the science has no pandas, yaml, click or files": {"ntk/a.py": "def f():\n    from pathlib import Path"},
+    "analyses know no files": {"analyses/a.py": "import os.path"},
+    "no file is opened by science": {"analyses/a.py": "def f():\n    return open('x')"},
+    "no cycle": {"store/a.py": "import ntkbench.store.b", "store/b.py": "def f():\n    from ntkbench.store import a"},
+    "names": {"plan/statistics.py": ""},
+    "sizes": {f"store/{letter}.py": "" for letter in "abcdefghijklmno"},
     "packages are docstrings": {
-        "bench/__init__.py": '"""Words."""\nfrom ntkbench.bench.c import d',
-        "bench/c.py": "d = 1",
+        "store/__init__.py": '"""Words."""\nfrom ntkbench.store.c import d',
+        "store/c.py": "d = 1",
     },
-    "no relative imports": {"bench/a.py": "from . import b", "bench/b.py": ""},
+    "no relative imports": {"store/a.py": "from . import b", "store/b.py": ""},
     "jax.config": {"ntk/a.py": "import jax\n\ndef f():\n    jax.config.update('jax_enable_x64', True)"},
-    "isinstance Network": {"bench/a.py": "def f(x):\n    return isinstance(x, (int, network.Network))"},
-    "names of data sets": {"bench/a.py": "def f(x):\n    return 1 if x == 'mnist' else 2"},
-    "effects at import": {"bench/a.py": "register('a')"},
-    "mutable globals": {"bench/a.py": "SEEN = {}\n\ndef f(x):\n    SEEN[x] = 1"},
+    "isinstance Network": {"store/a.py": "def f(x):\n    return isinstance(x, (int, network.Network))"},
+    "names of data sets": {"store/a.py": "def f(x):\n    return 1 if x == 'mnist' else 2"},
+    "effects at import": {"store/a.py": "register('a')"},
+    "mutable globals": {"store/a.py": "SEEN = {}\n\ndef f(x):\n    SEEN[x] = 1"},
 }
 
 
@@ -217,7 +443,7 @@ def test_the_house_keeps(fence: str, house: House):
 def test_a_broken_house_is_noticed(fence: str, tmp_path: Path):
     package = tmp_path / "ntkbench"
     files = {"__init__.py": '"""A house."""\n__version__ = "0"\n'}
-    files |= {f"{folder}/__init__.py": '"""A room."""\n' for folder in ("ntk", "data", "analyses", "bench")}
+    files |= {f"{folder}/__init__.py": '"""A room."""\n' for folder in ("ntk", "analyses", "run", "cli", *WORDS)}
     for name, text in {**files, **BREAKS[fence]}.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text, "utf-8")
@@ -229,11 +455,14 @@ def test_a_broken_house_is_noticed(fence: str, tmp_path: Path):
 
 def _implied(fence: str) -> set[str]:
     """Fences that stand behind one another on purpose."""
-    behind = {
-        "the science knows nobody": {"the science knows only arrays"},
-        "the science has no pandas, yaml, click or files": {"the science knows only arrays"},
-    }
+    behind = {"the science has no pandas, yaml, click or files": {"the science knows only arrays"}}
     return behind.get(fence, set())
+
+
+def test_a_long_file_is_noticed(tmp_path: Path):
+    (tmp_path / "ntkbench").mkdir()
+    (tmp_path / "ntkbench" / "a.py").write_text("b = 1\n" * (MOST_LINES + 1))
+    assert list(folders_and_files_are_small(read(tmp_path / "ntkbench"))) == [f"ntkbench.a: {MOST_LINES + 1} lines"]
 
 
 def test_imports_for_type_checkers_do_not_count(tmp_path: Path):

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import manual, plan, schema
-from ntkbench.bench.examples import EXAMPLES
-from ntkbench.bench.formulas import FORMULAS
-from ntkbench.bench.vocabulary import METRICS
-from ntkbench.cli import cli
+from ntkbench.cli.main import cli
 from ntkbench.errors import VerificationError
-from tests.test_cli import commands
+from ntkbench.metrics import METRICS
+from ntkbench.plan.read import read
+from ntkbench.reference import pages
+from ntkbench.reference.examples import EXAMPLES
+from ntkbench.spec import schema
+from ntkbench.vocabulary import FORMULAS
+from tests.cli.test_cli import commands
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -34,16 +36,16 @@ def test_the_sessions_in_python_go_as_they_are_shown():
 
 
 def test_the_reference_is_what_the_program_says():
-    assert manual.write(DOCS, cli, check=True) == [], "run `ntkbench reference`"
+    assert pages.write(DOCS, cli, check=True) == [], "run `ntkbench reference`"
 
 
 def test_a_page_that_drifts_is_noticed(tmp_path):
-    assert [path.name for path in manual.write(tmp_path, cli)] == ["spec.md", "metrics.md", "cli.md"]
+    assert [path.name for path in pages.write(tmp_path, cli)] == ["spec.md", "metrics.md", "cli.md"]
     (tmp_path / "cli.md").write_text("by hand")
     with pytest.raises(VerificationError, match=r"cli\.md: not what the program says; run `ntkbench reference"):
-        manual.write(tmp_path, cli, check=True)
-    assert [path.name for path in manual.write(tmp_path, cli)] == ["cli.md"]
-    assert manual.write(tmp_path, cli) == []
+        pages.write(tmp_path, cli, check=True)
+    assert [path.name for path in pages.write(tmp_path, cli)] == ["cli.md"]
+    assert pages.write(tmp_path, cli) == []
 
 
 def test_the_examples_of_a_spec_s_sections_are_one_spec(tmp_path):
@@ -52,7 +54,7 @@ def test_the_examples_of_a_spec_s_sections_are_one_spec(tmp_path):
     file = tmp_path / "examples.yaml"
     lines = "".join(example for example in examples if not example.startswith("width"))
     file.write_text(f"ntkbench: 1\nname: examples\n{lines}", "utf-8")
-    assert len(plan.read(file).runs) == 3
+    assert len(read(file).runs) == 3
 
 
 def test_every_field_of_every_section_is_told():

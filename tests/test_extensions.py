@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import extensions, plan
 from ntkbench.errors import SpecError
+from ntkbench.plan.read import read
+from ntkbench.spec import extensions
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "docs" / "examples" / "ntkbench-example"
@@ -53,7 +54,7 @@ def told(site: Path, *arguments: str) -> str:
     """What a command prints, errors included."""
     code = f"""
 import contextlib, io, sys
-from ntkbench.cli import main
+from ntkbench.cli.main import main
 with contextlib.redirect_stderr(sys.stdout), contextlib.suppress(SystemExit):
     main({list(arguments)!r})
 """
@@ -62,7 +63,7 @@ with contextlib.redirect_stderr(sys.stdout), contextlib.suppress(SystemExit):
 
 def test_without_the_package_its_kinds_are_unknown():
     with pytest.raises(SpecError, match="unknown kind 'mim'"):
-        plan.read(SPEC)
+        read(SPEC)
     assert extensions.packages() == {}
 
 
@@ -70,11 +71,11 @@ def test_specs_name_its_kinds_without_jax_and_at_once(package):
     code = f"""
 import sys, time
 began = time.process_time()
-from ntkbench.bench import plan
-from ntkbench.bench.outlook import outlook
-from ntkbench.bench.store import Store
+from ntkbench.plan.read import read
+from ntkbench.status.forecast import outlook
+from ntkbench.store.store import Store
 from pathlib import Path
-planned = plan.read({str(SPEC)!r}, ("attacks.mim.decay=0.5",))
+planned = read({str(SPEC)!r}, ("attacks.mim.decay=0.5",))
 text = outlook(planned, Store(Path("nowhere")))
 assert time.process_time() - began < 2, "the words of a package load something heavy"
 assert not {{"jax", "ntkbench_example.numbers"}} & sys.modules.keys()
@@ -98,17 +99,17 @@ def test_mistakes_in_its_fields_have_their_place_and_a_suggestion(package, tmp_p
 
 
 def test_its_kinds_are_listed(package):
-    code = f"from ntkbench.bench.listing import listing\nprint(*map(listing, {ALL!r}), sep='\\n')"
+    code = f"from ntkbench.reference.listing import listing\nprint(*map(listing, {ALL!r}), sep='\\n')"
     listed = [line.split("  ")[0] for line in python(package, code).splitlines()]
     assert {"bottleneck", "mim", "noise", "stripes"} <= set(listed)
 
 
 def test_a_run_is_identified_by_fields_package_and_revision(package):
     code = f"""
-from ntkbench.bench import plan
-from ntkbench.bench.identity import canonical, run_id
-run = plan.read({str(SPEC)!r}).runs[0]
-other = plan.read({str(SPEC)!r}, ("architecture.narrow=5",)).runs[0]
+from ntkbench.plan.read import read
+from ntkbench.spec.identity import canonical, run_id
+run = read({str(SPEC)!r}).runs[0]
+other = read({str(SPEC)!r}, ("architecture.narrow=5",)).runs[0]
 print(canonical(run.cell.attacks["mim"])["$extension"], run.id == other.id)
 """
     assert python(package, code) == "{'package': 'ntkbench-example', 'revision': 1} False\n"
@@ -118,7 +119,7 @@ BROKEN = {
     "cannot be loaded: No module named 'ntkbench_exampel'": {"attacks": "mim = ntkbench_exampel.words:MIM"},
     "give it this name": {"attacks": "momentum = ntkbench_example.words:MIM"},
     "is no ExtensionAnalysis": {"analyses": "mim = ntkbench_example.words:MIM"},
-    "is no Section with a kind": {"attacks": "mim = ntkbench.bench.notation:Count"},
+    "is no Section with a kind": {"attacks": "mim = ntkbench.spec.notation:Count"},
     "imports jax": {"attacks": "mim = heavy:MIM"},
 }
 
@@ -170,7 +171,7 @@ def test_all_four_run_and_are_recorded(package, tmp_path):
 
 TABLE = """
 from typing import ClassVar, Literal
-from ntkbench.bench.spec import ExtensionDataset
+from ntkbench.spec.data import ExtensionDataset
 from ntkbench.data.catalog import Entry
 
 class Table(ExtensionDataset):

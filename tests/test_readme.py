@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ntkbench.bench import plan
-from ntkbench.cli import cli
+from ntkbench.cli.main import cli
+from ntkbench.plan.read import read
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,4 +64,4 @@ def test_the_spec_is_valid(tmp_path):
     (spec,) = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
     file = tmp_path / "readme.yaml"
     file.write_text(spec, encoding="utf-8")
-    assert len(plan.read(str(file)).runs) == 6
+    assert len(read(str(file)).runs) == 6

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import plan
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.plan.read import read
+from ntkbench.store.store import Store
+from tests.examples import tiny
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "examples" / "array.sbatch"
 TEXT = tiny.SPEC + "\nmatrix: {width: [8, 9, 10, 11]}\n"
@@ -43,7 +43,7 @@ def test_a_task_without_a_spec_says_how(tmp_path: Path):
 @pytest.mark.slow
 def test_the_tasks_do_the_whole_plan_and_each_run_once(tmp_path: Path):
     spec = tiny.spec(tmp_path, TEXT)
-    runs, store = plan.read(spec).runs, Store(tmp_path / "runs")
+    runs, store = read(spec).runs, Store(tmp_path / "runs")
     told = []
     for number in (4, 5, 6):
         done = task(number, tmp_path, spec.name)
@@ -51,5 +51,5 @@ def test_the_tasks_do_the_whole_plan_and_each_run_once(tmp_path: Path):
         told += re.findall(r"^\[\d+/\d+\] (.*?)  ok", done.stderr, flags=re.MULTILINE)
     assert len(told) == len(set(told)) == len(runs)
     expected = Store(tmp_path / "whole")
-    tiny.run(plan.read(spec), expected)
+    tiny.run(read(spec), expected)
     assert tiny.results(store, runs) == tiny.results(expected, runs)

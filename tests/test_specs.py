@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger, plan, starter
-from ntkbench.bench.spec import NamedDataset
-from ntkbench.bench.store import Store
 from ntkbench.data.catalog import CATALOG
-from tests.bench import tiny
+from ntkbench.plan.read import read
+from ntkbench.reference import starter
+from ntkbench.spec.data import NamedDataset
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 
 SPECS = Path(__file__).parent.parent / "specs"
 SHIPPED = sorted(path for path in SPECS.rglob("*.yaml") if "base" not in path.parts)
@@ -19,14 +21,14 @@ def name(path: Path) -> str:
 
 
 def needs_no_download(path: Path) -> bool:
-    datasets = [run.cell.data.dataset for run in plan.read(path).runs]
+    datasets = [run.cell.data.dataset for run in read(path).runs]
     return all(not isinstance(found, NamedDataset) or CATALOG[found.name].bundled for found in datasets)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=name)
 @pytest.mark.parametrize("smoke", [False, True], ids=["whole", "smoke"])
 def test_a_shipped_spec_is_valid(path: Path, smoke: bool):
-    whole, planned = plan.read(path), plan.read(path, smoke=smoke)
+    whole, planned = read(path), read(path, smoke=smoke)
     assert planned.header.title
     assert planned.header.about
     assert whole.header.smoke, "every shipped spec can be tried"
@@ -34,14 +36,14 @@ def test_a_shipped_spec_is_valid(path: Path, smoke: bool):
 
 
 def test_names_are_the_specs_own():
-    names = [plan.read(path).header.name for path in SHIPPED]
+    names = [read(path).header.name for path in SHIPPED]
     assert len(set(names)) == len(names)
 
 
 def smoked(path: Path, folder: Path) -> None:
-    planned, store = plan.read(path, smoke=True), Store(folder / "runs")
+    planned, store = read(path, smoke=True), Store(folder / "runs")
     tiny.run(planned, store)
-    records = ledger.records(store, planned.runs)
+    records = lookup.records(store, planned.runs)
     assert tiny.statuses(records) == ["ok"] * len(planned.runs)
     assert all(record.metrics for record in records)
     failed = {check.code for record in records for check in record.checks if not check.ok}
@@ -59,11 +61,11 @@ def test_a_shipped_spec_runs_with_smoke(path: Path, tmp_path: Path):
 @pytest.mark.slow
 def test_the_spec_to_start_from_runs_with_smoke(tmp_path: Path):
     starter.write(tmp_path / "mine.yaml")
-    assert plan.read(tmp_path / "mine.yaml").header.name == "mine"
+    assert read(tmp_path / "mine.yaml").header.name == "mine"
     smoked(tmp_path / "mine.yaml", tmp_path)
 
 
 @pytest.mark.parametrize(("file", "called"), [("a b.yaml", "a-b"), ("_x.yaml", "x"), ("é.yaml", "experiment")])
 def test_the_spec_to_start_from_takes_the_name_of_its_file(file: str, called: str, tmp_path: Path):
     starter.write(tmp_path / file)
-    assert plan.read(tmp_path / file).header.name == called
+    assert read(tmp_path / file).header.name == called

@@ -10,7 +10,7 @@ import click
 import pytest
 import yaml
 
-from ntkbench.cli import cli
+from ntkbench.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

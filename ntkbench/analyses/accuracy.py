@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ntkbench.analyses.craft import Crafted, Threat, checks, received
+from ntkbench.analyses.crafting import Crafted, Threat, checks, received
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
-from ntkbench.analyses.names import WORST
-from ntkbench.analyses.subject import Subject
+from ntkbench.vocabulary import WORST
 
 Attacked = tuple[Threat, Crafted]
 """an attack, and the adversarial examples that it made of the test set"""

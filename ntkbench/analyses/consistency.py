@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntkbench.analyses.measurement import Measurement, Scalar
-from ntkbench.analyses.names import LINEAR
 from ntkbench.analyses.significance import rank_correlation
-from ntkbench.analyses.study import Study, singles
+from ntkbench.analyses.spectral import Study, singles
 from ntkbench.ntk import features
+from ntkbench.vocabulary import LINEAR
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
     measurement = drift(course, {"test": view}, attack=Armed(threat, key))
 
 The distance of two kernels is that of their directions, D = 1 - <K, K'> / (|K| |K'|) (Fort 2020); formulas are in
-`ntk.drift`, the snapshots come from `analyses.course`. An adversarial probe is attacked anew at each snapshot through
-that snapshot's own gradient: its kernels move with the weights and with the images, so that its numbers are reported
-apart from those of the clean probe.
+`ntk.drift`, the snapshots come from `analyses.trajectory`. An adversarial probe is attacked anew at each snapshot
+through that snapshot's own gradient: its kernels move with the weights and with the images, so that its numbers are
+reported apart from those of the clean probe.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ from types import MappingProxyType
 import numpy as np
 
 from ntkbench.analyses.accuracy import judge, majority_rate, place, share
-from ntkbench.analyses.course import Armed, Course, Snapshot, View, follow
-from ntkbench.analyses.craft import craft
+from ntkbench.analyses.crafting import craft
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.analyses.trajectory import Armed, Course, Snapshot, View, follow
 from ntkbench.ntk import drift as kernels
 
 CONSTANT = 1e-6

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntkbench.analyses.accuracy import majority_rate, share
-from ntkbench.analyses.grid import grid
 from ntkbench.analyses.halves import best
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.significance import beats, rank_correlation
-from ntkbench.analyses.study import Outcomes, Study, singles
+from ntkbench.analyses.spectral import Outcomes, Study, singles
 from ntkbench.ntk import features
+from ntkbench.vocabulary import grid
 
 KEEP = 0.9
 """share of the whole predictor's clean accuracy that the first k90 features keep"""

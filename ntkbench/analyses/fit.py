@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkbench.analyses.accuracy import share
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
-from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import attacks
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.losses import Loss, predict

@@ -10,8 +10,8 @@ random signs of the same budget, to 1, a white-box attack on the target.
 import numpy as np
 
 from ntkbench.analyses.accuracy import Attacked, judge, majority_rate, place, share
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.analyses.measurement import Measurement, Scalar
-from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import metrics
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntkbench.errors import DataError
-from ntkbench.reading import regular
+from ntkbench.files import regular
 
 
 @dataclass(frozen=True)

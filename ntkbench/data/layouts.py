@@ -13,7 +13,7 @@ from ntkbench.data import bundled, cifar, idx, keras
 from ntkbench.data.dataset import Split
 from ntkbench.data.files import File
 from ntkbench.errors import DataError
-from ntkbench.foreign import printable
+from ntkbench.text import printable
 
 
 @dataclass(frozen=True)

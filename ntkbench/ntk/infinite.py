@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntkbench.ntk.forward import entrywise
+from ntkbench.ntk.entrywise import entrywise
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.layers import Covariance, Layer, Note, Positions
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.course import Armed, Course, View
-from ntkbench.analyses.craft import Threat
-from ntkbench.analyses.subject import Subject
+from ntkbench.analyses.crafting import Threat
+from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.trajectory import Armed, Course, View
 from ntkbench.ntk import architectures, attacks, balls, linearize, losses, network
 from ntkbench.ntk.network import Trainable
 from tests.ntk.predictors import drawn

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.craft import Threat
-from ntkbench.analyses.study import Study
+from ntkbench.analyses.crafting import Threat
+from ntkbench.analyses.spectral import Study
 from ntkbench.ntk import architectures, attacks, balls, features, gram, infinite, losses, regression
 
 OBJECTIVE = attacks.Objective(losses.cross_entropy)

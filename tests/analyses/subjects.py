@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.craft import Crafted, Threat, craft
-from ntkbench.analyses.subject import Subject
+from ntkbench.analyses.crafting import Crafted, Threat, craft
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.ntk import attacks, balls, losses
 from tests.ntk.predictors import linear
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.accuracy import accuracy
-from ntkbench.analyses.subject import Subject
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.data import synthetic
 from ntkbench.ntk import architectures, attacks, balls, gram, infinite, regression
 from tests.analyses.subjects import OBJECTIVE, Brighter, attacked, brighter, source, target

@@ -8,8 +8,8 @@ import pytest
 
 from ntkbench.analyses.drift import drift
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.bench.record import metric_row
 from ntkbench.ntk import linearize, metrics
+from ntkbench.run.recording import metric_row
 from tests.analyses.courses import MOMENTS, TESTS, N, armed, clouds, course, view, way
 
 SPLITS = {"test": view(TESTS, 3, 1), "train": view(N, 3, 0)}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.eigenspace import PictureChoice, eigenspace, smallest_sufficient
-from ntkbench.analyses.grid import grid
 from ntkbench.analyses.halves import choosing
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.analyses.significance import beats, rank_correlation
 from ntkbench.ntk import features
+from ntkbench.vocabulary import grid
 from tests.analyses.studies import EPS, TESTS, N, accuracies, span, study
 
 

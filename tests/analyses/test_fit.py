@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.analyses.fit import Fit, equal_time, fit, loss_reached
-from ntkbench.analyses.subject import Subject
 from ntkbench.ntk import losses
 from tests.conftest import EXACT
 

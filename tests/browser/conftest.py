@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ntkbench.bench import leaderboard, plan, track
-from ntkbench.bench.page import Board
-from ntkbench.bench.report import report
-from ntkbench.bench.site import site
-from ntkbench.bench.store import Store
-from tests.bench.boards import three
-from tests.bench.test_track import written
+from ntkbench.boards import standings
+from ntkbench.boards.site import site
+from ntkbench.boards.standings import Board
+from ntkbench.boards.tracks import track
+from ntkbench.plan.read import read
+from ntkbench.results.report import report
+from ntkbench.store.store import Store
+from tests.boards.test_track import written
+from tests.examples.boards import three
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -48,12 +50,12 @@ def folder(tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("pages")
     entries = tmp_path_factory.mktemp("boards")
     three(entries, track.read(written(entries)))
-    boards = leaderboard.boards(entries)
+    boards = standings.boards(entries)
     empty = Board(boards[0].track.model_copy(update={"name": "empty@1"}), (), 0)
     site([*boards, empty], made)
     records, specs = Store(ROOT / "docs" / "results"), ROOT / "specs"
-    (made / "report.html").write_text(report(plan.read(specs / "eigenspace/fashion2.yaml"), records), "utf-8")
-    more = plan.read(specs / "transfer/fashion2.yaml", ["matrix.width=[64, 512]"])
+    (made / "report.html").write_text(report(read(specs / "eigenspace/fashion2.yaml"), records), "utf-8")
+    more = read(specs / "transfer/fashion2.yaml", ["matrix.width=[64, 512]"])
     (made / "unfinished.html").write_text(report(more, records), "utf-8")
     return made
 

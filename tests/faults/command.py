@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ntkbench.bench import journal
-from ntkbench.bench.groups import trained
-from ntkbench.bench.journal import Running
-from ntkbench.bench.plan import Run
-from ntkbench.bench.stages import shared
-from ntkbench.bench.store import Store
+from ntkbench.plan.keys import shared
+from ntkbench.plan.runs import Run
+from ntkbench.store.groups import trained
+from ntkbench.store.running import Running, running
+from ntkbench.store.store import Store
 from tests.faults.doomed import Doom
 
 
@@ -29,7 +28,7 @@ class Command:
 
     def start(self, doom: Doom | None = None) -> subprocess.Popen[bytes]:
         """Start the command in a process group of its own; `doom` says where it kills itself."""
-        module = "tests.faults.doomed" if doom else "ntkbench.cli"
+        module = "tests.faults.doomed" if doom else "ntkbench.cli.main"
         words = ["run", str(self.spec), "--store", str(self.store.root), *self.options]
         programs = {"JAX_COMPILATION_CACHE_DIR": str(self.cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         with self._told.open("ab") as told:
@@ -57,7 +56,7 @@ class Command:
 
 def at_work(store: Store) -> list[Running]:
     """Units that a process which lives is at."""
-    return [found for found in journal.running(store) if Path(f"/proc/{found.process}").exists()]
+    return [found for found in running(store) if Path(f"/proc/{found.process}").exists()]
 
 
 def stage(store: Store, runs: Sequence[Run]) -> str:

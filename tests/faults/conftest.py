@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ntkbench.bench import plan
-from ntkbench.bench.plan import Plan, Run
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.plan.read import read
+from ntkbench.plan.runs import Plan, Run
+from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.faults import stages
 from tests.faults.command import Command
 
@@ -35,7 +35,7 @@ def whole(tmp_path_factory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
     spec = tiny.spec(folder, stages.SPEC)
     programs = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])  # which other processes of the tests share
-    command, runs = Command(spec, Store(folder / "runs"), programs), plan.read(spec).runs
+    command, runs = Command(spec, Store(folder / "runs"), programs), read(spec).runs
     command.finish()
     results = tiny.results(command.store, runs)
     again, began = replace(command, store=Store(folder / "again")), time.perf_counter()

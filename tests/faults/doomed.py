@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ntkbench import cli
-from ntkbench.bench import worker
-from ntkbench.bench.store import Store
+from ntkbench.cli.main import main
+from ntkbench.run import group, measure, worker
+from ntkbench.store.store import Store
 
 _VARIABLE = "NTKBENCH_TEST_DOOM"
 _COMMAND = "NTKBENCH_TEST_COMMAND"
@@ -87,8 +87,8 @@ def arm(doom: Doom) -> None:
             yield held
 
     setattr(Store, "lock", told)  # noqa: B010 - "kernel-KEY" and "craft-KEY" are held while these are made
-    setattr(worker, "train", telling("training", worker.train))  # noqa: B010 - a type checker would object
-    setattr(worker, "Experiment", telling("measuring", worker.Experiment))  # noqa: B010
+    setattr(worker, "train", telling("training", group.train))  # noqa: B010 - a type checker would object
+    setattr(worker, "Experiment", telling("measuring", measure.Experiment))  # noqa: B010
 
 
 if _VARIABLE in os.environ:
@@ -98,4 +98,4 @@ if _VARIABLE in os.environ:
     arm(DOOM)
 
 if __name__ == "__main__":
-    cli.main()
+    main()

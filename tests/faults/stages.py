@@ -3,10 +3,10 @@
 import warnings
 from collections.abc import Sequence
 
-from ntkbench.bench import ledger
-from ntkbench.bench.plan import Run
-from ntkbench.bench.store import Store, StoreWarning
-from tests.bench import tiny
+from ntkbench.plan.runs import Run
+from ntkbench.store import lookup
+from ntkbench.store.store import Store, StoreWarning
+from tests.examples import tiny
 
 SPEC = """
 ntkbench: 1
@@ -62,7 +62,7 @@ def finished(store: Store, runs: Sequence[Run]) -> list[Run]:
     """Those that no later command may repeat."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StoreWarning)
-        return [run for run in runs if not ledger.is_pending(store, run, retry=True)]
+        return [run for run in runs if not lookup.is_pending(store, run, retry=True)]
 
 
 def files(store: Store, runs: Sequence[Run]) -> dict[str, tuple[int, bytes]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger
-from ntkbench.bench.sight import Outcome
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.status.status import Outcome
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.faults.conftest import One
 
 pytestmark = pytest.mark.slow
@@ -33,8 +33,8 @@ def jump(monkeypatch: pytest.MonkeyPatch, by: float | None) -> None:
 
     monkeypatch.setattr(time, "time", wrong)
     monkeypatch.setattr(datetime, "datetime", Wrong)
-    for module in ("journal", "watch"):
-        monkeypatch.setattr(f"ntkbench.bench.{module}.datetime", Wrong)
+    for module in ("store.running", "status.watch"):
+        monkeypatch.setattr(f"ntkbench.{module}.datetime", Wrong)
 
 
 @pytest.mark.parametrize("by", [-30 * YEAR, -3600, 3600, 30 * YEAR, None])
@@ -49,11 +49,11 @@ def test_a_clock_that_jumps_changes_no_number(by: float | None, one: One, tmp_pa
         tiny.run(one.plan, store, listener=tiny.Listener(epoch=interrupt))
     assert tiny.run(one.plan, store, listener=tiny.Listener()).lines == [(run.id, "ok")]
     assert tiny.results(store, [run]) == one.results
-    (found,) = ledger.records(store, [run])
+    (found,) = lookup.records(store, [run])
     assert found.time.started <= found.time.ended, "no span is negative"
     assert float(str(found.resources["wall_s"])) >= 0
     assert all((stage.run_s or 0) >= 0 and (stage.compile_s or 0) >= 0 for stage in found.stages.values())
-    (end,) = ledger.ends(store, [run]).values()
+    (end,) = lookup.ends(store, [run]).values()
     assert Outcome.of(end).began <= Outcome.of(end).ended
     assert tiny.run(one.plan, store).lines == [], "done is done, whenever that was"
 

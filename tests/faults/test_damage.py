@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntkbench.bench import ledger
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.faults import stages
 from tests.faults.conftest import One
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.bench.store.StoreWarning")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.store.store.StoreWarning")]
 
 Damage = Callable[[bytes, np.random.Generator], bytes | None]
 
@@ -84,7 +84,7 @@ def test_a_damaged_record_counts_as_none(damage: str, one: One, tmp_path: Path):
     for number, name in enumerate((one.store.record(run.id).name, one.store.arrays(run.id).name)):
         store = copied(one, tmp_path / str(number))
         hit(store.records / name, damage, rng)
-        assert ledger.is_pending(store, run)
+        assert lookup.is_pending(store, run)
         assert tiny.run(one.plan, store).lines == [(run.id, "ok")]
         assert tiny.results(store, one.plan.runs) == one.results
         assert stages.finished(store, one.plan.runs) == [run]
@@ -94,11 +94,11 @@ def test_no_bit_of_a_record_or_its_arrays_flips_unnoticed(one: One, tmp_path: Pa
     """At hundreds of places. A digit beyond those of a double changes nothing."""
     rng, (run,) = np.random.default_rng(0), one.plan.runs
     store = copied(one, tmp_path / "runs")
-    found = ledger.find(store, run)
+    found = lookup.find(store, run)
     for path in (store.record(run.id), store.arrays(run.id)):
         content = path.read_bytes()
         for _ in range(300):
             path.write_bytes(flipped(content, rng))
-            assert ledger.is_pending(store, run) or ledger.find(store, run) == found
+            assert lookup.is_pending(store, run) or lookup.find(store, run) == found
         path.write_bytes(content)
-        assert not ledger.is_pending(store, run)
+        assert not lookup.is_pending(store, run)

@@ -6,9 +6,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from ntkbench.bench import ledger
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.faults.conftest import One
 
 pytestmark = pytest.mark.slow
@@ -17,9 +17,9 @@ STEPS = {
     "training": ("ntkbench.ntk.training", "states"),
     "kernel": ("ntkbench.ntk.gram", "gram"),
     "spectrum": ("ntkbench.ntk.regression", "require_regular"),
-    "craft": ("ntkbench.bench.laboratory", "craft"),
+    "craft": ("ntkbench.run.shared", "craft"),
     "empirical kernel": ("ntkbench.ntk.empirical", "regression"),
-    "analysis": ("ntkbench.bench.experiment", "transfer"),
+    "analysis": ("ntkbench.run.measure", "transfer"),
 }
 BROKEN = "INTERNAL: Failed to launch CUDA kernel: an illegal memory access was encountered"
 FULL = "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 85899345920 bytes"
@@ -46,13 +46,13 @@ def test_an_error_of_the_device_is_recorded_and_tried_again(step: str, one: One,
     calls = fails(monkeypatch, step, BROKEN, 1)
     assert tiny.run(one.plan, store).lines == [(run.id, "failed")]
     assert calls, "the step was reached"
-    (found,) = ledger.records(store, [run])
+    (found,) = lookup.records(store, [run])
     assert found.error is not None
     assert found.error.message == BROKEN
     assert found.metrics == ()
     assert tiny.run(one.plan, store).lines == [(run.id, "ok")]
     assert tiny.results(store, [run]) == one.results
-    assert [record.attempt for record in ledger.records(store, [run])] == [2]
+    assert [record.attempt for record in lookup.records(store, [run])] == [2]
 
 
 @pytest.mark.parametrize("step", ["training", "kernel"])  # where training is, and where measuring is
@@ -62,7 +62,7 @@ def test_memory_that_runs_out_once_is_no_end(step: str, one: One, tmp_path: Path
     told = tiny.run(one.plan, store)
     assert told.lines == [(run.id, "ok")]
     assert any("again, with half the tiles" in warning for warning in told.warnings)
-    assert [record.attempt for record in ledger.records(store, [run])] == [1]
+    assert [record.attempt for record in lookup.records(store, [run])] == [1]
     assert tiny.results(store, [run]) == one.results
 
 

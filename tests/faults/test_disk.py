@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger
-from ntkbench.bench.store import Store
 from ntkbench.errors import StorageError
-from tests.bench import tiny
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.faults import disk, stages
 from tests.faults.conftest import One
 from tests.faults.disk import Fault
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.bench.store.StoreWarning")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ntkbench.store.store.StoreWarning")]
 
 
 MET: dict[Fault, tuple[int, int]] = {"power cut": (0, 1), "killed": (0, 3), "error": (1, 3), "full": (2, 3)}
@@ -64,4 +64,4 @@ def go_on(one: One, store: Store, where: str) -> None:
     assert told.lines == [(run.id, "ok") for run in runs if run not in finished], where
     assert stages.files(store, finished) == before, where
     assert tiny.results(store, runs) == one.results, where
-    assert all(found.attempt <= 2 for found in ledger.records(store, runs)), where
+    assert all(found.attempt <= 2 for found in lookup.records(store, runs)), where

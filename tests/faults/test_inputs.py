@@ -9,21 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger, plan, plot, watch
-from ntkbench.bench.show import show
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.plan.read import read
+from ntkbench.results.plots.plot import of_plan, plot
+from ntkbench.results.show import show
+from ntkbench.status import watch
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 
 SPECS = Path(__file__).parent / "specs"
 
 
 @pytest.mark.slow
 def test_a_time_limit_is_kept_where_epochs_are_slow(tmp_path: Path):
-    planned, store = plan.read(SPECS / "timeout.yaml"), Store(tmp_path / "runs")
+    planned, store = read(SPECS / "timeout.yaml"), Store(tmp_path / "runs")
     command = [sys.executable, "-m", "ntkbench", "run", planned.file, "--store", str(store.root)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr  # and the end of the process disturbs nothing that computes on
-    (found,) = ledger.records(store, planned.runs)
+    (found,) = lookup.records(store, planned.runs)
     assert found.status == "timeout"
     assert found.error is not None
     told = re.fullmatch(
@@ -35,7 +38,7 @@ def test_a_time_limit_is_kept_where_epochs_are_slow(tmp_path: Path):
 
 @pytest.mark.parametrize(("name", "axes"), [("labels", 2), ("long", 3)])
 def test_labels_of_all_kinds_are_read(name: str, axes: int):
-    planned = plan.read(SPECS / f"{name}.yaml")
+    planned = read(SPECS / f"{name}.yaml")
     assert len(planned.runs) == 8
     assert all(len(run.coordinates) == axes for run in planned.runs)
 
@@ -43,23 +46,23 @@ def test_labels_of_all_kinds_are_read(name: str, axes: int):
 @pytest.mark.slow
 def test_labels_of_all_kinds_are_shown_and_drawn(tmp_path: Path):
     """As Markdown, CSV and pictures; no cell of CSV is a formula, no file's name too long."""
-    planned, store = plan.read(SPECS / "labels.yaml"), Store(tmp_path / "runs")
+    planned, store = read(SPECS / "labels.yaml"), Store(tmp_path / "runs")
     tiny.run(planned, store)
-    records = ledger.records(store, planned.runs)
+    records = lookup.records(store, planned.runs)
     rows = list(csv.DictReader(io.StringIO(show(records, planned=planned.runs, form="csv"))))
     (axis,) = (name for name in rows[0] if name.startswith("cost_"))
     assert {row[axis] for row in rows} == {"'=1+1"} | {run.coordinates[axis] for run in planned.runs} - {"=1+1"}
-    planned, store = plan.read(SPECS / "long.yaml"), Store(tmp_path / "long")
+    planned, store = read(SPECS / "long.yaml"), Store(tmp_path / "long")
     tiny.run(planned, store)
-    written = plot.plot([plot.of_plan(planned, store)], store.records, tmp_path / "pictures")
+    written = plot([of_plan(planned, store)], store.records, tmp_path / "pictures")
     assert written
     assert max(len(path.name) for path in written) < 160
 
 
 def test_a_dead_network_is_told_beside_its_numbers(tmp_path: Path):
-    planned, store = plan.read(SPECS / "masked.yaml"), Store(tmp_path / "runs")
+    planned, store = read(SPECS / "masked.yaml"), Store(tmp_path / "runs")
     tiny.run(planned, store)
-    text = show(ledger.records(store, planned.runs), planned=planned.runs)
+    text = show(lookup.records(store, planned.runs), planned=planned.runs)
     assert "(1)†" in text
     assert re.search(
         r"† 1 of 1 runs failed checks \(.*gradients.*not.*zero.*\), and their numbers may mean nothing", text

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntkbench.bench import ledger
-from ntkbench.bench.store import Store
-from tests.bench import tiny
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.faults import stages
 from tests.faults.command import Command, at_work, reach, stage
 from tests.faults.conftest import Whole
@@ -45,7 +45,7 @@ class Kept:
         """`in_order`: what a dead command was at may have been ended so; it is logged, and counts as an attempt."""
         self.check()
         assert tiny.results(self.store, self.whole.runs) == self.whole.results
-        for record in ledger.records(self.store, self.whole.runs):
+        for record in lookup.records(self.store, self.whole.runs):
             logged = self.store.log(record.run_id).read_text("utf-8").splitlines()
             assert record.attempt == 1 + in_order * sum(line.endswith("Z interrupted") for line in logged)
         assert not list((self.store.root / "objects").glob("checkpoint/[!.]*")), "but drafts"

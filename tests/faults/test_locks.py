@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import audit, inventory, ledger, plan
-from ntkbench.bench.store import Store
-from tests.bench import tiny
-from tests.test_cli import a_track
+from ntkbench.plan.read import read
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
+from ntkbench.store.upkeep import audit, inventory
+from tests.cli.test_cli import a_track
+from tests.examples import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +32,7 @@ fcntl.flock = flock
 """
 NO_LOCK_AT_ALL = """
 from contextlib import contextmanager
-from ntkbench.bench.store import Store
+from ntkbench.store.store import Store
 
 @contextmanager
 def lock(*_, **__):
@@ -38,11 +40,11 @@ def lock(*_, **__):
 
 Store.lock = lock
 """
-QUICK = "from ntkbench.bench import lease; lease.BEAT, lease.EXPIRED = 0.2, 3.0\n"
+QUICK = "from ntkbench.store import locks; locks.BEAT, locks.EXPIRED = 0.2, 3.0\n"
 
 
 def start(spec: Path, store: Store, before: str) -> subprocess.Popen[bytes]:
-    code = f"{before}\nimport sys\nfrom ntkbench.cli import main\nmain(sys.argv[1:])"
+    code = f"{before}\nimport sys\nfrom ntkbench.cli.main import main\nmain(sys.argv[1:])"
     command = [sys.executable, "-c", code, "run", str(spec), "--store", str(store.root)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -65,17 +67,17 @@ def whole(tmp_path_factory) -> tuple[Path, Store]:
 def as_expected(whole: tuple[Path, Store], store: Store) -> bool:
     """Whether all is whole, and the records say what they have to."""
     spec, expected = whole
-    things, runs = audit.examined(inventory.things(store)), plan.read(spec).runs
+    things, runs = audit.examined(inventory.things(store)), read(spec).runs
     found = [str(each) for thing in things if (each := audit.examine(store, thing)) is not None]
     return found == [] and tiny.results(store, runs) == tiny.results(expected, runs)
 
 
 def test_runners_on_a_file_system_without_locks_share_the_work(whole: tuple[Path, Store], tmp_path: Path):
-    runs, store = plan.read(whole[0]).runs, Store(tmp_path / "runs")
+    runs, store = read(whole[0]).runs, Store(tmp_path / "runs")
     processes = [start(whole[0], store, NO_FLOCK.format(errno.ENOLCK)) for _ in range(4)]
     told = [finish(process) for process in processes]
     assert [text.count("has no locks") for text in told] == [1] * 4, "told once"
-    assert [record.attempt for record in ledger.records(store, runs)] == [1] * len(runs)
+    assert [record.attempt for record in lookup.records(store, runs)] == [1] * len(runs)
     assert sum(text.count("  ok  ") for text in told) == len(runs), "each run was made once"
     assert as_expected(whole, store)
     assert list((store.root / "locks").iterdir()) == []
@@ -104,7 +106,7 @@ def test_what_a_killed_runner_was_at_is_taken_over_without_locks(whole: tuple[Pa
 
 READ = """
 import sys
-from ntkbench.cli import cli
+from ntkbench.cli.main import cli
 
 spec, store, board = sys.argv[1:]
 commands = [
@@ -150,7 +152,7 @@ def test_a_store_that_can_only_be_read_is_read(read_only: Store, tmp_path: Path)
     assert "2 runs: 2 ok" in done.stdout
     assert (board / "entries" / "one.json").is_file()
     assert tiny.files(read_only.root) == before
-    run = "import sys\nfrom ntkbench.cli import main\nmain(['run', sys.argv[1], '--set', 'seeds=5'])"
+    run = "import sys\nfrom ntkbench.cli.main import main\nmain(['run', sys.argv[1], '--set', 'seeds=5'])"
     done = as_a_reader(run, spec, read_only.root, out=tmp_path)
     assert done.returncode == 1
     told = f"{read_only.root}: cannot be written: Permission denied; name another place\n"

@@ -16,10 +16,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from ntkbench.bench import build
-from ntkbench.bench.spec import Cell, InfiniteKernel
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import gram, regression
+from ntkbench.run.build import kernels
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import InfiniteKernel
 
 STATED = 1e-6
 """of the largest target: errors of kernels that are far from singular, and of filters that leave round-off out"""
@@ -141,10 +142,10 @@ def predictions(case: Case) -> np.ndarray:
     cell = case.cell
     words = cell.kernels["limit"]
     assert isinstance(words, InfiniteKernel)
-    kernel, X = build.infinite_kernel(cell, words, 1), jnp.asarray(case.images, case.dtype)
+    kernel, X = kernels.infinite_kernel(cell, words, 1), jnp.asarray(case.images, case.dtype)
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X[:N]))))
-    build.require_sound(spectrum, "limit", case.dtype)
-    alpha = build.coefficients(spectrum, words, jnp.asarray(case.targets)).astype(X.dtype)
+    kernels.require_sound(spectrum, "limit", case.dtype)
+    alpha = kernels.coefficients(spectrum, words, jnp.asarray(case.targets)).astype(X.dtype)
     return np.asarray(_outputs(regression.predictor(kernel, X[:N], alpha), X[N:]), float)
 
 

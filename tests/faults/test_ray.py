@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ntkbench.bench import ledger
-from tests.bench import tiny
+from ntkbench.store import lookup
+from tests.examples import tiny
 from tests.faults.command import Command, at_work, reach
 from tests.faults.conftest import Whole
 from tests.faults.doomed import family, kill
@@ -38,7 +38,7 @@ def began(cluster: Any, whole: Whole, folder: Path) -> tuple[Command, Any, int]:
 
 def check(command: Command, whole: Whole) -> None:
     assert tiny.results(command.store, whole.runs) == whole.results
-    assert [record.attempt for record in ledger.records(command.store, whole.runs)] == [1] * len(whole.runs)
+    assert [record.attempt for record in lookup.records(command.store, whole.runs)] == [1] * len(whole.runs)
 
 
 def test_a_worker_that_is_killed_is_replaced(cluster: Any, whole: Whole, tmp_path: Path):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger
-from tests.bench import tiny
+from ntkbench.store import lookup
+from tests.examples import tiny
 from tests.faults.conftest import Whole
 
 pytestmark = pytest.mark.slow
@@ -38,11 +38,11 @@ def test_a_full_disk_is_told_and_loses_nothing(room: str, whole: Whole, tmp_path
         command.finish(code=1)
         assert "No space left on device" in command.told
         assert "Traceback" not in command.told
-        assert not [record for record in ledger.records(command.store, whole.runs) if record.status != "ok"]
+        assert not [record for record in lookup.records(command.store, whole.runs) if record.status != "ok"]
         again(disk, "size=10m")
         command.finish()
         assert tiny.results(command.store, whole.runs) == whole.results
-        assert [record.attempt for record in ledger.records(command.store, whole.runs)] == [1] * len(whole.runs)
+        assert [record.attempt for record in lookup.records(command.store, whole.runs)] == [1] * len(whole.runs)
 
 
 def test_a_store_to_be_read_only_is_read_and_not_run_in(whole: Whole, tmp_path: Path):

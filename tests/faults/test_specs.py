@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger, plan
-from ntkbench.bench.plan import Plan
-from ntkbench.bench.record import Record
-from ntkbench.bench.show import show
-from ntkbench.bench.store import Store
 from ntkbench.errors import SpecError
-from tests.bench import tiny
+from ntkbench.plan.read import read
+from ntkbench.plan.runs import Plan
+from ntkbench.results.show import show
+from ntkbench.store import lookup
+from ntkbench.store.record import Record
+from ntkbench.store.store import Store
+from tests.examples import tiny
 
 SPECS = Path(__file__).parent / "specs"
 
 
 def records(name: str, folder: Path, *overrides: str) -> tuple[Plan, list[Record]]:
-    planned, store = plan.read(str(SPECS / name), overrides), Store(folder / "runs")
+    planned, store = read(str(SPECS / name), overrides), Store(folder / "runs")
     tiny.run(planned, store)
-    return planned, ledger.records(store, planned.runs)
+    return planned, lookup.records(store, planned.runs)
 
 
 def accuracies(found: list[Record]) -> list[float | None]:
@@ -54,7 +55,7 @@ def test_float32_is_refused_where_it_knows_no_inverse(tmp_path: Path):
 
 def test_batches_of_one_are_refused():
     with pytest.raises(SpecError) as error:
-        plan.read(str(SPECS / "batch-norm.yaml"))
+        read(str(SPECS / "batch-norm.yaml"))
     (problem,) = error.value.problems
     assert (problem.path, problem.line) == ("training.batch_size", 13)
     assert "a batch of one" in problem.message

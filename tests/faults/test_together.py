@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.bench import ledger
-from tests.bench import tiny
+from ntkbench.store import lookup
+from tests.examples import tiny
 from tests.faults.command import Command, at_work, reach
 from tests.faults.conftest import Whole
 from tests.faults.doomed import kill
@@ -23,7 +23,7 @@ def test_commands_on_one_store_share_the_work(commands: int, whole: Whole, tmp_p
     command = whole.at(tmp_path / "runs")
     for process in [command.start() for _ in range(commands)]:
         command.finish(process)
-    records = ledger.records(command.store, whole.runs)
+    records = lookup.records(command.store, whole.runs)
     assert [record.attempt for record in records] == [1] * len(whole.runs)
     assert command.told.count("  ok  ") == len(whole.runs), "each run was told of once"
     assert tiny.results(command.store, whole.runs) == whole.results
@@ -69,7 +69,7 @@ def test_another_terminal_sees_all_of_it(whole: Whole, tmp_path: Path):
     """A command that is killed, and the next one."""
     command = whole.at(tmp_path / "runs")
     words = ["status", str(command.spec), "--store", str(command.store.root), "--watch", "--every", "0.1"]
-    looking = subprocess.Popen([sys.executable, "-m", "ntkbench.cli", *words], stdout=subprocess.PIPE, text=True)
+    looking = subprocess.Popen([sys.executable, "-m", "ntkbench.cli.main", *words], stdout=subprocess.PIPE, text=True)
     lines = [_until(looking, "4 runs: 4 not begun")]
     process = command.start()
     assert reach(process, command.store, whole.runs, "training")

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ntkbench.bench import schema
+from ntkbench.spec import schema
 
 Path = tuple[str | int, ...]
 EVIL: tuple[Any, ...] = (

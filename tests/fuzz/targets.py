@@ -16,19 +16,29 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType, NoneType
 
-from ntkbench.bench import diff, entry, jsonfile, matrix, merge, parse, plan, record, track, verify
-from ntkbench.bench.document import plain, text
-from ntkbench.bench.identity import resolved, run_ids
-from ntkbench.bench.outlook import outlook
-from ntkbench.bench.recompute import recompute
-from ntkbench.bench.spec import Cell
-from ntkbench.bench.store import Store, StoreWarning
+from ntkbench import documents
+from ntkbench.boards import entry
+from ntkbench.boards.checks import Check
+from ntkbench.boards.recompute import recompute
+from ntkbench.boards.tracks import track
 from ntkbench.data import bundled, cifar, idx, keras, npz
 from ntkbench.data.files import File
 from ntkbench.data.layouts import Layout
 from ntkbench.errors import NtkbenchError
-from ntkbench.foreign import CONTROL
-from tests.bench.test_track import written
+from ntkbench.plan.check import check
+from ntkbench.plan.read import read
+from ntkbench.results.diff import diff
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.document import plain, text
+from ntkbench.spec.identity import resolved, run_ids
+from ntkbench.spec.reading import extends, matrix
+from ntkbench.spec.reading.parse import parse_value
+from ntkbench.spec.reading.scalars import scalar
+from ntkbench.status.forecast import outlook
+from ntkbench.store import comparison, record
+from ntkbench.store.store import Store, StoreWarning
+from ntkbench.text import CONTROL, slug
+from tests.boards.test_track import written
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
@@ -51,24 +61,24 @@ class Target:
 
 def scalars(data: bytes, _: Path) -> bool:
     try:
-        value = parse.scalar(_decoded(data))
+        value = scalar(_decoded(data))
     except ValueError:
         return False
     if not isinstance(value, (str, bool, NoneType)) and value == value:
-        assert parse.scalar(str(value)) == value
+        assert scalar(str(value)) == value
     return True
 
 
 def yamls(data: bytes, _: Path) -> bool:
     """Without a fence of nodes: what YAML is, and where its mistakes are."""
-    node = parse.parse_value(_decoded(data), "spec.yaml")
+    node = parse_value(_decoded(data), "spec.yaml")
     assert not CONTROL.search(text(node))
-    assert repr(plain(parse.parse_value(_decoded(data), "spec.yaml"))) == repr(plain(node))
+    assert repr(plain(parse_value(_decoded(data), "spec.yaml"))) == repr(plain(node))
     return True
 
 
 def overrides(data: bytes, _: Path) -> bool:
-    return bool(merge.overrides(_decoded(data).split("\n")[:5]))
+    return bool(extends.overrides(_decoded(data).split("\n")[:5]))
 
 
 def specs(data: bytes, folder: Path) -> bool:
@@ -78,16 +88,16 @@ def specs(data: bytes, folder: Path) -> bool:
     (folder / "spec.yaml").write_bytes(data)
     most, matrix.MAX_RUNS, matrix.MAX_VALUES = (matrix.MAX_RUNS, matrix.MAX_VALUES), RUNS, VALUES
     try:
-        planned = plan.read(folder / "spec.yaml")
+        planned = read(folder / "spec.yaml")
     finally:
         matrix.MAX_RUNS, matrix.MAX_VALUES = most
     assert outlook(planned, Store(folder / "store"))
     for run in planned.runs[:: max(1, len(planned.runs) // 2)]:
         again = Cell.model_validate(json.loads(json.dumps(resolved(run.cell), allow_nan=False)))
         assert run_ids(again, [run.seed]) == (run.id,)
-        plan.check(again, run.id)
+        check(again, run.id)
         asked = {"name": run.name, "cell": dict(run.coordinates), "seed": run.seed, "resolved": resolved(run.cell)}
-        jsonfile.accept(record.Request, asked, run.id)
+        documents.accept(record.Request, asked, run.id)
     return True
 
 
@@ -103,20 +113,20 @@ def tracks(data: bytes, folder: Path) -> bool:
 
 def records(data: bytes, _: Path) -> bool:
     found = _document(record.Record, data)
-    diff.asked(found)
-    assert diff.diff(found, found)
+    comparison.asked(found)
+    assert diff(found, found)
     return True
 
 
 def entries(data: bytes, folder: Path) -> bool:
     found = _document(entry.Entry, data)
-    assert entry.slug(found.name) == Path(entry.slug(found.name)).name
+    assert slug(found.name) == Path(slug(found.name)).name
     recompute(found, _track(), "entry")
     return True
 
 
 def checks(data: bytes, _: Path) -> bool:
-    return bool(_document(verify.Check, data))
+    return bool(_document(Check, data))
 
 
 def objects(data: bytes, folder: Path) -> bool:
@@ -204,11 +214,11 @@ def _decoded(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _document(model: type[jsonfile.D], data: bytes) -> jsonfile.D:
-    found = jsonfile.parse(model, data, "file.json")
-    content = jsonfile.dump(found)
-    again = jsonfile.parse(model, content, "file.json")
-    assert jsonfile.dump(again) == content
+def _document(model: type[documents.D], data: bytes) -> documents.D:
+    found = documents.parse(model, data, "file.json")
+    content = documents.dump(found)
+    again = documents.parse(model, content, "file.json")
+    assert documents.dump(again) == content
     return again
 
 

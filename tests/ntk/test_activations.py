@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from ntkbench.bench.recipe import ACTIVATIONS
 from ntkbench.ntk import gram, infinite
 from ntkbench.ntk.activations import Deviation, logistic_scales
 from ntkbench.ntk.layers import Dense, Flatten, Sequential
+from ntkbench.run.build.networks import ACTIVATIONS
 from tests.conftest import EXACT
 from tests.ntk.predictors import uniform
 

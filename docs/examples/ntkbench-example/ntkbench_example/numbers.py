@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.accuracy import Attacked, share
+from ntkbench.analyses.evaluator import Subject
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.analyses.subject import Subject
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk.attacks import Attack, Objective
 from ntkbench.ntk.balls import Ball

@@ -2,12 +2,13 @@
 
 from typing import ClassVar, Literal
 
-from ntkbench.bench.architecture import ExtensionArchitecture
-from ntkbench.bench.layers import Activation, Dense, Flatten, Layer
-from ntkbench.bench.notation import BelowOne, Count, Positive
-from ntkbench.bench.spec import ExtensionAnalysis, ExtensionDataset
-from ntkbench.bench.threats import ExtensionAttack
 from ntkbench.data.catalog import Entry
+from ntkbench.spec.analyses import ExtensionAnalysis
+from ntkbench.spec.architectures import ExtensionArchitecture
+from ntkbench.spec.attacks import ExtensionAttack
+from ntkbench.spec.data import ExtensionDataset
+from ntkbench.spec.layers import Activation, Dense, Flatten, Layer
+from ntkbench.spec.notation import BelowOne, Count, Positive
 
 
 class Bottleneck(ExtensionArchitecture):

@@ -1,1 +1,0 @@
-"""The ledger: specs, plans, runs, records, tables."""

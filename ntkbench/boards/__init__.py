@@ -1,0 +1,1 @@
+"""Make entries of records, and leaderboards of entries."""

@@ -1,0 +1,1 @@
+"""Rank the entries of a board by tests of all pairs."""

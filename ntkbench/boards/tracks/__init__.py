@@ -1,0 +1,1 @@
+"""Read the rules of a leaderboard: its columns, what it freezes and what it bounds."""

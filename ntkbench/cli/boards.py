@@ -1,0 +1,139 @@
+"""Commands about leaderboards: build them, submit to them, verify and compare entries."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ntkbench.cli.options import FOLDER, _data_dir, _leaderboards, _pairs, _run_again, _spec, _store
+from ntkbench.errors import UsageError
+
+
+@click.group()
+def leaderboard() -> None:
+    """Make the pages of leaderboards from their entries."""
+
+
+@leaderboard.command()
+@_leaderboards
+@click.option("--check", is_flag=True, help="Write nothing; fail if a table is not what its entries give.")
+def build(folder: Path, check: bool) -> None:
+    """Write README.md and table.csv of every leaderboard, and their index, from the entries alone."""
+    from ntkbench.boards import pages
+
+    changed = pages.build(folder, check)
+    click.echo("\n".join(f"wrote {path}" for path in changed) or "every table is what its entries give")
+
+
+@leaderboard.command()
+@_leaderboards
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the pages.")
+def site(folder: Path, output: Path) -> None:
+    """Write the leaderboards as a website: pages to open from disk, or to put on any host."""
+    from ntkbench.boards import standings
+    from ntkbench.boards.site import site
+
+    click.echo(site(standings.boards(folder), output))
+
+
+@click.command()
+@_spec
+@_store
+@_data_dir
+@_leaderboards
+@click.option("--track", "board", help="The leaderboard. Default: the one that the spec names.")
+@click.option("--name", required=True, help="What the entry is called on the board.")
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cells of the matrix, e.g. --where width=512.")
+@click.option("--author", "authors", multiple=True)
+@click.option("--link", "links", multiple=True, help="Of a paper or code.")
+@click.option("--replace", is_flag=True, help="Overwrite the entry of that name.")
+@click.option("--allow-dirty", is_flag=True, help="Accept runs made with uncommitted changes of ntkbench.")
+@click.option("--mini/--no-mini", default=True, help="Run the track's small experiments, for others to check.")
+def submit(
+    spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, folder: Path,
+    board: str | None, name: str, where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool,
+    allow_dirty: bool, mini: bool,
+) -> None:  # fmt: skip
+    """Make a leaderboard entry from the finished runs of a spec: of a cell, or of one for each target of the track."""
+    from ntkbench.boards import submit, verify
+    from ntkbench.boards.tracks import track
+    from ntkbench.plan.read import read
+    from ntkbench.store import lookup
+    from ntkbench.store.store import Store
+
+    planned, kept = read(spec, overrides, smoke), Store(store)
+    board = board or planned.header.track
+    if board is None:
+        raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@2")
+    runs, rules = submit.narrowed(planned.runs, _pairs(where, "--where")), track.read(folder / board)
+    entry = submit.make(
+        rules, runs, lookup.records(kept, runs), kept.records,
+        name=name, authors=authors, links=links, allow_dirty=allow_dirty,
+    )  # fmt: skip
+    submit.free(entry, folder, replace)
+    if mini:
+        entry = verify.with_mini(entry, rules, _run_again(verify.small(rules, entry), store / "mini", data_dir))
+    click.echo(submit.next_steps(submit.save(entry, folder, replace), entry))
+
+
+@click.command()
+@click.argument("name", metavar="ENTRY")
+@click.option(
+    "--seeds", multiple=True, type=click.IntRange(0), help="Which of its seeds, e.g. --seeds 0. Default: the first."
+)
+@click.option("--draw", "lot", metavar="TEXT", help="A seed drawn by this text, unknown when the entry was made, too.")
+@click.option("--mini", is_flag=True, help="The track's small experiments instead.")
+@click.option(
+    "--store", type=FOLDER, help="Where to run; what is there is not run again. Default: a new folder, thrown away."
+)
+@_data_dir
+@_leaderboards
+def verify(
+    name: str, seeds: Sequence[int], lot: str | None, mini: bool, store: Path | None, data_dir: Path | None,
+    folder: Path,
+) -> None:  # fmt: skip
+    """Run an entry again, compare every number, and write down that they agree. ENTRY: a file, or TRACK/NAME.
+
+    If a number differs by more than the track allows, nothing is written, and the exit code is 3.
+    """
+    from tempfile import TemporaryDirectory
+
+    from ntkbench.boards import verify
+    from ntkbench.store.store import Store
+
+    if mini and (seeds or lot):
+        raise UsageError("--mini is a run of its own; leave --seeds and --draw out")
+    board, rules, entry = verify.claim(name, folder)
+    seeds = [*seeds, verify.drawn(entry, lot)] if lot is not None else seeds
+    runs = verify.of_mini(rules, entry) if mini else verify.of_seeds(rules, entry, seeds)
+    with TemporaryDirectory() as new:
+        place = store or Path(new)
+        records = _run_again(runs, place, data_dir)
+        reruns = [verify.rerun(rules, entry, record, Store(place).records) for record in records]
+    click.echo("\n\n".join(verify.report(rules, entry, each) for each in reruns))
+    click.echo(f"\n{verify.conclude(board, rules, entry, reruns)}")
+
+
+@click.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--paired/--unpaired", default=True, help="On the same test points (default), or as if on others.")
+@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all that both have.")
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these, e.g. --where eps=8/255.")
+@click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
+@_store
+@_leaderboards
+def compare(
+    a: str, b: str, paired: bool, metrics: Sequence[str], where: Sequence[str], form: Any, store: Path, folder: Path
+) -> None:
+    """Compare two entries, or two cells of specs: each number they share, the difference, its interval and p.
+
+    A, B: the file of an entry, TRACK/NAME, or SPEC:AXIS=LABEL,AXIS=LABEL for what the store has of a cell.
+    """
+    from ntkbench.boards import comparand
+    from ntkbench.boards.compare import compare
+    from ntkbench.store.store import Store
+
+    sides = [comparand.find(name, folder, Store(store)) for name in (a, b)]
+    click.echo(compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))

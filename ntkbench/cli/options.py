@@ -1,0 +1,189 @@
+"""Define the options that several commands share, and what they do before and after their work."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ntkbench.errors import UsageError
+from ntkbench.text import tamed
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class _Place(click.Path):
+    """A path option in which `~` is the user's home also where no shell expands it: `--store=~/runs`, a variable."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path with `~` expanded; an unknown home is a usage error."""
+        home = os.path.expanduser(value)
+        if str(home).startswith("~"):
+            self.fail(f"{value}: the system knows no such home; write the whole path", param, ctx)
+        return super().convert(home, param, ctx)
+
+
+FILE = _Place(path_type=Path, dir_okay=False)
+"""type of options that name a file"""
+FORMS = ("plain", "md", "csv", "latex", "json")
+"""formats of `show`"""
+PICTURES = ("png", "pdf", "svg")
+"""formats of `plot`"""
+EXECUTORS = ("local", "ray")
+"""where `run` executes: processes of this machine, or a Ray cluster"""
+STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
+"""stages whose cached objects `store gc` can drop or keep"""
+TABLES = ("csv", "json", "jsonl", "latex", "parquet")
+"""formats of `export`"""
+FOLDER = _Place(path_type=Path, file_okay=False)
+"""type of options that name a folder"""
+
+
+def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line on stderr."""
+    click.echo(tamed(f"warning: {message}"), err=True)
+
+
+# ---- options that several commands share ---------------------------------------------------------
+
+
+def _store(command: F) -> F:
+    """Add the option `--store`."""
+    return click.option(
+        "--store", type=FOLDER, default=Path("runs"), show_default=True, envvar="NTKBENCH_STORE",
+        help="Folder of records and cached stages (or NTKBENCH_STORE).",
+    )(command)  # fmt: skip
+
+
+def _data_dir(command: F) -> F:
+    """Add the option `--data-dir`."""
+    return click.option(
+        "--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Folder of data sets (or NTKBENCH_DATA)."
+    )(command)
+
+
+def _spec(command: F) -> F:
+    """Add the argument SPEC and the options `--set` and `--smoke`, which change it."""
+    command = click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")(command)
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field, e.g. --set data.n_train=100."
+    )(command)
+    return click.argument("spec")(command)
+
+
+def _part(command: F) -> F:
+    """Add the option `--where`, which selects cells of the matrix."""
+    return click.option(
+        "--where",
+        multiple=True,
+        metavar="AXIS=LABEL",
+        help="Only these cells of the matrix, e.g. --where width=64 --where width=512.",
+    )(command)
+
+
+def _leaderboards(command: F) -> F:
+    """Add the option `--folder`."""
+    return click.option(
+        "--folder", type=FOLDER, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
+    )(command)
+
+
+def _choices(items: Sequence[str], option: str) -> dict[str, list[str]]:
+    """Return the values that each name is given by items NAME=VALUE; UsageError, naming `option`, for others."""
+    found: dict[str, list[str]] = {}
+    for item in items:
+        if "=" not in item:
+            raise UsageError(f"{option} {item!r}: write NAME=VALUE")
+        name, value = item.split("=", 1)
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
+    """Return the value of each name in items NAME=VALUE; UsageError if a name is given twice."""
+    found = _choices(items, option)
+    for name, values in found.items():
+        if len(values) > 1:
+            raise UsageError(f"{option}: {name} is given {len(values)} times; one value can be asked for")
+    return {name: value for name, [value] in found.items()}
+
+
+def _planned(spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str]) -> Any:
+    """Return the plan of a spec, without the cells that `--where` leaves out."""
+    from ntkbench.plan.read import narrowed, read
+
+    return narrowed(read(spec, overrides, smoke), _choices(where, "--where"))
+
+
+def _summary(planned: Any, records: Sequence[Any]) -> str:
+    """Return the table that `run` ends with, or a hint if no run has a number."""
+    from ntkbench.results.show import show
+
+    if not any(record.metrics for record in records):
+        return "no results; `ntkbench status` shows why"
+    return show(records, planned=planned.runs, form="md")
+
+
+def _configure_jax() -> None:
+    """Tell JAX how to compute, so that no setting of the shell changes a number. JAX is configured nowhere else.
+
+    The settings are environment variables, which JAX reads when it is imported, and which worker processes inherit.
+    Flags of XLA that change arithmetic are left out, with a warning.
+    """
+    from ntkbench.run import settings
+
+    for name, value in settings.environment().items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    flags, unsafe = settings.safe(os.environ.get("XLA_FLAGS", ""))
+    if unsafe:
+        os.environ["XLA_FLAGS"] = flags
+        warnings.warn(f"XLA_FLAGS: {unsafe} would change results, and is left out", stacklevel=2)
+    if jax := sys.modules.get("jax"):
+        for option, setting in settings.SETTINGS.items():
+            jax.config.update(option, setting)
+
+
+def _tell_absent(planned: Any, data_dir: Path | None) -> None:
+    """Print a warning for each data set of the plan that is not on this machine."""
+    from ntkbench.plan.rules.data import absent
+
+    names = (getattr(run.cell.data.dataset, "name", None) for run in planned.runs)
+    for line in absent(filter(None, names), data_dir):
+        _tell(line)
+
+
+def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
+    """Return the records of these runs; those that the store lacks are executed now."""
+    from rich.console import Console
+
+    from ntkbench.boards import verify
+    from ntkbench.data.load import search_roots
+    from ntkbench.run.progress import progress
+    from ntkbench.store import lookup
+    from ntkbench.store.store import Store
+
+    _configure_jax()
+    from ntkbench.run.execute import execute
+    from ntkbench.run.job import Options
+
+    watcher = progress(Console(stderr=True))
+    try:
+        execute(verify.planned(runs), Store(store), search_roots(data_dir), Options(), watcher)
+    finally:
+        watcher.close()
+    return lookup.records(Store(store), runs)
+
+
+def _track(items: Iterable[T], what: str) -> Iterable[T]:
+    """Yield the items; a terminal shows a progress bar meanwhile."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

@@ -1,0 +1,84 @@
+"""Commands about the program itself: installation, starter spec, listings, schema, reference pages, data sets."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ntkbench.cli.options import FILE, FOLDER, _configure_jax, _data_dir, _store
+
+
+@click.command()
+@_store
+@_data_dir
+def doctor(store: Path, data_dir: Path | None) -> int:
+    """Check the installation: versions, devices, double precision, data sets, the store.
+
+    Exit code 1 if something is wrong.
+    """
+    _configure_jax()
+    from ntkbench.run.doctor import examine
+
+    healthy, report = examine(store, data_dir)
+    click.echo(report)
+    return 0 if healthy else 1
+
+
+@click.command()
+@click.argument("path", type=FILE, default=Path("experiment.yaml"))
+def init(path: Path) -> None:
+    """Write a commented spec to start from. Never overwrites."""
+    from ntkbench.reference.starter import write
+
+    write(path)
+    click.echo(f"{path}: edit it, then `ntkbench run {path}`")
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["datasets", "architectures", "kernels", "attacks", "analyses", "metrics"]))
+def list_(what: str) -> None:
+    """List what a spec can name."""
+    from ntkbench.reference.listing import listing
+
+    click.echo(listing(what))
+
+
+@click.command()
+@click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of specs, for editors."""
+    from ntkbench import files
+    from ntkbench.spec.schema import dumps
+
+    if output is None:
+        click.echo(dumps(), nl=False)
+    else:
+        files.write(output, dumps().encode())
+
+
+@click.command()
+@click.option("-o", "--output", type=FOLDER, default=Path("docs"), show_default=True, help="Folder of the pages.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a page is not what the program says.")
+def reference(output: Path, check: bool) -> None:
+    """Write the reference pages: spec.md, metrics.md and cli.md."""
+    from ntkbench.reference import pages
+
+    commands = click.get_current_context().find_root().command
+    assert isinstance(commands, click.Group)
+    changed = pages.write(output, commands, check)
+    click.echo("\n".join(f"wrote {path}" for path in changed) or "every page is what the program says")
+
+
+@click.group()
+def data() -> None:
+    """Bring data sets to this machine."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Where to put it. Default: your own cache.")
+def fetch(name: str, data_dir: Path | None) -> None:
+    """Download a data set from its official address, and check every byte."""
+    from ntkbench.data.fetch import fetch
+
+    click.echo(fetch(name, data_dir, progress=sys.stderr.isatty()))

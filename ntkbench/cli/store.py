@@ -1,0 +1,100 @@
+"""Commands about the store: its size, garbage, damage, index, and merges."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ntkbench.cli.options import FOLDER, STAGES, _store, _tell, _track
+
+
+@click.group("store")
+def store_() -> None:
+    """Inspect, clean, check and merge stores, the folders of records and cached stages."""
+
+
+@store_.command()
+@_store
+def du(store: Path) -> None:
+    """Show the disk space that a store takes, by kind of content."""
+    from ntkbench.store import index
+    from ntkbench.store.store import Store
+    from ntkbench.store.upkeep import inventory
+
+    click.echo(inventory.usage(inventory.things(Store(store)), index.ends(Store(store))))
+
+
+@store_.command("gc")
+@_store
+@click.option("--delete", is_flag=True, help="Delete it. Without this, it is only shown.")
+@click.option(
+    "--older-than", default="7d", show_default=True, metavar="AGE", help="What was of use later stays: 90s, 12h, 30d."
+)
+@click.option("--drop", multiple=True, type=click.Choice(STAGES), help="Everything of a stage, whoever names it.")
+@click.option("--keep", multiple=True, type=click.Choice(STAGES), help="Nothing of a stage.")
+def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: Sequence[str]) -> None:
+    """Show, or delete, cached files that no result and no running process uses. No result is lost.
+
+    A run that needs one of them later computes it again.
+    """
+    from ntkbench.store import index
+    from ntkbench.store.store import Store
+    from ntkbench.store.upkeep import garbage, inventory
+
+    kept, wishes = Store(store), garbage.Wishes(garbage.seconds(older_than), drop, keep)
+    found = garbage.waste(kept, inventory.things(kept), index.ends(kept), wishes)
+    if delete:
+        found = list(garbage.remove(kept, found))
+    click.echo(garbage.told(found))
+    if garbage.at_work(kept):
+        click.echo("a run is at work in this store: its objects are left alone until it ends", err=True)
+    click.echo("deleted" if delete else "nothing was deleted: add --delete")
+
+
+@store_.command("verify")
+@_store
+@click.option("--repair", is_flag=True, help="Move what is damaged to `damaged` in the store. Nothing is deleted.")
+def verify_(store: Path, repair: bool) -> int:
+    """Read every object and every record of a store: checksums, form, run ids. Exit code 3 if one is damaged."""
+    from ntkbench.store.store import Store
+    from ntkbench.store.upkeep import audit, inventory
+
+    kept = Store(store)
+    things = audit.examined(inventory.things(kept))
+    found = [each for thing in _track(things, "verify") if (each := audit.examine(kept, thing)) is not None]
+    moved = [path for each in found for path in audit.set_aside(kept, each)] if repair else []
+    click.echo(audit.report(found, len(things), moved))
+    return 3 if found else 0
+
+
+@store_.command()
+@_store
+def reindex(store: Path) -> None:
+    """Read all records again and rebuild the index that `status`, `plan` and `run` use. Never needed in normal use."""
+    from ntkbench.store import index
+    from ntkbench.store.store import Store
+
+    built, damaged = index.build(Store(store))
+    built.save()
+    click.echo("\n".join([*(f"warning: {error}" for error in damaged), f"{len(built.entries)} records"]))
+
+
+@store_.command()
+@click.argument("others", nargs=-1, required=True, type=FOLDER, metavar="OTHER...")
+@_store
+@click.option("--objects/--no-objects", default=True, help="Cached stages, too, or records alone.")
+def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
+    """Copy the records and cached stages of other stores into this one.
+
+    A run that is in both must have the same numbers: exit code 3 if not.
+    """
+    from ntkbench.store.store import Store
+    from ntkbench.store.upkeep.merge import conclude, merge
+
+    kept, found = Store(store), {}
+    for other in others:
+        for merged in _track(merge(kept, other, objects=objects), str(other)):
+            found[other] = merged
+        for line in found[other].skipped:
+            _tell(line)
+    click.echo(conclude(kept, found))

@@ -1,0 +1,112 @@
+"""Read, validate and write JSON files that hold one document each, such as records and leaderboard entries.
+
+    class Note(Document):
+        text: Line
+
+    write(path, dump(accept(Note, {"text": "done"}, path)))
+    note = parse(Note, read(path), path)
+
+Files may come from strangers: their size is bounded, and characters that would control a terminal are replaced.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from ntkbench.errors import NtkbenchError
+from ntkbench.files import TooLarge, content
+from ntkbench.text import printable, tamed
+
+LIMIT = 16 * 2**20
+"""bytes; larger files are refused"""
+_SHOWN = 5
+"""problems of a file that a message lists"""
+
+
+class Document(BaseModel):
+    """The content of a JSON file: strict and frozen, without unknown fields, NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+D = TypeVar("D", bound=Document)
+
+
+def _writable(value: dict) -> dict:
+    """Return a mapping with harmless texts. Raise ValueError for NaN and infinity, which JSON cannot carry."""
+    json.dumps(value, allow_nan=False)
+    return _tamed(value)
+
+
+def _tamed(value: Any) -> Any:
+    """Return a JSON value in which no text controls a terminal."""
+    if isinstance(value, dict):
+        return {tamed(key): _tamed(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_tamed(below) for below in value]
+    return tamed(value) if isinstance(value, str) else value
+
+
+Facts = Annotated[dict[str, JsonValue], AfterValidator(_writable)]
+"""any mapping of JSON values"""
+Natural = Annotated[int, Field(ge=0, le=2**53)]
+"""whole number from 0 to 2^53, the largest that every JSON reader keeps exactly"""
+Line = Annotated[str, Field(max_length=1000), AfterValidator(tamed)]
+"""text of up to 1000 characters"""
+Paragraphs = Annotated[str, Field(max_length=20_000), AfterValidator(tamed)]
+"""text of up to 20,000 characters"""
+
+
+def read(path: Path, limit: int = LIMIT) -> bytes:
+    """Return the content of a regular file. Raise NtkbenchError if it is larger than `limit` or cannot be read."""
+    try:
+        return content(path, limit)
+    except TooLarge as error:
+        raise NtkbenchError(f"{path}: {error.strerror}; this is not a file of ntkbench") from None
+    except OSError as error:
+        raise NtkbenchError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def parse(model: type[D], content: bytes | str, place: object) -> D:
+    """Return the document in `content`.
+
+    Raise NtkbenchError with one line `place: field: problem` for each mistake; `place` is usually the file's path.
+    """
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise NtkbenchError(explain(error, place)) from None
+
+
+def accept(model: type[D], value: Any, place: object) -> D:
+    """Return the document that a value in memory would read back as from its file.
+
+    Raise NtkbenchError if it cannot be written as JSON or is no such document.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NtkbenchError(f"{place}: not JSON: {error}") from None
+    return parse(model, text, place)
+
+
+def dump(document: Document) -> bytes:
+    """Return a document as JSON, in the order of the model's fields."""
+    value = document.model_dump(mode="json", by_alias=True)
+    return (json.dumps(value, allow_nan=False, indent=1) + "\n").encode()
+
+
+def explain(error: ValidationError, place: object) -> str:
+    """Return the first problems that pydantic found, one line `place: field: problem` each."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = []
+    for problem in problems[:_SHOWN]:
+        field = printable(".".join(map(str, problem["loc"])))
+        lines.append(
+            f"{place}: {field + ': ' if field else ''}{printable(problem['msg'].removeprefix('Value error, '), 200)}"
+        )
+    if len(problems) > _SHOWN:
+        lines.append(f"{place}: and {len(problems) - _SHOWN} more problems")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Work out what a spec asks for, before anything is computed."""

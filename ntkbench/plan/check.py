@@ -1,0 +1,60 @@
+"""Check what no section can check by itself: references between sections, budgets, networks that are needed.
+
+`plan.read` applies `problems` to each cell of a spec. A rule yields its problems at the line that is to be changed; it
+keeps silent where a section that it needs is broken already, as that has been told.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+
+from ntkbench.errors import Problem, SpecError
+from ntkbench.plan.rules import analyses, architectures
+from ntkbench.plan.rules import attacks as rules_attacks
+from ntkbench.plan.rules import data as rules_data
+from ntkbench.plan.rules import kernels as rules_kernels
+from ntkbench.plan.rules.analyses import transfers
+from ntkbench.plan.rules.attacks import budgets
+from ntkbench.plan.rules.references import analysis_attacks, analysis_targets, attack_sources, reserved_ids
+from ntkbench.plan.rules.training import batches, networks, problems, schedules
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.identity import resolved
+from ntkbench.spec.reading import parse
+from ntkbench.spec.reading.validate import Draft, Validator
+
+Rule = Callable[[Draft], Iterator[Problem]]
+"""a function of a cell, as far as it could be read, that yields what is wrong with it"""
+
+
+RULES: tuple[Rule, ...] = (
+    reserved_ids,
+    attack_sources,
+    analysis_targets,
+    analysis_attacks,
+    transfers,
+    budgets,
+    networks,
+    rules_kernels.kernels,
+    schedules,
+    batches,
+    problems,
+    rules_attacks.problems,
+    architectures.problems,
+    rules_kernels.problems,
+    analyses.problems,
+)
+"""all rules, in the order in which they are applied"""
+
+
+def rule_problems(draft: Draft) -> Iterator[Problem]:
+    """Yield all that the rules find wrong with a cell."""
+    for rule in RULES:
+        yield from rule(draft)
+
+
+def check(cell: Cell, place: str) -> None:
+    """Raise SpecError with all mistakes of a cell that was not read from a file; `place` stands for the file."""
+    root = parse.parse_value(json.dumps(resolved(cell)), place)
+    draft, problems = Validator().draft(root)
+    found = [*problems, *rule_problems(draft), *rules_data.problems(root)]
+    if found:
+        raise SpecError(found)

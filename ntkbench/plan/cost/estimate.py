@@ -1,0 +1,141 @@
+"""Estimate what a plan costs, by arithmetic alone: operations, bytes and compiled programs of each stage.
+
+    found = estimate(plan)
+    found.seconds, found.peak_bytes     # on two ordinary CPU cores, see `machine`
+
+`ntkbench plan`, the time that is left of a run, and the refusal of plans far too large for a machine build on it. The
+estimates are within a factor of two of what the shipped specs take (`benchmarks/estimates.py`). Stages have the names
+that records give them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from types import MappingProxyType
+
+from ntkbench.plan import memory, sizes
+from ntkbench.plan.cost.analyses import _analysis, crafting
+from ntkbench.plan.cost.kernels import gram
+from ntkbench.plan.cost.networks import training, trainings
+from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
+from ntkbench.plan.keys import craft_key, judged, kernel_key, training_key
+from ntkbench.plan.runs import Plan
+from ntkbench.spec.analyses import Analysis, Drift, Spectral
+from ntkbench.spec.attacks import SELF
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import InfiniteKernel
+
+_ADVICE: Mapping[str, str] = MappingProxyType(
+    {"t": "a smaller width or training.batch_size", "k": "fewer training examples, numerics.kernel: float32"}
+)
+"""what would make a stage smaller, by the first letter of its key: t for trainings, k for kernels"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run by its name in the record; `key`: of its object in the store, empty if each run does it."""
+
+    name: str
+    key: str
+    work: Work
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The work of a plan.
+
+    `stages`: work by key of the object that it makes, done once for all runs that share it; `runs`: what is left to
+    each run, by its id.
+    """
+
+    stages: Mapping[str, Work]
+    runs: Mapping[str, Work]
+
+    @property
+    def total(self) -> Work:
+        """All work, done one after the other."""
+        return sum([*self.stages.values(), *self.runs.values()], Work())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that one process takes for all of it, start-up included."""
+        return seconds(self.total)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes of memory at the peak of one process that does all of it."""
+        return peak_bytes(self.total)
+
+    @property
+    def advice(self) -> str:
+        """What would lower the memory of the stage that takes most, as messages say it."""
+        stages = {**self.stages, **self.runs}
+        largest = max(stages, key=lambda key: stages[key].bytes, default="r")
+        return _ADVICE.get(largest[0], "fewer test examples")
+
+
+def seconds(work: Work) -> float:
+    """Return the seconds that one process takes for this work, start-up included; 0 for no work."""
+    return START + work.seconds() if work != Work() else 0.0
+
+
+def peak_bytes(work: Work) -> int:
+    """Return the bytes of memory at the peak of one process that does this work, compiled programs included."""
+    compiled = min(COMPILED_MOST, int(COMPILED_BYTES * work.compiling(cores=1)))
+    return BASE_BYTES + compiled + work.bytes
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Return the work of the whole plan: shared stages count once, and the seeds of a cell train together."""
+    tile = tile_bytes(plan)
+    seeds: dict[str, set[int]] = {}
+    shared: dict[str, Work] = {}
+    runs: dict[str, Work] = {}
+    for cell, members in groupby(plan.runs, key=lambda run: run.cell):
+        same = tuple(members)
+        parts = list(stages(cell, tile))
+        own = sum((stage.work for stage in parts if not stage.key), Work())
+        runs |= dict.fromkeys((run.id for run in same), own)
+        shared |= {stage.key: stage.work for stage in parts if stage.key}
+        for part in trainings(cell):
+            key = training_key(part)
+            seeds.setdefault(key, set()).update(run.seed for run in same)
+            shared[key] = training(part).times(len(seeds[key]), sizes.together(part))
+    return Estimate(shared, runs)
+
+
+def tile_bytes(plan: Plan) -> int:
+    """Return the bytes of one tile for the runs of a plan, as a whole number."""
+    return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
+
+
+def stages(cell: Cell, tile: int) -> Iterator[Stage]:
+    """Yield the stages of a cell after its training in the order of a run, each once; `tile` in bytes."""
+    done: set[str] = set()
+    for name, analysis in cell.analyses.items():
+        for stage in (*_before(cell, analysis, tile), Stage(f"analysis.{name}", "", _analysis(cell, analysis, tile))):
+            if stage.name not in done:
+                done.add(stage.name)
+                yield stage
+
+
+def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[Stage]:
+    """Yield the stages of the kernels and the attacks that an analysis needs."""
+    if isinstance(analysis, Spectral):
+        for name in (analysis.target, *getattr(analysis, "against", ())):
+            yield _kernel(cell, name, "spectrum", tile)
+    elif not isinstance(analysis, Drift):
+        attacks = {name: cell.attacks[name] for name in judged(analysis)}
+        for name in (analysis.target, *(getattr(attack, "source", SELF) for attack in attacks.values())):
+            if name in cell.kernels:
+                yield _kernel(cell, name, "kernel", tile)
+        for name, attack in attacks.items():
+            infinite = isinstance(cell.kernels.get(getattr(attack, "source", SELF)), InfiniteKernel)
+            yield Stage(f"craft.{name}", craft_key(cell, name) if infinite else "", crafting(cell, name, tile))
+
+
+def _kernel(cell: Cell, name: str, stage: str, tile: int) -> Stage:
+    """Return the stage of a kernel and its eigendecomposition; only infinite kernels have a key."""
+    kernel = cell.kernels[name]
+    key = kernel_key(cell, name) if isinstance(kernel, InfiniteKernel) else ""
+    return Stage(f"{stage}.{name}", key, gram(cell, kernel, tile))

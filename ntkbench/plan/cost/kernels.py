@@ -1,0 +1,112 @@
+"""Count the work and memory of kernels: propagation, empirical products, spectra."""
+
+from dataclasses import replace
+
+from ntkbench.plan import limits, shapes, sizes
+from ntkbench.plan.cost.networks import OF_LIMIT, VALUE, _form, _itemsize, _layers, _passes, _products, _programs
+from ntkbench.plan.cost.work import Work
+from ntkbench.plan.limits import Positions
+from ntkbench.plan.shapes import Step
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.spec.layers import Activation, AvgPool, Conv, Dense, LeakyReLU, Residual
+
+EIGH = 12
+"""operations of a symmetric eigendecomposition per n^3: 4/3 for the tridiagonal form, at a third of the rate; 8 more"""
+ARC_COSINE = 60
+"""operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
+MIXTURE = 20**2 * 130
+"""operations of an activation that is a mixture over 20 x 20 pairs of scales, on one entry; from measured seconds"""
+LINEAR = 6
+"""operations of a scale and a bias on one entry of the covariances of values and of gradients"""
+SHIFT = 20
+"""operations an entry of adding an array to itself, moved by a row or a column"""
+CACHED = 2**20
+"""least bytes of one array of covariances that is computed at once"""
+ALIVE = 8
+"""number of such arrays that are in memory at once"""
+
+
+# ---- kernels -------------------------------------------------------------------------------------
+
+
+def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Work:
+    """Return the work of half a Gram matrix of the training set, and of its eigendecomposition in float64.
+
+    An infinite kernel has n rows, an empirical one n c. Memory: the matrix, its eigenvectors and a workspace in
+    float64, and a tile.
+    """
+    n, rows = cell.data.n_train, cell.data.n_train
+    if isinstance(kernel, InfiniteKernel):
+        entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
+        programs = _programs(("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0]))
+    else:
+        rows = n * shapes.outputs(cell.data)
+        entries = _empirical(cell, n, tile)
+        programs = _programs(("gram", _form(cell, kernel)), cell, 2 * _layers(sizes.network(cell)))
+    work = entries + Work(double=EIGH * rows**3, calls=2, programs=programs)
+    return replace(work, bytes=3 * 8 * rows**2 + entries.bytes)
+
+
+def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
+    """Return the work of the empirical kernel of all pairs of n examples, half of which are computed.
+
+    Each example takes c backward passes; then each layer adds its block by the cheaper of two ways. Memory: the signals
+    at all layers and what one layer's products take, at most six tiles. `trace`: only the mean over the outputs.
+    """
+    c = shapes.outputs(cell.data)
+    layers = sizes.weighted(sizes.network(cell))
+    ways = [min(_grams(step, n, c, trace), _gradients_of(step, n, c, trace)) for step in layers]
+    work = _passes(cell, cell.numerics.kernel, VALUE, n * (1 + c))
+    work += _products(cell.numerics.kernel, sum(operations for operations, _ in ways))
+    numbers = n * c * sum(step.count for step in layers) + max(numbers for _, numbers in ways)
+    return work + Work(bytes=min(6 * tile, _itemsize(cell.numerics.kernel) * numbers))
+
+
+def _grams(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
+    """Return operations and numbers kept of a layer's block from Gram matrices of its inputs and its signals.
+
+    A convolution needs them at all pairs of positions.
+    """
+    positions, units = sizes.places(step), int(step.after[-1])
+    features, signals = sizes.connections(step) // units, c if trace else c**2
+    return n**2 * positions**2 * (features + signals * units), n * positions * features
+
+
+def _gradients_of(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
+    """Return operations and numbers kept of a layer's block from gradients, which are formed and multiplied."""
+    weights, signals = sizes.connections(step), c if trace else c**2
+    return n**2 * signals * weights + 2 * n * c * sizes.places(step) * weights, n * c * weights
+
+
+def _pairs(cell: Cell, kernel: InfiniteKernel, count: int, tile: int) -> Work:
+    """Return the work of `count` entries of an infinite kernel; a tile holds at least one, whatever `tile` allows."""
+    steps, needs = sizes.of_limit(cell, kernel)
+    start = limits.entries(shapes.image(cell.data), needs)
+    largest = max(start, *(limits.entries(step.after, needs) for step in steps))
+    rows = sizes.inputs(cell) if needs is not Positions.ALL else start * shapes.image(cell.data)[-1]
+    entrywise = sum(_propagation(step, needs) for step in steps)
+    work = _products(cell.numerics.kernel, 2 * rows * count) + Work(entrywise=entrywise * count)
+    return work + Work(bytes=ALIVE * max(CACHED, largest * _itemsize(cell.numerics.kernel)))
+
+
+def _propagation(step: Step, needs: Positions) -> int:
+    """Return the operations of one layer on the covariances of a pair of examples.
+
+    A covariance has an entry for each position, or for each pair of positions (`needs`).
+    """
+    before, after = limits.entries(step.before, needs), limits.entries(step.after, needs)
+    match step.layer:
+        case Activation(op="relu" | "erf" | "gelu" | "sin") | LeakyReLU():
+            return ARC_COSINE * after
+        case Activation():
+            return MIXTURE * after
+        case Conv(window=window):
+            return (SHIFT * sum(window) + LINEAR) * after
+        case AvgPool(window=window):
+            return 2 * SHIFT * sum(window) * after
+        case Residual(branches=branches):
+            return 2 * len(branches) * after
+        case Dense():
+            return LINEAR
+    return 2 * before if before > 1 else 0

@@ -1,0 +1,161 @@
+"""Keys of what is computed once and kept. They chain: data -> training, data -> kernel -> craft.
+
+A key is a hash of all that a stage's result depends on and nothing else, so that runs share what they can: the kernel
+of a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
+change.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ntkbench.plan.networks import operations
+from ntkbench.plan.timeline import drops_last
+from ntkbench.spec.analyses import Analysis, Judged, Transfer
+from ntkbench.spec.attacks import GradientAttack
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.data import SphereTeacher
+from ntkbench.spec.identity import canonical, digest, normalized
+from ntkbench.spec.kernels import InfiniteKernel, Kernel
+from ntkbench.spec.notation import MATCHED
+from ntkbench.spec.training import Trained
+
+Shared = Literal["kernel", "craft"]
+"""stages that cells have in common"""
+REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
+"""revision of each stage's results, a part of its keys"""
+
+_MENDED = frozenset(("tanh", "sigmoid", "softplus", "silu", "sin", "gelu"))
+"""activations whose limits were wrong at large variances in the first revision"""
+
+
+def _key(stage: str, parts: Mapping[str, Any]) -> str:
+    """Return the key of a stage: its first letter, and a hash of its revision and of `parts`."""
+    return digest(stage[0], {"stage": stage, "revision": REVISIONS[stage], **parts})
+
+
+def data_key(cell: Cell) -> str:
+    """Return the key of the arrays of training and test examples that a run sees."""
+    return _key("data", {"data": normalized(cell).data})
+
+
+def _seen(cell: Cell) -> dict[str, Any]:
+    """Return the fields of the data that its training examples depend on: not those of the test examples alone."""
+    taught = isinstance(cell.data.dataset, SphereTeacher)  # its teacher is drawn with the test points
+    unseen = {"n_test"} if taught else {"n_test", "test_seed"}
+    return {name: value for name, value in canonical(normalized(cell).data).items() if name not in unseen}
+
+
+def training_key(cell: Cell) -> str:
+    """Return the key of a cell's training. The seed is no part of it: the seeds of a cell train together."""
+    parts: dict[str, Any] = {
+        "architecture": cell.architecture,
+        "width": cell.width,
+        "training": normalized(cell).training,
+    }
+    if isinstance(cell.training, Trained) and drops_last(cell):
+        parts["left_over"] = "dropped"
+    return _key("training", {"data": _seen(cell), **parts, "dtype": cell.numerics.network})
+
+
+def kernel_key(cell: Cell, kernel_id: str) -> str:
+    """Return the key of an infinite kernel's Gram matrix and spectrum. Time and ridge are filters that come later."""
+    kernel = _infinite(cell, kernel_id)
+    parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
+    if kernel.architecture and operations(kernel.architecture) & _MENDED:
+        parts["activations"] = 2
+    return _key("kernel", {"data": _seen(cell), **parts, "dtype": cell.numerics.kernel})
+
+
+def judged(analysis: Analysis) -> tuple[str, ...]:
+    """Return the attacks whose examples an analysis shows to its target; analyses of features make their own."""
+    if isinstance(analysis, Judged):
+        return analysis.attacks
+    if isinstance(analysis, Transfer):
+        return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
+    return ()
+
+
+def crafted(cell: Cell) -> tuple[str, ...]:
+    """Return the attacks on infinite kernels that some analysis needs: the store keeps what they make."""
+    needed = {name for analysis in cell.analyses.values() for name in judged(analysis)}
+    sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
+    return tuple(name for name, source in sources.items() if is_shared(cell.kernels.get(source)))
+
+
+def is_shared(kernel: Kernel | None) -> bool:
+    """Return whether runs share a kernel's predictor: the kernel is infinite, and its time is not that of one run."""
+    return isinstance(kernel, InfiniteKernel) and kernel.time != MATCHED
+
+
+def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
+    """Yield stage, key and id of what a cell has in common with others: infinite kernels, then examples crafted on
+    them."""
+    for name, kernel in cell.kernels.items():
+        if isinstance(kernel, InfiniteKernel):
+            yield "kernel", kernel_key(cell, name), name
+    for name in crafted(cell):
+        yield "craft", craft_key(cell, name), name
+
+
+def craft_key(cell: Cell, attack_id: str) -> str:
+    """Return the key of the examples that an attack makes on an infinite kernel; ValueError for any other attack."""
+    attack = normalized(cell).attacks[attack_id]
+    if not isinstance(attack, GradientAttack):
+        raise ValueError(f"{attack_id} follows no gradient")
+    kernel = _infinite(cell, attack.source)
+    fields = {name: value for name, value in canonical(attack).items() if name != "source"}
+    parts = {
+        "data": data_key(cell),
+        "kernel": kernel_key(cell, attack.source),
+        "time": kernel.time,
+        "ridge": kernel.ridge,
+        "attack": fields,
+    }
+    if kernel.time != float("inf"):
+        parts["flow"] = 2  # revision 1 let round-off grow on singular kernels
+    return _key("craft", parts)
+
+
+def _infinite(cell: Cell, kernel_id: str) -> InfiniteKernel:
+    """Return an infinite kernel of a cell with all defaults filled in; raise ValueError if there is none of this id."""
+    kernel = normalized(cell).kernels.get(kernel_id)
+    if not isinstance(kernel, InfiniteKernel):
+        raise ValueError(f"{kernel_id} is not an infinite kernel of this cell")
+    return kernel
+
+
+_MOST_NAMED = 1000
+"""the most seeds that a group's key may stand for; longer ones are not read"""
+
+
+def group_key(cell: Cell, seeds: Sequence[int]) -> str:
+    """Return the key of a group's objects in the store; `seeds_of` reads the seeds back from its end."""
+    return f"{training_key(cell)}-{_tag(seeds)}"
+
+
+def state_key(group_key: str, step: int | str) -> str:
+    """Return the key of a group's state after `step` steps of its stretch."""
+    return f"{group_key}@step{step}"
+
+
+def _tag(seeds: Sequence[int]) -> str:
+    """Return ascending seeds as text, with ranges: 0-4.7 for 0, 1, 2, 3, 4 and 7."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ".".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def seeds_of(tag: str) -> tuple[int, ...]:
+    """Return the seeds that the end of a group's key names; none if it is malformed or names too many."""
+    if not re.fullmatch(r"[0-9]{1,20}(-[0-9]{1,20})?(\.[0-9]{1,20}(-[0-9]{1,20})?)*", tag):
+        return ()
+    bounds = [tuple(map(int, run.split("-"))) for run in tag.split(".")]
+    found = [range(bound[0], bound[-1] + 1) for bound in bounds]
+    return tuple(chain(*found)) if sum(map(len, found)) <= _MOST_NAMED else ()

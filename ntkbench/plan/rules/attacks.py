@@ -1,0 +1,75 @@
+"""Find what a spec asks wrongly of attacks: losses, targets, starts, budgets beyond the pixel range."""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from ntkbench.errors import Problem
+from ntkbench.plan import shapes
+from ntkbench.spec.attacks import APGD, Ascent, Iterated
+from ntkbench.spec.document import Path, text
+from ntkbench.spec.reading.validate import Draft
+from ntkbench.spec.training import Adversarial
+
+# Rules for attacks that ascend a loss, in `attacks` and inside adversarial training; `check` runs them on each cell.
+#
+# They refuse losses and targets that need more classes than the data have, and restarts that cannot differ.
+
+
+def problems(draft: Draft) -> Iterator[Problem]:
+    """Yield the mistakes in a cell's gradient attacks; those about classes only if the number of classes is known."""
+    for path, ascent in _ascents(draft).items():
+        if isinstance(ascent, Iterated) and ascent.restarts > 1 and ascent.start == "zero":
+            message = "restarts differ by their start alone, and zero is always the same; write start: uniform"
+            yield draft.problem((*path, "restarts"), message)
+        if draft.sized:
+            outputs = shapes.outputs(draft.cell.data)
+            yield from _loss(draft, path, ascent, outputs)
+            yield from _targets(draft, path, ascent, outputs)
+
+
+def _ascents(draft: Draft) -> Mapping[Path, Ascent]:
+    """Return the gradient attacks of a cell by their paths, the one inside its training included."""
+    found: dict[Path, Ascent] = {
+        ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, Ascent)
+    }
+    if isinstance(draft.cell.training, Adversarial):
+        found["training", "attack"] = draft.cell.training.attack
+    return found
+
+
+def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+    """Refuse the DLR loss where there are too few outputs: three, or four towards a class (Croce & Hein 2020)."""
+    if ascent.loss != "dlr":
+        return
+    targeted = isinstance(ascent, APGD) and ascent.targeted is not None
+    needed, which = (4, "fourth") if targeted else (3, "third")
+    if outputs < needed:
+        there = "two classes have one" if outputs == 1 else f"there are {outputs}"
+        why = f"dlr{' towards a class' if targeted else ''} compares with the {which} largest output, and {there}"
+        yield draft.problem((*path, "loss"), f"{why}; write margin or cross_entropy")
+
+
+def _targets(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+    """Refuse more target classes than there are classes beside the label."""
+    if not isinstance(ascent, APGD) or ascent.targeted is None:
+        return
+    if outputs == 1:
+        message = "of two classes only one is another, and away from the label is towards it; write null"
+        yield draft.problem((*path, "targeted"), message)
+    elif ascent.targeted >= outputs:
+        message = f"{ascent.targeted} targets, but of {outputs} classes only {outputs - 1} are others"
+        yield draft.problem((*path, "targeted"), f"{message}; write at most {outputs - 1}")
+
+
+def budgets(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each budget above 1 in the maximum norm: within 1 lies the whole pixel range."""
+    norms: dict[Path, str] = {("attacks", name): attack.norm for name, attack in draft.cell.attacks.items()}
+    if isinstance(draft.cell.training, Adversarial):
+        norms["training", "attack"] = draft.cell.training.attack.norm
+    for path, norm in norms.items():
+        node = draft.root.at((*path, "eps"))
+        for i, item in enumerate(node.items or (node,)):
+            if norm == "linf" and Fraction(str(item.value)) > 1:
+                here = (*path, "eps", i) if node.items else (*path, "eps")
+                message = f"{text(item)} is more than the pixel range, which is [0, 1]; 8 of 255 gray levels are 8/255"
+                yield item.place.problem(here, message)

@@ -1,0 +1,75 @@
+"""Find the ids that a spec may not give, and the references to what it does not define."""
+
+from collections.abc import Iterator
+
+from ntkbench.errors import Problem
+from ntkbench.spec.analyses import Analysis, Judged
+from ntkbench.spec.attacks import SELF, GradientAttack
+from ntkbench.spec.cell import BY_ID
+from ntkbench.spec.document import Node, Path
+from ntkbench.spec.notation import FIT
+from ntkbench.spec.reading.validate import Draft, ids
+from ntkbench.text import did_you_mean
+from ntkbench.vocabulary import LINEAR, WORST
+
+_RESERVED = (SELF, "none")
+"""ids that no section may use: the run's own network, and the source of attacks without a gradient"""
+_ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
+"""fields of analyses that name one attack"""
+
+
+def reserved_ids(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each id in a section that has a meaning of its own, such as `self`."""
+    for section in BY_ID:
+        node: Node | None = draft.root.child(section)
+        for name, entry in (node.entries if node else {}).items():
+            if name in _RESERVED or (section, name) in (("attacks", WORST), ("kernels", LINEAR), ("analyses", FIT)):
+                yield entry.key.problem((section, name), f"{name} is a reserved word; choose another id")
+
+
+def attack_sources(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each gradient attack whose source is an unknown kernel, or a network that the cell lacks."""
+    for name, attack in draft.cell.attacks.items():
+        if isinstance(attack, GradientAttack):
+            yield from _predictor(draft, ("attacks", name, "source"), attack.source)
+
+
+def analysis_targets(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each analysis whose target is an unknown kernel, or a network that the cell lacks."""
+    for name, analysis in draft.cell.analyses.items():
+        yield from _predictor(draft, ("analyses", name, "target"), analysis.target)
+
+
+def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
+    """Yield a problem at `path` if there is no predictor `who`: neither the network `self` nor a kernel of this id."""
+    kernels = ids(draft, "kernels")
+    if who == SELF:
+        if draft.cell.width is None and draft.whole("width"):
+            message = "self is the network of the run, and this cell has none; give it a `width`, or name a kernel"
+            yield draft.problem(path, message + (f" ({', '.join(sorted(kernels))})" if kernels else ""))
+    elif kernels is not None and who not in kernels:
+        yield draft.problem(path, f"no kernel {who}{did_you_mean(who, kernels | {SELF})}")
+
+
+def analysis_attacks(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each attack that an analysis names and that the spec does not define."""
+    known = ids(draft, "attacks")
+    if known is None:
+        return
+    for name, analysis in draft.cell.analyses.items():
+        for path, attack in _attacks_of(draft, name, analysis):
+            if attack not in known:
+                near = did_you_mean(attack, known) or "; the spec defines no `attacks`"
+                yield draft.problem(path, f"no attack {attack}{near}")
+
+
+def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
+    """Yield the ids of the attacks that an analysis names, each with its path: in a list, that of the item."""
+    path = ("analyses", name)
+    if not isinstance(analysis, Judged):
+        roles = {role: getattr(analysis, role, None) for role in _ROLES}
+        yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
+    else:
+        several = draft.root.at((*path, "attacks")).items
+        for i, attack in enumerate(analysis.attacks):
+            yield ((*path, "attacks", i) if several else (*path, "attacks")), attack

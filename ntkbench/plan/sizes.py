@@ -1,0 +1,124 @@
+"""Count how large a cell's network and kernels are: weights, multiply-adds, and what is kept of one example.
+
+`cost` makes its estimates of these counts, and `together` decides which seeds share a training.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+from ntkbench.plan import limits, networks, shapes
+from ntkbench.plan.shapes import Step
+from ntkbench.spec.architectures import Architecture
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import InfiniteKernel
+from ntkbench.spec.layers import Activation, Conv, Flatten, LeakyReLU, Weighted
+from ntkbench.spec.training import Adam, Adversarial, Trained
+
+_MOST_TOGETHER = 16
+"""seeds that train at once, at most"""
+_MOST_BYTES = 4e9
+"""bytes of the states of all seeds that train at once, at most"""
+
+
+def walk(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
+    """Return the layers of an architecture with their shapes on the cell's examples; without a width, at width 1."""
+    sizes = shapes.Sizes(width or 1, shapes.outputs(cell.data))
+    return list(shapes.steps(networks.layers(architecture), shapes.image(cell.data), sizes))
+
+
+def network(cell: Cell) -> list[Step]:
+    """Return the layers of the cell's finite network; none if it has none."""
+    return walk(cell, cell.architecture, cell.width) if cell.width else []
+
+
+def weighted(steps: Sequence[Step]) -> list[Step]:
+    """Return the layers that have weights."""
+    return [step for step in steps if isinstance(step.layer, Weighted)]
+
+
+def inputs(cell: Cell) -> int:
+    """Return the number of values of an example: pixels times channels, or features."""
+    return prod(shapes.image(cell.data))
+
+
+def connections(step: Step) -> int:
+    """Return the number of weights and biases of a layer."""
+    if not isinstance(step.layer, Weighted):
+        return 0
+    window = prod(step.layer.window) if isinstance(step.layer, Conv) else 1
+    bias = int(step.layer.b_std is not None)
+    return (window * int(step.before[-1]) + bias) * int(step.after[-1])
+
+
+def parameters(steps: Sequence[Step]) -> int:
+    """Return the number of weights and biases of all layers."""
+    return sum(map(connections, steps))
+
+
+def places(step: Step) -> int:
+    """Return the number of positions that a layer gives: 1 where it gives a vector."""
+    return prod(map(int, step.after[:-1]))
+
+
+def products(steps: Sequence[Step]) -> int:
+    """Return the multiply-adds of a forward pass of one example: each weight and bias once at each position."""
+    return sum(connections(step) * places(step) for step in steps)
+
+
+def activations(steps: Sequence[Step]) -> int:
+    """Return the number of values that a backward pass keeps of one example.
+
+    They are the outputs of the layers but the last; flattenings and activations are not counted.
+    """
+    kept = [step for step in steps if not isinstance(step.layer, Flatten | Activation | LeakyReLU)]
+    return sum(step.count for step in kept[:-1])
+
+
+def state_bytes(cell: Cell) -> int:
+    """Return the bytes that one seed takes in training.
+
+    They are those of weights, gradient and optimizer state, of the anchor of a linearization, and of a batch on its way
+    forward and back. What trains together follows from them, and so the last bits of results: they are a rule that must
+    not change, not an estimate.
+    """
+    how, itemsize = cell.training, 4 if cell.numerics.network == "float32" else 8
+    steps = network(cell)
+    size = parameters(steps)
+    if not isinstance(how, Trained):
+        return itemsize * size
+    linear = 0 if how.linearize_at is None else how.epochs - how.linearize_at
+    optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
+    copies = 2 + optimizer + 2 * int(linear > 0)
+    images = 2 if isinstance(how, Adversarial) else 1
+    kept = 2 * (how.batch_size or cell.data.n_train) * (images * inputs(cell) + activations(steps))
+    return itemsize * (copies * size + kept * (1 + int(linear > 0)))
+
+
+def together(cell: Cell) -> int:
+    """Return how many seeds of a cell train at once."""
+    return int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // state_bytes(cell))))
+
+
+def of_limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limits.Positions]:
+    """Return the layers of an infinite kernel, and which pairs of positions of two images it tells apart."""
+    architecture = kernel.architecture or cell.architecture
+    return walk(cell, architecture, None), limits.positions(networks.layers(architecture))
+
+
+def has_cheap_limit(cell: Cell) -> bool:
+    """Return whether the cell's network has an infinite kernel that compares matched positions alone."""
+    layers = networks.layers(cell.architecture)
+    try:
+        limits.check(layers)
+    except shapes.Misfit:
+        return False
+    return limits.positions(layers) is not limits.Positions.ALL
+
+
+def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
+    """Return the number of values that a gradient through one entry of an infinite kernel keeps.
+
+    They are the covariances after each layer with weights.
+    """
+    steps, needs = of_limit(cell, kernel)
+    return sum(limits.entries(step.after, needs) for step in weighted(steps))

@@ -1,0 +1,1 @@
+"""Write the pages that the program tells about itself."""

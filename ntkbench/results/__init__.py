@@ -1,0 +1,1 @@
+"""Make tables, frames, reports and pages of records."""

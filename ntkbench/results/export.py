@@ -1,0 +1,102 @@
+"""Write a frame of results as CSV, JSON, LaTeX or Parquet, with every digit, and missing values empty or null.
+
+`ntkbench export` calls `of_file` for the format, `of_metrics` to select rows, and `export` for the bytes.
+"""
+
+import gzip
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from ntkbench import render, text
+from ntkbench.errors import UsageError
+from ntkbench.labels import ENDS
+from ntkbench.results.frame import is_provenance
+from ntkbench.vocabulary import metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Literal["csv", "json", "jsonl", "latex", "parquet"]
+_SUFFIXES: Mapping[str, Format] = MappingProxyType(
+    {"": "csv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
+)
+"""formats by the suffix of the file; without a suffix, and on standard output, CSV"""
+_MEASURED = ("value", "k", "n", *ENDS)
+"""columns of a LaTeX table that hold what was measured"""
+_UNPRINTED = ("run_id", "revision", "ci_method", "unit", "higher_is_better", "reason")
+"""columns that a LaTeX table leaves out, in addition to provenance"""
+
+
+def of_file(path: Path | None, said: Format | None = None) -> tuple[Format, bool]:
+    """Return the format of a file, by its suffix unless `said` names one, and whether to compress it (`.gz`).
+
+    Raise UsageError if the suffix is unknown and `said` is None.
+    """
+    suffix = path.suffix.lower() if path else ""
+    gzipped = suffix == ".gz"
+    if path and gzipped:
+        suffix = Path(path.stem).suffix.lower()
+    if said is None and suffix not in _SUFFIXES:
+        known = ", ".join(filter(None, _SUFFIXES))
+        raise UsageError(f"{path}: no table is written as {suffix}; name it {known} or .csv.gz, or add --format")
+    return said or _SUFFIXES[suffix], gzipped
+
+
+def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
+    """Return the rows of some metrics, or all rows if none is named. Raise UsageError if a metric has no row."""
+    for name in metrics:
+        if metric(name).name not in set(frame["metric"]):
+            there = sorted(filter(None, set(frame["metric"])))
+            raise UsageError(f"no run measures {name}; they measure {', '.join(there) or 'nothing yet'}")
+    return frame.loc[frame["metric"].isin(metrics)] if metrics else frame
+
+
+def export(frame: "pd.DataFrame", form: Format, gzipped: bool = False) -> bytes:
+    """Return the content of a file in the format `form`.
+
+    LaTeX tables have the labels that differ between rows, and what was measured. Raise UsageError if Parquet is asked
+    for and pyarrow is not installed.
+    """
+    content = _parquet(frame) if form == "parquet" else _text(frame, form).encode()
+    return gzip.compress(content, mtime=0) if gzipped else content
+
+
+def _text(frame: "pd.DataFrame", form: Format) -> str:
+    match form:
+        case "csv":
+            return render.csv_of(frame)
+        case "json":
+            return json.dumps(_rows(frame), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        case "jsonl":
+            return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in _rows(frame))
+    return _latex(frame) + "\n"
+
+
+def _parquet(frame: "pd.DataFrame") -> bytes:
+    """Return the frame as a Parquet file."""
+    file = io.BytesIO()
+    try:
+        frame.to_parquet(file, engine="pyarrow", index=False)
+    except ImportError:
+        raise UsageError("Parquet files are written by pyarrow; pip install 'ntkbench[parquet]'") from None
+    return file.getvalue()
+
+
+def _rows(frame: "pd.DataFrame") -> list[dict]:
+    """Return the rows as mappings, with None for missing values."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def _latex(frame: "pd.DataFrame") -> str:
+    """Return a LaTeX table, after a comment with the labels that all rows share."""
+    rows = _rows(frame)
+    labels = [name for name in frame if name not in (*_MEASURED, *_UNPRINTED) and not is_provenance(name)]
+    varying = [name for name in labels if len({row[name] for row in rows}) > 1]
+    columns = [*varying, *_MEASURED]
+    body = [["" if row[name] is None else text.printable(row[name], 200) for name in columns] for row in rows]
+    said = ", ".join(f"{name} {rows[0][name]}" for name in labels if name not in varying and rows[0][name] != "")
+    return f"% all with {text.printable(said, 1000)}\n{render.table(columns, body, 'latex')}"

@@ -1,0 +1,99 @@
+"""Results as tidy pandas frames, for tables and plots of one's own: one row for each number, with all its labels.
+
+    results = frame.records("docs/results", "specs/quickstart.yaml")
+    results.query("metric == 'accuracy'").groupby(["width", "target"])["value"].mean()
+
+Labels are texts, and empty where they do not apply, so that `groupby` drops no row; numbers that are not there are
+missing (docs/python.md).
+"""
+
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ntkbench.errors import UsageError
+from ntkbench.labels import OF_RUN
+from ntkbench.plan.read import read
+from ntkbench.plan.runs import Plan
+from ntkbench.results import tables
+from ntkbench.spec.identity import leaves
+from ntkbench.store import lookup, record
+from ntkbench.store.record import Record
+from ntkbench.store.store import Store, StoreWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+File = str | PathLike[str]
+"""path of a store, a spec or a leaderboard"""
+_PROVENANCE = ("software", "jax", "device", "resources", "time")
+"""sections of a record that tell how a number came about"""
+_TYPES = {"value": float, "low": float, "high": float, "higher_is_better": "boolean"}
+"""pandas types of columns with numbers, kept where values are missing"""
+_TYPES |= dict.fromkeys(("revision", "k", "n"), "Int64")
+
+
+def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: bool = False) -> "pd.DataFrame":
+    """Return the numbers of a store, or of some specs in it; a run without numbers is one row that tells its status.
+
+    Columns: `run_id`, `status` (`missing` if a spec asks for the run and the store does not have it), `spec`, `seed`;
+    the axes of the matrix; `analysis`, `metric`, `revision`, `value`, `k`, `n`, `ci_method`, `unit`,
+    `higher_is_better`, `reason` (why there is no value), `failed_checks` (the number may mean nothing), `low` and
+    `high` (95 % interval over test points); what the number is about (`attack`, `eps`, ...); `attempt`, and provenance
+    by its path in the record (`software.commit`, `device.kind`, ...). An axis with one of these names is called
+    `cell.NAME`, and what a number is about `where.NAME`.
+
+    `overrides`, `smoke`: as `--set` and `--smoke` on the command line. Records that cannot be read are left out with a
+    warning. Raise UsageError if no spec is given and the store has no records.
+    """
+    kept = Store(Path(store))
+    if specs:
+        return of_plans(kept, [read(spec, overrides, smoke) for spec in specs])
+    found, damaged = record.read_all(kept.records)
+    for error in damaged:
+        warnings.warn(f"{error}; it is left out", StoreWarning, stacklevel=2)
+    if not found:
+        raise UsageError(f"{store} has no records; `ntkbench run SPEC` makes some, or name another store")
+    return _frame(found, tables.runs(found))
+
+
+def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
+    """Return the same frame as `records`, for specs that have been read."""
+    import pandas as pd
+
+    found = {each.run_id: each for planned in plans for each in lookup.records(store, planned.runs)}
+    runs = pd.concat(
+        [tables.runs(found.values(), planned.runs).assign(spec=planned.header.name) for planned in plans],
+        ignore_index=True,
+    )
+    axes = [name for name in runs if name not in OF_RUN]
+    return _frame(found.values(), runs.fillna(dict.fromkeys(axes, "")))
+
+
+def is_provenance(column: str) -> bool:
+    """Return whether a column tells how a number came about, such as `attempt` or `device.kind`."""
+    return column == "attempt" or column.startswith(tuple(f"{section}." for section in _PROVENANCE))
+
+
+def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the numbers of records with their provenance, one row a number."""
+    import pandas as pd
+
+    numbers = tables.numbers(found, runs, keep_empty=True)
+    facts = [{"run_id": each.run_id, **_flat(each.model_dump(include={"attempt", *_PROVENANCE}))} for each in found]
+    return _typed(numbers.merge(pd.DataFrame(facts), on="run_id", how="left") if facts else numbers)
+
+
+def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the frame with types that survive missing values."""
+    types = {name: kind for name, kind in _TYPES.items() if name in frame}
+    facts = {name: frame[name].convert_dtypes() for name in frame if is_provenance(name)}
+    return frame.astype(types).assign(**facts)
+
+
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested facts as one mapping by dotted path, without lists and empty mappings."""
+    return {path: value for path, value in leaves(facts) if not isinstance(value, (list, dict))}

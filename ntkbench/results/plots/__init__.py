@@ -1,0 +1,1 @@
+"""Draw pictures of what records hold: one file a kind of analysis."""

@@ -1,0 +1,162 @@
+"""Turn records into tidy data frames, and these into summaries over seeds.
+
+`runs` gives one row a run, `numbers` one row a measured number, `aggregate` one row a cell of chosen axes. Only seeds
+are ever averaged. `show`, `frame` and the plots build on these.
+
+    every = runs(records, plan.runs)
+    aggregate(numbers(records, every), every, ["width", "metric", "eps"])    # mean, sd, n, ci_low, ci_high, ...
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ntkbench.errors import UsageError
+from ntkbench.labels import CHECKS, ENDS, FIXED, OF_NUMBER, OF_RUN, SUMMARY
+from ntkbench.plan.runs import Run
+from ntkbench.store import failed_checks
+from ntkbench.store.record import Record
+from ntkbench.uncertainty import summary
+from ntkbench.vocabulary import bounds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
+"""columns of text, in which a missing value becomes an empty string"""
+
+
+def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
+    """Return a frame with one row a run: id, status, spec, seed, and its coordinates as columns of text.
+
+    Without `planned` its rows are the runs of the records. With it they are the planned runs with their coordinates in
+    the plan; a run without a record then has the status `missing`, and `spec` is empty.
+    """
+    import pandas as pd
+
+    found = {record.run_id: record for record in records}
+    if planned is None:
+        rows = [
+            {"run_id": r.run_id, "status": r.status, "spec": r.spec.name, "seed": r.spec.seed, **_axes(r.spec.cell)}
+            for r in found.values()
+        ]
+    else:
+        rows = [
+            {"run_id": p.id, "status": found[p.id].status if p.id in found else "missing", "spec": "", "seed": p.seed}
+            | _axes(p.coordinates)
+            for p in planned
+        ]
+    axes = sorted({name for row in rows for name in row} - set(OF_RUN))
+    return pd.DataFrame(rows, columns=[*OF_RUN, *axes]).fillna(dict.fromkeys(axes, ""))
+
+
+def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool = False) -> "pd.DataFrame":
+    """Return a frame with one row a number of the ok runs among `of`.
+
+    The columns of `of` come first, then those of the number: metric, value, unit, the failed checks of its analysis,
+    the ends `low` and `high` of its interval, and one column for each key of `where`.
+
+    Args:
+        records: the records that the numbers are taken from.
+        of: the runs, a frame as `runs` returns it.
+        keep_empty: whether a run without numbers has a row too, in which their columns are empty.
+    """
+    import pandas as pd
+
+    ok = set(of.loc[of["status"] == "ok", "run_id"])
+    rows, where = [], set()
+    for record in (record for record in records if record.run_id in ok):
+        failed = failed_checks.codes(record)
+        for row in record.metrics:
+            about = {_beside(of, name): str(value) for name, value in row.where.items()}
+            where |= set(about)
+            low, high = row.ci95 or (None, None)
+            fixed = {name: getattr(row, name) for name in OF_NUMBER} | {CHECKS: ", ".join(failed(row.analysis))}
+            rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, **about})
+    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS, *sorted(where)])
+    merged = of.merge(frame, on="run_id", how="left" if keep_empty else "inner")
+    return merged.fillna(dict.fromkeys((*where, *LABELS), ""))
+
+
+def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
+    """Return the mean, sd, n and interval over the seeds of every cell; an incomplete cell has none of these.
+
+    Args:
+        numbers: the numbers, a frame as `numbers` returns it.
+        runs: all runs that are to have them, a frame as `runs` returns it.
+        axes: the columns whose labels make a cell. Those that `runs` has tell experiments apart, the others tell apart
+            the numbers of one run. What is no axis must not vary within a cell, except for the seed.
+
+    `expected` counts the runs of a cell and `n` those with a value; `undefined` counts ok runs whose value is missing,
+    with the `reason` of the first.
+
+    Raises:
+        UsageError: two runs of a cell have the same seed, so that they are different experiments.
+    """
+    import pandas as pd
+
+    outer = [axis for axis in axes if axis in runs]
+    inner = [axis for axis in axes if axis not in runs]
+    found = groups(numbers, [*outer, *inner]) if len(numbers) else {}
+    measured = list(groups(numbers, inner)) if len(numbers) else [("",) * len(inner)]
+    rows = []
+    for cell, members in groups(runs, outer).items():
+        _only_seeds(members, dict(zip(outer, cell, strict=True)))
+        for what in measured:
+            here = found.get((*cell, *what))
+            if here is None and "ok" in set(members["status"]):
+                continue  # the runs of this cell are done and do not measure this number
+            labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
+            failed = {CHECKS: 0 if here is None else sum(map(bool, here[CHECKS].tolist()))}
+            rows.append(labels | _summary(here, len(members)) | failed)
+    return pd.DataFrame(rows, columns=[*outer, *inner, *SUMMARY])
+
+
+def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:
+    """Return the rows of a frame by their labels along the axes; without axes, all rows under the empty label `()`."""
+    if not axes:
+        return {(): frame}
+    return {key if isinstance(key, tuple) else (key,): part for key, part in frame.groupby(list(axes), sort=False)}
+
+
+def _beside(of: "pd.DataFrame", name: str) -> str:
+    """Return the column name for a key of `where`: `where.<name>` where the frame has a column `name` already."""
+    return f"where.{name}" if name in FIXED or name in of else name
+
+
+def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
+    """Return coordinates by column name; an axis named like a fixed column becomes `cell.<name>`."""
+    return {f"cell.{name}" if name in FIXED else name: label for name, label in coordinates.items()}
+
+
+def _summary(here: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
+    """Return the summary columns of one cell from its numbers (`here`, None for none) and its number of runs."""
+    values = [] if here is None else here["value"].dropna().tolist()
+    if len(values) < expected:
+        lacking = [] if here is None else here.loc[here["value"].isna(), "reason"].tolist()
+        said = {"undefined": len(lacking), "reason": lacking[0]} if lacking else {"undefined": 0, "reason": ""}
+        return {"n": len(values), "expected": expected, **said}
+    assert here is not None
+    of_seeds = summary(values, bounds(here["metric"].iloc[0]))
+    low, high = of_seeds.interval or (None, None)
+    return {
+        "mean": of_seeds.mean,
+        "sd": of_seeds.sd,
+        "n": of_seeds.n,
+        "expected": expected,
+        "ci_low": low,
+        "ci_high": high,
+        "undefined": 0,
+        "reason": "",
+    }
+
+
+def _only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> None:
+    """Raise a UsageError that names two runs of a cell which have the same seed."""
+    twice = members.loc[members["seed"].duplicated(keep=False)].sort_values(["seed", "run_id"])
+    if len(twice):
+        place = ", ".join(f"{axis} {label}" for axis, label in cell.items()) or "this table"
+        first, second = twice["run_id"][:2]
+        raise UsageError(
+            f"{place}: runs {first} and {second} are different experiments with the same seed, and their mean "
+            "would mean nothing; add the axis that tells them apart, or name the spec whose runs to show"
+        )

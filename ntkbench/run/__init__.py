@@ -1,0 +1,1 @@
+"""Execute a plan: the only package that turns words into numbers."""

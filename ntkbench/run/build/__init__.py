@@ -1,0 +1,1 @@
+"""Turn words into numbers: one file a section of the spec."""

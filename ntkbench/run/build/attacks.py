@@ -1,0 +1,53 @@
+"""Turn the attacks of a spec into attacks on arrays."""
+
+import jax
+
+from ntkbench.analyses.crafting import Threat
+from ntkbench.ntk import apgd, attacks, balls
+from ntkbench.run.build.losses import loss, targeted_loss
+from ntkbench.run.build.networks import stream
+from ntkbench.spec import extensions, identity, training
+from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, Iterated, RandomSign, Steps
+from ntkbench.spec.cell import Cell
+
+NO_SOURCE = "none"
+"""name that records give to the source of an attack that follows no gradient"""
+
+_BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
+
+
+def threat(cell: Cell, attack_id: str) -> Threat:
+    """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
+    words = identity.settled(cell).attacks[attack_id]
+    ball = _BALLS[words.norm]
+    eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
+    if isinstance(words, RandomSign):
+        return Threat(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
+    centered = cell.data.targets == "centered"
+    objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
+    if isinstance(words, APGD):
+        targets = apgd.Targets(words.targeted, targeted_loss(words.loss, centered)) if words.targeted else None
+        attack = apgd.APGD(ball, objective, words.steps, words.start == "uniform", targets)
+    elif isinstance(words, ExtensionAttack):
+        attack = extensions.builder(words)(words, ball, objective)
+    else:
+        attack = _gradient_attack(words, ball, objective)
+    if isinstance(words, Iterated) and words.restarts > 1:
+        attack = attacks.Restarts(ball, objective, attack, words.restarts)
+    return Threat(attack_id, words.source, eps, radii, attack, objective)
+
+
+def _gradient_attack(
+    words: FGSM | PGD | training.InnerFGSM | training.InnerPGD,
+    ball: balls.Ball,
+    objective: attacks.Objective,
+) -> attacks.Attack:
+    if not isinstance(words, Steps):
+        return attacks.FGSM(ball, objective)
+    size = None if words.step_size is None else float(words.step_size)
+    return attacks.PGD(ball, objective, words.steps, size, words.start == "uniform")
+
+
+def attack_key(cell: Cell, attack_id: str) -> jax.Array:
+    """Return the random key of an attack, from its own seed: its draws do not change with the seed of the run."""
+    return stream(getattr(cell.attacks[attack_id], "seed", 0), "attack")

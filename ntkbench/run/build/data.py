@@ -1,0 +1,69 @@
+"""Turn the data section of a spec into examples and regression targets."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.data import dataset, load, synthetic
+from ntkbench.data.catalog import class_numbers, entry
+from ntkbench.errors import NumericsError
+from ntkbench.ntk import losses
+from ntkbench.plan import contents
+from ntkbench.spec import extensions
+from ntkbench.spec.data import Data, ExtensionDataset, NamedDataset, SphereTeacher, TwoGaussians
+
+
+def examples(data: Data, roots: Sequence[Path]) -> dataset.Dataset:
+    """Load or draw the training and test examples; DataError if a data set is not in `roots`, or is not as known."""
+    match data.dataset:
+        case NamedDataset(name=name):
+            numbers = class_numbers(entry(name), data.classes)
+            whole = load.load(name, roots)
+            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
+        case TwoGaussians() as s:
+            return synthetic.two_gaussians(
+                s.dim, s.distance, s.sd, data.n_train, data.n_test, data.seed, data.test_seed
+            )
+        case SphereTeacher() as s:
+            return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed, data.test_seed)
+        case ExtensionDataset() as words:
+            known = words.entry
+            build = extensions.builder(words)
+            with contents.guarded(words, words.builder):
+                built = build(words, roots)
+            whole = load.verified(built, known, f"the builder {words.builder}")
+            numbers = class_numbers(known, data.classes)
+            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
+
+
+def outputs(examples: dataset.Dataset) -> int:
+    """Return the number of outputs of a network: one a class, a single one for two classes."""
+    c = len(examples.classes)
+    return 1 if c == 2 else c
+
+
+def require_classes(examples: dataset.Dataset) -> None:
+    """Raise NumericsError if a split has one class alone: the usefulness of features is undefined then."""
+    for name, split in (("training", examples.train), ("test", examples.test)):
+        found = np.unique(split.labels)
+        if len(found) < 2:
+            raise NumericsError(
+                f"all {len(split)} {name} examples are of one class, {examples.classes[found[0]]}: no feature tells "
+                "classes apart there; take more examples, or subset: balanced"
+            )
+
+
+def targets(data: Data, labels: np.ndarray, outputs: int) -> jax.Array:
+    """Return the regression targets of integer labels, (n, outputs), float64."""
+    return _encoded(jnp.asarray(labels), outputs, data.targets == "centered")
+
+
+@eqx.filter_jit
+def _encoded(labels, outputs, centered):
+    encode = functools.partial(losses.encode, c=outputs, centered=centered, dtype=jnp.float64)
+    return jax.vmap(encode)(labels)

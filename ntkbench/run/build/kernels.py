@@ -1,0 +1,71 @@
+"""Turn the kernels of a spec into kernels, and their spectra into regression coefficients."""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.errors import NumericsError
+from ntkbench.ntk import infinite, regression
+from ntkbench.plan import sizes
+from ntkbench.run.build.networks import recipe
+from ntkbench.spec import attacks, kernels
+from ntkbench.spec.cell import Cell
+
+T = TypeVar("T")
+
+
+_SCALE = "a kernel of such a scale cannot be inverted; change W_std, b_std or depth"
+
+
+def require_finite(values: T, what: str, advice: str) -> T:
+    """Return the values; NumericsError with `what` and `advice` if one of them is not finite."""
+    if not np.all(np.isfinite(np.asarray(values))):
+        raise NumericsError(f"{what} are not finite: {advice}")
+    return values
+
+
+def require_sound(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
+    """Raise NumericsError if the spectrum of the kernel `name` is not finite, or has no positive eigenvalue."""
+    other = "float64 or " if dtype == "float32" else ""
+    advice = f"; try numerics.kernel: {other}another W_std" if other else "; try another W_std"
+    try:
+        regression.require_sound(spectrum, f"{advice}, b_std or depth")
+    except NumericsError as error:
+        raise NumericsError(f"kernel {name}: {error}") from None
+
+
+def infinite_kernel(cell: Cell, kernel: kernels.InfiniteKernel, outputs: int) -> infinite.InfiniteKernel:
+    """Return the infinite kernel; its width, by default the cell's, matters in the standard parameterization alone."""
+    width = kernel.width or cell.width or 1
+    return infinite.InfiniteKernel(recipe(kernel.architecture or cell.architecture, width, outputs), kernel.type)
+
+
+def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.Array) -> jax.Array:
+    """Return alpha of f(x) = Theta(x, X) alpha at the kernel's time and ridge; NumericsError if it is not regular.
+
+    A singular float64 kernel passes at a finite time: its null directions are left out. float32 does not know them.
+    """
+    g = regression.flow(float(kernel.time), kernel.ridge)
+    if kernel.time == float("inf") or spectrum.precision > regression.round_off(jnp.float64):
+        regression.require_regular(spectrum, g)
+    return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
+
+
+def example_bytes(cell: Cell, subject: str, n_train: int, budgets: int | None = None) -> int:
+    """Return the bytes that the gradient at one test example takes: covariances, or activations, at each layer."""
+    kernel = cell.kernels.get(subject)
+    # Gradients at all budgets of an iterated attack are taken together.
+    iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, attacks.Iterated))
+    budgets = budgets or max(iterated, default=1)
+    if isinstance(kernel, kernels.InfiniteKernel):
+        itemsize = jnp.dtype(cell.numerics.kernel).itemsize
+        return 16 * budgets * n_train * sizes.row_entries(cell, kernel) * itemsize
+    return 16 * budgets * sizes.activations(sizes.network(cell)) * 8
+
+
+def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:
+    """Return the size of equal batches of n examples that fit into `tile_bytes`; at least one example."""
+    batches = -(-n * example_bytes // tile_bytes)
+    return int(-(-n // max(1, batches)))

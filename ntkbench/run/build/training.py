@@ -1,0 +1,136 @@
+"""Turn the training section of a spec into an optimizer, its schedule, and gradient-flow time."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ntkbench.ntk import attacks, training
+from ntkbench.plan import timeline
+from ntkbench.run.build.attacks import _BALLS, _gradient_attack
+from ntkbench.run.build.losses import loss
+from ntkbench.spec import identity
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.notation import MATCHED
+from ntkbench.spec.training import (
+    SGD,
+    Adam,
+    Adversarial,
+    Cosine,
+    Exponential,
+    Piecewise,
+    Schedule,
+    Trained,
+    WarmupCosine,
+    explicit,
+)
+
+
+def optimizer(cell: Cell) -> training.Optimizer:
+    """Return a function from a learning rate to the optimizer of the cell's last stretch of training."""
+    words = explicit(cell.training).optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
+    return _optimizer(words, schedule(cell))
+
+
+def schedule(cell: Cell) -> optax.Schedule | None:
+    """Return the factor on the learning rate by step of the cell's last stretch; None: no schedule."""
+    words, steps = explicit(cell.training).optimizer.schedule, timeline.steps(cell)
+    return None if words is None else _schedule(words, steps, timeline.first(cell) * steps)
+
+
+@functools.cache
+def _optimizer(words: SGD | Adam, share: optax.Schedule | None) -> training.Optimizer:
+    """Return what `optimizer` does; cached like `loss`, without the rate, so that all rates share a compilation."""
+
+    def rates(rate):
+        return rate if share is None else lambda step, share=share: rate * share(step)
+
+    match words:
+        case SGD(momentum=momentum, nesterov=nesterov):
+            return lambda rate: optax.sgd(rates(rate), momentum or None, nesterov)
+        case Adam(b1=b1, b2=b2, eps=eps):
+            return lambda rate: optax.adam(rates(rate), b1, b2, eps)
+
+
+@functools.cache
+def _schedule(words: Schedule, steps: int, done: int) -> optax.Schedule:
+    """Return factors by step, `steps` an epoch; `done` steps of the schedule precede the stretch's first."""
+    match words:
+        case Cosine(epochs=epochs, end=end):
+            share = optax.cosine_decay_schedule(1.0, (epochs or 0) * steps, end)
+        case WarmupCosine(warm_up=up, epochs=epochs, end=end):
+            share = optax.warmup_cosine_decay_schedule(0.0, 1.0, up * steps, (epochs or 0) * steps, end_value=end)
+        case Exponential(factor=factor, every=every, staircase=staircase):
+            share = optax.exponential_decay(1.0, every * steps, factor, staircase=staircase)
+        case Piecewise(at=at, factor=factor):
+            share = optax.piecewise_constant_schedule(1.0, {epoch * steps: factor for epoch in at})
+    return lambda step: share(step + done)
+
+
+def inner(cell: Cell, keys: jax.Array) -> training.Inner | None:
+    """Return the inner attack of the cell's last stretch, one key a seed; None unless training is adversarial."""
+    words = identity.settled(cell).training
+    if not isinstance(words, Adversarial):
+        return None
+    objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
+    return training.Inner(
+        _gradient_attack(words.attack, _BALLS[words.attack.norm], objective),
+        jnp.asarray(float(words.attack.eps), cell.numerics.network),
+        jnp.asarray(max(0, words.warm_up - timeline.first(cell))),
+        keys,
+    )
+
+
+Tick = Callable[[str], None]
+"""is called between steps of the work with what is going on; may raise `TimeoutReached`"""
+
+
+# The gradient-flow time of a training, and the kernels that are evaluated at that time.
+#
+# Gradient descent on the mean loss of n examples, at learning rate eta, moves the weights in one step as far as
+# gradient flow on the summed loss does in a time eta / n. Heavy-ball momentum m makes each step 1 / (1 - m) times as
+# long in the end.
+
+
+def epochs_trained(cell: Cell, losses: np.ndarray) -> np.ndarray:
+    """Return how many epochs of the cell's last stretch moved the weights, for each seed.
+
+    `losses`: (seeds, epochs), the mean training loss of each epoch of that stretch.
+    """
+    words = cell.training
+    assert isinstance(words, Trained)
+    until = None if words.until is None else words.until.loss
+    warm_up = words.warm_up - timeline.first(cell) if isinstance(words, Adversarial) else 0
+    return training.epochs_trained(losses, until, max(0, warm_up))
+
+
+def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndarray:
+    """Return the gradient-flow time of each seed's last stretch, NaN if the optimizer follows no gradient flow.
+
+    `rates`: the seeds' learning rates; `epochs`: how many epochs of the stretch moved their weights.
+    """
+    words = cell.training
+    assert isinstance(words, Trained)
+    if not isinstance(words.optimizer, SGD):
+        return np.full(len(rates), np.nan)
+    steps = timeline.steps(cell)
+    share = schedule(cell)
+    if share is None:
+        total = epochs * float(steps)
+    else:
+        with jax.numpy_dtype_promotion("standard"):  # optax divides its counter
+            shares = np.asarray(jax.vmap(share)(jnp.arange(timeline.length(cell) * steps)), np.float64)
+        total = np.append(0.0, np.cumsum(shares))[epochs * steps]
+    return np.asarray(rates, np.float64) * total / (cell.data.n_train * (1 - words.optimizer.momentum))
+
+
+def at_time(cell: Cell, time: float) -> Cell:
+    """Return the cell with `time` in every kernel whose time is to match the network's."""
+    kernels = {
+        name: kernel.model_copy(update={"time": time}) if kernel.time == MATCHED else kernel
+        for name, kernel in cell.kernels.items()
+    }
+    return cell.model_copy(update={"kernels": kernels})

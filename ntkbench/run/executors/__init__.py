@@ -1,0 +1,1 @@
+"""Execute units of work in other processes."""

@@ -1,0 +1,139 @@
+"""Train the networks of a cell, or load them from the store.
+
+The seeds of a group train together in one program, and which seeds these are affects the last bits of the results. So
+the group is what is stored, what a checkpoint belongs to, and what is resumed. `Worker` calls `train` for each group.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from ntkbench.data.dataset import Dataset
+from ntkbench.ntk import linearize
+from ntkbench.ntk.network import Network, Trainable
+from ntkbench.plan import timeline
+from ntkbench.plan.keys import group_key
+from ntkbench.run.build import networks as build_networks
+from ntkbench.run.build import training
+from ntkbench.run.build.data import outputs
+from ntkbench.run.build.training import Tick
+from ntkbench.run.phase import Stretch
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.training import Untrained
+from ntkbench.store.store import Store
+
+_PER_SEED = ("learning_rate", "largest_eigenvalue", "epochs_trained")
+"""facts of a stored training that have one value a seed"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The networks of some seeds of a cell before, during and after training.
+
+    Networks and predictors are stacked: their arrays have a first axis for the seeds, in the order of `seeds`.
+    """
+
+    seeds: tuple[int, ...]
+    initial: Network
+    """networks at initialization"""
+    trained: Trainable
+    """predictors at the end of the training; first-order models if it was linearized"""
+    key: str
+    """name of the group in the store; empty without training"""
+    cached: bool
+    """true if the store had the trained networks already"""
+    facts: dict[str, Any]
+    """notes of the store on the training: seeds, learning rates, epochs, steps"""
+    losses: np.ndarray
+    """(seeds, epochs): mean loss of every epoch, those before the linearization included"""
+    epochs: np.ndarray
+    """(seeds,): number of epochs in which the weights moved"""
+    flow_time: np.ndarray
+    """(seeds,): gradient-flow time that these correspond to; NaN where the optimizer follows no flow"""
+    snapshots: Mapping[Fraction, Callable[[], Trainable]]
+    """functions that load the predictors of a moment: there may be many, so they stay in the store till asked for"""
+
+    def at(self, moment: Fraction) -> Trainable:
+        """Return the predictors after `moment` epochs: a moment that was asked for, the start or the end."""
+        return self.snapshots[moment]()
+
+    def of(self, seed: int) -> "Group":
+        """Return the networks of one seed alone, without the axis for seeds."""
+        i = self.seeds.index(seed)
+        own = {name: values[i] for name in _PER_SEED if (values := self.facts.get(name)) is not None}
+        return replace(
+            self,
+            seeds=(seed,),
+            initial=build_networks.at(self.initial, i),
+            trained=build_networks.at(self.trained, i),
+            facts={**self.facts, **own},
+            losses=self.losses[i],
+            epochs=np.asarray(self.epochs[i]),
+            flow_time=np.asarray(self.flow_time[i]),
+            snapshots={moment: partial(_one_of, stacked, i) for moment, stacked in self.snapshots.items()},
+        )
+
+
+def _one_of(stacked: Callable[[], Trainable], i: int) -> Trainable:
+    return build_networks.at(stacked(), i)
+
+
+def train(
+    store: Store,
+    cell: Cell,
+    seeds: tuple[int, ...],
+    data: Dataset,
+    moments: Collection[Fraction] = (),
+    *,
+    every: int,
+    tick: Tick,
+) -> Group:
+    """Return the trained group, from the store as far as it has it, else trained on from its last stored state.
+
+    A cell that is linearized at a later epoch has two stretches, and the first is trained by a call of its own.
+
+    Args:
+        cell: the experiment; without training (`mode: none`) its networks stay as they were drawn.
+        seeds: the seeds that train together.
+        data: the data set of the cell.
+        moments: epochs since the start at which the predictors are to be kept.
+        every: the number of epochs between two checkpoints.
+        tick: called with a line of progress; what it raises ends the training, after a checkpoint.
+    """
+    drawn = build_networks.networks(cell, seeds, data.train.images.shape[1:], outputs(data))
+    initial = build_networks.settled(drawn, data.train)
+    snapshots: dict[Fraction, Callable[[], Trainable]] = {Fraction(0): lambda: initial}
+    losses = np.zeros((len(seeds), 0))
+    epochs, flow_time = np.zeros(len(seeds), int), np.zeros(len(seeds))
+    words = cell.training
+    if isinstance(words, Untrained):
+        return Group(seeds, initial, initial, "", False, {}, losses, epochs, flow_time, snapshots)
+    networks: Trainable = initial
+    if (earlier := timeline.beginning(cell)) is not None:
+        before = [moment for moment in moments if timeline.place(cell, moment)[0] != cell]
+        reached = train(store, earlier, seeds, data, before, every=every, tick=tick)
+        networks, losses, snapshots = reached.trained, reached.losses, {**reached.snapshots}
+        epochs, flow_time = reached.epochs, reached.flow_time
+    start = networks
+    if words.linearize_at is not None:
+        start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(networks)
+    stretch = Stretch(store, group_key(cell, seeds), cell, seeds, networks, start)
+    steps = {moment: timeline.place(cell, moment)[1] for moment in moments if moment not in snapshots}
+    inside = {step for step in steps.values() if 0 < step < stretch.last}
+    stored, cached = stretch.reach(inside, data, every=every, tick=tick)
+    trained = stretch.restored(stored)
+    ends: dict[int, Callable[[], Trainable]] = {0: lambda: start, stretch.last: lambda: trained}
+    snapshots |= {moment: ends.get(step) or partial(stretch.at, step) for moment, step in steps.items()}
+    snapshots[Fraction(words.epochs)] = ends[stretch.last]
+    if words.centered:  # without its constant, the model at the start of its training is another function
+        snapshots[Fraction(timeline.first(cell))] = ends[0]
+    own = training.epochs_trained(cell, stored.arrays["losses"])
+    flow_time = flow_time + training.flow_time(cell, stored.facts["learning_rate"], own)
+    losses = np.concatenate([losses, stored.arrays["losses"]], axis=1)
+    facts = {**stored.facts, "epochs_trained": own.tolist()}
+    return Group(seeds, initial, trained, stretch.key, cached, facts, losses, epochs + own, flow_time, snapshots)

@@ -1,0 +1,209 @@
+"""What the runs of a sweep share: data, infinite kernels, and examples crafted on them.
+
+Each is computed once, kept in the store under a key (`keys`), and remembered by the process while the next runs may
+need it. The worker owns a `Laboratory`; each run's `Experiment` asks it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ntkbench.analyses.crafting import Crafted, Threat, craft
+from ntkbench.analyses.evaluator import Subject
+from ntkbench.data.dataset import Dataset, Split
+from ntkbench.ntk import cheapest, features, gram, network, regression
+from ntkbench.ntk.empirical import TRACE
+from ntkbench.ntk.network import Network, Predictor
+from ntkbench.plan import keys, sizes
+from ntkbench.run.build import attacks, kernels
+from ntkbench.run.build.data import examples, outputs, targets
+from ntkbench.spec import identity
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import InfiniteKernel
+from ntkbench.store.store import Store
+
+T = TypeVar("T")
+Arrays = dict[str, np.ndarray]
+
+_LOOKED_AT, _LOOKED_AT_INIT = 1000, 100
+"""most training examples of a kernel whose eigenvalues give the rates of learning: of an infinite kernel, and of the
+network's kernel at init
+"""
+_REMEMBERED = 8
+"""values that a process remembers; a sweep asks for few things again and again, and then never more"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A value, its key in the store (empty if it is not kept), and whether it was there already."""
+
+    value: Any
+    key: str = ""
+    cached: bool = False
+
+
+@dataclass
+class Laboratory:
+    """Shared computations of one process.
+
+    `roots`: folders of data sets; `tile_bytes`: memory for the tile of a kernel that is computed at once.
+    """
+
+    store: Store
+    roots: tuple[Path, ...]
+    tile_bytes: float
+    _memory: dict[str, Any] = field(default_factory=dict)
+
+    def halved(self) -> "Laboratory":
+        """Return a laboratory with tiles of half the size; what both remembered is dropped to free memory."""
+        self._memory.clear()
+        return Laboratory(self.store, self.roots, self.tile_bytes / 2)
+
+    def share(self, cell: Cell, stage: keys.Shared, name: str) -> None:
+        """Compute, unless it is in the store, a stage that runs share.
+
+        `name`: id of an infinite kernel for the stage `kernel`, of an attack on one for `craft`.
+        """
+        if stage == "kernel":
+            self._decomposed(cell, name)
+        else:
+            threat = attacks.threat(cell, name)
+            source = self.regression(cell, threat.source).value
+            self.crafted(cell, threat, self.subject(cell, threat.source, source, cell.numerics.kernel))
+
+    def data(self, cell: Cell) -> Dataset:
+        """Return the cell's training and test examples."""
+        return self._remember(keys.data_key(cell), lambda: examples(cell.data, self.roots))
+
+    def regression(self, cell: Cell, kernel_id: str) -> Made:
+        """Return the predictor of an infinite kernel, with its time and ridge."""
+        words = cell.kernels[kernel_id]
+
+        def predictor() -> Made:
+            made = self._decomposed(cell, kernel_id)
+            kernel, X, spectrum, Y = made.value
+            alpha = kernels.coefficients(spectrum, words, Y)
+            return replace(
+                made, value=regression.predictor(kernel, X, alpha.astype(X.dtype), tile_bytes=self.tile_bytes)
+            )
+
+        name = f"{keys.kernel_key(cell, kernel_id)} {words.time} {words.ridge}"
+        known = name in self._memory
+        made = self._remember(name, predictor)
+        return replace(made, cached=known or made.cached)
+
+    def eigensystem(self, cell: Cell, kernel_id: str) -> Made:
+        """Return the eigensystem of an infinite kernel. Raise an error if the kernel is singular.
+
+        Eigenvectors are large, and so are not remembered by the process.
+        """
+        made = self._decomposed(cell, kernel_id)
+        regression.require_regular(made.value[2])
+        return replace(made, value=features.InfiniteEigensystem.of(*made.value))
+
+    def rates(self, cell: Cell, initial: Network) -> np.ndarray:
+        """Return the eigenvalues (descending) of the network's kernel on the training examples: its rates of learning.
+
+        They come from the infinite kernel, on at most `_LOOKED_AT` examples, if the network has one that compares
+        matched positions alone; otherwise from the network's kernel at init, averaged over outputs, on
+        `_LOOKED_AT_INIT`. Eigenvalues of m examples out of n are scaled by n / m.
+        """
+        data = self.data(cell)
+        n, words = len(data.train), InfiniteKernel(kind="infinite")
+
+        def eigenvalues(kernel: Array) -> np.ndarray:
+            K = gram.matrix(np.asarray(kernel))
+            return np.linalg.eigvalsh(K)[::-1] * (n / len(K))
+
+        def infinite() -> np.ndarray:
+            kernel = kernels.infinite_kernel(cell, words, outputs(data))
+            X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT])
+            return eigenvalues(gram.gram(kernel, X, tile_bytes=self.tile_bytes))
+
+        if sizes.has_cheap_limit(cell):
+            name = f"{keys.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}"
+            return self._remember(name, infinite)  # since every seed and every kernel of a sweep asks for it
+        net = network.cast(initial, "float64")
+        X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
+        return eigenvalues(cheapest.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
+
+    def _decomposed(self, cell: Cell, kernel_id: str) -> Made:
+        """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
+
+        Raise an error if the spectrum is not finite or has no positive eigenvalue; such a one is not stored.
+        """
+        words = cell.kernels[kernel_id]
+        assert isinstance(words, InfiniteKernel)
+        data, key = self.data(cell), keys.kernel_key(cell, kernel_id)
+        kernel = kernels.infinite_kernel(cell, words, outputs(data))
+        X = jnp.asarray(data.train.unit(cell.numerics.kernel))
+
+        def decomposed() -> Arrays:
+            K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
+            found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
+            kernels.require_sound(found, kernel_id, cell.numerics.kernel)  # or a useless spectrum would be stored
+            return {name: np.asarray(getattr(found, name)) for name in ("eigenvalues", "eigenvectors")}
+
+        arrays, cached = self._stored("kernel", key, decomposed)
+        spectrum = regression.Spectrum(
+            **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=regression.round_off(X.dtype)
+        )
+        kernels.require_sound(spectrum, kernel_id, cell.numerics.kernel)  # older versions may have stored it
+        Y = targets(cell.data, data.train.labels, outputs(data))
+        return Made((kernel, X, spectrum, Y), key, cached)
+
+    def subject(
+        self, cell: Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None
+    ) -> Subject:
+        """Return a predictor with the test set, or with other examples, in the precision `dtype`."""
+        data = self.data(cell)
+        examples = examples or data.test
+        batch = kernels.batch_size(len(examples), kernels.example_bytes(cell, name, len(data.train)), self.tile_bytes)
+        if isinstance(predictor, regression.KernelPredictor):  # larger tiles of pairs bring no speed
+            batch = min(batch, max(1, predictor.rows // len(data.train)))
+        return Subject(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
+
+    def crafted(self, cell: Cell, threat: Threat, source: Subject) -> Made:
+        """Return the test examples that an attack makes on `source`.
+
+        Those made on an infinite kernel serve every network and are stored; others are used once. A kernel whose time
+        is matched to one network is of the second kind: so `cell` has to be the cell of the spec, where such a kernel
+        has no time yet.
+        """
+
+        def make() -> Arrays:
+            made = craft(threat, source, key=attacks.attack_key(cell, threat.id))
+            return {name: np.asarray(array) for name, array in vars(made).items()}
+
+        if not keys.is_shared(cell.kernels.get(threat.source)):
+            return Made(Crafted(**make()))
+        key = keys.craft_key(cell, threat.id)
+        known = key in self._memory
+        arrays, cached = self._remember(key, lambda: self._stored("craft", key, make))
+        return Made(Crafted(**arrays), key, known or cached)
+
+    def _remember(self, key: str, make: Callable[[], T]) -> T:
+        """Return the value remembered under `key`, or make it; the oldest value makes room."""
+        if key not in self._memory:
+            made = make()
+            while len(self._memory) >= _REMEMBERED:
+                self._memory.pop(next(iter(self._memory)))
+            self._memory[key] = made
+        return self._memory[key]
+
+    def _stored(self, stage: str, key: str, make: Callable[[], Arrays]) -> tuple[Arrays, bool]:
+        """Return a stage's arrays, and whether they were in the store; otherwise make and save them.
+
+        The key's lock makes a second process wait for the first instead of doing the same work.
+        """
+        with self.store.lock(f"{stage}-{key}"):
+            if (stored := self.store.load(stage, key)) is not None:
+                return stored.arrays, True
+            arrays = make()
+            self.store.save(stage, key, arrays)
+            return arrays, False

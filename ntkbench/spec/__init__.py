@@ -1,0 +1,1 @@
+"""What a spec can say: one file a section of the YAML."""

@@ -1,0 +1,120 @@
+"""Pydantic classes for the attacks of a spec: the threat set (norm and budgets), the loss, and the steps.
+
+`build.threat` turns them into attacks of `ntkbench.ntk`. The docstrings and the texts below the fields are the
+reference of the attacks in `docs/spec.md`.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ntkbench.spec.extensions import Kinds
+from ntkbench.spec.notation import Budgets, Count, Seed, Step
+from ntkbench.spec.section import Section
+
+SELF = "self"
+"""name by which attacks and analyses refer to the network of the run itself"""
+
+
+class Norm(Section):
+    """The norm of a threat set."""
+
+    norm: Literal["linf", "l2"] = "linf"
+    """linf: no pixel moves by more than eps; l2: the root of the sum of squares over all pixels is at most eps"""
+
+
+class Ascent(Norm):
+    """The loss that an attack increases, in a threat set."""
+
+    loss: Literal["auto", "cross_entropy", "margin", "squared", "dlr"] = "auto"
+    """loss that is increased; auto: margin where several classes were fitted with squared loss (by a kernel, or
+    training.loss mse), else cross_entropy; dlr, the difference of logits ratio (Croce & Hein 2020), needs three
+    classes"""
+
+
+class Steps(Section):
+    """The steps of projected gradient ascent."""
+
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 10
+    """number of steps, each with one gradient"""
+    step_size: Step | None = None
+    """length of a step, in pixel units; null: 2.5 eps / steps"""
+    start: Literal["zero", "uniform"] = "zero"
+    """where the ascent begins; zero: at the example itself; uniform: at a point drawn in the ball of radius eps"""
+
+
+class Attack(Norm):
+    """The norm and the budgets, which every attack has."""
+
+    eps: Budgets
+    """one budget or several, in pixel units ([0, 1])"""
+
+
+class GradientAttack(Ascent, Attack):
+    """An attack that follows the gradient of a loss of its source."""
+
+    source: str = SELF
+    """predictor whose gradient is followed: self, or the id of a kernel"""
+    labels: Literal["true", "predicted"] = "true"
+    """true: the label of the example; predicted: the source's own clean prediction in its place"""
+
+
+Restarts = Annotated[int, Field(gt=0, le=10_000)]
+
+
+class FGSM(GradientAttack):
+    """One full step along the sign of the gradient (l2: along the gradient)."""
+
+    kind: Literal["fgsm"]
+
+
+class PGD(Steps, GradientAttack):
+    """Projected gradient ascent."""
+
+    kind: Literal["pgd"]
+    restarts: Annotated[Restarts, Field(json_schema_extra={"as_before": 1})] = 1
+    """number of runs, each from a start of its own; the worst is kept of each example: misclassified first, then the
+    highest loss"""
+    seed: Seed = 0
+    """draws the starts"""
+
+
+class APGD(GradientAttack):
+    """Gradient ascent with momentum that halves its own step and keeps the best image (Croce & Hein 2020)."""
+
+    kind: Literal["apgd"]
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 100
+    """number of steps, each with one gradient"""
+    start: Literal["zero", "uniform"] = "uniform"
+    """where the ascent begins; zero: at the example itself; uniform: at a point drawn in the ball of radius eps"""
+    restarts: Restarts = 1
+    """number of runs, each from a start of its own; the worst is kept of each example: misclassified first, then the
+    highest loss"""
+    targeted: Count | None = None
+    """number of other classes, those with the largest outputs, towards each of which there is a run; null: one run
+    away from the label"""
+    seed: Seed = 0
+    """draws the starts"""
+
+
+Iterated = PGD | APGD
+"""attacks that take many gradient steps, and may be restarted"""
+
+
+class RandomSign(Attack):
+    """The control without a gradient: random signs of the same norm."""
+
+    kind: Literal["random_sign"]
+    seed: Seed = 0
+    """draws the signs"""
+
+
+class ExtensionAttack(GradientAttack):
+    """The base class of attacks that other packages add."""
+
+    builder: ClassVar[str]
+    """`package.module:function` that makes an `ntk.attacks.Attack` from this section, the ball and the objective"""
+
+
+AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Kinds("attacks", ExtensionAttack)]
+"""every attack that a spec can name, those of installed packages included"""

@@ -1,0 +1,129 @@
+"""Models of a spec file: a header, and the cells that it spans, each one experiment.
+
+The `Header` says what the file is called, which cells it spans and how to run them; nothing in it can change a number.
+A `Cell` is one resolved experiment, and everything in it can: a run is identified by its cell and its seed. What is
+cached together is nested together, so that sections are cache keys.
+
+Models are strict, frozen, and refuse fields that they do not know. Notation is free, values are not: `8/255`, `16/510`
+and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
+"""
+
+from typing import Annotated, Any, Literal, get_origin
+
+from pydantic import Field
+
+from ntkbench.spec.analyses import Analysis
+from ntkbench.spec.architectures import Architecture
+from ntkbench.spec.attacks import AnyAttack
+from ntkbench.spec.data import Data
+from ntkbench.spec.kernels import Kernel
+from ntkbench.spec.notation import Bytes, Count, Id, Name, Names, NonNegative, Positive, Says, Seconds, Seeds, Texts
+from ntkbench.spec.section import Section
+from ntkbench.spec.training import Training, Untrained
+
+
+class Numerics(Section):
+    """Precision of the computation. Solves and eigendecompositions are always float64."""
+
+    kernel: Literal["float64", "float32"] = "float64"
+    """precision of kernels and of attacks on them"""
+    network: Literal["float64", "float32"] = "float32"
+    """precision of networks, their training and attacks on them"""
+
+
+class Cell(Section):
+    """One resolved experiment."""
+
+    data: Data
+    """which examples, and how many"""
+    architecture: Architecture
+    """the network without its width: a recipe for a finite one and for its limit"""
+    width: Count | None = None
+    """units of the hidden layers; null when the cell has no finite network"""
+    training: Training = Untrained(mode="none")
+    """how the network is fitted; mode none leaves it as it was drawn"""
+    kernels: dict[Id, Kernel] = Field(default={})
+    """predictors by kernel regression, by id"""
+    attacks: dict[Id, AnyAttack] = Field(default={})
+    """ways to perturb test points, by id"""
+    analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
+    """what is measured, by id; one at least"""
+    numerics: Numerics = Numerics()
+    """precision of the computation"""
+
+
+BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)
+"""sections of a cell that are mappings by id"""
+
+# ---- the header: names, and how to run -----------------------------------------------------------
+
+
+class Resources(Section):
+    """The share of a machine that a unit of work takes, for executors that share machines out."""
+
+    cpu: Positive = 1.0
+    """cores; a part of one is possible"""
+    gpu: NonNegative | None = None
+    """accelerators; a part of one is possible; null: one where there are any"""
+    memory: Bytes | None = None
+    """memory of the machine; null: no claim on it"""
+
+
+class RunOptions(Section):
+    """Options of running: speed alone, recorded and never part of a run's identity."""
+
+    tile_bytes: Bytes | None = None
+    """memory of one tile of a Gram matrix or of one batch of an attack; null: from the memory of the device"""
+    checkpoint_every: Count = 50
+    """epochs between checkpoints of the training"""
+    timeout: Seconds | None = None
+    """longest time of one run (of a training that n runs share, n times as long); null: no limit"""
+    resources: Resources = Resources()
+    """what `--executor ray` reserves for runs that share a training"""
+
+
+class Header(Section):
+    """Names and ways of running; nothing here can change the numbers of a cell."""
+
+    ntkbench: Annotated[Literal[1], Says("1, the version of the format that this program reads")]
+    """version of the format"""
+    name: Name
+    """what tables and records call it"""
+    title: str = ""
+    """what the spec is about, in a line"""
+    about: str = ""
+    """the question, and why it is asked"""
+    references: Texts = ()
+    """publications, such as arXiv:2210.05577"""
+    tags: Texts = ()
+    """words to find it by"""
+    track: (
+        Annotated[
+            str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$"), Says("a track and its version, such as transfer-fashion@1")
+        ]
+        | None
+    ) = None
+    """the leaderboard that entries from this spec are meant for"""
+    extends: Names = ()
+    """files that this one builds on, relative to it; later ones win, this file wins over all"""
+    matrix: dict[str, Any] = Field(default={})
+    """axes: a path with its values, or a name whose labels each set several paths; exclude: cells to leave out"""
+    seeds: Annotated[
+        Annotated[int, Field(gt=0, le=10_000)] | Seeds, Says("the number of seeds (1 to 10000) or a list of them")
+    ] = 1
+    """how many seeds, or a list of them"""
+    seed_of: Literal["run", "data"] = "run"
+    """run: seeds draw networks and batches; data: they also draw the training subset, on the same test points"""
+    run: RunOptions = RunOptions()
+    """how to run: speed alone, never part of a run's identity"""
+    smoke: dict[str, Any] = Field(default={})
+    """overrides that `--smoke` applies: the same experiment, small enough to try"""
+
+    @property
+    def seed_values(self) -> tuple[int, ...]:
+        """The seeds themselves; a number n of seeds stands for 0 to n - 1."""
+        return self.seeds if isinstance(self.seeds, tuple) else tuple(range(self.seeds))
+
+
+NOT_IN_THE_CELL = frozenset(Header.model_fields)
+"""top-level keys of a spec file that belong to the header"""

@@ -1,0 +1,43 @@
+"""The kernels of a spec: those of infinitely wide networks, and empirical ones."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ntkbench.spec.architectures import Architecture
+from ntkbench.spec.notation import FRACTION, Count, KernelTime, Moment, NonNegative, Says
+from ntkbench.spec.section import Section
+
+
+class InfiniteKernel(Section):
+    """Regression with the kernel of the infinitely wide network."""
+
+    kind: Literal["infinite"]
+    type: Literal["ntk", "nngp"] = "ntk"
+    """ntk: kernel of gradient flow on all weights; nngp: covariance of the outputs at init, if the last layer alone
+    learns"""
+    architecture: Architecture | None = None
+    """the network whose limit is taken; null: the cell's own"""
+    width: Count | None = None
+    """reference width of the standard parameterization, whose kernel depends on it; null: the cell's width"""
+    time: KernelTime = float("inf")
+    """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
+    ridge: NonNegative = 0.0
+    """added to every eigenvalue of the kernel"""
+
+
+class EmpiricalKernel(Section):
+    """Regression with the kernel of the run's own finite network, f_0(x) included."""
+
+    kind: Literal["empirical"]
+    at: Annotated[Literal["init", "final"] | Moment, Says("init, final, or an epoch such as 3 or 1/2", (FRACTION,))] = (
+        "init"
+    )
+    """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
+    time: KernelTime = float("inf")
+    """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
+    ridge: NonNegative = 0.0
+    """added to every eigenvalue of the kernel"""
+
+
+Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""Read YAML text into drafts of cells, with every mistake at its place."""

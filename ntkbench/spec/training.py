@@ -1,0 +1,200 @@
+"""Models of a spec's `training`: the loss, the optimizer and its schedule, and the attack on each batch.
+
+`run/build/` turns these words into what `ntk.training` takes.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ntkbench.spec.attacks import Ascent, Steps
+from ntkbench.spec.notation import BelowOne, Budget, Count, Counts, Positive
+from ntkbench.spec.section import Section
+
+# ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
+
+
+class Falling(Section):
+    """Base of the schedules along a cosine."""
+
+    epochs: Count | None = None
+    """epochs until the end is reached, where the rate then stays; null: those of the training"""
+    end: BelowOne = 0.0
+    """share of the learning rate that is left at the end"""
+
+
+class Cosine(Falling):
+    """The rate falls along half a cosine (Loshchilov & Hutter 2017)."""
+
+    kind: Literal["cosine"]
+
+
+class WarmupCosine(Falling):
+    """The rate rises from 0 in a straight line, then falls along half a cosine."""
+
+    kind: Literal["warmup_cosine"]
+    warm_up: Count
+    """epochs on the way up; they are among `epochs`"""
+
+
+class Exponential(Section):
+    """The rate is multiplied by the same factor again and again."""
+
+    kind: Literal["exponential"]
+    factor: Positive
+    """share of the rate that is left after `every` epochs"""
+    every: Count = 1
+    """epochs in which the rate changes by the factor"""
+    staircase: bool = False
+    """change the rate at once at the end of these epochs, not a little at each step"""
+
+
+class Piecewise(Section):
+    """The rate is multiplied by a factor at given epochs."""
+
+    kind: Literal["piecewise"]
+    at: Counts
+    """epochs, counted from 0, at whose beginning the rate changes"""
+    factor: Positive = 0.1
+    """share of the rate that is left after each of them"""
+
+
+Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(discriminator="kind")]
+
+
+# ---- optimizers ------------------------------------------------------------------------------------
+
+
+class Descent(Section):
+    """Base of the optimizers."""
+
+    schedule: Annotated[Schedule | None, Field(json_schema_extra={"as_before": None})] = None
+    """how the learning rate changes as epochs go by; null: it stays the same"""
+
+
+class SGD(Descent):
+    """Gradient descent, with momentum if asked for."""
+
+    kind: Literal["sgd"]
+    learning_rate: Positive | Literal["auto"] = "auto"
+    """auto: from the largest eigenvalue of the network's own kernel; the record says what it became"""
+    momentum: BelowOne = 0.0
+    """share of the last step that is taken again"""
+    nesterov: bool = False
+    """take the gradient at the point that momentum leads to"""
+
+
+class Adam(Descent):
+    """Adam (Kingma & Ba 2015)."""
+
+    kind: Literal["adam"]
+    learning_rate: Positive = 1e-3
+    """size of a step"""
+    b1: BelowOne = 0.9
+    """decay of the mean of gradients"""
+    b2: BelowOne = 0.999
+    """decay of the mean of their squares"""
+    eps: Positive = 1e-8
+    """added to the root of the mean of squares"""
+
+
+# ---- modes -----------------------------------------------------------------------------------------
+
+
+class Untrained(Section):
+    """No training: the network, if the cell has a width, stays as it was drawn."""
+
+    mode: Literal["none"]
+
+
+class Until(Section):
+    """Train until the network is fitted, not for a given time."""
+
+    loss: Positive
+    """the training ends after the first epoch whose mean loss, as its batches are met, is at most this"""
+
+
+class Trained(Section):
+    """Base of the trainings: what is minimized, how, and for how long."""
+
+    loss: Literal["mse", "cross_entropy"] = "mse"
+    """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
+    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
+    """how the weights move along the gradient"""
+    epochs: Count
+    """passes over the training set; with `until`, the most there may be"""
+    until: Annotated[Until | None, Field(json_schema_extra={"as_before": None})] = None
+    """when to stop before the last epoch, each seed for itself; null: never"""
+    batch_size: Count | None = None
+    """examples of a batch; null: the whole training set"""
+    linearize_at: Annotated[int, Field(ge=0)] | None = None
+    """from this epoch on train the first-order model at the weights then reached; null: never"""
+    centered: bool = False
+    """train the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
+
+
+class Standard(Trained):
+    """Minimize the mean loss over the training set."""
+
+    mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
+    """`linearized` is short for `standard` with `linearize_at: 0`"""
+
+
+class Inner(Ascent):
+    """An attack on the model in training, with its current weights, at true labels."""
+
+    eps: Budget
+    """one budget, in pixel units ([0, 1])"""
+
+
+class InnerFGSM(Inner):
+    """One full step along the sign of the gradient (l2: along the gradient)."""
+
+    kind: Literal["fgsm"]
+
+
+class InnerPGD(Inner, Steps):
+    """Projected gradient ascent; a uniform start is drawn anew for each example and epoch."""
+
+    kind: Literal["pgd"]
+
+
+class Adversarial(Trained):
+    """Minimize the mean loss over batches that are attacked before each step (Madry et al. 2018)."""
+
+    mode: Literal["adversarial"]
+    attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
+    """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """epochs of standard training that come first"""
+
+
+def _expand_linearized(value: Any) -> Any:
+    """Rewrite `mode: linearized` as `standard` with `linearize_at: 0`, so that both are one experiment with one id."""
+    if isinstance(value, dict) and value.get("mode") == "linearized":
+        if value.get("linearize_at", 0) != 0:
+            message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
+            raise PydanticCustomError("mode", "{message}", {"message": message, "at": ("linearize_at",)})
+        return {**value, "mode": "standard", "linearize_at": 0}
+    return value
+
+
+Training = Annotated[
+    Annotated[Untrained | Standard | Adversarial, Field(discriminator="mode")], BeforeValidator(_expand_linearized)
+]
+"""the models of all modes, told apart by `mode`"""
+
+
+def explicit(training: Untrained | Trained) -> Any:
+    """Return the training with the length of its schedule written out.
+
+    The first stretch of a training that is linearized later is a shorter training; its schedule must not end earlier.
+    """
+    if not isinstance(training, Trained):
+        return training
+    optimizer = training.optimizer
+    if not isinstance(optimizer.schedule, Falling) or optimizer.schedule.epochs is not None:
+        return training
+    schedule = optimizer.schedule.model_copy(update={"epochs": training.epochs})
+    return training.model_copy(update={"optimizer": optimizer.model_copy(update={"schedule": schedule})})

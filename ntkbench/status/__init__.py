@@ -1,0 +1,1 @@
+"""Tell how far a plan is, beside its store."""

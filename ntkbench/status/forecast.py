@@ -1,0 +1,166 @@
+"""Predict what running a plan would do: runs left, stages in the store, time, memory. Nothing is run.
+
+`ntkbench plan` prints `outlook`; `explain` uses `objects`, the report uses `took`, and remaining times use `cached`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntkbench.plan import memory, sizes
+from ntkbench.plan.cost import estimate as cost_estimate
+from ntkbench.plan.cost import networks
+from ntkbench.plan.cost.work import CORES, Work
+from ntkbench.plan.keys import training_key
+from ntkbench.plan.runs import Plan, Run
+from ntkbench.render import duration, size, table
+from ntkbench.store import groups, lookup
+from ntkbench.store.groups import objects
+from ntkbench.store.store import Store
+
+if TYPE_CHECKING:
+    from ntkbench.store.record import Record, Stage
+
+
+# Compare what runs took, by their records, with what they were estimated to take.
+#
+# `ntkbench plan` and the report show it; `benchmarks/estimates.py` tests the estimates with it.
+
+
+class Part(NamedTuple):
+    """A stage that a run did itself, where the store did not have it: its seconds, and the work that was estimated."""
+
+    name: str
+    """as the record calls it, such as `kernel.limit`"""
+    compile_s: float
+    """seconds of compilation"""
+    run_s: float
+    """all other seconds"""
+    work: Work
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Time and peak memory of some work, as measured and as estimated; the start of a process is in neither time."""
+
+    seconds: float
+    expected_seconds: float
+    bytes: int
+    expected_bytes: int
+
+
+def spent(parts: Sequence[Part], peaks: Sequence[int], cores: int = CORES) -> Spent:
+    """Return what the parts of one process took together.
+
+    `peaks`: its peaks of memory in bytes, of which the largest counts; `cores`: those of the machine, for the estimate.
+    """
+    total = sum((part.work for part in parts), Work())
+    measured = sum(part.compile_s + part.run_s for part in parts)
+    return Spent(measured, total.seconds(cores), max(peaks), cost_estimate.peak_bytes(total))
+
+
+def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "Stage"]], tile: int) -> Iterator[Part]:
+    """Yield the stages that the runs of a plan did, each once.
+
+    Args:
+        runs: the runs
+        stages: the stages of each run's record, by the id of the run
+        tile: bytes of a tile of a Gram matrix, for the estimate
+    """
+    seeds: dict[str, set[int]] = {}
+    for run in runs:
+        if run.cell.width is not None:
+            seeds.setdefault(training_key(run.cell), set()).add(run.seed)
+    done: set[str] = set()
+    for cell, members in groupby(runs, key=lambda run: run.cell):
+        expected = {stage.name: stage.work for stage in cost_estimate.stages(cell, tile)}
+        if cell.width is not None:
+            training = sum((networks.training(part) for part in networks.trainings(cell)), Work())
+            expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.together(cell))
+        for name, stage in (named for run in members for named in stages[run.id].items()):
+            if not stage.cached and stage.key not in done and name in expected:
+                done.update({stage.key} - {""})
+                yield Part(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name])
+
+
+def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | None:
+    """Return what all ok runs of a plan took; None if there are none, or their memory was not measured."""
+    found = {run.id: records[run.id] for run in planned.runs if run.id in records and records[run.id].status == "ok"}
+    runs = [run for run in planned.runs if run.id in found]
+    peaks = [peak for each in found.values() if isinstance(peak := each.resources.get("host_peak_bytes"), int)]
+    if not peaks:
+        return None
+    stages = {name: each.stages for name, each in found.items()}
+    return spent(list(parts(runs, stages, cost_estimate.tile_bytes(planned))), peaks)
+
+
+def outlook(plan: Plan, store: Store) -> str:
+    """Return a table of the cells, then runs done, stages in the store, time and memory of what is left.
+
+    The estimate is for one process on two CPU cores. Where runs are done, the last line says what they took.
+    """
+    pending = lookup.left(store, plan.runs)
+    waiting = {run.id for run in pending}
+    estimate = cost_estimate.estimate(Plan(plan.header, tuple(pending), plan.file))
+    there = groups.cached(pending, store)
+    left = [work for key, work in estimate.stages.items() if key not in there]
+    total = sum([*left, *estimate.runs.values()], Work())
+    done = len(plan.runs) - len(pending)
+    lines = [_cells(plan, waiting), "", f"runs      {len(plan.runs)}, of which {done} are done"]
+    lines += [f"{stage:<9} {there} of {whole} in the store" for stage, (there, whole) in _shared(plan, store).items()]
+    if pending:
+        lines.append(f"time      about {duration(cost_estimate.seconds(total))} on two CPU cores")
+        lines.append(f"memory    about {_memory(cost_estimate.peak_bytes(total), estimate.advice)}")
+    if done and (said := took(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
+        lines.append(f"took      {said}")
+    return "\n".join(lines)
+
+
+def _memory(needed: int, advice: str) -> str:
+    """Return a need of memory in words, with advice how to lower it where this machine has less."""
+    there = memory.host_bytes()
+    enough = needed <= there
+    return size(needed) if enough else f"{size(needed)}, more than the {size(there)} that are here; {advice} would help"
+
+
+def took(plan: Plan, records: "Mapping[str, Record]") -> str:
+    """Return time and memory that the ok runs took beside the estimate of the same; empty where none was measured.
+
+    `records`: the records of the plan's runs, by run id.
+    """
+    of_plan = spent_of_plan(plan, records)
+    if of_plan is None:
+        return ""
+    return (
+        f"time {duration(of_plan.seconds)} of about {duration(of_plan.expected_seconds)} estimated, "
+        f"memory {size(of_plan.bytes)} of about {size(of_plan.expected_bytes)}"
+    )
+
+
+def _cells(plan: Plan, waiting: set[str]) -> str:
+    """Return a table with a row for each cell: labels, seeds done, time and memory if it ran alone, first run id.
+
+    `waiting`: ids of the runs that are not done.
+    """
+    cells: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in plan.runs:
+        cells.setdefault(tuple(run.coordinates.items()), []).append(run)
+    axes = [axis for axis, _ in next(iter(cells))]
+    rows = []
+    for labels, runs in cells.items():
+        done = sum(run.id not in waiting for run in runs)
+        work = cost_estimate.estimate(Plan(plan.header, tuple(runs), plan.file)).total
+        seeds = f"{done}/{len(runs)}"
+        time, room = duration(cost_estimate.seconds(work)), size(cost_estimate.peak_bytes(work))
+        rows.append([*(label for _, label in labels), seeds, time, room, runs[0].id])
+    return table([*axes, "seeds done", "time if alone", "memory", "first run"], rows, "plain")
+
+
+def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
+    """Return for each stage how many of its objects the store has, and how many the plan uses."""
+    found: dict[str, dict[str, bool]] = {}
+    for cell, runs in groupby(plan.runs, key=lambda run: run.cell):
+        for stage, key, cached in objects(cell, [run.seed for run in runs], store):
+            found.setdefault(stage, {})[key] = cached
+    return {stage: (sum(keys.values()), len(keys)) for stage, keys in found.items()}

@@ -1,0 +1,116 @@
+"""Tell from any terminal how the runs of a plan are getting on: what `ntkbench status` prints, once or again and again.
+
+It only reads the store, so it makes no difference which process executes the runs, and where.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ntkbench.plan.cost import remaining
+from ntkbench.plan.runs import Plan
+from ntkbench.status.status import Outcome, Sight, Unit, instant
+from ntkbench.store import groups, lookup
+from ntkbench.store.index import Index
+from ntkbench.store.running import Running, find, is_left, running
+from ntkbench.store.store import Store
+
+_SHOWN = 10
+"""most lines of one kind that are shown on a screen"""
+
+
+def status(plan: Plan, store: Store) -> str:
+    """Return failures, running units, counts, failed checks and the speed of a plan, as text."""
+    sight = _Lookout(plan, store).look()
+    return "\n".join(filter(None, [*sight.failures(), *sight.running(), sight.counts(), sight.unmet(), sight.pace()]))
+
+
+def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
+    """Show how a plan is getting on until every run has ended; return whether all runs are ok.
+
+    A terminal shows one screen that is drawn anew every `every` seconds; a file or a pipe gets a line for each change.
+    """
+    lookout, told, ok = _Lookout(plan, store), _Told(console), False
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+        for sight in _sights(lookout, every):
+            ok = sight.is_ok
+            if live is None:
+                told.tell(sight)
+            else:
+                live.update(Text(_screen(sight), overflow="ellipsis", no_wrap=True), refresh=True)
+    return ok
+
+
+def _sights(lookout: "_Lookout", every: float) -> Iterator[Sight]:
+    """Yield what is seen every `every` seconds, until all is over.
+
+    It has to look over twice in a row: between two units no process seems to be at work.
+    """
+    over = 0
+    while over < 2:
+        yield (sight := lookout.look())
+        over = over + 1 if sight.is_over else 0
+        if sight.is_ok and sight.is_over:
+            return
+        time.sleep(every)
+
+
+def _screen(sight: Sight) -> str:
+    """Return one screen: running units, counts, failed checks, speed, and the latest failures."""
+    parts = [*_first(sight.running()), sight.counts(), sight.unmet(), sight.pace(), *_first(sight.failures()[::-1])]
+    return "\n".join(filter(None, parts))
+
+
+def _first(lines: list[str]) -> list[str]:
+    """Return the lines that fit on a screen, the last of which counts the rest."""
+    return lines if len(lines) <= _SHOWN else [*lines[: _SHOWN - 1], f"and {len(lines) - _SHOWN + 1} more"]
+
+
+@dataclass
+class _Told:
+    """Output for files and pipes: a line is printed when something has changed."""
+
+    console: Console
+    before: frozenset[str] = frozenset()
+    """lines of the last look"""
+
+    def tell(self, sight: Sight) -> None:
+        """Print the lines that were not there at the last look; how long a unit has been running is no change."""
+        left = (line for unit, line in zip(sight.units, sight.running(), strict=True) if unit.left)
+        lines = {line.partition(", begun ")[0]: line for line in (*sight.failures(), *left)}
+        lines[sight.counts()] = "; ".join(filter(None, [sight.counts(), sight.unmet(), sight.pace()]))
+        for line in (line for key, line in lines.items() if key not in self.before):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.before = frozenset(lines)
+
+
+class _Lookout:
+    """Looks at a plan's store again and again; a record is read again only if its file has changed."""
+
+    def __init__(self, plan: Plan, store: Store):
+        self.plan, self.store = plan, store
+        self._index, self._work = Index.open(store), remaining.expected(plan, groups.cached(plan.runs, store))
+
+    def look(self) -> Sight:
+        """Return what is seen now."""
+        # Running units are read first: one that ends in between is then seen twice, not missed.
+        units = list(filter(None, map(self._unit, running(self.store))))
+        ends = lookup.ends(self.store, self.plan.runs, self._index)
+        outcomes = {id: Outcome.of(end) for id, end in ends.items()}
+        return Sight(self.plan, outcomes, units, self._work, datetime.now(UTC))
+
+    def _unit(self, found: Running) -> Unit | None:
+        """Return a unit that is being executed; None if it has no run of the plan, or has ended just now."""
+        runs = tuple(sorted((id for id in found.runs if id in self._work), key=lambda id: id != found.run))
+        if not runs:
+            return None
+        left = is_left(self.store, found)
+        if left and find(self.store, found.unit) is None:
+            return None
+        return Unit(runs, found.doing, instant(found.began), left)

@@ -1,0 +1,44 @@
+"""Report failed checks: properties that numbers rest on and that did not hold, such as gradients that are not zero."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from ntkbench.store.record import CheckRow, Record
+
+MARK = "†"
+"""sign beside a number of a table whose runs failed checks"""
+_DESCRIBES = frozenset({"eigenvalues_apart"})
+"""checks of single eigenfeatures, which near-equal eigenvalues make arbitrary; sums of features do not suffer"""
+
+
+def _failed(record: Record) -> list[CheckRow]:
+    """Return the failed checks that numbers of the record rest on."""
+    return [check for check in record.checks if not check.ok and check.code not in _DESCRIBES]
+
+
+def codes(record: Record) -> Callable[[str], tuple[str, ...]]:
+    """Return a function that gives the codes of an analysis's failed checks; checks of no analysis count for each."""
+    failed = [(check.analysis, check.code) for check in _failed(record)]
+    return lambda analysis: tuple(dict.fromkeys(code for of, code in failed if of in (None, analysis)))
+
+
+def count(record: Record) -> int:
+    """Return how many checks of a record failed."""
+    return len(_failed(record))
+
+
+def told(records: Iterable[Record]) -> str:
+    """Return a line that names the failed checks and counts the ok runs that have them; empty if there are none."""
+    records = [each for each in records if each.status == "ok"]
+    failed = Counter(code for each in records for code in {check.code for check in _failed(each)})
+    if not failed:
+        return ""
+    named = ", ".join(code if n == len(records) else f"{code} in {n}" for code, n in failed.most_common())
+    return line(sum(count(each) > 0 for each in records), len(records), named)
+
+
+def line(failed: int, runs: int, named: str = "") -> str:
+    """Return the sentence of tables, `status` and reports: `failed` of `runs` runs failed the checks `named`."""
+    what = f" ({named})" if named else ""
+    said = f"{failed} of {runs} runs failed checks{what}, and their numbers may mean nothing"
+    return f"{said}; `ntkbench report` tells more"

@@ -1,0 +1,95 @@
+"""Which seeds of a cell are trained together, as one vectorized computation.
+
+The number of seeds in it can change the last bits of a result. So a group that was begun is finished with the same
+seeds, and a new group's size follows from the cell, not from the memory of the machine.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby, product
+
+from ntkbench.plan import sizes, timeline
+from ntkbench.plan.cost import networks
+from ntkbench.plan.keys import seeds_of, shared, state_key, training_key
+from ntkbench.plan.runs import Run
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.training import Trained
+from ntkbench.store.store import Store
+
+_STEP = re.compile(r"[0-9]{1,20}")
+
+
+def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, ...]]:
+    """Return groups that cover the seeds: those that were begun earlier, unchanged, then new ones.
+
+    A group from the store may hold more seeds than were asked for.
+    """
+    left, found = set(seeds), []
+    for group in sorted(_begun(store, cell), key=lambda group: (-len(group), group)):
+        if left & set(group):
+            found.append(group)
+            left -= set(group)
+    together, rest = sizes.together(cell), sorted(left)
+    return found + [tuple(rest[i : i + together]) for i in range(0, len(rest), together)]
+
+
+def trained(store: Store, cell: Cell) -> set[int]:
+    """Return the seeds whose trained network is in the store."""
+    return {seed for tag in _tags(store, "training", training_key(cell)) for seed in seeds_of(tag)}
+
+
+def kept(store: Store, stage: str, group_key: str) -> set[int]:
+    """Return the steps after which a stage (checkpoint or snapshot) has kept the group's state."""
+    prefix = state_key(group_key, "")
+    steps = (key.removeprefix(prefix) for key in store.keys(stage, prefix))
+    return {int(step) for step in steps if _STEP.fullmatch(step)}
+
+
+def snapshots(store: Store, cell: Cell) -> set[tuple[int, int]]:
+    """Return the (seed, step) pairs along the cell's last stretch whose predictor is in the store."""
+    key = training_key(cell)
+    names = (name.removeprefix(f"{key}-").partition(state_key("", "")) for name in store.keys("snapshot", f"{key}-"))
+    return {(seed, int(step)) for tag, _, step in names if _STEP.fullmatch(step) for seed in seeds_of(tag)}
+
+
+def _begun(store: Store, cell: Cell) -> set[tuple[int, ...]]:
+    """Return the groups of a cell of which the store has any object."""
+    key = training_key(cell)
+    return {seeds_of(tag) for stage in ("training", "checkpoint", "snapshot") for tag in _tags(store, stage, key)}
+
+
+def _tags(store: Store, stage: str, key: str) -> Iterable[str]:
+    """Return the ends of the keys in the store that name seeds, of one training."""
+    return (name.removeprefix(f"{key}-").split("@")[0] for name in store.keys(stage, f"{key}-"))
+
+
+def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[str, str, bool]]:
+    """Yield stage, key and presence in the store of each object that the runs of a cell read or write.
+
+    Trained networks and snapshots have a key for each seed, `<key> <seed>`, although seeds that train together are
+    stored in one object.
+    """
+    if cell.width is not None and isinstance(cell.training, Trained):
+        key, there = training_key(cell), trained(store, cell)
+        yield from (("training", f"{key} {seed}", seed in there) for seed in seeds)
+        for of, kept in groupby(timeline.kept(cell), key=lambda each: each[0]):
+            key, known = training_key(of), snapshots(store, of)
+            for step, seed in product([step for _, step in kept], seeds):
+                yield "snapshot", state_key(f"{key} {seed}", step), (seed, step) in known
+    for stage, key, _ in shared(cell):
+        yield stage, key, store.has(stage, key)
+
+
+def cached(runs: Sequence[Run], store: Store) -> set[str]:
+    """Return the keys of the stages that the store has: kernels, crafted examples, trainings.
+
+    A training counts where the store has it for every seed among the runs.
+    """
+    asked: dict[str, tuple[Cell, set[int]]] = {}
+    found = set()
+    for cell, same in groupby(runs, key=lambda run: run.cell):
+        seeds = {run.seed for run in same}
+        for each in networks.trainings(cell):
+            asked.setdefault(training_key(each), (each, set()))[1].update(seeds)
+        found |= {key for stage, key, _ in shared(cell) if store.has(stage, key)}
+    return found | {key for key, (cell, seeds) in asked.items() if seeds <= trained(store, cell)}

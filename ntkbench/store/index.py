@@ -1,0 +1,206 @@
+"""A cache of what the records of a store say in short, so that thousands of runs are looked up at once.
+
+`lookup`, `status` and `ntkbench store` read the ends of runs through it. An entry counts only for the very file that it
+was read from, recognized by size, inode and both times: an index that is old, or from another machine, costs time and
+never makes an unfinished run count as done. The file may be deleted; if several processes write it, the last one wins.
+"""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import file_digest
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ntkbench import documents, files
+from ntkbench.documents import Document, Line, Natural
+from ntkbench.errors import NtkbenchError, StorageError
+from ntkbench.store import record as store_record
+from ntkbench.store.failed_checks import count
+from ntkbench.store.record import Instant, Record, RunId, Sha256, Status
+from ntkbench.store.store import Store
+
+FILE = "index.json"
+"""name of the index in the store's folder"""
+_LIMIT = 2**30
+"""bytes; a larger index is ignored"""
+_WORTH = 200
+"""number of newly read records from which on the index is saved; fewer are read again in no time"""
+_SETTLED = 2e9
+"""nanoseconds, far more than a tick of a file system's clock; a file that was changed this shortly before it was read
+may change again without a new time stamp, so its entry is not saved
+"""
+
+Signature = tuple[int, int, int, int]
+"""size, inode, and times of the last change of content and of metadata (ns)"""
+
+
+class End(Document):
+    """How a run ended, and the stored objects that its record refers to."""
+
+    status: Status
+    attempt: Natural
+    error: Line | None
+    """first line of the error's message"""
+    started: Instant
+    ended: Instant
+    trained_s: float
+    """seconds of the training that the run shares with others, spent before its start"""
+    spec: Line
+    """name of the spec"""
+    stages: dict[Line, Line]
+    """keys of the run's objects in the store, by the name of the stage"""
+    arrays: tuple[Sha256, ...]
+    """checksums of the file of arrays beside the record"""
+    failed_checks: Natural
+    """number of checks that failed"""
+
+
+class Entry(Document):
+    """A run's end, with the signatures of its record and, once they were found to be whole, of its arrays."""
+
+    record: Signature
+    whole: Signature | None
+    end: End
+
+
+class _File(Document):
+    """The content of an index file."""
+
+    schema_: Literal["ntkbench.index/2"] = Field(alias="schema")
+    entries: Annotated[dict[RunId, Entry], Field(default={})]
+
+
+@dataclass
+class Index:
+    """The ends of a store's runs, read from records when they are first asked for."""
+
+    store: Store
+    entries: dict[str, Entry] = field(default_factory=dict)
+    _restless: set[str] = field(default_factory=set)
+    """runs whose files were changed a moment before they were read; their entries are not saved"""
+    _news: int = 0
+    """number of entries that the file does not have yet"""
+
+    @classmethod
+    def open(cls, store: Store) -> "Index":
+        """Return the index of a store with the entries of its file; an unreadable file counts as none."""
+        path = store.root / FILE
+        if path.is_file():
+            with suppress(NtkbenchError):  # an unreadable index is ignored
+                return cls(store, dict(documents.parse(_File, documents.read(path, _LIMIT), path).entries))
+        return cls(store)
+
+    def end(self, run_id: str) -> End | None:
+        """Return how a run ended; None if it has no record.
+
+        Raise NtkbenchError if the record is damaged.
+        """
+        path, began = self.store.record(run_id), time.time_ns()
+        now = signature(path)
+        known = self.entries.get(run_id)
+        if now is None or known is None or known.record != now:
+            self.entries.pop(run_id, None)
+            if now is None:
+                return None
+            known = self._learn(run_id, Entry(record=now, whole=None, end=_end(store_record.read(path))), began)
+        return known.end
+
+    def is_whole(self, run_id: str) -> bool:
+        """Return whether a run's file of arrays has the checksum in its record; True if the record names none.
+
+        `end` must have been called for the run.
+        """
+        known, path, began = self.entries[run_id], self.store.arrays(run_id), time.time_ns()
+        now = signature(path)
+        if not known.end.arrays or (now is not None and known.whole == now):
+            return True
+        if now is None or known.end.arrays != (checksum(path),):
+            return False
+        self._learn(run_id, known.model_copy(update={"whole": now}), began)
+        return True
+
+    def keep(self) -> None:
+        """Save the index if much is new; a store that cannot be written stays as it is."""
+        if self._news >= _WORTH:
+            self._news = 0
+            with suppress(StorageError):
+                self.save()
+
+    def save(self) -> None:
+        """Write the index, without entries of files that were changed a moment before they were read."""
+        settled = {name: entry for name, entry in self.entries.items() if name not in self._restless}
+        content = _File(schema="ntkbench.index/2", entries=settled).model_dump_json(by_alias=True)
+        files.write(self.store.root / FILE, content.encode())
+
+    def _learn(self, run_id: str, entry: Entry, began: int) -> Entry:
+        """Remember an entry that was read at time `began` (ns), and return it."""
+        self.entries[run_id] = entry
+        if max(entry.record[2:] + (entry.whole or entry.record)[2:]) > began - _SETTLED:
+            self._restless.add(run_id)
+        else:
+            self._news += 1
+        return entry
+
+
+def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
+    """Return a new index of all records, and an error for each record that is left out because it is damaged."""
+    index, damaged = Index(store), []
+    for run_id in run_ids(store):
+        try:
+            if index.end(run_id) is not None:
+                index.is_whole(run_id)
+        except NtkbenchError as error:
+            damaged.append(error)
+    return index, damaged
+
+
+def ends(store: Store) -> dict[str, End]:
+    """Return the ends of all readable records, by run id."""
+    index, found = Index.open(store), {}
+    for run_id in run_ids(store):
+        with suppress(NtkbenchError):
+            if (end := index.end(run_id)) is not None:
+                found[run_id] = end
+    index.keep()
+    return found
+
+
+def run_ids(store: Store) -> list[str]:
+    """Return the ids of all records, by their file names."""
+    return sorted(path.stem for path in store.records.glob("r*.json"))
+
+
+def signature(path: Path) -> Signature | None:
+    """Return the signature that tells a file from its earlier versions; None if there is no file."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal text, without loading it whole."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _end(found: Record) -> End:
+    """Return what the index keeps of a record."""
+    training = found.stages.get("training")
+    message = found.error.message.splitlines() if found.error else []
+    return End(
+        status=found.status,
+        attempt=found.attempt,
+        error=(message or [""])[0][:1000] if found.error else None,
+        started=found.time.started,
+        ended=found.time.ended,
+        trained_s=(training.compile_s or 0.0) + (training.run_s or 0.0) if training else 0.0,
+        spec=found.spec.name,
+        stages={name: stage.key for name, stage in found.stages.items()},
+        arrays=tuple(sorted({note.sha256 for note in (found.samples, *found.series.values()) if note is not None})),
+        failed_checks=count(found),
+    )

@@ -1,0 +1,1 @@
+"""Look after a store: its size, damage, garbage, and merges with others."""

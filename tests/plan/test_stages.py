@@ -1,0 +1,86 @@
+import pytest
+
+from ntkbench.plan.keys import REVISIONS, craft_key, data_key, kernel_key, training_key
+from ntkbench.spec.cell import Cell
+from tests.examples.cells import OTHER, cell, changed, other
+
+DATA = {path for path in OTHER if path.startswith("data.")}
+TRAINING_DATA = DATA - {"data.n_test", "data.test_seed"}
+ARCHITECTURE = {path for path in OTHER if path.startswith("architecture.")}
+KEYS = {
+    "data": (data_key, DATA),
+    "training": (
+        training_key,
+        TRAINING_DATA
+        | ARCHITECTURE
+        | {"width", "numerics.network"}
+        | {path for path in OTHER if path.startswith("training.")},
+    ),
+    "limit": (
+        lambda cell: kernel_key(cell, "limit"),
+        TRAINING_DATA | ARCHITECTURE | {"kernels.limit.type", "kernels.limit.architecture", "numerics.kernel"},
+    ),
+    "standard": (
+        lambda cell: kernel_key(cell, "standard"),
+        TRAINING_DATA
+        | {"width", "numerics.kernel", "kernels.standard.type", "kernels.standard.width"}
+        | {path for path in OTHER if path.startswith("kernels.standard.architecture.")},
+    ),
+    "craft": (
+        lambda cell: craft_key(cell, "ntk"),
+        DATA
+        | ARCHITECTURE
+        | {"numerics.kernel"}
+        | {path for path in OTHER if path.startswith(("kernels.limit.", "attacks.ntk."))},
+    ),
+}
+
+
+@pytest.mark.parametrize("stage", KEYS)
+def test_a_key_changes_with_what_the_result_depends_on_and_with_nothing_else(stage: str):
+    key, matters = KEYS[stage]
+    assert {path for path in OTHER if key(other(path)) != key(cell())} == matters
+
+
+def test_keys_of_different_stages_and_attacks_differ():
+    keys = [key(cell()) for key, _ in KEYS.values()]
+    assert len(set(keys)) == len(keys)
+    assert [key[0] for key in keys] == ["d", "t", "k", "k", "c"]
+
+
+def test_ids_leave_no_trace_in_keys():
+    renamed = Cell.model_validate(
+        changed("attacks", {"x": {"kind": "fgsm", "source": "y", "eps": "8/255"}})
+        | {"kernels": {"y": {"kind": "infinite"}}, "analyses": {"clean": {"kind": "accuracy", "target": "y"}}}
+    )
+    assert kernel_key(renamed, "y") == kernel_key(cell(), "limit")
+    assert craft_key(renamed, "x") == craft_key(cell(), "ntk")
+
+
+def test_only_infinite_kernels_have_keys():
+    with pytest.raises(ValueError, match="first is not an infinite kernel"):
+        kernel_key(cell(), "first")
+    with pytest.raises(ValueError, match="self is not an infinite kernel"):
+        craft_key(cell(), "own")
+    with pytest.raises(ValueError, match="noise follows no gradient"):
+        craft_key(cell(), "noise")
+
+
+def test_golden_keys():
+    """A change of these computes every stage anew: raise a revision instead, where results change."""
+    assert dict(REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "craft": 1}
+    said = other("attacks.ntk.loss")  # cross_entropy
+    assert [key(said) for key, _ in KEYS.values()] == [
+        "dz2avt37602mn",
+        "ty0pn983tsz86",
+        "k3scftkmp03tf",
+        "kt8qbefdxdsda",
+        "c1dnt389trc5w",
+    ]
+    moved = other("attacks.own.source").attacks["own"].model_copy(update={"loss": "cross_entropy"})
+    assert craft_key(cell().model_copy(update={"attacks": {"own": moved}}), "own") == "cwr5sc8phermj"
+
+
+def test_a_loss_that_goes_without_saying_leaves_no_trace_in_keys():
+    said = Cell.model_validate(changed("attacks.ntk.loss", "margin"))
+    assert craft_key(said, "ntk") == craft_key(cell(), "ntk")

@@ -1,0 +1,36 @@
+from typing import get_args
+
+import pytest
+
+from ntkbench.data.catalog import CATALOG
+from ntkbench.metrics import METRICS
+from ntkbench.reference.listing import listing
+from ntkbench.spec.layers import ActivationName
+
+
+def first_words(text: str) -> list[str]:
+    return [line.split("  ")[0] for line in text.splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("kernels", ["infinite", "empirical"]),
+        ("attacks", ["fgsm", "pgd", "apgd", "random_sign"]),
+        ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "drift"]),
+        ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher"]),
+        ("metrics", [*METRICS]),
+    ],
+)
+def test_names_what_a_spec_may_say(what: str, words: list[str]):
+    _, _, *rows = first_words(listing(what))
+    assert rows == words
+
+
+def test_architectures_come_with_their_layers():
+    kinds, ops = listing("architectures").split("\n\n")
+    assert first_words(kinds)[2:] == ["fc", "conv", "myrtle", "resnet", "cnn_small", "cnn_large", "layers"]
+    listed = {op for row in first_words(ops)[2:] for op in row.split(", ")}
+    activations = {name for part in get_args(ActivationName) for name in (get_args(part) or (part,))}
+    assert listed >= activations | {"dense", "conv", "residual", "max_pool"}
+    assert "window, stride, padding" in ops

@@ -1,0 +1,66 @@
+import pytest
+
+from ntkbench.errors import UsageError
+from ntkbench.metrics import METRICS
+from ntkbench.vocabulary import metric
+
+
+def test_each_metric_is_found_under_its_name():
+    assert all(metric(name).name == name for name in METRICS)
+    assert set(METRICS) == {
+        "accuracy",
+        "majority_rate",
+        "robust_accuracy",
+        "transfer_rate",
+        "normalized_transfer",
+        "gradient_cosine",
+        "sign_agreement",
+        "training_loss",
+        "training_accuracy",
+        "training_residual",
+        "epochs_trained",
+        "flow_time",
+        "learned_features",
+        "eigenspace_robustness",
+        "k90",
+        "best_truncation_robustness",
+        "best_truncation",
+        "best_time_robustness",
+        "best_time",
+        "best_ridge_robustness",
+        "best_ridge",
+        "useful_robust",
+        "useful_non_robust",
+        "spearman_eigenvalue_robustness",
+        "spearman_usefulness_robustness",
+        "eigenspace_overlap",
+        "principal_angle",
+        "feature_gradient_cosine",
+        "spearman_usefulness_across",
+        "spearman_robustness_across",
+        "kernel_drift",
+        "path_length",
+        "lazy_onset",
+        "top_mass",
+        "participation_rank",
+        "entropy_rank",
+        "stable_rank",
+        "label_alignment",
+        "class_specialization",
+        "weight_distance",
+    }
+
+
+def test_ranges_are_intervals_and_fractions_lie_in_the_unit_interval():
+    for word in METRICS.values():
+        assert word.range[0] < word.range[1]
+        assert word.unit != "fraction" or word.range == (0, 1)
+        assert word.revision >= 1
+        assert "\n" not in word.meaning
+
+
+def test_an_unknown_metric_is_refused_with_a_suggestion():
+    with pytest.raises(UsageError, match="'transferrate'; did you mean transfer_rate"):
+        metric("transferrate")
+    with pytest.raises(UsageError, match="no metric 'zzz'; `ntkbench list metrics` shows"):
+        metric("zzz")
