@@ -30,8 +30,8 @@ from ntkbench.plan.read import read
 from ntkbench.plan.runs import Run
 from ntkbench.render import duration, size, table
 from ntkbench.status import forecast
-from ntkbench.status.forecast import Part
-from ntkbench.store.record import Stage
+from ntkbench.status.forecast import CostLine
+from ntkbench.store.record import StageRow
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = Path(__file__).with_suffix(".json")
@@ -45,7 +45,7 @@ class Measurement:
 
     name: str
     cores: int
-    parts: tuple[Part, ...]
+    parts: tuple[CostLine, ...]
     seconds: float
     peak_bytes: int
     start: float = START
@@ -87,8 +87,8 @@ def of_process(entry: Mapping[str, Any]) -> Measurement:
     return Measurement(" ".join(words), entry["cores"], parts, entry["seconds"], entry["peak_bytes"])
 
 
-def _stage(key: str, compile_s: float, run_s: float) -> Stage:
-    return Stage(key=key, cached=False, compile_s=compile_s, run_s=run_s)
+def _stage(key: str, compile_s: float, run_s: float) -> StageRow:
+    return StageRow(key=key, cached=False, compile_s=compile_s, run_s=run_s)
 
 
 # ---- records -------------------------------------------------------------------------------------
@@ -112,16 +112,16 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def _typical(runs: Sequence[Run], records: Mapping[str, Any]) -> dict[str, dict[str, Stage]]:
+def _typical(runs: Sequence[Run], records: Mapping[str, Any]) -> dict[str, dict[str, StageRow]]:
     """Of a stage that every seed of a cell does, the median of them: neighbors stretched some up to thirty times."""
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run in runs:
         for name, stage in records[run.id]["stages"].items():
             seconds[str(run.coordinates), name].append(stage["run_s"])
 
-    def typical(run: Run, name: str, stage: Any) -> Stage:
+    def typical(run: Run, name: str, stage: Any) -> StageRow:
         took = stage["run_s"] if stage["key"] else median(seconds[str(run.coordinates), name])
-        return Stage(key=stage["key"], cached=stage["cached"], compile_s=stage["compile_s"], run_s=took)
+        return StageRow(key=stage["key"], cached=stage["cached"], compile_s=stage["compile_s"], run_s=took)
 
     return {
         run.id: {name: typical(run, name, stage) for name, stage in records[run.id]["stages"].items()} for run in runs

@@ -27,7 +27,7 @@ def epochs(X: jax.Array, labels: jax.Array, width: int, depth: int, seeds: int, 
     recipe = architectures.fc(width, CLASSES, depth=depth, b_std=0.1)
     nets = eqx.filter_vmap(lambda key: network.initialize(recipe, PIXELS, key=key))(keys)
     rates = jnp.full((seeds,), 0.1, X.dtype)
-    problem = training.Problem(losses.cross_entropy, optax.sgd, batch, X, labels, rates, keys)
+    problem = training.TrainingProblem(losses.cross_entropy, optax.sgd, batch, X, labels, rates, keys)
     return training.states(problem, nets, training.start(problem, nets, 10**5), every=1)
 
 

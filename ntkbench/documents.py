@@ -16,8 +16,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ntkbench.errors import NtkbenchError
-from ntkbench.files import TooLarge, content
-from ntkbench.text import printable, tamed
+from ntkbench.files import TooLarge, read_bounded
+from ntkbench.text import one_line, without_control_characters
 
 LIMIT = 16 * 2**20
 """bytes; larger files are refused"""
@@ -37,32 +37,32 @@ D = TypeVar("D", bound=Document)
 def _writable(value: dict) -> dict:
     """Return a mapping with harmless texts. Raise ValueError for NaN and infinity, which JSON cannot carry."""
     json.dumps(value, allow_nan=False)
-    return _tamed(value)
+    return _clean(value)
 
 
-def _tamed(value: Any) -> Any:
+def _clean(value: Any) -> Any:
     """Return a JSON value in which no text controls a terminal."""
     if isinstance(value, dict):
-        return {tamed(key): _tamed(below) for key, below in value.items()}
+        return {without_control_characters(key): _clean(below) for key, below in value.items()}
     if isinstance(value, list):
-        return [_tamed(below) for below in value]
-    return tamed(value) if isinstance(value, str) else value
+        return [_clean(below) for below in value]
+    return without_control_characters(value) if isinstance(value, str) else value
 
 
 Facts = Annotated[dict[str, JsonValue], AfterValidator(_writable)]
 """any mapping of JSON values"""
 Natural = Annotated[int, Field(ge=0, le=2**53)]
 """whole number from 0 to 2^53, the largest that every JSON reader keeps exactly"""
-Line = Annotated[str, Field(max_length=1000), AfterValidator(tamed)]
+Line = Annotated[str, Field(max_length=1000), AfterValidator(without_control_characters)]
 """text of up to 1000 characters"""
-Paragraphs = Annotated[str, Field(max_length=20_000), AfterValidator(tamed)]
+Paragraphs = Annotated[str, Field(max_length=20_000), AfterValidator(without_control_characters)]
 """text of up to 20,000 characters"""
 
 
 def read(path: Path, limit: int = LIMIT) -> bytes:
     """Return the content of a regular file. Raise NtkbenchError if it is larger than `limit` or cannot be read."""
     try:
-        return content(path, limit)
+        return read_bounded(path, limit)
     except TooLarge as error:
         raise NtkbenchError(f"{path}: {error.strerror}; this is not a file of ntkbench") from None
     except OSError as error:
@@ -103,9 +103,9 @@ def explain(error: ValidationError, place: object) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     lines = []
     for problem in problems[:_SHOWN]:
-        field = printable(".".join(map(str, problem["loc"])))
+        field = one_line(".".join(map(str, problem["loc"])))
         lines.append(
-            f"{place}: {field + ': ' if field else ''}{printable(problem['msg'].removeprefix('Value error, '), 200)}"
+            f"{place}: {field + ': ' if field else ''}{one_line(problem['msg'].removeprefix('Value error, '), 200)}"
         )
     if len(problems) > _SHOWN:
         lines.append(f"{place}: and {len(problems) - _SHOWN} more problems")

@@ -7,7 +7,7 @@ the name of the class that ended a run.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 MOST = 100
 """most mistakes of a spec that are looked for and told at once"""
@@ -42,7 +42,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}: "
-        return printable(place + (f"{self.path}: " if self.path else "") + self.message, _LENGTH)
+        return one_line(place + (f"{self.path}: " if self.path else "") + self.message, _LENGTH)
 
 
 class SpecError(NtkbenchError):

@@ -23,7 +23,7 @@ class TooLarge(OSError):  # noqa: N818 (what the file is)
     """The error of a file that holds more bytes than it may."""
 
 
-def regular(path: str | PathLike[str]) -> BufferedReader:
+def open_regular(path: str | PathLike[str]) -> BufferedReader:
     """Return a regular file, opened for reading in binary.
 
     OSError if it is a device, which may have no end, or a pipe, whose reader would wait for a writer.
@@ -35,9 +35,9 @@ def regular(path: str | PathLike[str]) -> BufferedReader:
     raise OSError(0, "no regular file")
 
 
-def content(path: str | PathLike[str], limit: int) -> bytes:
+def read_bounded(path: str | PathLike[str], limit: int) -> bytes:
     """Return all bytes of a regular file; TooLarge if there are more than `limit`."""
-    with regular(path) as file:
+    with open_regular(path) as file:
         found = file.read(limit + 1)
     if len(found) > limit:
         raise TooLarge(0, f"larger than {limit} bytes")

@@ -21,12 +21,12 @@ _INSTEAD: Mapping[str, str] = MappingProxyType(
 """signs to write where an encoding lacks these characters"""
 
 
-def tamed(text: str) -> str:
+def without_control_characters(text: str) -> str:
     """Return the text with a replacement character for each control character; lines and tabs stay."""
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+def escape_unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
     """Handle characters that an output's encoding lacks, as an error handler for `codecs.register_error`.
 
     A dash becomes a hyphen, a few other signs something similar, and the rest their number, such as `\\u03b8`.
@@ -37,7 +37,7 @@ def in_few_letters(error: UnicodeError) -> tuple[str | bytes, int]:
     return shown, error.end
 
 
-def printable(text: object, length: int = 80) -> str:
+def one_line(text: object, length: int = 80) -> str:
     """Return text as one line without control characters, cut to `length` characters."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)[: length + 1])
     return shown if len(shown) <= length else shown[: length - 1] + "…"

@@ -116,21 +116,21 @@ def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) 
     with np.errstate(over="ignore", invalid="ignore"):
         mean, sd = float(np.mean(x)), float(np.std(x, ddof=1))
     if not np.all((low <= x) & (x <= high)):
-        return around(mean, sd, n, level)
+        return student_interval(mean, sd, n, level)
     if low == 0 and high != 1 and np.all(x > 0):
         spread = float(np.var(np.log(x), ddof=1))
-        below, above = around(log(mean), sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
+        below, above = student_interval(log(mean), sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
         return exp(below), min(exp(min(above, _MOST_LOG)), high)
     if isfinite(high - low) and (low != 0 or high == 1):
-        share = of_seeds((x - low) / (high - low))
+        share = from_seeds((x - low) / (high - low))
         if share.variance > 0 and 0 < share.mean < 1:
             ends = interval(share, level)
             return max(low + (high - low) * ends[0], low), min(low + (high - low) * ends[1], high)
-    below, above = around(mean, sd, n, level)
+    below, above = student_interval(mean, sd, n, level)
     return max(below, low), min(above, high)
 
 
-def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
+def student_interval(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return Student's interval mean ± t_{n-1} sd / sqrt(n)."""
     from scipy.special import stdtrit
 
@@ -138,7 +138,7 @@ def around(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, 
     return mean - half, mean + half
 
 
-def of_points(outcomes: np.ndarray) -> Estimate:
+def from_points(outcomes: np.ndarray) -> Estimate:
     """Return the estimate of the mean over seeds of each seed's share of points.
 
     `outcomes`: (seeds, points), NaN where one does not count. Raises ValueError where no point of a seed counts.
@@ -151,10 +151,10 @@ def of_points(outcomes: np.ndarray) -> Estimate:
     shares = np.where(counted, outcomes, 0.0).sum(axis=1) / n
     # A share is a ratio of two means over points: this is its first-order change with each of them.
     each = np.where(counted, outcomes - shares[:, None], 0.0) * (points / n)[:, None]
-    return of_influence(shares, each, float(n.mean()))
+    return from_influence(shares, each, float(n.mean()))
 
 
-def of_influence(values: np.ndarray, each: np.ndarray, counted: float | None = None) -> Estimate:
+def from_influence(values: np.ndarray, each: np.ndarray, counted: float | None = None) -> Estimate:
     """Return the estimate of the mean over seeds of a function of N test points.
 
     Args:
@@ -171,7 +171,7 @@ def of_influence(values: np.ndarray, each: np.ndarray, counted: float | None = N
     return Estimate(mean, seeds, n, _between(values), float(by_point), float(both), influence)
 
 
-def of_counts(k: Sequence[int], n: Sequence[int]) -> Estimate:
+def from_counts(k: Sequence[int], n: Sequence[int]) -> Estimate:
     """Return the estimate of the mean of shares k/n of which only the counts are known: as if all seeds were right on
     the same points, which makes its variance too large rather than too small."""
     shares, points = np.divide(k, n), float(np.mean(n))
@@ -179,7 +179,7 @@ def of_counts(k: Sequence[int], n: Sequence[int]) -> Estimate:
     return Estimate(mean, len(k), points, _between(shares), mean * (1 - mean) / points, 0.0, np.empty(0))
 
 
-def of_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
+def from_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
     """Return the estimate of the mean of a number of each seed, which is no share of points."""
     return Estimate(float(np.mean(values)), len(values), 0, _between(np.array(values)), 0.0, 0.0, np.empty(0))
 

@@ -63,7 +63,7 @@ def few_programs():
     from ntkbench.run import environment  # not before the types of what it imports are checked
 
     yield
-    environment.forget_programs()
+    environment.release_compiled_programs()
 
 
 @pytest.fixture(scope="session", autouse=True)

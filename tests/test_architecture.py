@@ -97,8 +97,8 @@ FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")
 MOST_MODULES = 14
 MOST_LINES = 300
-LONG = ("ntkbench.run.measure", "ntkbench.run.worker", "ntkbench.metrics")
-"""modules that may be longer: two until they are taken apart, and a table"""
+LONG = ("ntkbench.metrics",)
+"""modules that may be longer: a table"""
 OF_THE_LIBRARY = ("ntkbench.boards.site",)
 """modules that are called like one of the standard library, for lack of another word"""
 
@@ -207,7 +207,7 @@ def builders_build_on_one_another(house: House) -> Iterator[str]:
 
 def executors_know_no_other(house: House) -> Iterator[str]:
     for name, to in arrows(house, "ntkbench.run.executors"):
-        if within(to, "ntkbench.run.executors") and to != "ntkbench.run.executors.crew":
+        if within(to, "ntkbench.run.executors") and to != "ntkbench.run.executors.dispatch":
             yield f"{name} -> {to}"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from ntkbench.uncertainty import difference, interval, mean_interval, of_points, of_seeds, stack, summary
+from ntkbench.uncertainty import difference, from_points, from_seeds, interval, mean_interval, stack, summary
 
 EXPERIMENTS = 2000
 SETTINGS = [
@@ -42,7 +42,7 @@ def test_the_interval_of_a_share(rate: float, seeds: int, points: int, spread: f
     rng = np.random.default_rng(points + seeds)
     held = 0
     for _ in range(EXPERIMENTS):
-        low, high = interval(of_points(outcomes(rng, rate, rng.standard_normal(points), seeds, spread, shift)))
+        low, high = interval(from_points(outcomes(rng, rate, rng.standard_normal(points), seeds, spread, shift)))
         held += low <= rate <= high
     assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= NOMINAL[1] + ROUND
 
@@ -54,7 +54,7 @@ def test_the_interval_of_a_difference_on_the_same_points(rates, seeds: int, poin
     held = 0
     for _ in range(EXPERIMENTS):
         hard = rng.standard_normal(points)
-        a, b = (of_points(outcomes(rng, rate, hard, seeds, spread, shift)) for rate in rates)
+        a, b = (from_points(outcomes(rng, rate, hard, seeds, spread, shift)) for rate in rates)
         found = difference(a, b, paired=True)
         held += found.low <= rates[0] - rates[1] <= found.high
     assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= 0.98 + ROUND
@@ -69,7 +69,7 @@ def test_equally_good_entries_share_a_rank(seeds: int, spread: float, shift: flo
     boards, entries, split = 300, 12, 0
     for _ in range(boards):
         hard = rng.standard_normal(200)
-        several = [of_points(outcomes(rng, 0.2, hard, seeds, spread, shift)) for _ in range(entries)]
+        several = [from_points(outcomes(rng, 0.2, hard, seeds, spread, shift)) for _ in range(entries)]
         best = max(several, key=lambda each: float(each.mean))
         split += bool(np.min(difference(best, stack(several), paired=True).p) * comb(entries, 2) < 0.05)
     assert split / boards <= 0.05 + 2 * (0.05 * 0.95 / boards) ** 0.5
@@ -80,7 +80,7 @@ def test_the_interval_of_a_difference_on_other_points(seeds: int, points: int):
     rng = np.random.default_rng(7)
     held = 0
     for _ in range(EXPERIMENTS):
-        a, b = (of_points(outcomes(rng, rate, rng.standard_normal(points), seeds, 2.0, 0.2)) for rate in (0.2, 0.3))
+        a, b = (from_points(outcomes(rng, rate, rng.standard_normal(points), seeds, 2.0, 0.2)) for rate in (0.2, 0.3))
         found = difference(a, b, paired=False)
         held += found.low <= -0.1 <= found.high
     assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= NOMINAL[1] + ROUND
@@ -92,7 +92,7 @@ def test_intervals_over_seeds(seeds: int):
     values = rng.standard_normal((EXPERIMENTS, 2, seeds)) * [[1.0], [3.0]]
     alone = [summary(a.tolist(), (-np.inf, np.inf)).interval or (0.0, 0.0) for a, _ in values]
     assert np.mean([low <= 0 <= high for low, high in alone]) == pytest.approx(0.95, abs=0.02)
-    found = [difference(of_seeds(a.tolist()), of_seeds(b.tolist()), paired=False) for a, b in values]
+    found = [difference(from_seeds(a.tolist()), from_seeds(b.tolist()), paired=False) for a, b in values]
     assert np.mean([float(each.low) <= 0 <= float(each.high) for each in found]) == pytest.approx(0.95, abs=0.02)
 
 
@@ -106,7 +106,7 @@ def test_intervals_over_training_subsets_hold_for_another_subset_and_other_point
     rng = np.random.default_rng([subsets, points])
     held = 0
     for _ in range(EXPERIMENTS):
-        low, high = interval(of_points(outcomes(rng, rate, rng.standard_normal(points), subsets, 2.0, shift)))
+        low, high = interval(from_points(outcomes(rng, rate, rng.standard_normal(points), subsets, 2.0, shift)))
         held += low <= rate <= high
     assert NOMINAL[0] - ROUND <= held / EXPERIMENTS <= NOMINAL[1] + ROUND
 

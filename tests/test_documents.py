@@ -87,8 +87,8 @@ def test_files_are_bounded_and_missing_ones_named(tmp_path):
 
 
 def test_foreign_text_is_tamed():
-    assert text.printable("a\x1b[0m\nb\u202e") == "a\ufffd[0m\ufffdb\ufffd"
-    assert len(text.printable("x" * 1000)) == 80
+    assert text.one_line("a\x1b[0m\nb\u202e") == "a\ufffd[0m\ufffdb\ufffd"
+    assert len(text.one_line("x" * 1000)) == 80
 
 
 def test_what_others_wrote_is_tamed_on_its_way_in():

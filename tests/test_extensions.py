@@ -72,11 +72,11 @@ def test_specs_name_its_kinds_without_jax_and_at_once(package):
 import sys, time
 began = time.process_time()
 from ntkbench.plan.read import read
-from ntkbench.status.forecast import outlook
+from ntkbench.status.forecast import cost_forecast
 from ntkbench.store.store import Store
 from pathlib import Path
 planned = read({str(SPEC)!r}, ("attacks.mim.decay=0.5",))
-text = outlook(planned, Store(Path("nowhere")))
+text = cost_forecast(planned, Store(Path("nowhere")))
 assert time.process_time() - began < 2, "the words of a package load something heavy"
 assert not {{"jax", "ntkbench_example.numbers"}} & sys.modules.keys()
 cell = planned.runs[1].cell

@@ -9,9 +9,9 @@ from ntkbench import files
 
 def test_a_file_is_read_up_to_its_limit(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
-    assert files.content(tmp_path / "a", 5) == b"12345"
+    assert files.read_bounded(tmp_path / "a", 5) == b"12345"
     with pytest.raises(files.TooLarge, match="larger than 4 bytes"):
-        files.content(tmp_path / "a", 4)
+        files.read_bounded(tmp_path / "a", 4)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
@@ -27,4 +27,4 @@ def test_a_device_without_an_end_is_not_read(tmp_path):
     (tmp_path / "link").symlink_to("/dev/zero")
     for path in ("/dev/zero", tmp_path / "link"):
         with pytest.raises(OSError, match="no regular file"):
-            files.content(path, 2**60)
+            files.read_bounded(path, 2**60)

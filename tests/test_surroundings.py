@@ -12,7 +12,7 @@ from ntkbench.errors import UsageError
 from ntkbench.run import environment
 from ntkbench.run.executors import pool
 from ntkbench.store.store import Store
-from ntkbench.text import in_few_letters
+from ntkbench.text import escape_unencodable
 from tests.examples import factory, tiny
 
 SPECS = Path(__file__).parent / "faults" / "specs"
@@ -55,7 +55,7 @@ def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path):
 
 def test_letters_that_are_not_there_are_told_by_number():
     error = UnicodeEncodeError("ascii", "a – 学", 2, 5, "not there")
-    assert in_few_letters(error) == ("- \\u5b66", 5)
+    assert escape_unencodable(error) == ("- \\u5b66", 5)
 
 
 def test_a_notebook_s_pictures_are_no_matter(tmp_path: Path):

@@ -8,12 +8,12 @@ from scipy import stats
 
 from ntkbench.uncertainty import (
     difference,
+    from_counts,
+    from_points,
+    from_seeds,
     holm,
     interval,
     mean_interval,
-    of_counts,
-    of_points,
-    of_seeds,
     rank_with_ties,
     stack,
     summary,
@@ -119,27 +119,27 @@ def test_a_distance_of_0_and_numbers_outside_of_the_range_have_students():
 def test_a_share_of_one_seed_has_the_interval_of_a_proportion():
     for k, n in ((60, 100), (0, 20), (20, 20), (1, 29)):
         outcomes = np.array([[1.0] * k + [0.0] * (n - k)])
-        assert interval(of_points(outcomes)) == pytest.approx(wilson(k, n), abs=1e-8)
+        assert interval(from_points(outcomes)) == pytest.approx(wilson(k, n), abs=1e-8)
 
 
 def test_points_that_do_not_count_do_not_count():
     outcomes = np.array([[1.0] * 60 + [0.0] * 40])
     padded = np.concatenate([outcomes, np.full((1, 100), np.nan)], axis=1)
-    assert interval(of_points(padded)) == pytest.approx(interval(of_points(outcomes)), abs=1e-12)
+    assert interval(from_points(padded)) == pytest.approx(interval(from_points(outcomes)), abs=1e-12)
     with pytest.raises(ValueError, match="without a single point"):
-        of_points(np.full((1, 5), np.nan))
+        from_points(np.full((1, 5), np.nan))
 
 
 def test_seeds_that_agree_on_every_point_are_one_seed():
     outcomes = np.array([[1.0] * 60 + [0.0] * 40])
-    assert interval(of_points(np.repeat(outcomes, 5, axis=0))) == pytest.approx(interval(of_points(outcomes)))
-    assert interval(of_points(np.ones((5, 20)))) == pytest.approx(wilson(20, 20))
+    assert interval(from_points(np.repeat(outcomes, 5, axis=0))) == pytest.approx(interval(from_points(outcomes)))
+    assert interval(from_points(np.ones((5, 20)))) == pytest.approx(wilson(20, 20))
 
 
 def test_where_points_agree_within_a_seed_only_seeds_count():
     """Its variance is that of seeds, its quantile that of their number."""
     outcomes = np.repeat(np.array([[1.0], [0.0], [1.0], [0.0]]), 50, axis=1)
-    found = of_points(outcomes)
+    found = from_points(outcomes)
     assert (found.by_point, found.both) == (0, 0)
     assert found.variance == pytest.approx(np.var([1, 0, 1, 0], ddof=1) / 4)
     # Wilson's with 3 points, which give this variance, and t_{3, 0.975} = 3.182446
@@ -155,14 +155,14 @@ def test_the_variance_is_that_of_a_table_of_seeds_by_points():
     by_point = seeds * np.sum((table.mean(0) - table.mean()) ** 2) / points
     rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
     both = np.sum(rest**2) / (seeds - 1) / points
-    found = of_points(table)
+    found = from_points(table)
     parts = [found.by_seed, found.by_point, found.both]
     assert parts == pytest.approx([part / seeds / points for part in (by_seed, by_point, both)])
 
 
 def test_published_intervals_do_not_drift():
     outcomes = np.array([[1, 0, 1, 1, 0, 1, 1, 0, 1, 1], [1, 1, 1, 0, 0, 1, np.nan, 0, 1, 1]])
-    assert interval(of_points(outcomes)) == pytest.approx((0.4527143625616949, 0.8491533004956372), abs=1e-9)
+    assert interval(from_points(outcomes)) == pytest.approx((0.4527143625616949, 0.8491533004956372), abs=1e-9)
 
 
 def test_a_paired_comparison_sees_what_an_unpaired_one_cannot():
@@ -170,7 +170,7 @@ def test_a_paired_comparison_sees_what_an_unpaired_one_cannot():
     a = np.repeat(np.array([[1.0] * 100 + [0.0] * 100]), 3, axis=0)
     b = a.copy()
     b[:, :10] = 0
-    one, two = of_points(a), of_points(b)
+    one, two = from_points(a), from_points(b)
     found = difference(one, two, paired=True)
     assert found.mean == pytest.approx(0.05)
     assert found.low > 0
@@ -184,21 +184,21 @@ def test_one_seed_each_is_mcnemar_with_one_more_point():
     """b right where a is wrong, c the other way around: (b - c) / sqrt(b + c - (b - c)^2 / n + 1)."""
     a = np.array([[1.0] * 12 + [0.0] * 5 + [1.0] * 33])
     b = np.array([[0.0] * 12 + [1.0] * 5 + [1.0] * 33])
-    found = difference(of_points(a), of_points(b), paired=True)
+    found = difference(from_points(a), from_points(b), paired=True)
     z = 7 / np.sqrt(17 - 49 / 50 + 1)
     assert found.p == pytest.approx(2 * stats.norm.sf(z), rel=1e-6)
     assert (found.low, found.high) == pytest.approx(tuple(7 / 50 * (1 + np.array([-1, 1]) * 1.959964 / z)), rel=1e-5)
 
 
 def test_two_that_are_right_on_the_same_points_may_differ_on_others():
-    found = difference(of_points(np.ones((1, 10))), of_points(np.ones((1, 10))), paired=True)
+    found = difference(from_points(np.ones((1, 10))), from_points(np.ones((1, 10))), paired=True)
     assert (found.mean, found.p) == (0, 1)
     assert found.high == -found.low == pytest.approx(1.96 / 10, abs=1e-3)
 
 
 def test_a_difference_turns_around():
     rng = np.random.default_rng(0)
-    a, b = (of_points((rng.random((3, 100)) < rate) * 1.0) for rate in (0.7, 0.3))
+    a, b = (from_points((rng.random((3, 100)) < rate) * 1.0) for rate in (0.7, 0.3))
     for paired in (True, False):
         one, two = difference(a, b, paired=paired), difference(b, a, paired=paired)
         assert (one.mean, one.low, one.high, one.p) == pytest.approx((-two.mean, -two.high, -two.low, two.p))
@@ -207,7 +207,7 @@ def test_a_difference_turns_around():
 
 def test_many_at_once_are_one_at_a_time():
     rng = np.random.default_rng(1)
-    several = [of_points((rng.random((seeds, 60)) < 0.5) * 1.0) for seeds in (1, 3, 5, 4)]
+    several = [from_points((rng.random((seeds, 60)) < 0.5) * 1.0) for seeds in (1, 3, 5, 4)]
     for paired in (True, False):
         together = difference(several[1], stack(several), paired=paired)
         apart = [difference(several[1], each, paired=paired) for each in several]
@@ -218,12 +218,12 @@ def test_many_at_once_are_one_at_a_time():
 def test_equal_entries_are_rarely_told_apart():
     rng = np.random.default_rng(3)
     pairs = (rng.random((200, 2, 4, 80)) < 0.5) * 1.0
-    ps = [difference(of_points(a), of_points(b), paired=True).p for a, b in pairs]
+    ps = [difference(from_points(a), from_points(b), paired=True).p for a, b in pairs]
     assert np.mean(np.array(ps) < 0.05) <= 0.05 + 4 * (0.05 * 0.95 / 200) ** 0.5
 
 
 def test_points_of_different_number_cannot_be_paired():
-    one, two, counts = of_points(np.ones((1, 10))), of_points(np.ones((1, 11))), of_counts([5], [10])
+    one, two, counts = from_points(np.ones((1, 10))), from_points(np.ones((1, 11))), from_counts([5], [10])
     with pytest.raises(ValueError, match="10 and 11 points"):
         difference(one, two, paired=True)
     with pytest.raises(ValueError, match="0 and 0 points"):
@@ -233,9 +233,9 @@ def test_points_of_different_number_cannot_be_paired():
 
 def test_counts_tell_no_more_than_outcomes():
     table = (np.random.default_rng(5).random((3, 50)) < 0.4) * 1.0
-    counted = of_counts(table.sum(1).astype(int).tolist(), [50] * 3)
-    assert counted.mean == pytest.approx(of_points(table).mean)
-    assert counted.variance > of_points(table).variance
+    counted = from_counts(table.sum(1).astype(int).tolist(), [50] * 3)
+    assert counted.mean == pytest.approx(from_points(table).mean)
+    assert counted.variance > from_points(table).variance
 
 
 def test_p_values_are_corrected_after_holm():
@@ -272,11 +272,11 @@ def test_ranks_follow_the_scores(scores, gap):
 def test_numbers_over_seeds_are_compared_as_scipy_does(a: tuple[float, ...], b: tuple[float, ...]):
     reference: Any = stats.ttest_ind(a, b, equal_var=False)
     ends = reference.confidence_interval()
-    found = difference(of_seeds(a), of_seeds(b), paired=False)
+    found = difference(from_seeds(a), from_seeds(b), paired=False)
     assert (found.p, found.low, found.high) == pytest.approx((reference.pvalue, ends.low, ends.high), rel=1e-9)
 
 
 def test_groups_without_variance():
-    same, other = of_seeds((1.0, 1.0)), of_seeds((2.0, 2.0))
+    same, other = from_seeds((1.0, 1.0)), from_seeds((2.0, 2.0))
     assert difference(same, same, paired=False).p == 1
     assert difference(same, other, paired=False).p == 0

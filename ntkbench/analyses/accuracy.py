@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ntkbench.analyses.crafting import Crafted, Threat, checks, received
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.crafting import BudgetedAttack, Crafted, brought_into, checks
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.vocabulary import WORST
 
-Attacked = tuple[Threat, Crafted]
+Attacked = tuple[BudgetedAttack, Crafted]
 """an attack, and the adversarial examples that it made of the test set"""
 
 
@@ -27,14 +27,14 @@ Attacked = tuple[Threat, Crafted]
 class Verdict:
     """The outcomes of one attack on a target."""
 
-    threat: Threat
+    threat: BudgetedAttack
     robust: np.ndarray
     """(budgets, test points): whether the target is right on the attacked image"""
     checks: tuple[Check, ...]
     """properties of the attack that the outcomes rest on"""
 
 
-def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
+def accuracy(target: Evaluator, attacked: Sequence[Attacked]) -> Measurement:
     """Return the target's accuracy on clean images, under each attack at each budget, and under all attacks together.
 
     The samples hold the outcome of each test point: `clean`, `ATTACK@EPS`, and `worst@EPS` where there are several
@@ -45,9 +45,9 @@ def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
     samples = {"clean": clean}
     for verdict in verdicts:
         for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
-            scalars.append(share("robust_accuracy", robust, place(verdict.threat, target, eps)))
+            scalars.append(share("robust_accuracy", robust, labels_of(verdict.threat, target, eps)))
             samples[f"{verdict.threat.id}@{eps}"] = robust
-    for eps, robust in worst(verdicts).items():
+    for eps, robust in worst_case(verdicts).items():
         scalars.append(share("robust_accuracy", robust, {"target": target.name, "attack": WORST, "eps": eps}))
         samples[f"{WORST}@{eps}"] = robust
     scalars.append(majority_rate(target.labels))
@@ -55,13 +55,13 @@ def accuracy(target: Subject, attacked: Sequence[Attacked]) -> Measurement:
     return Measurement(tuple(scalars), samples=samples, checks=found)
 
 
-def judge(target: Subject, attacked: Sequence[Attacked]) -> tuple[np.ndarray, list[Verdict]]:
+def judge(target: Evaluator, attacked: Sequence[Attacked]) -> tuple[np.ndarray, list[Verdict]]:
     """Return whether the target is right on each clean image, (n,), and its verdict under each attack.
 
     Attacked images are first brought into the target's precision and into the threat set. All versions of the test set
     are classified in one call, so that the predictor is compiled once.
     """
-    images = [received(threat, crafted, target) for threat, crafted in attacked]
+    images = [brought_into(threat, crafted, target) for threat, crafted in attacked]
     clean, *robust = target.correct(jnp.concatenate([target.X[None], *images]))
     verdicts = []
     for (threat, crafted), seen in zip(attacked, images, strict=True):
@@ -70,7 +70,7 @@ def judge(target: Subject, attacked: Sequence[Attacked]) -> tuple[np.ndarray, li
     return clean, verdicts
 
 
-def worst(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
+def worst_case(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
     """Return, by budget, whether the target stays right at each test point under every one of the attacks.
 
     Budgets that some attack lacks are left out. The result is empty for fewer than two attacks, and for attacks whose
@@ -83,7 +83,7 @@ def worst(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
     return {eps: np.all([row[eps] for row in rows], axis=0) for eps in shared}
 
 
-def place(threat: Threat, target: Subject, eps: str) -> dict[str, str]:
+def labels_of(threat: BudgetedAttack, target: Evaluator, eps: str) -> dict[str, str]:
     """Return the labels (`where`) of a number about `threat` at the budget `eps`, as the spec writes it: `8/255`."""
     return {"target": target.name, "attack": threat.id, "source": threat.source, "eps": eps}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.significance import rank_correlation
-from ntkbench.analyses.spectral import Study, singles
+from ntkbench.analyses.spectral import SpectralStudy, singles
 from ntkbench.ntk import features
 from ntkbench.vocabulary import LINEAR
 
@@ -31,7 +31,9 @@ class Agreement:
     """largest principal angle, in degrees"""
 
 
-def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], indices: Sequence[int]) -> Measurement:
+def consistency(
+    target: SpectralStudy, others: Mapping[str, SpectralStudy], top: Sequence[int], indices: Sequence[int]
+) -> Measurement:
     """Compare the target with each other kernel, and all of them with the linear kernel up to its rank.
 
     Robustness is compared only where the target has an attack; it is then used on the features of every kernel.
@@ -48,7 +50,7 @@ def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], 
     linear = _linear(target)
     controls = {study.name: _agreement(_basis(study), linear, top) for study in studies}
     attacked = [study.outcomes(singles(index)) for study in studies] if target.threat else []
-    right = [outcomes.clean for outcomes in attacked] or [study.right(index) for study in studies]
+    right = [outcomes.clean for outcomes in attacked] or [study.correct(index) for study in studies]
     useful = np.stack([each.sum(axis=1) for each in right])
     robust = np.stack([outcomes.robust.sum(axis=2).T for outcomes in attacked]) if attacked else None
     scalars: list[Scalar] = []
@@ -83,12 +85,12 @@ def consistency(target: Study, others: Mapping[str, Study], top: Sequence[int], 
     return Measurement(tuple(scalars), series, checks=tuple(checks))
 
 
-def _basis(study: Study) -> np.ndarray:
+def _basis(study: SpectralStudy) -> np.ndarray:
     """Return the kernel's eigenvectors as columns, the one of the largest eigenvalue first."""
     return np.asarray(study.system.spectrum.eigenvectors)
 
 
-def _linear(study: Study) -> np.ndarray:
+def _linear(study: SpectralStudy) -> np.ndarray:
     """Return the eigenvectors of <x, x'> on the training examples as columns, those of nonzero eigenvalues alone.
 
     There are at most as many as an example has pixels. They are the left singular vectors of X, so that no n x n
@@ -111,7 +113,7 @@ def _agreement(one: np.ndarray, two: np.ndarray, top: Sequence[int]) -> Agreemen
     return Agreement(overlap, angle)
 
 
-def _cosines(target: Study, other: Study, index: np.ndarray) -> np.ndarray:
+def _cosines(target: SpectralStudy, other: SpectralStudy, index: np.ndarray) -> np.ndarray:
     """Return |cosine| of the input gradients of matched features, (features, test points); NaN where one is zero."""
     target.tick(f"gradients of {target.name} and {other.name}")
     return np.asarray(features.alignment(target.family(index), other.family(index), target.X, target.labels))

@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check
 from ntkbench.ntk import attacks
 from ntkbench.ntk.balls import Ball
 
 
 @dataclass(frozen=True)
-class Threat:
+class BudgetedAttack:
     """An attack of a cell: what it is called, its perturbation budgets, and the function that attacks."""
 
     id: str
@@ -60,7 +60,7 @@ class Crafted:
     """the objective's loss on clean examples, then at each budget; None where it was not recorded"""
 
 
-def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
+def craft(threat: BudgetedAttack, source: Evaluator, *, key: PRNGKeyArray) -> Crafted:
     """Attack every example of `source` at every budget.
 
     The batches are filled up with the first examples at budget 0, which a check then compares with the clean ones. An
@@ -77,7 +77,7 @@ def craft(threat: Threat, source: Subject, *, key: PRNGKeyArray) -> Crafted:
         right, loss = np.zeros((1 + len(eps), n), bool), np.zeros((1 + len(eps), n), X.dtype)
         gradient = np.zeros(X.shape, X.dtype)
     else:
-        right, loss = source.judged(jnp.concatenate([X[None], images]), threat.objective)
+        right, loss = source.correct_and_loss(jnp.concatenate([X[None], images]), threat.objective)
         gradient = source.gradient(threat.objective)
     unmoved = np.all(np.asarray(still == X[:spare]).reshape(spare, -1), axis=1)
     return Crafted(np.asarray(images), unmoved, right[0], right[1:], gradient, loss)
@@ -93,7 +93,7 @@ def _batches(n: int, batch_size: int) -> tuple[int, int]:
     return count * size - n, size
 
 
-def received(threat: Threat, crafted: Crafted, target: Subject) -> Float[Array, "e n ..."]:
+def brought_into(threat: BudgetedAttack, crafted: Crafted, target: Evaluator) -> Float[Array, "e n ..."]:
     """Return the adversarial examples in the target's precision, projected into the threat set in that precision."""
     radii = np.asarray(threat.radii, target.X.dtype)
     return _project(threat.ball, np.asarray(crafted.images, target.X.dtype), target.X, radii)
@@ -109,7 +109,9 @@ def _norms(ball, images, X):
     return jax.vmap(jax.vmap(ball.norm))(images - X[None])
 
 
-def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X: Float[Array, "n ..."]) -> list[Check]:
+def checks(
+    threat: BudgetedAttack, crafted: Crafted, images: Float[Array, "e n ..."], X: Float[Array, "n ..."]
+) -> list[Check]:
     """Check that budget 0 changes nothing, the threat set holds, and gradients are neither zero nor broken.
 
     `images` are those that `received` returned, `X` the clean examples. The threat set is checked on both: projection
@@ -129,7 +131,7 @@ def checks(threat: Threat, crafted: Crafted, images: Float[Array, "e n ..."], X:
     return found if threat.objective is None else [*found, *_gradients(threat, crafted), *_ascent(threat, crafted)]
 
 
-def _gradients(threat: Threat, crafted: Crafted) -> list[Check]:
+def _gradients(threat: BudgetedAttack, crafted: Crafted) -> list[Check]:
     """Check the source's gradients at the clean examples.
 
     A zero gradient fakes robustness only where the source is right on the clean example. Gradients along the way of an
@@ -146,7 +148,7 @@ def _gradients(threat: Threat, crafted: Crafted) -> list[Check]:
     ]
 
 
-def _ascent(threat: Threat, crafted: Crafted) -> list[Check]:
+def _ascent(threat: BudgetedAttack, crafted: Crafted) -> list[Check]:
     """Check, for each budget above 0, that the attack did not lower the source's loss.
 
     A lower loss is a fault only where the source is not fooled. A single step (FGSM) may overshoot: its falls are

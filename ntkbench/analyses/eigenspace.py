@@ -17,7 +17,7 @@ from ntkbench.analyses.accuracy import majority_rate, share
 from ntkbench.analyses.halves import best
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.significance import beats, rank_correlation
-from ntkbench.analyses.spectral import Outcomes, Study, singles
+from ntkbench.analyses.spectral import Outcomes, SpectralStudy, singles
 from ntkbench.ntk import features
 from ntkbench.vocabulary import grid
 
@@ -79,7 +79,7 @@ class Truncations:
 
 
 def eigenspace(
-    study: Study,
+    study: SpectralStudy,
     indices: Sequence[int],
     truncations: Sequence[int],
     groups: Sequence[tuple[int, int]],
@@ -144,14 +144,14 @@ def _features(study, index, outcomes):
 # ---- numbers -------------------------------------------------------------------------------------
 
 
-def _both(study: Study, outcomes: Outcomes, member: int, part: str) -> Iterator[Scalar]:
+def _clean_and_robust(study: SpectralStudy, outcomes: Outcomes, member: int, part: str) -> Iterator[Scalar]:
     """Yield the clean accuracy of one member, and its robust accuracy at each budget, labeled with `part`."""
     yield share("accuracy", outcomes.clean[member], study.place(part=part))
     for robust, where in zip(outcomes.robust[member], study.places(part=part), strict=True):
         yield share("robust_accuracy", robust, where)
 
 
-def _sums(study: Study, sums: Truncations) -> Iterator[Scalar]:
+def _sums(study: SpectralStudy, sums: Truncations) -> Iterator[Scalar]:
     """Yield k90, then accuracies of the whole predictor, of the first k90 features, and of the grid's sums."""
     if sums.clean[-1]:
         yield Scalar("k90", float(sums.k90), study.place())
@@ -159,10 +159,10 @@ def _sums(study: Study, sums: Truncations) -> Iterator[Scalar]:
         yield Scalar("k90", None, study.place(), reason="the whole predictor is right about no test point")
     parts = {"all": sums.clean.size, "k90": sums.k90, **{f"top {k}": k for k in sums.grid}}
     for part, place in zip(parts, sums.places([*parts.values()]), strict=True):
-        yield from _both(study, sums.outcomes, int(place), part)
+        yield from _clean_and_robust(study, sums.outcomes, int(place), part)
 
 
-def _compared(study: Study, sums: Truncations) -> Iterator[Scalar]:
+def _compared(study: SpectralStudy, sums: Truncations) -> Iterator[Scalar]:
     """Yield the mean robust accuracy over the grid, and the best truncation, at each budget.
 
     The best truncation is chosen on one half of the test points, and its robust accuracy is that on the other half.
@@ -176,13 +176,13 @@ def _compared(study: Study, sums: Truncations) -> Iterator[Scalar]:
         yield Scalar("best_truncation", float(sums.k[asked[place]]), where)
 
 
-def _groups(study: Study, spans: np.ndarray, outcomes: Outcomes) -> Iterator[Scalar]:
+def _groups(study: SpectralStudy, spans: np.ndarray, outcomes: Outcomes) -> Iterator[Scalar]:
     """Yield the accuracies of each group, `group START-STOP`."""
     for member, (start, stop) in enumerate(spans):
-        yield from _both(study, outcomes, member, f"group {start}-{stop}")
+        yield from _clean_and_robust(study, outcomes, member, f"group {start}-{stop}")
 
 
-def _usefulness(study: Study, found: Features) -> Iterator[Scalar]:
+def _usefulness(study: SpectralStudy, found: Features) -> Iterator[Scalar]:
     """Yield, at each budget, the counts of useful features by robustness, and rank correlations over all features."""
     tested, useful = len(found.index), found.useful
     accuracy, eigenvalue = found.outcomes.clean.sum(axis=1), study.eigenvalues[found.index]
@@ -236,7 +236,7 @@ def _sum_series(sums: Truncations, rest: Outcomes) -> dict[str, np.ndarray]:
     }
 
 
-def _samples(study: Study, sums: Truncations) -> dict[str, np.ndarray]:
+def _samples(study: SpectralStudy, sums: Truncations) -> dict[str, np.ndarray]:
     """Return, per test point, outcomes of the first k90 features and of all, and how many of the grid are right."""
     right = np.concatenate([sums.outcomes.clean[:, None], sums.outcomes.robust], axis=1)  # truncation, budget, point
     rows = {
@@ -248,7 +248,7 @@ def _samples(study: Study, sums: Truncations) -> dict[str, np.ndarray]:
     return {f"{part}.{name}": row for part, every in rows.items() for name, row in zip(names, every, strict=True)}
 
 
-def _pictures(study: Study, chosen: PictureChoice, spans: np.ndarray) -> dict[str, np.ndarray]:
+def _pictures(study: SpectralStudy, chosen: PictureChoice, spans: np.ndarray) -> dict[str, np.ndarray]:
     """Return input gradients at the chosen test points, of single features and of the sums over groups.
 
     Of several outputs it is the gradient of the true class. `spans` (g, 2): the first index of each group, and the

@@ -1,6 +1,6 @@
 """A predictor together with the examples that it is judged on, in its own precision.
 
-Analyses, attacks and the fit of a network take a `Subject`, so that none of them handles precision or batches.
+Analyses, attacks and the fit of a network take a `Evaluator`, so that none of them handles precision or batches.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ntkbench.ntk.network import Predictor
 
 
 @dataclass(frozen=True)
-class Subject:
+class Evaluator:
     """A predictor by the name that records use, with labeled examples, mostly the test set."""
 
     name: str
@@ -32,7 +32,7 @@ class Subject:
         """Return whether each example of k versions of the test set is right; NumericsError as in `judged`."""
         return self._finite(*_correct(self.predictor, images, self.labels, self.batch_size))
 
-    def judged(
+    def correct_and_loss(
         self, images: Float[Array, "k n ..."], objective: attacks.Objective
     ) -> tuple[Bool[np.ndarray, "k n"], Float[np.ndarray, "k n"]]:
         """Return what `correct` returns, and the objective's loss on each example of each version.

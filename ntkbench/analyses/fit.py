@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkbench.analyses.accuracy import share
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.ntk import attacks
 from ntkbench.ntk.compilation import jit
@@ -41,7 +41,7 @@ class Fit:
 
 
 def fit(
-    trained: Subject,
+    trained: Evaluator,
     loss: Loss,
     targets: Float[np.ndarray, "n c"],
     *,
@@ -93,12 +93,12 @@ def loss_reached(met: float, until: float) -> Check:
 def _judged(predictor, loss, X, labels, targets, probabilities, batch_size):
     """Return, for each example, its loss, whether it is right, and its squared distance from the targets."""
     outputs = attacks.outputs(predictor, X, batch_size=batch_size)
-    said = jax.vmap(_said)(outputs) if probabilities else outputs
+    said = jax.vmap(_probabilities)(outputs) if probabilities else outputs
     left = jnp.sum(jnp.square(said - jnp.asarray(targets, said.dtype)), axis=1)
     return jax.vmap(loss)(outputs, labels), jax.vmap(predict)(outputs) == labels, left
 
 
-def _said(outputs: Float[Array, " c"]) -> Float[Array, " c"]:
+def _probabilities(outputs: Float[Array, " c"]) -> Float[Array, " c"]:
     """Return the probabilities that outputs stand for, on the scale of the targets: -1 to 1 for one output."""
     return jnp.tanh(outputs / 2) if outputs.size == 1 else jax.nn.softmax(outputs)
 

@@ -10,7 +10,7 @@ _SEED = 0
 """seed of the split: one split for all predictors, budgets and runs with the same labels"""
 
 
-def choosing(labels: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+def chooses(labels: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     """Return a mask of the points that choose: a random half, to which each class gives half of its points."""
     order = np.random.default_rng(_SEED).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
@@ -24,6 +24,6 @@ def best(right: Bool[np.ndarray, "m n"], labels: Int[np.ndarray, " n"]) -> tuple
 
     `right[i, j]`: whether predictor i is right at test point j.
     """
-    half = choosing(labels)
+    half = chooses(labels)
     place = int(np.argmax(right[:, half].sum(axis=1)))
     return place, right[place, ~half]

@@ -82,11 +82,12 @@ class Measurement:
         """
         for scalar in self.scalars:
             if scalar.value is not None and not math.isfinite(scalar.value):
-                raise NumericsError(f"analysis {name}: {scalar.metric} is {scalar.value}, {_told(scalar.where)}")
+                raise NumericsError(f"analysis {name}: {scalar.metric} is {scalar.value}, {_where_text(scalar.where)}")
         for check in self.checks:
             if not check.ok and check.code in _FINITE:
+                where = _where_text(check.detail)
                 raise NumericsError(
-                    f"analysis {name}: {_FINITE[check.code]} are not finite ({_told(check.detail)}): numbers overflow, "
+                    f"analysis {name}: {_FINITE[check.code]} are not finite ({where}): numbers overflow, "
                     "or a loss has no slope; try a smaller W_std or learning rate, less depth, or float64 (numerics)"
                 )
         return self
@@ -96,6 +97,6 @@ _FINITE: Mapping[str, str] = MappingProxyType({"gradients_finite": "gradients", 
 """codes of checks whose failure leaves no number valid, each with what is not finite then"""
 
 
-def _told(where: Where) -> str:
+def _where_text(where: Where) -> str:
     """Return labels as messages show them: `attack ntk, eps 8/255`."""
     return ", ".join(f"{key} {value}" for key, value in where.items())

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ntkbench.analyses.crafting import Threat
+from ntkbench.analyses.crafting import BudgetedAttack
 from ntkbench.analyses.measurement import Check
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import features
@@ -69,7 +69,7 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class Study:
+class SpectralStudy:
     """A decomposed kernel, the test examples in its precision, and the attack that is used on its filters."""
 
     name: str
@@ -77,7 +77,7 @@ class Study:
     system: Eigensystem
     X: Float[Array, "n ..."]
     labels: Int[Array, " n"]
-    threat: Threat | None
+    threat: BudgetedAttack | None
     """the attack; None: clean outcomes alone"""
     key: PRNGKeyArray
     """draws the random numbers of the attack"""
@@ -89,7 +89,7 @@ class Study:
     """is told what is going on"""
 
     @property
-    def attack(self) -> Threat:
+    def attack(self) -> BudgetedAttack:
         """The attack; ValueError where the study has none."""
         if self.threat is None:
             raise ValueError(f"no attack on the parts of {self.name} was given")
@@ -144,7 +144,7 @@ class Study:
         """Return the single features with these indices, as predictors."""
         return features.family(self.system, self.spans(singles(indices)))
 
-    def right(self, indices: np.ndarray) -> Bool[np.ndarray, "m n"]:
+    def correct(self, indices: np.ndarray) -> Bool[np.ndarray, "m n"]:
         """Return whether each of these single features is right on each clean example."""
         return np.asarray(features.correct(self.family(indices), self.X, self.labels))
 
@@ -226,5 +226,5 @@ class Study:
 
 
 def singles(indices: np.ndarray) -> Int[np.ndarray, "m 2"]:
-    """Return single features as ranges (index, index + 1), the form that `Study.outcomes` takes."""
+    """Return single features as ranges (index, index + 1), the form that `SpectralStudy.outcomes` takes."""
     return np.stack([indices, indices + 1], axis=1)

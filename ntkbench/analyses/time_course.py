@@ -13,14 +13,14 @@ import numpy as np
 from ntkbench.analyses.accuracy import majority_rate, share
 from ntkbench.analyses.halves import best
 from ntkbench.analyses.measurement import Measurement, Scalar
-from ntkbench.analyses.spectral import Study
+from ntkbench.analyses.spectral import SpectralStudy
 from ntkbench.ntk.regression import flow
 
 BEYOND = 10.0
 """factor by which a range of times or ridges goes beyond the scales of the spectrum, on both sides"""
 
 
-def course(study: Study, times: int | Sequence[float], ridges: int | Sequence[float]) -> Measurement:
+def time_course(study: SpectralStudy, times: int | Sequence[float], ridges: int | Sequence[float]) -> Measurement:
     """Attack kernel regression at each time and at each ridge, and return the accuracies.
 
     Args:

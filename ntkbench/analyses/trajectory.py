@@ -1,7 +1,7 @@
 """Compute the kernel of a predictor at every snapshot of its training, and the inner products of all pairs.
 
 `analyses.drift` turns the result into metrics. A symmetric kernel is kept as its upper half in float32. Where the
-halves of all snapshots exceed `Course.kernel_bytes`, they are held in blocks, and the kernels after a block are
+halves of all snapshots exceed `Trajectory.kernel_bytes`, they are held in blocks, and the kernels after a block are
 computed again to be compared with it. Beside a block, memory holds one kernel, and the float64 eigenvectors of two.
 """
 
@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ntkbench.analyses.crafting import Threat, checks, craft, received
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.crafting import BudgetedAttack, brought_into, checks, craft
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check
 from ntkbench.ntk import cheapest, drift, gram
 from ntkbench.ntk.empirical import FULL, TRACE
@@ -23,25 +23,25 @@ from ntkbench.ntk.regression import Spectrum
 
 Layout = Literal["full", "trace"]
 """full: all pairs of outputs, n c rows; trace: the mean over the outputs of a pair of examples, n rows"""
-View = Callable[[Trainable], Subject]
-"""function that pairs a predictor with the examples that it is judged on, as a `Subject`"""
+View = Callable[[Trainable], Evaluator]
+"""function that pairs a predictor with the examples that it is judged on, as a `Evaluator`"""
 
 
 @dataclass(frozen=True)
-class Armed:
+class SeededAttack:
     """An attack, with the key of the random numbers that it draws."""
 
-    threat: Threat
+    threat: BudgetedAttack
     key: PRNGKeyArray
 
 
 @dataclass(frozen=True)
-class Course:
+class Trajectory:
     """A training to be followed: the moments of its snapshots, and the probe on which the kernels are computed."""
 
     moments: Sequence[Fraction]
     """epochs in ascending order; the first is 0 and the last the end of the training"""
-    at: Callable[[Fraction], Trainable]
+    predictor_at: Callable[[Fraction], Trainable]
     """returns the predictor at a moment"""
     probe: View
     targets: Float[np.ndarray, "n c"]
@@ -72,7 +72,7 @@ class Snapshot:
 
     eigenvalues: Float[np.ndarray, " r"]
     parts: Float[np.ndarray, "2 2 k"]
-    """axis 0: |A_t|^2 and <A_t, A_0>; axis 1: A the top part, or the rest; axis 2: the k of `Course.top`"""
+    """axis 0: |A_t|^2 and <A_t, A_0>; axis 1: A the top part, or the rest; axis 2: the k of `Trajectory.top`"""
     alignment: float
     """centered label alignment"""
     specialization: float | None
@@ -85,7 +85,9 @@ class Snapshot:
     """the kernel in float32; None unless it is to be kept"""
 
 
-def follow(course: Course, adversary: Armed | None = None) -> tuple[list[Snapshot], Float[np.ndarray, "t t"]]:
+def follow(
+    trajectory: Trajectory, adversary: SeededAttack | None = None
+) -> tuple[list[Snapshot], Float[np.ndarray, "t t"]]:
     """Return the snapshots, and the inner products <K_s, K_t> of all pairs of their kernels.
 
     With an `adversary` of one budget the kernels are those of an adversarial probe, which is attacked anew at each
@@ -95,19 +97,21 @@ def follow(course: Course, adversary: Armed | None = None) -> tuple[list[Snapsho
     first: dict[int, Spectrum] = {}
 
     def take(i: int) -> np.ndarray:
-        course.tick(f"kernel at epoch {course.moments[i]}")
-        kernel, found = _taken(course, course.moments[i], adversary)
+        trajectory.tick(f"kernel at epoch {trajectory.moments[i]}")
+        kernel, found = _kernel_at(trajectory, trajectory.moments[i], adversary)
         matrix = gram.matrix(kernel)
         if i not in seen:
             spectrum = Spectrum.of(matrix)
-            seen[i] = _looked(course, kernel, spectrum, first.setdefault(0, spectrum), found, i in course.kept)
+            seen[i] = _snapshot(
+                trajectory, kernel, spectrum, first.setdefault(0, spectrum), found, i in trajectory.kept
+            )
         return drift.half(matrix)
 
-    products = compared(len(course.moments), take, course.kernel_bytes)
-    return [seen[i] for i in range(len(course.moments))], products
+    products = pairwise(len(trajectory.moments), take, trajectory.kernel_bytes)
+    return [seen[i] for i in range(len(trajectory.moments))], products
 
 
-def compared(count: int, take: Callable[[int], Float[np.ndarray, " m"]], budget: float) -> Float[np.ndarray, "t t"]:
+def pairwise(count: int, take: Callable[[int], Float[np.ndarray, " m"]], budget: float) -> Float[np.ndarray, "t t"]:
     """Return <K_s, K_t> of all pairs of `count` kernels.
 
     Args:
@@ -130,32 +134,34 @@ def compared(count: int, take: Callable[[int], Float[np.ndarray, " m"]], budget:
     return found
 
 
-def _taken(course: Course, moment: Fraction, adversary: Armed | None) -> tuple[np.ndarray, tuple[Check, ...]]:
+def _kernel_at(
+    trajectory: Trajectory, moment: Fraction, adversary: SeededAttack | None
+) -> tuple[np.ndarray, tuple[Check, ...]]:
     """Return the kernel at a moment, on the clean probe or on the attacked one, and the checks of the attack."""
-    predictor = course.at(moment)
-    subject = course.probe(predictor)
+    predictor = trajectory.predictor_at(moment)
+    evaluator = trajectory.probe(predictor)
     if adversary is None:
-        return _kernel(predictor, subject.X, course), ()
-    crafted = craft(adversary.threat, subject, key=adversary.key)
-    images = received(adversary.threat, crafted, subject)
-    return _kernel(predictor, images[-1], course), tuple(checks(adversary.threat, crafted, images, subject.X))
+        return _kernel(predictor, evaluator.X, trajectory), ()
+    crafted = craft(adversary.threat, evaluator, key=adversary.key)
+    images = brought_into(adversary.threat, crafted, evaluator)
+    return _kernel(predictor, images[-1], trajectory), tuple(checks(adversary.threat, crafted, images, evaluator.X))
 
 
-def _kernel(predictor: Trainable, X: Float[Array, "n ..."], course: Course) -> Float[np.ndarray, "n o n o"]:
+def _kernel(predictor: Trainable, X: Float[Array, "n ..."], trajectory: Trajectory) -> Float[np.ndarray, "n o n o"]:
     """Return the empirical kernel on X in the course's layout, computed in the precision of X."""
-    layout = FULL if course.layout == "full" else TRACE
-    return np.asarray(cheapest.ntk(cast(predictor, X.dtype), X, layout=layout, tile_bytes=course.tile_bytes))
+    layout = FULL if trajectory.layout == "full" else TRACE
+    return np.asarray(cheapest.ntk(cast(predictor, X.dtype), X, layout=layout, tile_bytes=trajectory.tile_bytes))
 
 
-def _looked(course, kernel, spectrum, first, found, keep) -> Snapshot:
+def _snapshot(trajectory, kernel, spectrum, first, found, keep) -> Snapshot:
     """Return what is kept of a kernel; `first` is the spectrum of the first snapshot's kernel."""
     matrix, outputs = gram.matrix(kernel), kernel.shape[1]
-    parts = [drift.truncated_products(spectrum, other, course.top) for other in (spectrum, first)]
+    parts = [drift.truncated_products(spectrum, other, trajectory.top) for other in (spectrum, first)]
     return Snapshot(
         np.asarray(spectrum.eigenvalues),
         np.stack(parts),
-        drift.label_alignment(kernel, course.targets),
-        drift.class_specialization(kernel, course.targets) if outputs == course.targets.shape[1] > 1 else None,
+        drift.label_alignment(kernel, trajectory.targets),
+        drift.class_specialization(kernel, trajectory.targets) if outputs == trajectory.targets.shape[1] > 1 else None,
         bool(np.isfinite(matrix).all()),
         found,
         matrix.astype(np.float32) if keep else None,

@@ -9,14 +9,14 @@ random signs of the same budget, to 1, a white-box attack on the target.
 
 import numpy as np
 
-from ntkbench.analyses.accuracy import Attacked, judge, majority_rate, place, share
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.accuracy import Attacked, judge, labels_of, majority_rate, share
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.ntk import metrics
 
 
 def transfer(
-    target: Subject, attack: Attacked, *, ceiling: Attacked | None = None, floor: Attacked | None = None
+    target: Evaluator, attack: Attacked, *, ceiling: Attacked | None = None, floor: Attacked | None = None
 ) -> Measurement:
     """Measure the transfer of an attack to the target.
 
@@ -35,7 +35,7 @@ def transfer(
     samples = {"clean": clean, "source_clean": attack[1].source_clean}
     for role, verdict in judged.items():
         for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
-            where = place(verdict.threat, target, eps)
+            where = labels_of(verdict.threat, target, eps)
             scalars += [share("robust_accuracy", robust, where), _rate(clean, ~robust, clean, where, "target_correct")]
             if role == "attack":
                 scalars += _other_denominators(clean, ~robust, attack[1], verdict.threat.eps.index(eps), where)
@@ -68,7 +68,7 @@ def _normalized(target, clean, judged):
     attack, ceiling, floor = (~judged[role].robust[:, clean] for role in ("attack", "ceiling", "floor"))
     threat = judged["attack"].threat
     return [
-        _ratio(a * 1.0 - f, c * 1.0 - f, place(threat, target, eps))
+        _ratio(a * 1.0 - f, c * 1.0 - f, labels_of(threat, target, eps))
         for eps, a, c, f in zip(threat.eps, attack, ceiling, floor, strict=True)
     ]
 

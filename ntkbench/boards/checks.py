@@ -58,7 +58,7 @@ class Rerun(Document):
     """day on which the run ended"""
 
 
-class Check(Document):
+class EntryCheck(Document):
     """The file that `ntkbench verify` writes: repeated runs that all agree with an entry."""
 
     schema_: Literal["ntkbench.check/2"] = Field(alias="schema")
@@ -67,7 +67,7 @@ class Check(Document):
     reruns: Annotated[tuple[Rerun, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _once(self) -> "Check":
+    def _once(self) -> "EntryCheck":
         if len({run.run_id for run in self.reruns}) < len(self.reruns):
             raise ValueError("reruns: the same run stands here twice")
         return self
@@ -86,10 +86,10 @@ def file(folder: Path, entry: Entry) -> Path:
     return folder / "checks" / f"{slug(entry.name)}.json"
 
 
-def read(folder: Path, entry: Entry) -> Check | None:
+def read(folder: Path, entry: Entry) -> EntryCheck | None:
     """Return the check of an entry; None if there is no file."""
     path = file(folder, entry)
-    return documents.parse(Check, documents.read(path, _LIMIT), path) if path.is_file() else None
+    return documents.parse(EntryCheck, documents.read(path, _LIMIT), path) if path.is_file() else None
 
 
 def save(folder: Path, entry: Entry, runs: Sequence[Rerun]) -> Path:
@@ -97,6 +97,6 @@ def save(folder: Path, entry: Entry, runs: Sequence[Rerun]) -> Path:
     path, found = file(folder, entry), read(folder, entry)
     known = found.reruns if found is not None and found.entry == checksum(entry) else ()
     latest = {run.run_id: run for run in (*known, *runs)}
-    check = Check(schema="ntkbench.check/2", entry=checksum(entry), reruns=tuple(latest.values()))
+    check = EntryCheck(schema="ntkbench.check/2", entry=checksum(entry), reruns=tuple(latest.values()))
     files.write(path, documents.dump(check))
     return path

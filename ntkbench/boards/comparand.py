@@ -12,7 +12,7 @@ import numpy as np
 
 from ntkbench.boards.entry import Entry, Result, board_of, locate, numbers, read_entry, summarize
 from ntkbench.boards.evidence import judged
-from ntkbench.boards.outcomes import Judged, code, judge, packed, points
+from ntkbench.boards.outcomes import SeedValues, code, judge, outcome_string, points_digest
 from ntkbench.boards.submit import one_cell
 from ntkbench.boards.tracks.track import FILE
 from ntkbench.errors import NtkbenchError, UsageError
@@ -34,7 +34,7 @@ _NEXT_AXIS = re.compile(r",(?=[^,=]+=)")
 
 
 @dataclass(frozen=True)
-class Side:
+class Comparand:
     """All seeds of one experiment, or of the several that an entry is: their numbers, and how these were made."""
 
     name: str
@@ -42,7 +42,7 @@ class Side:
     """by the label of a target of the track; the label is empty where there is one cell"""
     seeds: Sequence[int]
     results: Sequence[Result]
-    outcomes: Mapping[Key, Judged]
+    outcomes: Mapping[Key, SeedValues]
     """what outcomes per test point give, for the numbers whose outcomes are known; of several cells their mean"""
     software: Sequence[dict]
     device: Sequence[dict]
@@ -54,14 +54,14 @@ class Side:
     """what the reader of a comparison has to know, such as seeds that are left out"""
 
 
-def find(name: str, folder: Path, store: Store) -> Side:
+def find(name: str, folder: Path, store: Store) -> Comparand:
     """Return the side that is named on a command line.
 
     `name` is the file of an entry, or TRACK/NAME below the folder of leaderboards; or a cell of a spec: SPEC, or
     SPEC:AXIS=LABEL,AXIS=LABEL. The records of a cell are those in `store`.
     """
     match = _CELL.fullmatch(name)
-    return of_cell(match["spec"], match["labels"] or "", store) if match else of_entry(locate(name, folder), folder)
+    return from_cell(match["spec"], match["labels"] or "", store) if match else from_entry(locate(name, folder), folder)
 
 
 def key(result: Result) -> Key:
@@ -69,13 +69,13 @@ def key(result: Result) -> Key:
     return result.metric, result.revision, tuple(sorted(result.where.items()))
 
 
-def of_entry(path: Path, folder: Path) -> Side:
+def from_entry(path: Path, folder: Path) -> Comparand:
     """Return the side of an entry. Its track's rules are taken from beside it, or else from `folder`."""
     entry = read_entry(path)
     boards = (board_of(path).with_name(entry.track), folder / entry.track)
     cells = [Cell.model_validate(each.cell) for each in entry.cells]
     labels = [each.label for each in entry.cells] if len(cells) > 1 else [""]
-    return Side(
+    return Comparand(
         entry.name,
         dict(zip(labels, cells, strict=True)),
         entry.seeds,
@@ -88,7 +88,7 @@ def of_entry(path: Path, folder: Path) -> Side:
     )
 
 
-def _kept(entry: Entry, cells: Sequence[Cell]) -> Iterator[tuple[Key, Judged]]:
+def _kept(entry: Entry, cells: Sequence[Cell]) -> Iterator[tuple[Key, SeedValues]]:
     """Yield the columns of an entry that its outcomes give, by their keys."""
     for place, result in enumerate(entry.results):
         found = [
@@ -100,15 +100,15 @@ def _kept(entry: Entry, cells: Sequence[Cell]) -> Iterator[tuple[Key, Judged]]:
             yield key(result), _mean(known)
 
 
-def _mean(cells: Sequence[Judged]) -> Judged:
+def _mean(cells: Sequence[SeedValues]) -> SeedValues:
     """Return the mean of a number over cells that were judged on the same points."""
     values, counted, influence = (
         np.mean([getattr(each, name) for each in cells], axis=0) for name in ("values", "counted", "influence")
     )
-    return Judged(values, counted, influence, cells[0].points)
+    return SeedValues(values, counted, influence, cells[0].points)
 
 
-def of_cell(spec: str, labels: str, store: Store) -> Side:
+def from_cell(spec: str, labels: str, store: Store) -> Comparand:
     """Return the side of a cell of a spec, of its runs that are ok; UsageError if there is none.
 
     `labels` chooses the cell, AXIS=LABEL,AXIS=LABEL; it may be empty where the spec has one cell.
@@ -122,7 +122,7 @@ def of_cell(spec: str, labels: str, store: Store) -> Side:
     records = [found[run.id] for run in runs if run.id in found]
     samples = [read_samples(store.records, record) if record.samples else {} for record in records]
     measured = list(_numbers(records))
-    return Side(
+    return Comparand(
         name,
         {"": shared(runs[0].cell) if planned.header.seed_of == "data" else runs[0].cell},
         [record.spec.seed for record in records],
@@ -165,15 +165,15 @@ def _numbers(records: Sequence[Record]) -> Iterator[tuple[Result, Sequence[Metri
 
 def _outcomes(
     found: Sequence[tuple[Result, Sequence[MetricRow]]], samples: Sequence[Mapping[str, np.ndarray]], cell: Cell
-) -> Iterator[tuple[Key, Judged]]:
+) -> Iterator[tuple[Key, SeedValues]]:
     """Yield, of the numbers whose outcomes all seeds kept, what the outcomes give."""
     if not all("index" in each for each in samples):
         return
-    which = points(samples)
+    which = points_digest(samples)
     for result, rows in found:
         if (how := code(result.metric, result.where, cell)) is not None:
             try:
-                kept = [packed(row, each, cell) for row, each in zip(rows, samples, strict=True)]
+                kept = [outcome_string(row, each, cell) for row, each in zip(rows, samples, strict=True)]
                 made = judge(kept, how, which)
             except (NtkbenchError, ValueError):  # a share of other points, such as the training set
                 continue

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ntkbench.boards.comparand import Side, key
+from ntkbench.boards.comparand import Comparand, key
 from ntkbench.boards.entry import Result
 from ntkbench.boards.tracks.track import differing, fields, read, shown
 from ntkbench.errors import UsageError
 from ntkbench.labels import same_label
 from ntkbench.render import decimal, markdown, mean_sd, table
-from ntkbench.text import printable
-from ntkbench.uncertainty import Difference, Estimate, difference, holm, of_counts, of_influence, of_seeds
+from ntkbench.text import one_line
+from ntkbench.uncertainty import Difference, Estimate, difference, from_counts, from_influence, from_seeds, holm
 from ntkbench.vocabulary import metric
 
 Form = Literal["plain", "md"]
@@ -58,8 +58,8 @@ class Row:
 
 
 def compare(
-    a: Side,
-    b: Side,
+    a: Comparand,
+    b: Comparand,
     *,
     paired: bool = True,
     metrics: Sequence[str] = (),
@@ -92,7 +92,7 @@ def compare(
 
 
 def rows(
-    a: Side, b: Side, paired: bool, metrics: Sequence[str] = (), where: Mapping[str, str] | None = None
+    a: Comparand, b: Comparand, paired: bool, metrics: Sequence[str] = (), where: Mapping[str, str] | None = None
 ) -> list[Row]:
     """Return a row for each number that both sides have, with the given metrics and labels if there are any.
 
@@ -113,7 +113,7 @@ def _is_about(result: Result, where: Mapping[str, str]) -> bool:
     return all(name in result.where and same_label(str(result.where[name]), label) for name, label in where.items())
 
 
-def _nothing(a: Side, b: Side, shared: Sequence[Row]) -> str:
+def _nothing(a: Comparand, b: Comparand, shared: Sequence[Row]) -> str:
     """Return the message that nothing is left to compare, with the numbers that the sides share."""
     if not shared:
         return f"{a.name} and {b.name} share no number"
@@ -122,7 +122,7 @@ def _nothing(a: Side, b: Side, shared: Sequence[Row]) -> str:
     return f"{a.name} and {b.name} share no number of these; they share\n{listed}{more}"
 
 
-def _pairable(a: Side, b: Side) -> None:
+def _pairable(a: Comparand, b: Comparand) -> None:
     """Raise UsageError if a number that both sides kept outcomes of was judged on different test points."""
     shared = a.outcomes.keys() & b.outcomes.keys()  # if there is nothing to pair, the methods say so
     if any(a.outcomes[each].points != b.outcomes[each].points for each in shared):
@@ -132,14 +132,14 @@ def _pairable(a: Side, b: Side) -> None:
         )
 
 
-def _difference(a: Side, b: Side, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
+def _difference(a: Comparand, b: Comparand, one: Result, two: Result, paired: bool) -> tuple[str, Difference | None]:
     """Return the method that suits what both sides kept of a number, and the difference that it finds.
 
     In this order: outcomes per test point, counts k of n of every seed, values of two seeds or more.
     """
     kept = [side.outcomes[key(one)] for side in (a, b) if key(one) in side.outcomes]
     if len(kept) == 2:
-        estimates = [of_influence(each.values, each.influence, float(np.mean(each.counted))) for each in kept]
+        estimates = [from_influence(each.values, each.influence, float(np.mean(each.counted))) for each in kept]
         return PAIRED if paired else POINTS, difference(*estimates, paired=paired)
     counted = [_counted(result) for result in (one, two)]
     if all(counted):
@@ -147,13 +147,13 @@ def _difference(a: Side, b: Side, one: Result, two: Result, paired: bool) -> tup
     values = [[run.value for run in result.runs if run.value is not None] for result in (one, two)]
     if any(len(each) < len(result.runs) or len(each) < 2 for each, result in zip(values, (one, two), strict=True)):
         return FEW, None
-    return SEEDS, difference(*map(of_seeds, values), paired=False)
+    return SEEDS, difference(*map(from_seeds, values), paired=False)
 
 
 def _counted(result: Result) -> Estimate | None:
     """Return the estimate from counts; None unless every seed has them."""
     counts = [(run.k, run.n) for run in result.runs if run.k is not None and run.n]
-    return of_counts(*zip(*counts, strict=True)) if len(counts) == len(result.runs) else None
+    return from_counts(*zip(*counts, strict=True)) if len(counts) == len(result.runs) else None
 
 
 def _table(found: Sequence[Row], form: Form) -> str:
@@ -203,7 +203,7 @@ def _notes(found: Sequence[Row]) -> list[str]:
     return lines + [f"{method}: {MEANINGS[method]}" for method in dict.fromkeys(row.method for row in found)]
 
 
-def _protocol(a: Side, b: Side) -> Iterator[str]:
+def _protocol(a: Comparand, b: Comparand) -> Iterator[str]:
     """Yield whether both sides were measured under one protocol, then a line for each field that differs.
 
     The protocol is the same if nothing differs that the track, on which one of them is, has frozen.
@@ -228,7 +228,7 @@ def _protocol(a: Side, b: Side) -> Iterator[str]:
         yield from _facts(name, getattr(a, name), getattr(b, name))
 
 
-def _fields(side: Side) -> dict[str, Any]:
+def _fields(side: Comparand) -> dict[str, Any]:
     """Return all fields of a side's cells by their paths; those of several cells begin with the label of the target."""
     return {
         f"{label}: {path}" if label else path: value
@@ -247,7 +247,7 @@ def _facts(name: str, one: Sequence[dict], two: Sequence[dict]) -> Iterator[str]
 
 
 def _plain(text: str) -> str:
-    return printable(text, 1000)
+    return one_line(text, 1000)
 
 
 def _list(seeds: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ its target. `submit` and `recompute` ask which outcomes an entry has to hold; co
 from collections.abc import Sequence
 
 from ntkbench.boards.entry import CellNumbers, Numbers
-from ntkbench.boards.outcomes import Code, Judged, code, implied, judge, of_correct
+from ntkbench.boards.outcomes import Code, SeedValues, code, counts_correct_only, implied, judge
 from ntkbench.spec.cell import Cell
 
 _SOURCES = frozenset({"source"})
@@ -26,7 +26,7 @@ def stored(results: Sequence[CellNumbers], cell: Cell) -> list[bool]:
         result = results[place]
         if code(result.metric, result.where, cell) is None or not any(run.n for run in result.runs):
             continue
-        if not any(told_by(one, result, cell) for one in told):
+        if not any(implied_code(one, result, cell) for one in told):
             needed[place] = True
             told.append(result)
     return needed
@@ -34,10 +34,10 @@ def stored(results: Sequence[CellNumbers], cell: Cell) -> list[bool]:
 
 def _fineness(result: Numbers) -> int:
     """Return a sort key that puts first the numbers whose digits imply the most others."""
-    return 0 if result.metric == "normalized_transfer" else 1 if of_correct(result.metric, result.where) else 2
+    return 0 if result.metric == "normalized_transfer" else 1 if counts_correct_only(result.metric, result.where) else 2
 
 
-def told_by(one: CellNumbers, other: CellNumbers, cell: Cell) -> Code | None:
+def implied_code(one: CellNumbers, other: CellNumbers, cell: Cell) -> Code | None:
     """Return the code by which the digits of `one` give the number `other`; None if they do not."""
     if (one.metric, one.where) == (other.metric, other.where):
         return code(one.metric, one.where, cell)
@@ -48,12 +48,12 @@ def told_by(one: CellNumbers, other: CellNumbers, cell: Cell) -> Code | None:
     return None
 
 
-def judged(results: Sequence[CellNumbers], place: int, cell: Cell, points: str) -> Judged | None:
+def judged(results: Sequence[CellNumbers], place: int, cell: Cell, points: str) -> SeedValues | None:
     """Compute the number at position `place` of a cell's results from the outcomes that back it.
 
     `points`: digest of the test points. Return None if no outcomes back the number.
     """
     for one in results:
-        if one.outcomes is not None and (how := told_by(one, results[place], cell)) is not None:
+        if one.outcomes is not None and (how := implied_code(one, results[place], cell)) is not None:
             return judge(one.outcomes, how, points)
     return None

@@ -51,7 +51,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Judged:
+class SeedValues:
     """A number of every seed, computed from its outcomes."""
 
     values: np.ndarray
@@ -83,7 +83,7 @@ def is_coded(metric: str, where: Where) -> bool:
     return metric in ("normalized_transfer", "eigenspace_robustness") or is_share(metric, where)
 
 
-def of_correct(metric: str, where: Where) -> bool:
+def counts_correct_only(metric: str, where: Where) -> bool:
     """Return whether a number counts only the points that its target has right without an attack."""
     return metric == "normalized_transfer" or where.get("denominator") == "target_correct"
 
@@ -109,7 +109,7 @@ def implied(metric: str, where: Where, analysis: str, cell: Cell) -> Iterator[tu
         cell: the cell of the runs.
     """
     target = where.get("target", "")
-    if of_correct(metric, where):
+    if counts_correct_only(metric, where):
         ones = [1] * (8 if metric == "normalized_transfer" else 2)
         yield "accuracy", {"target": target}, Code(ones, ones, everywhere=True)
     if metric == "normalized_transfer":
@@ -130,7 +130,7 @@ def roles(analysis: str, where: Mapping[str, Any], cell: Cell) -> tuple[str, str
     return (found.attack, found.ceiling, found.floor) if same else None
 
 
-def judge(runs: Sequence[str], code: Code, points: str) -> Judged:
+def judge(runs: Sequence[str], code: Code, points: str) -> SeedValues:
     """Compute the number of every seed from its outcomes.
 
     Raise ValueError where seeds have different numbers of points, a digit has no place in the code, or no point counts.
@@ -156,10 +156,10 @@ def judge(runs: Sequence[str], code: Code, points: str) -> Judged:
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.where(width > 0, above.sum(axis=1) / width, np.nan)
         influence = (above - values[:, None] * below) * (letters.shape[1] / width)[:, None]
-    return Judged(values, counted, influence, points)
+    return SeedValues(values, counted, influence, points)
 
 
-def packed(row: MetricRow, samples: Mapping[str, np.ndarray], cell: Cell) -> str:
+def outcome_string(row: MetricRow, samples: Mapping[str, np.ndarray], cell: Cell) -> str:
     """Return the outcomes that a row of a record follows from, as a text of one letter for each test point.
 
     Raise NtkbenchError where the run kept no such outcomes. `samples`: the outcomes of the run, (points,) each, by
@@ -203,7 +203,7 @@ def _outcomes(row: MetricRow, samples: Mapping[str, np.ndarray], cell: Cell) -> 
     return a + 2 * c + 4 * f, clean
 
 
-def points(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
+def points_digest(samples: Sequence[Mapping[str, np.ndarray]]) -> str:
     """Return the SHA-256 of the positions of the test points in their file, which all runs must share.
 
     Raise NtkbenchError where `samples`, one mapping for each run, lack their positions or differ in them.

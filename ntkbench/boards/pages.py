@@ -25,7 +25,7 @@ from ntkbench.boards.tracks.track import Track
 from ntkbench.errors import VerificationError
 from ntkbench.metrics import METRICS
 from ntkbench.render import decimal, markdown, mean_sd, no_formula, table, with_interval
-from ntkbench.text import printable, slug
+from ntkbench.text import one_line, slug
 
 _DIGITS = 3
 """decimals of numbers in tables"""
@@ -142,7 +142,7 @@ def rules(board: Board) -> list[str]:
         f"The rank of an entry is a set, such as 3-7: its first number is one more than the entries that are "
         f"significantly better, after its last one come the entries that are significantly worse. {BEST}: cannot be "
         f"told from the entry with the best estimate.",
-        _told(board),
+        _pairs_told_apart(board),
         *(f"Reference, without a rank and in no test: {name}, {each.about}" for name, each in track.references.items()),
         f"Free: {', '.join(track.free) or 'nothing'}. Frozen: {', '.join(track.frozen)}. "
         f"At least {track.min_seeds} seeds{_SEEDS[track.seed_of]}.",
@@ -150,7 +150,7 @@ def rules(board: Board) -> list[str]:
     ]
 
 
-def _told(board: Board) -> str:
+def _pairs_told_apart(board: Board) -> str:
     """Return a sentence that says how many pairs are told apart, and by which test."""
     alpha = 100 * board.track.alpha
     return (
@@ -240,7 +240,7 @@ def _difference(path: Path, text: bytes) -> str:
     old = path.read_bytes().decode(errors="replace").splitlines()
     lines = list(unified_diff(old, text.decode().splitlines(), str(path), "built from the entries", n=0, lineterm=""))
     more = [f"... {len(lines) - _DIFF_LINES} more lines"] if len(lines) > _DIFF_LINES else []
-    return "\n".join([printable(line, 160) for line in lines[:_DIFF_LINES]] + more)
+    return "\n".join([one_line(line, 160) for line in lines[:_DIFF_LINES]] + more)
 
 
 def _pages(folder: Path, boards: Sequence[Board]) -> dict[Path, str]:

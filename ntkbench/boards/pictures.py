@@ -97,7 +97,7 @@ def _scatter(lines: Sequence[Standing], place: int, rank: str, title: str) -> Fi
     """Draw the ranking metric against the results at `place`, with intervals of both."""
     figure, (axes,) = plots_style.panels(1, columns=1, height=2.4)
     known = [(line, result) for line in lines if (result := _result(line, place)) is not None]
-    shown, x = [line for line, _ in known], _of_seeds([result for _, result in known])
+    shown, x = [line for line, _ in known], _mean_over_seeds([result for _, result in known])
     y = _shares(shown)
     for color, chosen in _colored(shown):
         below, right = (Shares(of.value[chosen], of.low[chosen], of.high[chosen]) for of in (y, x))
@@ -119,7 +119,7 @@ def _shares(lines: Sequence[Standing]) -> Shares:
     return Shares(value, low, high)
 
 
-def _of_seeds(results: Sequence[Result]) -> Shares:
+def _mean_over_seeds(results: Sequence[Result]) -> Shares:
     """Return the means over seeds of a column with their intervals."""
     value = np.array([result.mean for result in results], float)
     low, high = np.array([result.ci95 or (result.mean, result.mean) for result in results], float).T

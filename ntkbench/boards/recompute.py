@@ -11,8 +11,8 @@ from math import isclose
 from pydantic import ValidationError
 
 from ntkbench.boards.entry import CellNumbers, Entry, EntryCell, FailedCheck, Mini, Numbers, summarize, summary
-from ntkbench.boards.evidence import stored, told_by
-from ntkbench.boards.outcomes import Code, is_share, judge, of_correct, roles
+from ntkbench.boards.evidence import implied_code, stored
+from ntkbench.boards.outcomes import Code, counts_correct_only, is_share, judge, roles
 from ntkbench.boards.tracks.columns import Column
 from ntkbench.boards.tracks.track import QUALIFY, Track
 from ntkbench.documents import explain
@@ -20,7 +20,7 @@ from ntkbench.errors import NtkbenchError, VerificationError
 from ntkbench.metrics import METRICS
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import run_id
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 _REDO = "make the entry anew with `ntkbench submit`"
 """advice at the end of the message"""
@@ -51,7 +51,7 @@ def _problems(entry: Entry, track: Track) -> Iterator[str]:
         yield f"seeds: {len(entry.seeds)} of at least {track.min_seeds}"
     yield from track.unequal(cells.values())
     for each in entry.cells:
-        for problem in _of_cell(entry, track, each, cells[each.label]):
+        for problem in _cell_mistakes(entry, track, each, cells[each.label]):
             yield f"{_at(track, each)}{problem}"
     yield from _wrong_results(entry, track)
     yield from _wrong_mini(entry.mini, track, cells) if entry.mini else ()
@@ -62,7 +62,7 @@ def _at(track: Track, cell: EntryCell) -> str:
     return f"cells.{cell.label}: " if len(track.cells) > 1 else ""
 
 
-def _of_cell(entry: Entry, track: Track, found: EntryCell, cell: Cell) -> Iterator[str]:
+def _cell_mistakes(entry: Entry, track: Track, found: EntryCell, cell: Cell) -> Iterator[str]:
     """Yield the mistakes of one experiment of an entry: rules, run ids, numbers, outcomes, requirements.
 
     `found`: what the entry says of it; `cell`: its validated experiment.
@@ -106,7 +106,7 @@ def unqualified(track: Track, name: str, results: Sequence[Numbers], failed: Seq
                 yield refusal
     for check in failed:
         if check.code not in track.allow_failed:
-            detail = ", ".join(f"{fact} {printable(value)}" for fact, value in check.detail.items())
+            detail = ", ".join(f"{fact} {one_line(value)}" for fact, value in check.detail.items())
             yield f"check {check.code} failed in seed {check.seed}{f' ({detail})' if detail else ''}"
 
 
@@ -140,7 +140,7 @@ def _wrong_numbers(entry: Entry, result: CellNumbers, cell: Cell) -> Iterator[st
     share = is_share(result.metric, result.where)
     if share and any(run.value is not None and run.k is None for run in result.runs):
         yield "runs: a share of test points without its counts"
-    if share and not of_correct(result.metric, result.where):
+    if share and not counts_correct_only(result.metric, result.where):
         wrong = {run.n for run in result.runs if run.n not in (None, cell.data.n_test)}
         yield from (f"runs: of {n} test points, but the experiment has {cell.data.n_test}" for n in sorted(wrong))
 
@@ -162,7 +162,7 @@ def _wrong_outcomes(entry: Entry, found: EntryCell, cell: Cell) -> Iterator[str]
     for place, one in carrying:
         yield from (f"results.{place}.{problem}" for problem in _wrong_length(one, cell))
         for there, other in enumerate(found.results):
-            if (how := told_by(one, other, cell)) is not None:
+            if (how := implied_code(one, other, cell)) is not None:
                 yield from (f"results.{there}.{problem}" for problem in _not_given(entry, one, other, how))
 
 

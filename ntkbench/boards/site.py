@@ -123,10 +123,10 @@ def _differences(board: Board) -> dict[str, str]:
     }
     paths = list(dict.fromkeys(path for found in free.values() for path in found))
     varying = [path for path in paths if len({repr(found[path]) for found in free.values() if path in found}) > 1]
-    return {name: ", ".join(_said(found, varying)) for name, found in free.items()}
+    return {name: ", ".join(_settings(found, varying)) for name, found in free.items()}
 
 
-def _said(found: Mapping[str, Any], paths: Sequence[str]) -> Iterator[str]:
+def _settings(found: Mapping[str, Any], paths: Sequence[str]) -> Iterator[str]:
     """Yield name and value of each path that an entry has; of what is on, the name alone; of what is off, nothing."""
     for path in paths:
         name, value = path.rpartition(".")[2], found.get(path)

@@ -13,7 +13,7 @@ from ntkbench import documents, files
 from ntkbench.boards import entry as entries
 from ntkbench.boards.entry import SCHEMA, CellNumbers, Entry, EntryCell, FailedCheck, SeedValue, read_entry, summarize
 from ntkbench.boards.evidence import stored
-from ntkbench.boards.outcomes import packed, points
+from ntkbench.boards.outcomes import outcome_string, points_digest
 from ntkbench.boards.recompute import recompute, rule_breaks, unqualified
 from ntkbench.boards.tracks.columns import Column
 from ntkbench.boards.tracks.track import QUALIFY, Track
@@ -153,7 +153,7 @@ def make(
         "level": "claimed",
         "seeds": [run.seed for run in chosen[0].runs],
         "results": [result.model_dump(mode="json") for result in results],
-        "points": points([*samples.values()]) if coded else None,
+        "points": points_digest([*samples.values()]) if coded else None,
         "cells": [cell.model_dump(mode="json") for cell in cells],
         "software": distinct(made, "software"),
         "device": distinct(made, "device"),
@@ -261,7 +261,7 @@ def _outcomes(
     cell: Cell,
 ) -> tuple[str, ...]:
     """Return the outcomes that a number follows from, one text a seed (`outcomes.py`)."""
-    return tuple(packed(row, samples[each.run_id], cell) for row, each in zip(rows, records, strict=True))
+    return tuple(outcome_string(row, samples[each.run_id], cell) for row, each in zip(rows, records, strict=True))
 
 
 def free(entry: Entry, folder: Path, replace: bool = False) -> Path:

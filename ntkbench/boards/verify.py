@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ntkbench.boards.checks import Check, Judgement, Rerun, checksum, read, save
+from ntkbench.boards.checks import EntryCheck, Judgement, Rerun, checksum, read, save
 from ntkbench.boards.entry import CellNumbers, Entry, EntryCell, Mini, SmallRun, board_of, locate, read_entry
-from ntkbench.boards.outcomes import packed
+from ntkbench.boards.outcomes import outcome_string
 from ntkbench.boards.recompute import recompute
 from ntkbench.boards.tracks.track import FILE, QUALIFY, Track
 from ntkbench.boards.tracks.track import read as read_track
@@ -70,14 +70,14 @@ def small(track: Track, entry: Entry) -> list[Run]:
     return found
 
 
-def of_mini(track: Track, entry: Entry) -> list[Run]:
+def mini_runs(track: Track, entry: Entry) -> list[Run]:
     """Return the small runs, to be made again; UsageError if the entry has no numbers of them."""
     if entry.mini is None:
         raise UsageError(f"{entry.name} has no numbers of a small run to compare with; leave --mini out")
     return small(track, entry)
 
 
-def of_seeds(track: Track, entry: Entry, seeds: Sequence[int]) -> list[Run]:
+def seed_runs(track: Track, entry: Entry, seeds: Sequence[int]) -> list[Run]:
     """Return the runs of these seeds in all cells of the entry; of its first seed if none is named.
 
     UsageError for a seed that the entry does not have.
@@ -215,7 +215,7 @@ def conclude(folder: Path, track: Track, entry: Entry, runs: Sequence[Rerun]) ->
     return f"{entry.name} is {found}: {path}\nNow run `ntkbench leaderboard build`, and commit both."
 
 
-def judge(track: Track, entry: Entry, check: Check | None, place: object) -> Judgement:
+def judge(track: Track, entry: Entry, check: EntryCheck | None, place: object) -> Judgement:
     """Return the level that a check (None for none) gives an entry.
 
     `place` is the check's file, for messages. VerificationError if its numbers do not agree with the entry's.
@@ -274,7 +274,7 @@ def _outcomes(track: Track, entry: Entry, cell: EntryCell, record: Record, folde
     made = Cell.model_validate(cell.cell)
 
     def again(row: MetricRow | None, result: CellNumbers) -> str | None:
-        return packed(row, samples, made) if row is not None and result.outcomes is not None else None
+        return outcome_string(row, samples, made) if row is not None and result.outcomes is not None else None
 
     return [again(row, result) for row, result in zip(_rows(track, entry, record), cell.results, strict=True)]
 

@@ -106,7 +106,7 @@ def verify(
         raise UsageError("--mini is a run of its own; leave --seeds and --draw out")
     board, rules, entry = verify.claim(name, folder)
     seeds = [*seeds, verify.drawn(entry, lot)] if lot is not None else seeds
-    runs = verify.of_mini(rules, entry) if mini else verify.of_seeds(rules, entry, seeds)
+    runs = verify.mini_runs(rules, entry) if mini else verify.seed_runs(rules, entry, seeds)
     with TemporaryDirectory() as new:
         place = store or Path(new)
         records = _run_again(runs, place, data_dir)

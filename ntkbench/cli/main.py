@@ -28,7 +28,7 @@ from ntkbench.cli.run import explain, plan, run, status, validate
 from ntkbench.cli.store import store_
 from ntkbench.errors import NtkbenchError
 from ntkbench.run.interrupt import GIVEN_UP
-from ntkbench.text import in_few_letters, tamed
+from ntkbench.text import escape_unencodable, without_control_characters
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,7 +60,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
     # Importing makes many objects and no garbage: collecting after every 700 takes a sixth of a short command's time.
     gc.set_threshold(100_000)
     os.environ["MPLBACKEND"] = "agg"  # pictures are files; the backend that a notebook sets may not be installed
-    codecs.register_error("ntkbench", in_few_letters)
+    codecs.register_error("ntkbench", escape_unencodable)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="ntkbench")
@@ -83,12 +83,14 @@ def _ended(arguments: Sequence[str] | None) -> int:
         if debug:
             raise
         if isinstance(error, NtkbenchError):
-            click.echo(tamed(str(error)), err=True)
+            click.echo(without_control_characters(str(error)), err=True)
             return error.exit_code
         if isinstance(error, OSError) and error.strerror:
-            click.echo(tamed(f"{error.filename or 'input or output'}: {error.strerror}"), err=True)
+            click.echo(without_control_characters(f"{error.filename or 'input or output'}: {error.strerror}"), err=True)
             return 1
-        click.echo(tamed(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}"), err=True)
+        click.echo(
+            without_control_characters(f"ntkbench failed unexpectedly: {type(error).__name__}: {error}"), err=True
+        )
         click.echo("This is a fault of ntkbench. Add --debug before the command to see where.", err=True)
         return 1
 

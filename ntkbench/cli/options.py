@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ntkbench.errors import UsageError
-from ntkbench.text import tamed
+from ntkbench.text import without_control_characters
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -45,7 +45,7 @@ FOLDER = _Place(path_type=Path, file_okay=False)
 
 def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning as one line on stderr."""
-    click.echo(tamed(f"warning: {message}"), err=True)
+    click.echo(without_control_characters(f"warning: {message}"), err=True)
 
 
 # ---- options that several commands share ---------------------------------------------------------

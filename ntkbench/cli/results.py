@@ -58,12 +58,12 @@ def plot(
         raise UsageError("--set and --smoke change a spec: name one")
     planned, kept = [read(spec, overrides, smoke) for spec in specs], Store(store)
     from ntkbench.results.plots.plot import (
-        of_plan,
-        of_store,
         plot,  # imports matplotlib: mistakes in specs show before that
+        results_of_plan,
+        results_of_store,
     )
 
-    results = [of_plan(each, kept) for each in planned] or of_store(kept)
+    results = [results_of_plan(each, kept) for each in planned] or results_of_store(kept)
     written = plot(results, kept.records, output, form=form, analyses=analyses, budgets=budgets)
     click.echo("\n".join(map(str, written)))
 
@@ -85,14 +85,14 @@ def export(
     """Write the numbers of specs, or of everything in a store, one row each, with all digits and provenance."""
     from ntkbench import files
     from ntkbench.results import frame
-    from ntkbench.results.export import export, of_file, of_metrics
+    from ntkbench.results.export import export, format_of, select_metrics
 
     if not specs and (overrides or smoke):
         raise UsageError("--set and --smoke change a spec: name one")
-    form, gzipped = of_file(output, form)
+    form, gzipped = format_of(output, form)
     if output is None and form == "parquet":
         raise UsageError("a Parquet file is no text for a screen; name a file with -o FILE")
-    rows = of_metrics(frame.records(store, *specs, overrides=overrides, smoke=smoke), metrics)
+    rows = select_metrics(frame.records(store, *specs, overrides=overrides, smoke=smoke), metrics)
     content = export(rows, form, gzipped)
     if output is None:
         click.echo(content, nl=False)

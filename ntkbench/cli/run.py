@@ -118,11 +118,11 @@ def plan(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None
 ) -> None:
     """Show what `run` would do: runs, what is there already, time and memory. Nothing is executed."""
-    from ntkbench.status.forecast import outlook
+    from ntkbench.status.forecast import cost_forecast
     from ntkbench.store.store import Store
 
     planned = _planned(spec, overrides, smoke, where)
-    click.echo(outlook(planned, Store(store)))
+    click.echo(cost_forecast(planned, Store(store)))
     _tell_absent(planned, data_dir)
 
 

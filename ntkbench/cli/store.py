@@ -21,7 +21,7 @@ def du(store: Path) -> None:
     from ntkbench.store.store import Store
     from ntkbench.store.upkeep import inventory
 
-    click.echo(inventory.usage(inventory.things(Store(store)), index.ends(Store(store))))
+    click.echo(inventory.usage(inventory.items(Store(store)), index.summaries(Store(store))))
 
 
 @store_.command("gc")
@@ -41,12 +41,12 @@ def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: S
     from ntkbench.store.store import Store
     from ntkbench.store.upkeep import garbage, inventory
 
-    kept, wishes = Store(store), garbage.Wishes(garbage.seconds(older_than), drop, keep)
-    found = garbage.waste(kept, inventory.things(kept), index.ends(kept), wishes)
+    kept, policy = Store(store), garbage.Policy(garbage.seconds(older_than), drop, keep)
+    found = garbage.collectable(kept, inventory.items(kept), index.summaries(kept), policy)
     if delete:
         found = list(garbage.remove(kept, found))
-    click.echo(garbage.told(found))
-    if garbage.at_work(kept):
+    click.echo(garbage.report(found))
+    if garbage.is_in_use(kept):
         click.echo("a run is at work in this store: its objects are left alone until it ends", err=True)
     click.echo("deleted" if delete else "nothing was deleted: add --delete")
 
@@ -60,10 +60,10 @@ def verify_(store: Path, repair: bool) -> int:
     from ntkbench.store.upkeep import audit, inventory
 
     kept = Store(store)
-    things = audit.examined(inventory.things(kept))
-    found = [each for thing in _track(things, "verify") if (each := audit.examine(kept, thing)) is not None]
-    moved = [path for each in found for path in audit.set_aside(kept, each)] if repair else []
-    click.echo(audit.report(found, len(things), moved))
+    items = audit.examinable(inventory.items(kept))
+    found = [each for item in _track(items, "verify") if (each := audit.examine(kept, item)) is not None]
+    moved = [path for each in found for path in audit.quarantine(kept, each)] if repair else []
+    click.echo(audit.report(found, len(items), moved))
     return 3 if found else 0
 
 

@@ -14,7 +14,7 @@ from ntkbench.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Entry:
+class DatasetInfo:
     """A named data set: its size, classes, licence, and the shape (rows, columns, channels) of its images."""
 
     name: str
@@ -58,7 +58,7 @@ _CLOTHES = (
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _ENTRIES = (
-    Entry(
+    DatasetInfo(
         name="fashion_mnist_mini",
         title="Fashion-MNIST, 500 training and 100 test images of each class",
         classes=_CLOTHES,
@@ -68,7 +68,7 @@ _ENTRIES = (
         licence="MIT, (c) 2017 Zalando SE",
         bundled=True,
     ),
-    Entry(
+    DatasetInfo(
         name="fashion_mnist",
         title="Fashion-MNIST (Xiao, Rasul, Vollgraf 2017)",
         classes=_CLOTHES,
@@ -77,7 +77,7 @@ _ENTRIES = (
         test_counts=(1000,) * 10,
         licence="MIT, (c) 2017 Zalando SE",
     ),
-    Entry(
+    DatasetInfo(
         name="mnist",
         title="MNIST (LeCun, Cortes, Burges)",
         classes=_DIGITS,
@@ -86,7 +86,7 @@ _ENTRIES = (
         test_counts=(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
         licence="CC BY-SA 3.0 (as Keras states it)",
     ),
-    Entry(
+    DatasetInfo(
         name="cifar10",
         title="CIFAR-10 (Krizhevsky 2009)",
         classes=_THINGS,
@@ -96,7 +96,7 @@ _ENTRIES = (
         licence="none stated",
     ),
 )
-CATALOG: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+CATALOG: Mapping[str, DatasetInfo] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
 """all named data sets by their names"""
 
 
@@ -106,14 +106,14 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(words)}"
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> DatasetInfo:
     """Return the catalog's entry of a name; UsageError if there is none."""
     if name not in CATALOG:
         raise UsageError(f"no data set {name!r}; {_nearest(name, tuple(CATALOG))}")
     return CATALOG[name]
 
 
-def class_numbers(entry: Entry, classes: Sequence[str | int] | None) -> tuple[int, ...]:
+def class_numbers(entry: DatasetInfo, classes: Sequence[str | int] | None) -> tuple[int, ...]:
     """Return the labels of classes given by name or number (also `"7"`), in the order given; of all for None.
 
     ValueError for a class that does not exist or is named twice.
@@ -127,7 +127,7 @@ def class_numbers(entry: Entry, classes: Sequence[str | int] | None) -> tuple[in
     return numbers
 
 
-def _number(entry: Entry, word: str | int) -> int:
+def _number(entry: DatasetInfo, word: str | int) -> int:
     """Return the label of a class given by name or number; ValueError if there is none."""
     text = str(word)
     if text in entry.classes:
@@ -148,7 +148,7 @@ def most(counts: Sequence[int], subset: str) -> int:
     return len(counts) * min(counts) + counts.index(min(counts))
 
 
-def available(entry: Entry, classes: Sequence[int], subset: str) -> tuple[int, int]:
+def available(entry: DatasetInfo, classes: Sequence[int], subset: str) -> tuple[int, int]:
     """Return the largest n_train and n_test that a spec can ask of these classes."""
     return (
         most([entry.train_counts[k] for k in classes], subset),

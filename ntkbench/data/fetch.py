@@ -22,7 +22,7 @@ from rich.progress import DownloadColumn, Progress
 from ntkbench.data import bundled
 from ntkbench.data.catalog import entry
 from ntkbench.data.files import File
-from ntkbench.data.layouts import LAYOUTS, Layout
+from ntkbench.data.layouts import LAYOUTS, FileLayout
 from ntkbench.data.load import cache
 from ntkbench.errors import DataError
 
@@ -89,7 +89,7 @@ def fetch(name: str, into: Path | None, progress: bool) -> Path:
     return root
 
 
-def install(layout: Layout, download: Download, root: Path, progress: bool = False) -> None:
+def install(layout: FileLayout, download: Download, root: Path, progress: bool = False) -> None:
     """Put the files of a layout under `root`, each only after its checksum was found right."""
     folder = root / layout.folders[0]
     wanted = [file for file in layout.files if not file.is_right(folder)]

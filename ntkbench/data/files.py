@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntkbench.errors import DataError
-from ntkbench.files import regular
+from ntkbench.files import open_regular
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class File:
     def read(self, path: Path) -> bytes:
         """Return the uncompressed bytes of a file; DataError if it cannot be read or has another checksum."""
         try:
-            with regular(path) as file, gzip.open(file) if path.suffix == ".gz" else file as stream:
+            with open_regular(path) as file, gzip.open(file) if path.suffix == ".gz" else file as stream:
                 content = stream.read(self.limit + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path} cannot be read: {error}; replace it with an intact copy") from error

@@ -13,11 +13,11 @@ from ntkbench.data import bundled, cifar, idx, keras
 from ntkbench.data.dataset import Split
 from ntkbench.data.files import File
 from ntkbench.errors import DataError
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """One way in which a data set lies on disk."""
 
     folders: tuple[str, ...]
@@ -63,15 +63,15 @@ class Layout:
         try:
             return self.parse(contents)
         except (ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            raise DataError(f"{where} does not hold the data set its name says: {printable(error, 200)}") from error
+            raise DataError(f"{where} does not hold the data set its name says: {one_line(error, 200)}") from error
 
 
-def _idx(folders: tuple[str, ...], checksums: Sequence[str]) -> Layout:
+def _idx(folders: tuple[str, ...], checksums: Sequence[str]) -> FileLayout:
     """Return a layout of the four idx files of MNIST, whose names and sizes other data sets share."""
     names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
     sizes = (16 + 60_000 * 784, 8 + 60_000, 16 + 10_000 * 784, 8 + 10_000)
     files = tuple(File(name, f"sha256:{sha}", size) for name, sha, size in zip(names, checksums, sizes, strict=True))
-    return Layout(folders, files, idx.splits)
+    return FileLayout(folders, files, idx.splits)
 
 
 _MNIST = _idx(
@@ -92,12 +92,12 @@ _FASHION_MNIST = _idx(
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 )
-_MNIST_NPZ = Layout(
+_MNIST_NPZ = FileLayout(
     ("",),
     (File("mnist.npz", "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1", 2**24),),
     keras.splits,
 )
-_CIFAR10 = Layout(
+_CIFAR10 = FileLayout(
     ("cifar-10-batches-bin", "cifar-10-batches-bin/cifar-10-batches-bin", "cifar-10-binary/cifar-10-batches-bin"),
     tuple(
         File(f"{name}.bin", f"sha256:{sha}", 10_000 * 3073)
@@ -112,7 +112,7 @@ _CIFAR10 = Layout(
     ),
     cifar.binary_splits,
 )
-_CIFAR10_PICKLES = Layout(
+_CIFAR10_PICKLES = FileLayout(
     (
         "cifar-10-batches-py",
         "cifar-10-batches-py-target/cifar-10-batches-py",  # the folder of recent versions of Keras
@@ -132,12 +132,12 @@ _CIFAR10_PICKLES = Layout(
     ),
     cifar.pickled_splits,
 )
-_MINI = Layout(
+_MINI = FileLayout(
     ("",),
     (File(bundled.FILE.name, "sha256:ae70ca8627c0811e868c98270930f49be24bec1c9c5104a5268645068b17a518", 2**22),),
     bundled.splits,
 )
-LAYOUTS: Mapping[str, tuple[Layout, ...]] = MappingProxyType(
+LAYOUTS: Mapping[str, tuple[FileLayout, ...]] = MappingProxyType(
     {
         "fashion_mnist_mini": (_MINI,),
         "mnist": (_MNIST, _MNIST_NPZ),

@@ -14,9 +14,9 @@ import numpy as np
 import platformdirs
 
 from ntkbench.data import bundled
-from ntkbench.data.catalog import Entry, entry
+from ntkbench.data.catalog import DatasetInfo, entry
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.data.layouts import ARCHIVES, LAYOUTS, Layout
+from ntkbench.data.layouts import ARCHIVES, LAYOUTS, FileLayout
 from ntkbench.errors import DataError
 
 
@@ -81,7 +81,7 @@ def is_there(name: str, roots: Sequence[Path]) -> bool:
     return entry(name).bundled or _place(LAYOUTS[name], roots) is not None
 
 
-def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Dataset:
+def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path]) -> Dataset:
     """Return the data set from the first place where one of its layouts is complete.
 
     DataError if there is none, or if the files are damaged or not as the catalog says.
@@ -98,7 +98,7 @@ def find(known: Entry, layouts: Sequence[Layout], roots: Sequence[Path]) -> Data
     )
 
 
-def _place(layouts: Sequence[Layout], roots: Sequence[Path]) -> tuple[Layout, Path] | None:
+def _place(layouts: Sequence[FileLayout], roots: Sequence[Path]) -> tuple[FileLayout, Path] | None:
     """Return a layout and the folder that has all its files; None if there is none.
 
     Folders of the right name come first, then any searched folder that holds the files itself.
@@ -116,7 +116,7 @@ def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:
             yield f"{path} is there, but packed: `tar -xf {path.name}` in its folder makes it usable.\n"
 
 
-def _absence(layout: Layout, roots: Sequence[Path]) -> str:
+def _absence(layout: FileLayout, roots: Sequence[Path]) -> str:
     """Return the lines of a message that say what a layout needs, and what each of its places lacks."""
     lines = ["  " + ", ".join(file.name for file in layout.files)]
     for place in (place for root in roots for place in layout.places(root)):
@@ -124,7 +124,7 @@ def _absence(layout: Layout, roots: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
-def _found(layout: Layout, place: Path) -> str:
+def _found(layout: FileLayout, place: Path) -> str:
     """Return what is wrong with a place where a layout was looked for."""
     try:
         os.stat(place)
@@ -135,7 +135,7 @@ def _found(layout: Layout, place: Path) -> str:
     return f"without {', '.join(layout.missing(place))}" if os.path.isdir(place) else "no folder"
 
 
-def verified(found: Dataset, known: Entry, where: object) -> Dataset:
+def verified(found: Dataset, known: DatasetInfo, where: object) -> Dataset:
     """Return the data set if its shapes, classes and their counts are as the catalog says; else raise a DataError.
 
     `where` names the data set in messages.

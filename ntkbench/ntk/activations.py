@@ -143,8 +143,8 @@ def _(primals, tangents):
     d_first, d_zeroth = zeroth * d_nngp, slope * d_nngp
     for note, d in zip(notes, d_notes, strict=True):
         if not isinstance(d.sd, SymbolicZero):
-            stretch = note.inverse * d.sd
-            d_first, d_zeroth = d_first + (first - zeroth * nngp) * stretch, d_zeroth - slope * nngp * stretch
+            phase = note.inverse * d.sd
+            d_first, d_zeroth = d_first + (first - zeroth * nngp) * phase, d_zeroth - slope * nngp * phase
     return (first, zeroth), (d_first, d_zeroth)
 
 

@@ -62,11 +62,11 @@ def _moving_sum(x, axes, window, amount, padding):
     before, after = amount
     turned = window - 1 - before, window - 1 - after
 
-    def turn(g):
+    def execution(g):
         return _moving_sum(g, axes, window, turned, padding)
 
     moving: Callable[[Array], Array] = jax.custom_gradient(
-        lambda x: (_shifted_sum(x, axes, window, 1, amount, padding), turn)
+        lambda x: (_shifted_sum(x, axes, window, 1, amount, padding), execution)
     )
     return moving(x)
 

@@ -38,7 +38,7 @@ class State(NamedTuple):
     losses: Float[Array, "s epochs"]
 
 
-class Inner(eqx.Module):
+class InnerAttack(eqx.Module):
     """The attack that takes the place of each batch from epoch `warm_up` on (Madry et al. 2018, eq. 2.1)."""
 
     attack: Attack
@@ -60,7 +60,7 @@ class Inner(eqx.Module):
         return batch._replace(X=images)
 
 
-class Problem(eqx.Module):
+class TrainingProblem(eqx.Module):
     """What is minimized: the mean of `loss` over the examples, in batches."""
 
     loss: Loss = eqx.field(static=True)
@@ -71,7 +71,7 @@ class Problem(eqx.Module):
     learning_rates: Float[Array, " s"]
     keys: Key[Array, " s"]
     """one a predictor; they draw the order of the examples"""
-    inner: Inner | None = None
+    inner: InnerAttack | None = None
     drop_last: bool = eqx.field(static=True, default=False)
     """leave out the last batch of an epoch if it is smaller than the others; who is in it is drawn anew each epoch"""
     until: Float[Array, ""] | None = None
@@ -93,7 +93,7 @@ class Batch(NamedTuple):
     share: Float[Array, " b"]
 
 
-def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
+def start(problem: TrainingProblem, predictors: Trainable, epochs: int) -> State:
     """The state before the first of `epochs` epochs."""
     optimizer = jax.vmap(lambda rate, weights: problem.optimizer(rate).init(weights))
     losses = jnp.full((problem.learning_rates.size, epochs), jnp.nan, problem.X.dtype)
@@ -102,7 +102,7 @@ def start(problem: Problem, predictors: Trainable, epochs: int) -> State:
 
 
 def states(
-    problem: Problem,
+    problem: TrainingProblem,
     predictors: Trainable,
     state: State,
     *,
@@ -115,10 +115,10 @@ def states(
 
     Each uses up the one before it.
     """
-    last, stretch = state.losses.shape[1] * problem.steps, every * problem.steps
+    last, phase = state.losses.shape[1] * problem.steps, every * problem.steps
     last = last if until is None else min(last, until)
     while (step := int(state.step)) < last:
-        stop = min(last, step - step % stretch + stretch)
+        stop = min(last, step - step % phase + phase)
         stop = stop if most is None else min(stop, step + most(step))
         state = _stretch((problem, predictors, jnp.array(stop)), state)
         yield state
@@ -136,7 +136,7 @@ def epochs_trained(losses: Float[np.ndarray, "s epochs"], until: float | None, f
     return np.where(reached.any(axis=1), first + 1 + np.argmax(reached, axis=1), epochs)
 
 
-def _stopped(problem: Problem, losses: Float[Array, "s epochs"], epoch: Int[Array, ""]) -> Bool[Array, " s"]:
+def _stopped(problem: TrainingProblem, losses: Float[Array, "s epochs"], epoch: Int[Array, ""]) -> Bool[Array, " s"]:
     """Which predictors no longer move in an epoch: a stopped one's loss is copied on, so that its last one tells."""
     assert problem.until is not None
     first = 0 if problem.inner is None else problem.inner.warm_up
@@ -148,8 +148,8 @@ def _kept(stopped: Bool[Array, " s"], old: T, new: T) -> T:
     return jax.tree.map(lambda a, b: jnp.where(stopped.reshape(-1, *(1,) * (b.ndim - 1)), a, b), old, new)
 
 
-def _advance(fixed: tuple[Problem, Trainable, Int[Array, ""]], state: State) -> State:
-    """The number of steps is a value, not a shape: one compilation serves every stretch."""
+def _advance(fixed: tuple[TrainingProblem, Trainable, Int[Array, ""]], state: State) -> State:
+    """The number of steps is a value, not a shape: one compilation serves every phase."""
     problem, predictors, until = fixed
     steps = problem.steps
     train = eqx.filter_vmap(_epoch, in_axes=(None, eqx.if_array(0), 0, 0, None))
@@ -212,7 +212,7 @@ def _epoch(problem, predictor, state, own, span):
     return step(0, begun) if problem.steps == 1 else jax.lax.fori_loop(first, after, step, begun)
 
 
-def _batches(problem: Problem, key: Key[Array, ""]) -> Callable[[Int[Array, ""]], Batch]:
+def _batches(problem: TrainingProblem, key: Key[Array, ""]) -> Callable[[Int[Array, ""]], Batch]:
     """The batches of an epoch, by their number."""
     n, dtype = problem.labels.size, problem.X.dtype
     if problem.batch_size >= n:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ntkbench.errors import DataError
-from ntkbench.files import regular
+from ntkbench.files import open_regular
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import ExtensionDataset
 
@@ -24,7 +24,7 @@ _OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", sys.prefix, s
 """folders of the system and of Python, whose files are no data either"""
 
 
-def bound(cell: Cell) -> Cell:
+def with_content_digests(cell: Cell) -> Cell:
     """Return the cell with the digest of all files that its data set reads as `content`.
 
     The cell is returned as it is if the data set reads no files, or if the spec gives the digest itself.
@@ -45,21 +45,21 @@ def digest(files: tuple[Path, ...]) -> str:
     for file in files:
         inside = sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file]
         for path in inside:
-            found.update(_one(path) + os.fsencode(path.relative_to(file)) + b"\0")
+            found.update(_read_file(path) + os.fsencode(path.relative_to(file)) + b"\0")
     return f"sha256:{found.hexdigest()}"
 
 
-def _one(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     """Return the SHA-256 of one file; DataError if it cannot be read."""
     try:
-        with regular(path) as file:
+        with open_regular(path) as file:
             return file_digest(file, "sha256").digest()
     except OSError as error:
         raise DataError(f"{path}, which the data set reads, cannot be read: {error.strerror}") from None
 
 
 @contextmanager
-def guarded(words: ExtensionDataset, builder: str) -> Iterator[None]:
+def requiring_declared_files(words: ExtensionDataset, builder: str) -> Iterator[None]:
     """Watch the files that are read while the data set is built inside this context.
 
     Raises:
@@ -82,7 +82,7 @@ def guarded(words: ExtensionDataset, builder: str) -> Iterator[None]:
 @contextmanager
 def _opened() -> Iterator[list[Path]]:
     """Yield a list that on exit holds the files that were opened for reading inside, without those of `_is_foreign`."""
-    ear, heard = _ear(), list[str]()
+    ear, heard = _opened_files_hook(), list[str]()
     ear.append(heard)
     found: list[Path] = []
     try:
@@ -99,7 +99,7 @@ def _is_foreign(path: Path) -> bool:
 
 
 @cache
-def _ear() -> list[list[str]]:
+def _opened_files_hook() -> list[list[str]]:
     """Install the audit hook, once a process as hooks cannot be removed, and return the lists that it appends to.
 
     Names of files opened for reading go to the last list; while there is none, the hook does nothing.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ntkbench.plan.networks import operations
 from ntkbench.plan.timeline import drops_last
-from ntkbench.spec.analyses import Analysis, Judged, Transfer
+from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis, Transfer
 from ntkbench.spec.attacks import GradientAttack
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import SphereTeacher
@@ -41,7 +41,7 @@ def data_key(cell: Cell) -> str:
     return _key("data", {"data": normalized(cell).data})
 
 
-def _seen(cell: Cell) -> dict[str, Any]:
+def _examples_seen(cell: Cell) -> dict[str, Any]:
     """Return the fields of the data that its training examples depend on: not those of the test examples alone."""
     taught = isinstance(cell.data.dataset, SphereTeacher)  # its teacher is drawn with the test points
     unseen = {"n_test"} if taught else {"n_test", "test_seed"}
@@ -57,7 +57,7 @@ def training_key(cell: Cell) -> str:
     }
     if isinstance(cell.training, Trained) and drops_last(cell):
         parts["left_over"] = "dropped"
-    return _key("training", {"data": _seen(cell), **parts, "dtype": cell.numerics.network})
+    return _key("training", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.network})
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
@@ -66,21 +66,21 @@ def kernel_key(cell: Cell, kernel_id: str) -> str:
     parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
     if kernel.architecture and operations(kernel.architecture) & _MENDED:
         parts["activations"] = 2
-    return _key("kernel", {"data": _seen(cell), **parts, "dtype": cell.numerics.kernel})
+    return _key("kernel", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.kernel})
 
 
-def judged(analysis: Analysis) -> tuple[str, ...]:
+def attacks_shown(analysis: Analysis) -> tuple[str, ...]:
     """Return the attacks whose examples an analysis shows to its target; analyses of features make their own."""
-    if isinstance(analysis, Judged):
+    if isinstance(analysis, EvaluatedAnalysis):
         return analysis.attacks
     if isinstance(analysis, Transfer):
         return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
     return ()
 
 
-def crafted(cell: Cell) -> tuple[str, ...]:
+def crafted_attacks(cell: Cell) -> tuple[str, ...]:
     """Return the attacks on infinite kernels that some analysis needs: the store keeps what they make."""
-    needed = {name for analysis in cell.analyses.values() for name in judged(analysis)}
+    needed = {name for analysis in cell.analyses.values() for name in attacks_shown(analysis)}
     sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
     return tuple(name for name, source in sources.items() if is_shared(cell.kernels.get(source)))
 
@@ -90,13 +90,13 @@ def is_shared(kernel: Kernel | None) -> bool:
     return isinstance(kernel, InfiniteKernel) and kernel.time != MATCHED
 
 
-def shared(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
+def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
     """Yield stage, key and id of what a cell has in common with others: infinite kernels, then examples crafted on
     them."""
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
             yield "kernel", kernel_key(cell, name), name
-    for name in crafted(cell):
+    for name in crafted_attacks(cell):
         yield "craft", craft_key(cell, name), name
 
 
@@ -137,7 +137,7 @@ def group_key(cell: Cell, seeds: Sequence[int]) -> str:
 
 
 def state_key(group_key: str, step: int | str) -> str:
-    """Return the key of a group's state after `step` steps of its stretch."""
+    """Return the key of a group's state after `step` steps of its phase."""
     return f"{group_key}@step{step}"
 
 

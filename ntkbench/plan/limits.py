@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from types import MappingProxyType
 
-from ntkbench.plan.shapes import Misfit, Shape
+from ntkbench.plan.shapes import LayerError, Shape
 from ntkbench.spec.document import Path
 from ntkbench.spec.layers import (
     Activation,
@@ -23,7 +23,7 @@ from ntkbench.spec.layers import (
 )
 
 
-class Positions(IntEnum):
+class ComparedPositions(IntEnum):
     """The pairs of positions of two images whose covariance a limit needs."""
 
     NONE = 0
@@ -40,31 +40,33 @@ _INSTEAD: Mapping[str, str] = MappingProxyType({"max_pool": "avg_pool", "batch_n
 """layers without a limit, each with the layer that is most like it"""
 
 
-def positions(layers: Sequence[Layer]) -> Positions:
+def positions(layers: Sequence[Layer]) -> ComparedPositions:
     """Return the pairs of positions that the limit of a network needs.
 
     Pooling mixes positions and needs all pairs, convolutions and activations need matched ones, and a network that
     flattens its image at once needs none.
     """
-    most = Positions.NONE
+    most = ComparedPositions.NONE
     for layer in layers:
         if isinstance(layer, Flatten):
             return most
         if isinstance(layer, Residual):
-            most = max(most, Positions.MATCHED, *(positions(branch) for branch in layer.branches))
+            most = max(most, ComparedPositions.MATCHED, *(positions(branch) for branch in layer.branches))
         else:
-            most = max(most, Positions.ALL if isinstance(layer, AvgPool | GlobalAvgPool) else Positions.MATCHED)
+            most = max(
+                most, ComparedPositions.ALL if isinstance(layer, AvgPool | GlobalAvgPool) else ComparedPositions.MATCHED
+            )
         if isinstance(layer, GlobalAvgPool):
             return most
     return most
 
 
-def entries(shape: Shape, needs: Positions) -> int:
+def entries(shape: Shape, needs: ComparedPositions) -> int:
     """Return how many numbers the covariance of two examples has.
 
     `shape`: rows, columns and channels of an example at this layer, or its features alone; channels are averaged over.
     """
-    if len(shape) == 1 or needs is Positions.NONE:
+    if len(shape) == 1 or needs is ComparedPositions.NONE:
         return 1
     rows, columns = map(int, shape[:2])
     return (rows * columns) ** int(needs)
@@ -73,18 +75,18 @@ def entries(shape: Shape, needs: Positions) -> int:
 def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> bool:
     """Check that a network has a known limit; return whether its last units are Gaussian.
 
-    `gaussian`: whether the units at its start are; `path`: where its layers stand in the spec. Raise Misfit, with
+    `gaussian`: whether the units at its start are; `path`: where its layers stand in the spec. Raise LayerError, with
     advice, at the first layer for which no limit is known.
     """
     for i, layer in enumerate(layers):
         here = (*path, i)
         if instead := _INSTEAD.get(layer.op):
-            raise Misfit(here, f"{layer.op} has no infinite-width limit", f"use {instead}, or {_FINITE}")
+            raise LayerError(here, f"{layer.op} has no infinite-width limit", f"use {instead}, or {_FINITE}")
         if isinstance(layer, Activation | LeakyReLU | LayerNorm):
             if not gaussian:
                 message = f"{layer.op} has a known limit only if a conv or a dense layer stands between it and "
                 message += "the activation above it, or the image"
-                raise Misfit(here, message, f"put one there, or {_FINITE}")
+                raise LayerError(here, message, f"put one there, or {_FINITE}")
             gaussian = isinstance(layer, LayerNorm)
         elif isinstance(layer, Weighted):
             gaussian = True
@@ -94,7 +96,7 @@ def check(layers: Sequence[Layer], gaussian: bool = False, path: Path = ()) -> b
 
 
 def _added(residual: Residual, gaussian: bool, path: Path) -> bool:
-    """Check a residual sum; return whether its units are Gaussian. Raise Misfit if branches may be correlated.
+    """Check a residual sum; return whether its units are Gaussian. Raise LayerError if branches may be correlated.
 
     Branches are independent if all but one have weights, and uncorrelated if all but one end in units of mean 0.
     """
@@ -103,7 +105,7 @@ def _added(residual: Residual, gaussian: bool, path: Path) -> bool:
     if ends.count(False) > 1 or sum(not _weighted(branch) for branch in branches) > 1:
         message = "a sum has a known limit only where its branches are uncorrelated: all but one end in a conv or a "
         message += "dense layer (poolings may follow)"
-        raise Misfit(path, message, f"change its branches, or {_FINITE}")
+        raise LayerError(path, message, f"change its branches, or {_FINITE}")
     return all(ends)
 
 

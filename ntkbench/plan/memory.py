@@ -26,10 +26,10 @@ def host_bytes() -> int:
     These are the machine's, or fewer where its container or its user's limit (`ulimit`) allows less.
     """
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min([physical, *_of_user(), *_of_container()])
+    return min([physical, *_user_limits(), *_container_limits()])
 
 
-def _of_user() -> Iterator[int]:
+def _user_limits() -> Iterator[int]:
     """Yield the limits of the user in bytes."""
     for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         limit = resource.getrlimit(kind)[0]
@@ -37,7 +37,7 @@ def _of_user() -> Iterator[int]:
             yield limit
 
 
-def _of_container() -> Iterator[int]:
+def _container_limits() -> Iterator[int]:
     """Yield the limits, in bytes, of the control groups (versions 1 and 2) of this process and of all above."""
     for path in _limits():
         with suppress(OSError, ValueError):  # `max` means that there is no limit

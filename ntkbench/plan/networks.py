@@ -14,11 +14,11 @@ from ntkbench.spec.architectures import (
     CNNSmall,
     ConvNet,
     ExtensionArchitecture,
+    Initialization,
     Layers,
     Myrtle,
-    Named,
+    NamedArchitecture,
     ResNet,
-    Scales,
 )
 from ntkbench.spec.layers import (
     OUTPUTS,
@@ -57,7 +57,7 @@ def _operations(layers: Sequence[Layer]) -> frozenset[str]:
     return frozenset(layer.op for layer in layers).union(*within)
 
 
-def _scaled(layer: Layer, scales: Scales) -> Layer:
+def _scaled(layer: Layer, scales: Initialization) -> Layer:
     """Return the layer with the network's W_std and b_std where it says `same`."""
     if isinstance(layer, Residual):
         branches = tuple(tuple(_scaled(inner, scales) for inner in branch) for branch in layer.branches)
@@ -104,7 +104,7 @@ def _head(last: Dense) -> Dense:
     return last.model_copy(update={"width": OUTPUTS})
 
 
-def activation(named: Named) -> Activation | LeakyReLU:
+def activation(named: NamedArchitecture) -> Activation | LeakyReLU:
     """Return the layer of the activation that follows each hidden layer."""
     if named.activation == "leaky_relu":
         return LeakyReLU(op="leaky_relu", leak=named.leak)

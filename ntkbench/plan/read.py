@@ -16,7 +16,7 @@ from ntkbench.labels import same_label
 from ntkbench.plan import check, contents
 from ntkbench.plan.rules import data
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.plan.seeding import of_seed
+from ntkbench.plan.seeding import for_seed
 from ntkbench.spec import schema
 from ntkbench.spec.cell import Cell, Header
 from ntkbench.spec.document import Node
@@ -134,7 +134,7 @@ def _reading(root: Node, validator: Validator) -> _Reading:
         found.extend(islice(check.rule_problems(draft), MOST + 1))
         found.extend(islice(data.problems(corner.root), MOST + 1))
         if not found:
-            cells.append((corner, contents.bound(draft.cell)))
+            cells.append((corner, contents.with_content_digests(draft.cell)))
             found.extend(_seeds_that_change_nothing(header, draft.cell, root))
         elif len(found) > _MANY:
             break
@@ -158,11 +158,11 @@ def _same(runs: Sequence[Run], matrix: Node) -> Iterator[Problem]:
         known = first.setdefault(run.id, run)
         if known is not run:
             yield matrix.key.problem(
-                "matrix", f"{_called(run)} and {_called(known)} are the same experiment; delete one"
+                "matrix", f"{_full_name(run)} and {_full_name(known)} are the same experiment; delete one"
             )
 
 
-def _called(run: Run) -> str:
+def _full_name(run: Run) -> str:
     return "{" + ", ".join(f"{axis}: {label}" for axis, label in run.coordinates.items()) + "}"
 
 
@@ -174,5 +174,5 @@ def _runs(header: Header, cells: Sequence[tuple[Coordinates, Cell]]) -> Iterator
                 yield Run(header.name, cell, corner.labels, seed, id)
         else:
             for seed in header.seed_values:
-                own = of_seed(cell, seed, header.seed_of)
+                own = for_seed(cell, seed, header.seed_of)
                 yield Run(header.name, own, corner.labels, seed, run_id(own, seed))

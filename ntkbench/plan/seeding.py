@@ -12,7 +12,7 @@ from ntkbench.spec.cell import Cell
 SeedOf = Literal["run", "data"]
 
 
-def of_seed(cell: Cell, seed: int, seed_of: SeedOf) -> Cell:
+def for_seed(cell: Cell, seed: int, seed_of: SeedOf) -> Cell:
     """Return the cell that is run for a seed of the spec: `cell` itself, or with the training subset of that seed."""
     if seed_of == "run":
         return cell

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from ntkbench.data.catalog import Entry, entry
+from ntkbench.data.catalog import DatasetInfo, entry
 from ntkbench.spec.data import Data, Synthetic
 from ntkbench.spec.document import Path
 from ntkbench.spec.layers import (
@@ -25,9 +25,9 @@ from ntkbench.spec.layers import (
 )
 
 _Windowed = Conv | AvgPool | MaxPool
-Units = int | str
+UnitCount = int | str
 """units of a layer: a number, or a multiple of the width, such as 2x, as long as there is no width"""
-Shape = tuple[Units, ...]
+Shape = tuple[UnitCount, ...]
 """rows, columns and channels of an image, or the features of a vector"""
 
 
@@ -47,7 +47,7 @@ class Step:
         return prod(map(int, self.after))
 
 
-class Misfit(ValueError):  # noqa: N818 (not an error of the program: a fault of a network)
+class LayerError(ValueError):
     """A layer that cannot stand where it does. `path` leads to it in the list of layers.
 
     `advice` says what to do, for those who chose the layers themselves.
@@ -59,13 +59,13 @@ class Misfit(ValueError):  # noqa: N818 (not an error of the program: a fault of
 
 
 @dataclass(frozen=True)
-class Sizes:
+class WidthAndOutputs:
     """The sizes that a cell gives its layers. Without a width, hidden layers keep their multiples of it."""
 
     width: int | None
     outputs: int
 
-    def units(self, layer: Weighted) -> Units:
+    def units(self, layer: Weighted) -> UnitCount:
         """Return the units of a layer with weights: as it says itself, the outputs, or a multiple of the width."""
         if isinstance(layer.width, int):
             return layer.width
@@ -86,12 +86,12 @@ def outputs(data: Data) -> int:
     return 1 if classes == 2 else classes
 
 
-def _entry(data: Data) -> Entry:
+def _entry(data: Data) -> DatasetInfo:
     """Return what is known of a set of images; raise UsageError if there is no data set of that name."""
     return data.entry or entry(getattr(data.dataset, "name", ""))
 
 
-def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()) -> Iterator[Step]:
+def steps(layers: tuple[Layer, ...], shape: Shape, sizes: WidthAndOutputs, path: Path = ()) -> Iterator[Step]:
     """Yield every layer in order, those of the branches of a residual sum before the sum itself.
 
     Args:
@@ -100,7 +100,7 @@ def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()
         sizes: the width and the number of outputs
         path: where the list of layers stands, for the paths of the steps
 
-    Raises Misfit at the first layer that cannot stand where it does.
+    Raises LayerError at the first layer that cannot stand where it does.
     """
     for i, layer in enumerate(layers):
         here = (*path, i)
@@ -111,7 +111,9 @@ def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()
                 ends.append(inner[-1].after if inner else shape)
                 yield from inner
             if len(set(ends)) > 1:
-                raise Misfit(here, f"the branches end in {' and '.join(map(shown, ends))}", "only equal shapes add up")
+                raise LayerError(
+                    here, f"the branches end in {' and '.join(map(shown, ends))}", "only equal shapes add up"
+                )
             after = ends[0]
         else:
             after = _after(layer, shape, sizes, here)
@@ -119,12 +121,12 @@ def steps(layers: tuple[Layer, ...], shape: Shape, sizes: Sizes, path: Path = ()
         shape = after
 
 
-def _after(layer: Layer, shape: Shape, sizes: Sizes, path: Path) -> Shape:
-    """Return the shape that a layer other than a residual sum gives; raise Misfit where it cannot take this one."""
+def _after(layer: Layer, shape: Shape, sizes: WidthAndOutputs, path: Path) -> Shape:
+    """Return the shape that a layer other than a residual sum gives; raise LayerError where it cannot take this one."""
     if isinstance(layer, Dense):
         if len(shape) == 3:
             message = f"dense takes a vector, and this is {shown(shape)}"
-            raise Misfit(path, message, "put {op: flatten} or {op: gap} before it")
+            raise LayerError(path, message, "put {op: flatten} or {op: gap} before it")
         return (sizes.units(layer),)
     if isinstance(layer, Flatten):
         return (_product(shape),)
@@ -132,14 +134,14 @@ def _after(layer: Layer, shape: Shape, sizes: Sizes, path: Path) -> Shape:
         return shape
     if len(shape) == 1:
         message = f"{layer.op} takes an image, and a layer above has left {shown(shape)}"
-        raise Misfit(path, message, "delete it, or put it above that layer")
+        raise LayerError(path, message, "delete it, or put it above that layer")
     if isinstance(layer, GlobalAvgPool):
         return shape[2:]
     rows, columns, channels = shape
     image = int(rows), int(columns)
     if _padding(layer) == "VALID" and any(w > size for w, size in zip(layer.window, image, strict=True)):
         message = f"windows of {' x '.join(map(str, layer.window))} do not fit into {shown(shape)}"
-        raise Misfit(
+        raise LayerError(
             path, message, "choose smaller ones" + ("" if isinstance(layer, MaxPool) else ", or padding: SAME")
         )
     return (*_moved(layer, image), sizes.units(layer) if isinstance(layer, Conv) else channels)
@@ -156,7 +158,7 @@ def _moved(layer: _Windowed, image: tuple[int, int]) -> Iterator[int]:
         yield (size - window) // stride + 1 if _padding(layer) == "VALID" else -(-size // stride)
 
 
-def _product(shape: Shape) -> Units:
+def _product(shape: Shape) -> UnitCount:
     """Return the number of features of a flattened shape; multiples of the width stay such."""
     *positions, channels = shape
     copies = prod(map(int, positions))

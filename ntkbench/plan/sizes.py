@@ -22,7 +22,7 @@ _MOST_BYTES = 4e9
 
 def walk(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
     """Return the layers of an architecture with their shapes on the cell's examples; without a width, at width 1."""
-    sizes = shapes.Sizes(width or 1, shapes.outputs(cell.data))
+    sizes = shapes.WidthAndOutputs(width or 1, shapes.outputs(cell.data))
     return list(shapes.steps(networks.layers(architecture), shapes.image(cell.data), sizes))
 
 
@@ -94,12 +94,12 @@ def state_bytes(cell: Cell) -> int:
     return itemsize * (copies * size + kept * (1 + int(linear > 0)))
 
 
-def together(cell: Cell) -> int:
+def seeds_per_group(cell: Cell) -> int:
     """Return how many seeds of a cell train at once."""
     return int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // state_bytes(cell))))
 
 
-def of_limit(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limits.Positions]:
+def limit_steps(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limits.ComparedPositions]:
     """Return the layers of an infinite kernel, and which pairs of positions of two images it tells apart."""
     architecture = kernel.architecture or cell.architecture
     return walk(cell, architecture, None), limits.positions(networks.layers(architecture))
@@ -110,9 +110,9 @@ def has_cheap_limit(cell: Cell) -> bool:
     layers = networks.layers(cell.architecture)
     try:
         limits.check(layers)
-    except shapes.Misfit:
+    except shapes.LayerError:
         return False
-    return limits.positions(layers) is not limits.Positions.ALL
+    return limits.positions(layers) is not limits.ComparedPositions.ALL
 
 
 def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
@@ -120,5 +120,5 @@ def row_entries(cell: Cell, kernel: InfiniteKernel) -> int:
 
     They are the covariances after each layer with weights.
     """
-    steps, needs = of_limit(cell, kernel)
+    steps, needs = limit_steps(cell, kernel)
     return sum(limits.entries(step.after, needs) for step in weighted(steps))

@@ -8,13 +8,13 @@ from ntkbench.plan import selections
 from ntkbench.plan.networks import operations
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel
-from ntkbench.spec.training import Trained, explicit
+from ntkbench.spec.training import Trained, with_explicit_schedule
 
 # The time line of a training: moments, in epochs since its start, and the steps on which they fall.
 #
-# Moments are exact fractions. A training that is linearized at an epoch e > 0 has two stretches: e epochs of the
+# Moments are exact fractions. A training that is linearized at an epoch e > 0 has two phases: e epochs of the
 # network itself, then the rest with its first-order model at the weights then reached. Each counts its steps from 0.
-# The first stretch is a training of its own in the store, shared by all cells that begin with it.
+# The first phase is a training of its own in the store, shared by all cells that begin with it.
 
 
 def steps(cell: Cell) -> int:
@@ -31,35 +31,35 @@ def drops_last(cell: Cell) -> bool:
     return alone and "batch_norm" in operations(cell.architecture)
 
 
-def first(cell: Cell) -> int:
-    """Return the epoch at which the cell's last stretch begins: that of its linearization, 0 without one."""
+def phase_start(cell: Cell) -> int:
+    """Return the epoch at which the cell's last phase begins: that of its linearization, 0 without one."""
     assert isinstance(cell.training, Trained)
     return cell.training.linearize_at or 0
 
 
-def length(cell: Cell) -> int:
-    """Return the number of epochs in the cell's last stretch."""
+def phase_epochs(cell: Cell) -> int:
+    """Return the number of epochs in the cell's last phase."""
     assert isinstance(cell.training, Trained)
-    return cell.training.epochs - first(cell)
+    return cell.training.epochs - phase_start(cell)
 
 
-def beginning(cell: Cell) -> Cell | None:
-    """Return the cell whose training is the first of two stretches; None if there is only one."""
-    if first(cell) == 0:
+def first_phase(cell: Cell) -> Cell | None:
+    """Return the cell whose training is the first of two phases; None if there is only one."""
+    if phase_start(cell) == 0:
         return None
-    update = {"epochs": first(cell), "linearize_at": None, "centered": False, "until": None}
-    return cell.model_copy(update={"training": explicit(cell.training).model_copy(update=update)})
+    update = {"epochs": phase_start(cell), "linearize_at": None, "centered": False, "until": None}
+    return cell.model_copy(update={"training": with_explicit_schedule(cell.training).model_copy(update=update)})
 
 
-def place(cell: Cell, moment: Fraction) -> tuple[Cell, int]:
-    """Return the cell in whose last stretch a moment falls, and the number of its steps up to the moment.
+def phase_and_step(cell: Cell, moment: Fraction) -> tuple[Cell, int]:
+    """Return the cell in whose last phase a moment falls, and the number of its steps up to the moment.
 
-    The moment at which the first stretch ends belongs to it: the network there is not yet linearized.
+    The moment at which the first phase ends belongs to it: the network there is not yet linearized.
     """
-    earlier = beginning(cell)
-    if earlier is not None and moment <= first(cell):
-        return place(earlier, moment)
-    return cell, round((moment - first(cell)) * steps(cell))
+    earlier = first_phase(cell)
+    if earlier is not None and moment <= phase_start(cell):
+        return phase_and_step(earlier, moment)
+    return cell, round((moment - phase_start(cell)) * steps(cell))
 
 
 def moment(cell: Cell, at: Literal["init", "final"] | Fraction) -> Fraction:
@@ -69,7 +69,7 @@ def moment(cell: Cell, at: Literal["init", "final"] | Fraction) -> Fraction:
     return Fraction(cell.training.epochs if at == "final" and isinstance(cell.training, Trained) else 0)
 
 
-def wanted(cell: Cell) -> tuple[Fraction, ...]:
+def moments_needed(cell: Cell) -> tuple[Fraction, ...]:
     """Return all moments that the cell's kernels and analyses ask for, in order."""
     found = {moment(cell, kernel.at) for kernel in cell.kernels.values() if isinstance(kernel, EmpiricalKernel)}
     if isinstance(cell.training, Trained):
@@ -79,12 +79,12 @@ def wanted(cell: Cell) -> tuple[Fraction, ...]:
     return tuple(sorted(found))
 
 
-def kept(cell: Cell) -> Iterator[tuple[Cell, int]]:
-    """Yield the moments at which the store keeps a snapshot: the cell of the stretch, and the step in it.
+def snapshots_kept(cell: Cell) -> Iterator[tuple[Cell, int]]:
+    """Yield the moments at which the store keeps a snapshot: the cell of the phase, and the step in it.
 
-    The start and the end of a stretch need none, as they are known without it.
+    The start and the end of a phase need none, as they are known without it.
     """
     if isinstance(cell.training, Trained):
-        for of, step in (place(cell, at) for at in wanted(cell)):
-            if 0 < step < length(of) * steps(of):
+        for of, step in (phase_and_step(cell, at) for at in moments_needed(cell)):
+            if 0 < step < phase_epochs(of) * steps(of):
                 yield of, step

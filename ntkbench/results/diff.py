@@ -18,7 +18,7 @@ from ntkbench.store import record
 from ntkbench.store.comparison import _ABSENT, asked, differences
 from ntkbench.store.record import MetricRow, Record
 from ntkbench.store.store import Store
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 _CIRCUMSTANCES = ("software", "jax", "device", "execution")
 """fields of a record that say how it was made"""
@@ -65,7 +65,7 @@ def _sides(one: Record, other: Record) -> str:
 
 
 def _axes(of: Record) -> str:
-    return printable(" ".join(f"{axis}={label}" for axis, label in of.spec.cell.items()))
+    return one_line(" ".join(f"{axis}={label}" for axis, label in of.spec.cell.items()))
 
 
 def _part(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def _numbers(one: Record, other: Record) -> str:
 
 def _about(row: MetricRow) -> tuple[str, str, str]:
     """Return analysis, metric and labels of a number, by which those of two records are matched."""
-    return row.analysis, row.metric, printable(", ".join(f"{name} {label}" for name, label in row.where.items()))
+    return row.analysis, row.metric, one_line(", ".join(f"{name} {label}" for name, label in row.where.items()))
 
 
 def _compared(one: MetricRow | None, other: MetricRow | None) -> Iterator[str]:

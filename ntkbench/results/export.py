@@ -31,7 +31,7 @@ _UNPRINTED = ("run_id", "revision", "ci_method", "unit", "higher_is_better", "re
 """columns that a LaTeX table leaves out, in addition to provenance"""
 
 
-def of_file(path: Path | None, said: Format | None = None) -> tuple[Format, bool]:
+def format_of(path: Path | None, said: Format | None = None) -> tuple[Format, bool]:
     """Return the format of a file, by its suffix unless `said` names one, and whether to compress it (`.gz`).
 
     Raise UsageError if the suffix is unknown and `said` is None.
@@ -46,7 +46,7 @@ def of_file(path: Path | None, said: Format | None = None) -> tuple[Format, bool
     return said or _SUFFIXES[suffix], gzipped
 
 
-def of_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
+def select_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
     """Return the rows of some metrics, or all rows if none is named. Raise UsageError if a metric has no row."""
     for name in metrics:
         if metric(name).name not in set(frame["metric"]):
@@ -97,6 +97,6 @@ def _latex(frame: "pd.DataFrame") -> str:
     labels = [name for name in frame if name not in (*_MEASURED, *_UNPRINTED) and not is_provenance(name)]
     varying = [name for name in labels if len({row[name] for row in rows}) > 1]
     columns = [*varying, *_MEASURED]
-    body = [["" if row[name] is None else text.printable(row[name], 200) for name in columns] for row in rows]
+    body = [["" if row[name] is None else text.one_line(row[name], 200) for name in columns] for row in rows]
     said = ", ".join(f"{name} {rows[0][name]}" for name in labels if name not in varying and rows[0][name] != "")
-    return f"% all with {text.printable(said, 1000)}\n{render.table(columns, body, 'latex')}"
+    return f"% all with {text.one_line(said, 1000)}\n{render.table(columns, body, 'latex')}"

@@ -51,7 +51,7 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
     """
     kept = Store(Path(store))
     if specs:
-        return of_plans(kept, [read(spec, overrides, smoke) for spec in specs])
+        return frame_of_plans(kept, [read(spec, overrides, smoke) for spec in specs])
     found, damaged = record.read_all(kept.records)
     for error in damaged:
         warnings.warn(f"{error}; it is left out", StoreWarning, stacklevel=2)
@@ -60,7 +60,7 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
     return _frame(found, tables.runs(found))
 
 
-def of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
+def frame_of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
     """Return the same frame as `records`, for specs that have been read."""
     import pandas as pd
 

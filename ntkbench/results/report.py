@@ -19,7 +19,7 @@ from ntkbench.results.plots import plot, svg
 from ntkbench.results.show import BESIDE, HEADLINES, Grid, cell, grid
 from ntkbench.results.web import COPYING, as_yaml, webpage
 from ntkbench.spec.identity import resolved
-from ntkbench.status.forecast import took
+from ntkbench.status.forecast import spent_line
 from ntkbench.store import lookup
 from ntkbench.store.record import Record, distinct
 from ntkbench.store.store import Store
@@ -47,7 +47,7 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
         COPYING,
         header=planned.header,
         command=shlex.join(["ntkbench", "run", planned.file, *options]),
-        runs=[(run, _said(run), found.get(run.id)) for run in planned.runs],
+        runs=[(run, _coordinates(run), found.get(run.id)) for run in planned.runs],
         ended=Counter(each.status for each in found.values()).most_common(),
         done=sum(each.status == "ok" for each in found.values()),
         headlines=headlines,
@@ -60,12 +60,12 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
         told=Counter(told for each in found.values() for told in each.warnings),
         spec=as_yaml(resolved(planned.runs[0].cell)),
         made={name: distinct(found.values(), name) for name in ("software", "jax", "device")},
-        took=_took(found.values()),
-        estimated=took(planned, found),
+        took=_duration(found.values()),
+        estimated=spent_line(planned, found),
     )
 
 
-def _said(run: Run) -> str:
+def _coordinates(run: Run) -> str:
     """Return where a run stands in the matrix: `width 64, regime standard`."""
     return ", ".join(f"{axis} {label}" for axis, label in run.coordinates.items())
 
@@ -95,7 +95,7 @@ def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the page tells which runs are missing
-            studies = plot.studies([plot.of_plan(planned, store)], store.records)
+            studies = plot.plotted_analyses([plot.results_of_plan(planned, store)], store.records)
             drawn = list(plot.pictures(studies, [study.chosen(()) for study in studies]))
     except NtkbenchError as error:
         return [], str(error)
@@ -115,7 +115,7 @@ def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[R
     return [(analysis, code, runs) for (analysis, code), runs in failed.items()]
 
 
-def _took(found: Iterable[Record]) -> str:
+def _duration(found: Iterable[Record]) -> str:
     """Return a sentence that says when the runs were executed and how long they took."""
     found = list(found)
     seconds = [spent for each in found if isinstance(spent := each.resources.get("wall_s"), (int, float))]

@@ -19,7 +19,7 @@ from ntkbench.results.tables import aggregate, groups, numbers, runs
 from ntkbench.spec.notation import FIT
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
-from ntkbench.text import did_you_mean, printable
+from ntkbench.text import did_you_mean, one_line
 from ntkbench.vocabulary import metric
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def grid(
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
     caption = [*_caption(chosen, names, _majority(records, chosen, names)), *_gaps(summary)]
-    if failed := failed_checks.told(records):
+    if failed := failed_checks.summary(records):
         caption.append(f"{failed_checks.MARK} {failed}" if any(summary[CHECKS]) else failed)
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
@@ -154,7 +154,7 @@ def select(
         _known(name, everything)
     if "denominator" in everything.numbers and "denominator" not in (*axes, *where):
         where = {**where, "denominator": DEFAULT_DENOMINATOR}
-    chosen = _of_metrics(everything, metrics)
+    chosen = _with_metrics(everything, metrics)
     for name, label in where.items():
         chosen = _filtered(chosen, name, label)
     return chosen
@@ -174,7 +174,7 @@ def layout(chosen: Selection, rows: Sequence[str], column: str | None) -> tuple[
     others = [axis for axis in varying if axis not in named]
     for axis in _REDUNDANT:
         rest = [*named, *(other for other in others if other != axis)]
-        if axis in others and axis not in chosen.runs and _told(chosen.numbers, axis, rest):
+        if axis in others and axis not in chosen.runs and _determine(chosen.numbers, axis, rest):
             others.remove(axis)
     return [axis for axis in [*named, *others] if axis != column], column
 
@@ -190,7 +190,7 @@ def _varies(chosen: Selection, axis: str) -> bool:
     return within or sum(map(bool, chosen.labels(axis))) > 1
 
 
-def _told(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
+def _determine(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
     """Return whether the labels along the axes `by` determine the label along `axis`."""
     return all(part[axis].nunique() == 1 for part in groups(frame, by).values())
 
@@ -200,7 +200,7 @@ def _known(name: str, chosen: Selection) -> None:
         raise UsageError(f"no run has an axis {name!r}{did_you_mean(name, chosen.axes)}")
 
 
-def _of_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
+def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     """Return the numbers of these metrics; without a name, those of the headlines, or of all but how networks were
     fitted."""
     there = [name for name in METRICS if name in set(everything.numbers["metric"])]
@@ -245,7 +245,7 @@ def _text(grid: Grid, form: str, digits: int) -> str:
     if form == "md":
         caption = [f"{render.markdown(line)}  " for line in grid.caption]
     else:
-        caption = [("% " if form == "latex" else "") + printable(line, 1000) for line in grid.caption]
+        caption = [("% " if form == "latex" else "") + one_line(line, 1000) for line in grid.caption]
     return text + "\n\n" + "\n".join(caption) + "\n"
 
 

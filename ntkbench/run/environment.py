@@ -78,7 +78,7 @@ def jax_settings() -> dict[str, Any]:
         "prng": told.jax_default_prng_impl,
         "threefry_partitionable": told.jax_threefry_partitionable,
         "changed": _changed(),
-        "xla_flags": settings.told(os.environ.get("XLA_FLAGS", "")),
+        "xla_flags": settings.unsafe_flags(os.environ.get("XLA_FLAGS", "")),
     }
 
 
@@ -112,7 +112,7 @@ def accelerator_bytes() -> int | None:
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
-def forget_peak() -> None:
+def reset_peak_memory() -> None:
     """Reset this process's peak memory, where Linux allows it (proc(5), `clear_refs`)."""
     with contextlib.suppress(OSError):
         _PEAK_RESET.write_text("5")
@@ -121,8 +121,8 @@ def forget_peak() -> None:
 def resources(wall_s: float) -> dict[str, Any]:
     """Return the resources of a run that took `wall_s` seconds.
 
-    `host_peak_bytes` is the peak since `forget_peak` (`host_peak_of: run`), or of the process's life (`process`) where
-    that cannot be reset; `device_peak_bytes` is given on accelerators.
+    `host_peak_bytes` is the peak since `reset_peak_memory` (`host_peak_of: run`), or of the process's life (`process`)
+    where that cannot be reset; `device_peak_bytes` is given on accelerators.
     """
     own = _high_water()
     taken = {"wall_s": wall_s, "host_peak_bytes": own or _lifetime_peak(), "host_peak_of": "run" if own else "process"}
@@ -131,7 +131,7 @@ def resources(wall_s: float) -> dict[str, Any]:
 
 
 def _high_water() -> int | None:
-    """Return the peak resident bytes since `forget_peak`; None where it cannot be reset."""
+    """Return the peak resident bytes since `reset_peak_memory`; None where it cannot be reset."""
     try:
         if not os.access(_PEAK_RESET, os.W_OK):
             return None
@@ -158,7 +158,7 @@ def return_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def forget_programs(most: float = 0.2) -> bool:
+def release_compiled_programs(most: float = 0.2) -> bool:
     """Clear JAX's compiled programs if the process uses too many memory maps; return whether it did.
 
     Every program takes a few maps, and a process without any left dies. `most`: the share of Linux's limit

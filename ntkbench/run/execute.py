@@ -12,9 +12,9 @@ from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.runs import Plan, Unit, units
 from ntkbench.run.executors import cluster, pool
 from ntkbench.run.job import Job, Options
-from ntkbench.run.progress import Progress, Watcher
+from ntkbench.run.progress import PlanProgress, Progress
 from ntkbench.run.worker import Worker
-from ntkbench.store.lookup import attempts, left, statuses
+from ntkbench.store.lookup import attempts, pending, statuses
 from ntkbench.store.record import Status
 from ntkbench.store.store import Store
 
@@ -28,19 +28,21 @@ def execute_here(job: Job, units: Sequence[Unit], progress: Progress) -> None:
     """
     worker = Worker(job)
     worker.check(units, progress)
-    waiting = [unit for unit in units if not worker.do(unit, progress, wait=False)]
+    waiting = [unit for unit in units if not worker.execute(unit, progress, wait=False)]
     for unit in waiting:
-        worker.do(unit, progress, wait=True)
+        worker.execute(unit, progress, wait=True)
 
 
-def execute(plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: Watcher) -> Counter[Status]:
+def execute(
+    plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: PlanProgress
+) -> Counter[Status]:
     """Execute what is left of a plan; return how many of its runs ended how, those of earlier calls included.
 
     Units of work go to a Ray cluster with `options.executor` "ray", else to several processes where there are several
     accelerators or workers are asked for, else to this process. `roots` are the folders of data sets. Raises DataError
     if a data set is missing, StorageError if the store cannot be written.
     """
-    tried = [(run, attempts(store, run)) for run in left(store, plan.runs, options.retry)]
+    tried = [(run, attempts(store, run)) for run in pending(store, plan.runs, options.retry)]
     if tried:
         store.prepare()
     progress.begin(len(plan.runs), len(plan.runs) - len(tried))

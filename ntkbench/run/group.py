@@ -22,7 +22,7 @@ from ntkbench.run.build import networks as build_networks
 from ntkbench.run.build import training
 from ntkbench.run.build.data import outputs
 from ntkbench.run.build.training import Tick
-from ntkbench.run.phase import Stretch
+from ntkbench.run.phase import TrainingPhase
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Untrained
 from ntkbench.store.store import Store
@@ -32,7 +32,7 @@ _PER_SEED = ("learning_rate", "largest_eigenvalue", "epochs_trained")
 
 
 @dataclass(frozen=True)
-class Group:
+class TrainedGroup:
     """The networks of some seeds of a cell before, during and after training.
 
     Networks and predictors are stacked: their arrays have a first axis for the seeds, in the order of `seeds`.
@@ -62,15 +62,15 @@ class Group:
         """Return the predictors after `moment` epochs: a moment that was asked for, the start or the end."""
         return self.snapshots[moment]()
 
-    def of(self, seed: int) -> "Group":
+    def of(self, seed: int) -> "TrainedGroup":
         """Return the networks of one seed alone, without the axis for seeds."""
         i = self.seeds.index(seed)
         own = {name: values[i] for name in _PER_SEED if (values := self.facts.get(name)) is not None}
         return replace(
             self,
             seeds=(seed,),
-            initial=build_networks.at(self.initial, i),
-            trained=build_networks.at(self.trained, i),
+            initial=build_networks.unstack(self.initial, i),
+            trained=build_networks.unstack(self.trained, i),
             facts={**self.facts, **own},
             losses=self.losses[i],
             epochs=np.asarray(self.epochs[i]),
@@ -80,7 +80,7 @@ class Group:
 
 
 def _one_of(stacked: Callable[[], Trainable], i: int) -> Trainable:
-    return build_networks.at(stacked(), i)
+    return build_networks.unstack(stacked(), i)
 
 
 def train(
@@ -92,10 +92,10 @@ def train(
     *,
     every: int,
     tick: Tick,
-) -> Group:
+) -> TrainedGroup:
     """Return the trained group, from the store as far as it has it, else trained on from its last stored state.
 
-    A cell that is linearized at a later epoch has two stretches, and the first is trained by a call of its own.
+    A cell that is linearized at a later epoch has two phases, and the first is trained by a call of its own.
 
     Args:
         cell: the experiment; without training (`mode: none`) its networks stay as they were drawn.
@@ -106,34 +106,34 @@ def train(
         tick: called with a line of progress; what it raises ends the training, after a checkpoint.
     """
     drawn = build_networks.networks(cell, seeds, data.train.images.shape[1:], outputs(data))
-    initial = build_networks.settled(drawn, data.train)
+    initial = build_networks.with_initial_statistics(drawn, data.train)
     snapshots: dict[Fraction, Callable[[], Trainable]] = {Fraction(0): lambda: initial}
     losses = np.zeros((len(seeds), 0))
     epochs, flow_time = np.zeros(len(seeds), int), np.zeros(len(seeds))
     words = cell.training
     if isinstance(words, Untrained):
-        return Group(seeds, initial, initial, "", False, {}, losses, epochs, flow_time, snapshots)
+        return TrainedGroup(seeds, initial, initial, "", False, {}, losses, epochs, flow_time, snapshots)
     networks: Trainable = initial
-    if (earlier := timeline.beginning(cell)) is not None:
-        before = [moment for moment in moments if timeline.place(cell, moment)[0] != cell]
+    if (earlier := timeline.first_phase(cell)) is not None:
+        before = [moment for moment in moments if timeline.phase_and_step(cell, moment)[0] != cell]
         reached = train(store, earlier, seeds, data, before, every=every, tick=tick)
         networks, losses, snapshots = reached.trained, reached.losses, {**reached.snapshots}
         epochs, flow_time = reached.epochs, reached.flow_time
     start = networks
     if words.linearize_at is not None:
         start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(networks)
-    stretch = Stretch(store, group_key(cell, seeds), cell, seeds, networks, start)
-    steps = {moment: timeline.place(cell, moment)[1] for moment in moments if moment not in snapshots}
-    inside = {step for step in steps.values() if 0 < step < stretch.last}
-    stored, cached = stretch.reach(inside, data, every=every, tick=tick)
-    trained = stretch.restored(stored)
-    ends: dict[int, Callable[[], Trainable]] = {0: lambda: start, stretch.last: lambda: trained}
-    snapshots |= {moment: ends.get(step) or partial(stretch.at, step) for moment, step in steps.items()}
-    snapshots[Fraction(words.epochs)] = ends[stretch.last]
+    phase = TrainingPhase(store, group_key(cell, seeds), cell, seeds, networks, start)
+    steps = {moment: timeline.phase_and_step(cell, moment)[1] for moment in moments if moment not in snapshots}
+    inside = {step for step in steps.values() if 0 < step < phase.last}
+    stored, cached = phase.run_to(inside, data, every=every, tick=tick)
+    trained = phase.restored(stored)
+    ends: dict[int, Callable[[], Trainable]] = {0: lambda: start, phase.last: lambda: trained}
+    snapshots |= {moment: ends.get(step) or partial(phase.at, step) for moment, step in steps.items()}
+    snapshots[Fraction(words.epochs)] = ends[phase.last]
     if words.centered:  # without its constant, the model at the start of its training is another function
-        snapshots[Fraction(timeline.first(cell))] = ends[0]
+        snapshots[Fraction(timeline.phase_start(cell))] = ends[0]
     own = training.epochs_trained(cell, stored.arrays["losses"])
     flow_time = flow_time + training.flow_time(cell, stored.facts["learning_rate"], own)
     losses = np.concatenate([losses, stored.arrays["losses"]], axis=1)
     facts = {**stored.facts, "epochs_trained": own.tolist()}
-    return Group(seeds, initial, trained, stretch.key, cached, facts, losses, epochs + own, flow_time, snapshots)
+    return TrainedGroup(seeds, initial, trained, phase.key, cached, facts, losses, epochs + own, flow_time, snapshots)

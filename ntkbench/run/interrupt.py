@@ -195,7 +195,7 @@ def _end_at_the_second(numbers: socket.socket) -> None:
 
 
 @contextmanager
-def later() -> Iterator[None]:
+def deferred_interrupts() -> Iterator[None]:
     """Hold back SIGINT and SIGTERM until the end of the block, so that a run which has ended is written down first.
 
     Has no effect outside of the main thread, where Python delivers no signals.

@@ -1,6 +1,6 @@
-"""Train one stretch of a training: from its start, or from the latest of its states in the store, to its end.
+"""Train one phase of a training: from its start, or from the latest of its states in the store, to its end.
 
-A training that is linearized has two stretches, others one (`timeline.py`). Checkpoints are states on the way, and go
+A training that is linearized has two phases, others one (`timeline.py`). Checkpoints are states on the way, and go
 when the end is reached; snapshots are states that an analysis looks back at, and stay. Each is whole before training
 goes on, so that a kill costs only what came after it.
 """
@@ -28,7 +28,7 @@ from ntkbench.run.build.networks import stream
 from ntkbench.run.build.training import Tick, inner, optimizer
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Trained
-from ntkbench.store.groups import kept
+from ntkbench.store.groups import kept_steps
 from ntkbench.store.store import Store, Stored
 
 # Adaptive intervals of a training: how many steps until it next reports, and when to save its state.
@@ -47,7 +47,7 @@ _SHARE = 20
 
 
 @dataclass
-class Pace:
+class CheckpointPace:
     """The number of training steps that take about `_SECONDS`, estimated from the steps since the last call."""
 
     _most: int = 1
@@ -64,7 +64,7 @@ class Pace:
 
 
 @dataclass
-class Keeping:
+class CheckpointSchedule:
     """A clock that tells whether enough time has passed since the last saved state to save another."""
 
     _last: float = field(default_factory=lambda: time.perf_counter())
@@ -81,8 +81,8 @@ class Keeping:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """The last stretch of a cell's training, for some seeds that train together."""
+class TrainingPhase:
+    """The last phase of a cell's training, for some seeds that train together."""
 
     store: Store
     key: str
@@ -90,17 +90,17 @@ class Stretch:
     cell: Cell
     seeds: tuple[int, ...]
     networks: Trainable
-    """the seeds' networks where the stretch starts, stacked"""
+    """the seeds' networks where the phase starts, stacked"""
     start: Trainable
     """what is trained, stacked: these networks, or their first-order models"""
 
     @property
     def last(self) -> int:
-        """Number of steps of the stretch."""
-        return timeline.length(self.cell) * timeline.steps(self.cell)
+        """Number of steps of the phase."""
+        return timeline.phase_epochs(self.cell) * timeline.steps(self.cell)
 
-    def reach(self, snapshots: Collection[int], data: Dataset, *, every: int, tick: Tick) -> tuple[Stored, bool]:
-        """Return the end of the stretch, trained where the store does not have it, and whether it was there already.
+    def run_to(self, snapshots: Collection[int], data: Dataset, *, every: int, tick: Tick) -> tuple[Stored, bool]:
+        """Return the end of the phase, trained where the store does not have it, and whether it was there already.
 
         Args:
             snapshots: steps on the way whose states are kept, too, for `at`
@@ -108,7 +108,7 @@ class Stretch:
             every: epochs between two checkpoints, at most
             tick: is told how far the training is, and may raise to end it; the state is then kept
         """
-        with self.store.lock(f"training-{self.key}"):  # one first stretch can be several cells'
+        with self.store.lock(f"training-{self.key}"):  # one first phase can be several cells'
             stored = self.store.load("training", self.key)
             cached = stored is not None
             lacking = {step for step in snapshots if self._load("snapshot", step) is None}
@@ -137,8 +137,8 @@ class Stretch:
         """Train to each of the steps `goals`, and keep the states there and at checkpoints on the way."""
         began = time.perf_counter()
         problem, facts = self._problem(data)
-        state = begin = training.start(problem, self.start, timeline.length(self.cell))
-        keeping = Keeping()
+        state = begin = training.start(problem, self.start, timeline.phase_epochs(self.cell))
+        keeping = CheckpointSchedule()
         for state in self._states(problem, begin, sorted(goals), every):
             step, loss = int(state.step), _loss(problem, state)
             if step < self.last:
@@ -148,7 +148,7 @@ class Stretch:
                 done = Fraction(step, problem.steps)
                 epoch = done if regular else f"{float(done):.1f}"
                 try:
-                    tick(f"epoch {epoch} of {timeline.length(self.cell)}, loss {loss.mean():.4g}")
+                    tick(f"epoch {epoch} of {timeline.phase_epochs(self.cell)}, loss {loss.mean():.4g}")
                 except BaseException:
                     if not due:
                         self._keep("checkpoint", step, state)
@@ -157,7 +157,7 @@ class Stretch:
             arrays = {**_flatten(state.weights, "weights"), "losses": np.asarray(state.losses)}
             self.store.save("training", self.key, arrays, {**facts, "seconds": time.perf_counter() - began})
 
-    def _problem(self, data: Dataset) -> tuple[training.Problem, dict[str, Any]]:
+    def _problem(self, data: Dataset) -> tuple[training.TrainingProblem, dict[str, Any]]:
         """Return what is minimized, and the facts that a record tells of it."""
         words = self.cell.training
         assert isinstance(words, Trained)
@@ -167,7 +167,7 @@ class Stretch:
         order, attack = (
             jnp.stack([stream(seed, purpose + phase) for seed in self.seeds]) for purpose in ("order", "inner attack")
         )
-        problem = training.Problem(
+        problem = training.TrainingProblem(
             losses.training_loss(self.cell, words),
             optimizer(self.cell),
             words.batch_size or len(data.train),
@@ -183,20 +183,20 @@ class Stretch:
             "seeds": list(self.seeds),
             "learning_rate": np.asarray(rates, float).tolist(),
             "largest_eigenvalue": eigenvalues,
-            "epochs": timeline.length(self.cell),
+            "epochs": timeline.phase_epochs(self.cell),
             "steps_per_epoch": problem.steps,
             "steps": self.last,
         }
 
     def _states(
-        self, problem: training.Problem, state: training.State, goals: Collection[int], every: int
+        self, problem: training.TrainingProblem, state: training.State, goals: Collection[int], every: int
     ) -> Iterator[training.State]:
         """Yield the states on the way to each of the goals, until no seed has a finite loss."""
         for goal in goals:
             state = begin = self._latest(state, goal)
             if int(state.step) == goal:
                 yield state
-            for state in training.states(problem, self.start, begin, every=every, until=goal, most=Pace()):
+            for state in training.states(problem, self.start, begin, every=every, until=goal, most=CheckpointPace()):
                 yield state
                 if not np.isfinite(_loss(problem, state)).any():
                     return
@@ -204,7 +204,9 @@ class Stretch:
     def _latest(self, state: training.State, goal: int) -> training.State:
         """Return the whole state in the store that is furthest on the way to the goal; `state` where none is
         further."""
-        there = {(step, stage) for stage in ("checkpoint", "snapshot") for step in kept(self.store, stage, self.key)}
+        there = {
+            (step, stage) for stage in ("checkpoint", "snapshot") for step in kept_steps(self.store, stage, self.key)
+        }
         for step, stage in sorted(there, reverse=True):
             if int(state.step) < step <= goal and (stored := self._load(stage, step)) is not None:
                 parts = state._asdict().items()
@@ -219,13 +221,13 @@ class Stretch:
         began = time.perf_counter()
         arrays = {key: leaf for name, part in state._asdict().items() for key, leaf in _flatten(part, name).items()}
         self.store.save(stage, state_key(self.key, step), arrays)
-        for earlier in kept(self.store, "checkpoint", self.key):
+        for earlier in kept_steps(self.store, "checkpoint", self.key):
             if earlier < step:
                 self.store.discard("checkpoint", state_key(self.key, earlier))
         return time.perf_counter() - began
 
 
-def _loss(problem: training.Problem, state: training.State) -> np.ndarray:
+def _loss(problem: training.TrainingProblem, state: training.State) -> np.ndarray:
     """Return each seed's mean loss in the epoch that has just ended; within an epoch, what its batches have added so
     far."""
     return np.asarray(state.losses[:, (int(state.step) - 1) // problem.steps])
@@ -239,7 +241,7 @@ def _is_finite(stored: Stored) -> bool:
 def _learning_rates(words, networks, X, seeds, outputs):
     """Return the learning rate of each seed, and the eigenvalues that `auto` takes it from (else None).
 
-    `auto` is n / (curvature lambda_1), with lambda_1 of the network's kernel on the n examples where the stretch
+    `auto` is n / (curvature lambda_1), with lambda_1 of the network's kernel on the n examples where the phase
     starts: half of the rate up to which gradient descent on that kernel is stable. Raises NumericsError where an
     eigenvalue is not positive and finite.
     """

@@ -33,7 +33,7 @@ from ntkbench.store.store import Store
 class Progress(Protocol):
     """The receiver of what happens to single runs."""
 
-    def doing(self, run: Run, what: str) -> None:
+    def working(self, run: Run, what: str) -> None:
         """Note what a run is doing now, in words."""
         ...
 
@@ -47,7 +47,7 @@ class Progress(Protocol):
 
 
 @runtime_checkable
-class Watcher(Progress, Protocol):
+class PlanProgress(Progress, Protocol):
     """A receiver that follows a whole plan and shows it."""
 
     def begin(self, runs: int, done: int) -> None:
@@ -59,7 +59,7 @@ class Watcher(Progress, Protocol):
         ...
 
 
-def progress(console: Console, expected: Mapping[str, float] | None = None) -> Watcher:
+def progress(console: Console, expected: Mapping[str, float] | None = None) -> PlanProgress:
     """Return a bar where the console is a terminal, and a printer of lines where it is not.
 
     `expected`: estimated seconds of each run by its id, for the remaining time that the bar shows.
@@ -72,14 +72,14 @@ def _line(run: Run, status: Status, seconds: float, note: str) -> str:
 
 
 @dataclass
-class Heard:
+class BufferedProgress:
     """A Progress that collects what a worker process tells, to repeat it in the parent process."""
 
     ends: list[tuple[Run, Status, float, str]] = field(default_factory=list)
     """arguments of `ended`, in order"""
     warnings: list[str] = field(default_factory=list)
 
-    def doing(self, run: Run, what: str) -> None:
+    def working(self, run: Run, what: str) -> None:
         pass
 
     def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
@@ -109,7 +109,7 @@ class Lines:
         self._runs, self._done = runs, done
         self._print(f"{runs} runs, of which {done} are done")
 
-    def doing(self, run: Run, what: str) -> None:
+    def working(self, run: Run, what: str) -> None:
         pass
 
     def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
@@ -127,7 +127,7 @@ class Bar:
     """A Watcher that draws a progress bar; runs that are not ok are printed above it and stay in sight."""
 
     def __init__(self, console: Console, expected: Mapping[str, float]):
-        self._rest = _Rest(expected)
+        self._rest = _RemainingTime(expected)
         columns = (
             BarColumn(),
             MofNCompleteColumn(),
@@ -143,7 +143,7 @@ class Bar:
         self._bar.start()
         self._bar.update(self._task, total=runs, completed=done)
 
-    def doing(self, run: Run, what: str) -> None:
+    def working(self, run: Run, what: str) -> None:
         self._rest.current = run.id
         self._bar.update(self._task, description=f"{label(run)}: {what}")
 
@@ -160,7 +160,7 @@ class Bar:
         self._bar.stop()
 
 
-class _Rest(ProgressColumn):
+class _RemainingTime(ProgressColumn):
     """A column of the bar with the estimated time that is left, computed anew whenever the bar is drawn.
 
     `expected`: estimated seconds of each run by its id. Runs done earlier are assumed to be average ones.
@@ -195,7 +195,7 @@ _EVERY = 1.0
 
 
 @contextmanager
-def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Iterator[Progress]:
+def noted_in_store(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Iterator[Progress]:
     """Keep a note on a unit while the block executes it, and remove it at the end.
 
     Yield a `Progress` that updates the note, at most once a second, and passes everything on to `progress`.
@@ -210,18 +210,18 @@ def keep(store: Store, unit: Unit, tile_bytes: float, progress: Progress) -> Ite
         beat=now,
         process=os.getpid(),
         tile_bytes=tile_bytes,
-        starved=running.starved(),
+        starved=running.oom_kill_count(),
     )
     _write(path, note)
     try:
-        yield _Notes(path, note, progress)
+        yield _StoredProgress(path, note, progress)
     finally:
         with files.writing(path):
             path.unlink(missing_ok=True)
 
 
 @dataclass
-class _Notes:
+class _StoredProgress:
     """A `Progress` that writes the current work into the unit's note, once a second at most."""
 
     path: Path
@@ -229,11 +229,11 @@ class _Notes:
     progress: Progress
     written: float = 0.0
 
-    def doing(self, run: Run, what: str) -> None:
+    def working(self, run: Run, what: str) -> None:
         if time.monotonic() - self.written > _EVERY:
             self.written = time.monotonic()
             _write(self.path, self.note.model_copy(update={"run": run.id, "doing": what[:1000], "beat": _now()}))
-        self.progress.doing(run, what)
+        self.progress.working(run, what)
 
     def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
         self.progress.ended(run, status, seconds, note)

@@ -11,16 +11,16 @@ from typing import Any
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.files import writing
 from ntkbench.plan.runs import Run
-from ntkbench.run.group import Group
-from ntkbench.run.shared import Laboratory
+from ntkbench.run.group import TrainedGroup
+from ntkbench.run.shared import SharedStages
 from ntkbench.store import arrays
 from ntkbench.store.record import Status
 from ntkbench.store.store import Store
-from ntkbench.uncertainty import around, wilson
+from ntkbench.uncertainty import student_interval, wilson
 from ntkbench.vocabulary import metric
 
 
-class _Stopwatch:
+class Stopwatch:
     """Measures the time since it was made; its end follows from its begin, since a system's clock may jump."""
 
     def __init__(self) -> None:
@@ -37,14 +37,14 @@ class _Stopwatch:
         return {"started": _instant(self._at), "ended": _instant(self._at + datetime.timedelta(seconds=self.seconds))}
 
 
-def _results(
-    store: Store, run: Run, measured: dict[str, Measurement], group: Group | None, laboratory: Laboratory
+def results_of(
+    store: Store, run: Run, measured: dict[str, Measurement], group: TrainedGroup | None, shared: SharedStages
 ) -> dict[str, Any]:
     """Write the arrays of a run's measurements, and return the sections of its record that hold what was measured."""
     samples = {f"{name}.{column}": values for name, m in measured.items() for column, values in m.samples.items()}
     series = {f"{name}.{key}": values for name, m in measured.items() for key, values in m.series.items()}
     if measured:
-        test = laboratory.data(run.cell).test
+        test = shared.data(run.cell).test
         samples = {"index": test.index, "label": test.labels, **samples}
         if group is not None and group.losses.size:
             series["training.loss"] = group.losses
@@ -58,7 +58,7 @@ def _results(
     }
 
 
-def _log(path: Path, status: Status, failure: BaseException | None) -> None:
+def append_log(path: Path, status: Status, failure: BaseException | None) -> None:
     """Append the end of a run, with the traceback of a failure, to its log."""
     trace = "" if failure is None else "".join(traceback.format_exception(failure))
     with writing(path):
@@ -125,6 +125,6 @@ def _interval(scalar: Scalar, bounds: tuple[float, float]) -> tuple[tuple[float,
     if scalar.k is not None and scalar.n:
         return wilson(scalar.k, scalar.n), "wilson"
     if scalar.sd is not None and scalar.value is not None and scalar.n is not None and scalar.n > 1:
-        low, high = around(scalar.value, scalar.sd, scalar.n)
+        low, high = student_interval(scalar.value, scalar.sd, scalar.n)
         return (max(low, bounds[0]), min(high, bounds[1])), "t"
     return None, None

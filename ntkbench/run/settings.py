@@ -46,6 +46,6 @@ def safe(xla_flags: str) -> tuple[str, str]:
     return " ".join(flag for flag in flags if flag not in bad), " ".join(bad)
 
 
-def told(xla_flags: str) -> list[str]:
+def unsafe_flags(xla_flags: str) -> list[str]:
     """Return XLA's flags as a record states them, sorted, without values that hold a path: folders are private."""
     return sorted(flag if "/" not in flag and "\\" not in flag else flag.split("=")[0] for flag in xla_flags.split())

@@ -1,7 +1,7 @@
 """What the runs of a sweep share: data, infinite kernels, and examples crafted on them.
 
 Each is computed once, kept in the store under a key (`keys`), and remembered by the process while the next runs may
-need it. The worker owns a `Laboratory`; each run's `Experiment` asks it.
+need it. The worker owns a `SharedStages`; each run's predictors ask it.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ntkbench.analyses.crafting import Crafted, Threat, craft
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.crafting import BudgetedAttack, Crafted, craft
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk import cheapest, features, gram, network, regression
 from ntkbench.ntk.empirical import TRACE
@@ -39,7 +39,7 @@ _REMEMBERED = 8
 
 
 @dataclass(frozen=True)
-class Made:
+class StageResult:
     """A value, its key in the store (empty if it is not kept), and whether it was there already."""
 
     value: Any
@@ -48,7 +48,7 @@ class Made:
 
 
 @dataclass
-class Laboratory:
+class SharedStages:
     """Shared computations of one process.
 
     `roots`: folders of data sets; `tile_bytes`: memory for the tile of a kernel that is computed at once.
@@ -59,12 +59,12 @@ class Laboratory:
     tile_bytes: float
     _memory: dict[str, Any] = field(default_factory=dict)
 
-    def halved(self) -> "Laboratory":
-        """Return a laboratory with tiles of half the size; what both remembered is dropped to free memory."""
+    def with_half_tiles(self) -> "SharedStages":
+        """Return shared stages with tiles of half the size, and drop what this one remembers to free memory."""
         self._memory.clear()
-        return Laboratory(self.store, self.roots, self.tile_bytes / 2)
+        return SharedStages(self.store, self.roots, self.tile_bytes / 2)
 
-    def share(self, cell: Cell, stage: keys.Shared, name: str) -> None:
+    def compute(self, cell: Cell, stage: keys.Shared, name: str) -> None:
         """Compute, unless it is in the store, a stage that runs share.
 
         `name`: id of an infinite kernel for the stage `kernel`, of an attack on one for `craft`.
@@ -72,19 +72,19 @@ class Laboratory:
         if stage == "kernel":
             self._decomposed(cell, name)
         else:
-            threat = attacks.threat(cell, name)
+            threat = attacks.attack(cell, name)
             source = self.regression(cell, threat.source).value
-            self.crafted(cell, threat, self.subject(cell, threat.source, source, cell.numerics.kernel))
+            self.crafted(cell, threat, self.evaluator(cell, threat.source, source, cell.numerics.kernel))
 
     def data(self, cell: Cell) -> Dataset:
         """Return the cell's training and test examples."""
         return self._remember(keys.data_key(cell), lambda: examples(cell.data, self.roots))
 
-    def regression(self, cell: Cell, kernel_id: str) -> Made:
+    def regression(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return the predictor of an infinite kernel, with its time and ridge."""
         words = cell.kernels[kernel_id]
 
-        def predictor() -> Made:
+        def predictor() -> StageResult:
             made = self._decomposed(cell, kernel_id)
             kernel, X, spectrum, Y = made.value
             alpha = kernels.coefficients(spectrum, words, Y)
@@ -97,7 +97,7 @@ class Laboratory:
         made = self._remember(name, predictor)
         return replace(made, cached=known or made.cached)
 
-    def eigensystem(self, cell: Cell, kernel_id: str) -> Made:
+    def eigensystem(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return the eigensystem of an infinite kernel. Raise an error if the kernel is singular.
 
         Eigenvectors are large, and so are not remembered by the process.
@@ -132,7 +132,7 @@ class Laboratory:
         X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
         return eigenvalues(cheapest.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
 
-    def _decomposed(self, cell: Cell, kernel_id: str) -> Made:
+    def _decomposed(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
 
         Raise an error if the spectrum is not finite or has no positive eigenvalue; such a one is not stored.
@@ -146,29 +146,29 @@ class Laboratory:
         def decomposed() -> Arrays:
             K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
             found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
-            kernels.require_sound(found, kernel_id, cell.numerics.kernel)  # or a useless spectrum would be stored
+            kernels.require_positive(found, kernel_id, cell.numerics.kernel)  # or a useless spectrum would be stored
             return {name: np.asarray(getattr(found, name)) for name in ("eigenvalues", "eigenvectors")}
 
         arrays, cached = self._stored("kernel", key, decomposed)
         spectrum = regression.Spectrum(
             **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=regression.round_off(X.dtype)
         )
-        kernels.require_sound(spectrum, kernel_id, cell.numerics.kernel)  # older versions may have stored it
+        kernels.require_positive(spectrum, kernel_id, cell.numerics.kernel)  # older versions may have stored it
         Y = targets(cell.data, data.train.labels, outputs(data))
-        return Made((kernel, X, spectrum, Y), key, cached)
+        return StageResult((kernel, X, spectrum, Y), key, cached)
 
-    def subject(
+    def evaluator(
         self, cell: Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None
-    ) -> Subject:
+    ) -> Evaluator:
         """Return a predictor with the test set, or with other examples, in the precision `dtype`."""
         data = self.data(cell)
         examples = examples or data.test
         batch = kernels.batch_size(len(examples), kernels.example_bytes(cell, name, len(data.train)), self.tile_bytes)
         if isinstance(predictor, regression.KernelPredictor):  # larger tiles of pairs bring no speed
             batch = min(batch, max(1, predictor.rows // len(data.train)))
-        return Subject(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
+        return Evaluator(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
 
-    def crafted(self, cell: Cell, threat: Threat, source: Subject) -> Made:
+    def crafted(self, cell: Cell, threat: BudgetedAttack, source: Evaluator) -> StageResult:
         """Return the test examples that an attack makes on `source`.
 
         Those made on an infinite kernel serve every network and are stored; others are used once. A kernel whose time
@@ -181,11 +181,11 @@ class Laboratory:
             return {name: np.asarray(array) for name, array in vars(made).items()}
 
         if not keys.is_shared(cell.kernels.get(threat.source)):
-            return Made(Crafted(**make()))
+            return StageResult(Crafted(**make()))
         key = keys.craft_key(cell, threat.id)
         known = key in self._memory
         arrays, cached = self._remember(key, lambda: self._stored("craft", key, make))
-        return Made(Crafted(**arrays), key, known or cached)
+        return StageResult(Crafted(**arrays), key, known or cached)
 
     def _remember(self, key: str, make: Callable[[], T]) -> T:
         """Return the value remembered under `key`, or make it; the oldest value makes room."""

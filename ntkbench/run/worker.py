@@ -2,10 +2,10 @@
 
 A run's record is written the moment the run ends, and nothing else counts as a result. A run that fails, runs out of
 memory or takes too long gets a record that says so, and the next one begins; only an interrupt, or a store that cannot
-be written, ends them all. `execute` uses a worker in the process of the command, `crew` one in each other process.
+be written, ends them all. `execute` uses a worker in the process of the command, `dispatch` one in each other process.
 
     worker = Worker(job)
-    worker.do(unit, progress, wait=True)
+    worker.execute(unit, progress, wait=True)
 """
 
 import traceback
@@ -22,13 +22,14 @@ from ntkbench.plan.keys import Shared
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.render import size
 from ntkbench.run import environment
-from ntkbench.run.group import Group, train
-from ntkbench.run.interrupt import Clock, later
+from ntkbench.run.group import TrainedGroup, train
+from ntkbench.run.interrupt import Clock, deferred_interrupts
 from ntkbench.run.job import Job
-from ntkbench.run.measure import Experiment
-from ntkbench.run.progress import Progress, keep
-from ntkbench.run.recording import _log, _results, _Stopwatch
-from ntkbench.run.shared import Laboratory
+from ntkbench.run.measure import measurements
+from ntkbench.run.predictors import Predictors
+from ntkbench.run.progress import Progress, noted_in_store
+from ntkbench.run.recording import Stopwatch, append_log, results_of
+from ntkbench.run.shared import SharedStages
 from ntkbench.spec import identity
 from ntkbench.store import record, running
 from ntkbench.store.groups import groups
@@ -45,7 +46,7 @@ class Worker:
     def __init__(self, job: Job):
         environment.require_device()
         tile_bytes = memory.tile_bytes(job.run.tile_bytes, environment.accelerator_bytes())
-        self.job, self.laboratory = job, Laboratory(job.store, job.roots, tile_bytes)
+        self.job, self.shared = job, SharedStages(job.store, job.roots, tile_bytes)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
         """Check, before hours of work, that every data set is there and that memory may suffice.
@@ -55,7 +56,7 @@ class Worker:
         """
         self._check_memory(progress)
         for run in {run.cell.data.dataset: run for unit in units for run in unit.runs}.values():
-            self.laboratory.data(run.cell)
+            self.shared.data(run.cell)
 
     def _check_memory(self, progress: Progress) -> None:
         """Warn, or raise a UsageError, if the estimate of the largest step exceeds the memory."""
@@ -68,14 +69,14 @@ class Worker:
             raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
         progress.warn(f"{said}: it may run out of memory; what helps is {helps}")
 
-    def share(self, run: Run, stage: Shared, name: str) -> None:
+    def compute_stage(self, run: Run, stage: Shared, name: str) -> None:
         """Compute what the run has in common with others, if the store lacks it: a kernel, or examples crafted on it.
 
         `name` is the id of the kernel or of the attack in the run's cell.
         """
-        self.laboratory.share(run.cell, stage, name)
+        self.shared.compute(run.cell, stage, name)
 
-    def do(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
+    def execute(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
         """Execute what is left of a unit; return whether this process had it.
 
         Args:
@@ -83,39 +84,39 @@ class Worker:
             wait: whether to wait for a process that holds the unit. Without it, False is returned at once.
             halve: whether to begin with half the memory for a tile.
         """
-        return self._locked(unit, progress, wait, self._execute, halve)
+        return self._with_lock(unit, progress, wait, self._execute, halve)
 
     def give_up(self, unit: Unit, failure: Exception, progress: Progress) -> bool:
         """Record what is left of a unit as ended by `failure`, which is what happened to its process."""
-        return self._locked(unit, progress, True, lambda turn, runs: turn.fail(runs, failure))
+        return self._with_lock(unit, progress, True, lambda execution, runs: execution.fail(runs, failure))
 
-    def _locked(
+    def _with_lock(
         self,
         unit: Unit,
         progress: Progress,
         wait: bool,
-        work: Callable[["_Turn", Sequence[Run]], None],
+        work: Callable[["_UnitExecution", Sequence[Run]], None],
         halve: bool = False,
     ) -> bool:
-        """Call `work` with a turn and the runs that are left, while the unit is locked and noted in the store.
+        """Call `work` with a `_UnitExecution` and the runs that are left, while the unit is locked and noted.
 
         Return False if another process holds the unit and it is not waited for.
         """
-        store, laboratory = self.job.store, self.laboratory
+        store, shared = self.job.store, self.shared
         with store.lock(running.lock(unit.key), wait=wait) as held:
             if not held:
                 return False
-            runs = [run for run, tried in zip(unit.runs, unit.tried, strict=True) if self._is_left(run, tried)]
+            runs = [run for run, tried in zip(unit.runs, unit.tried, strict=True) if self._is_to_do(run, tried)]
             if runs:
-                laboratory, failure = self._after_a_death(unit, progress)
-                laboratory = laboratory.halved() if halve else laboratory
-                with keep(store, unit, laboratory.tile_bytes, progress) as noting:
-                    turn = _Turn(self.job, laboratory, noting)
-                    turn.fail(runs, failure) if failure else work(turn, runs)
-        environment.forget_programs()
+                shared, failure = self._after_a_death(unit, progress)
+                shared = shared.with_half_tiles() if halve else shared
+                with noted_in_store(store, unit, shared.tile_bytes, progress) as noting:
+                    execution = _UnitExecution(self.job, shared, noting)
+                    execution.fail(runs, failure) if failure else work(execution, runs)
+        environment.release_compiled_programs()
         return True
 
-    def _is_left(self, run: Run, tried: int) -> bool:
+    def _is_to_do(self, run: Run, tried: int) -> bool:
         """Return whether a run is still to be done.
 
         A failed run is not if another process has tried it since the plan was made; an interrupted one always is.
@@ -123,31 +124,31 @@ class Worker:
         retry = self.job.options.retry and attempts(self.job.store, run) == tried
         return is_pending(self.job.store, run, retry)
 
-    def _after_a_death(self, unit: Unit, progress: Progress) -> tuple[Laboratory, MemoryError | None]:
-        """Return the laboratory to go on with, if the system has ended the process that was at the unit for memory.
+    def _after_a_death(self, unit: Unit, progress: Progress) -> tuple[SharedStages, MemoryError | None]:
+        """Return the shared stages to go on with, if the system has ended the process that was at the unit for memory.
 
-        The first time it is one with half the memory for a tile; the second time the runs are to fail with the error
+        The first time they have half the memory for a tile; the second time the runs are to fail with the error
         that is returned beside it.
         """
-        before, tile_bytes = running.find(self.job.store, unit.key), self.laboratory.tile_bytes
-        if before is None or not before.was_starved:
-            return self.laboratory, None
+        before, tile_bytes = running.find(self.job.store, unit.key), self.shared.tile_bytes
+        if before is None or not before.oom_killed_since:
+            return self.shared, None
         if before.tile_bytes < tile_bytes:
             said = f"the system ended the process twice because memory ran out ({before.doing})"
-            return self.laboratory, MemoryError(f"{said}; {_LESS_MEMORY}")
+            return self.shared, MemoryError(f"{said}; {_LESS_MEMORY}")
         progress.warn(f"the system ended a process for memory ({before.doing}); tried again with half the tiles")
-        return self.laboratory.halved(), None
+        return self.shared.with_half_tiles(), None
 
-    def _execute(self, turn: "_Turn", runs: Sequence[Run]) -> None:
+    def _execute(self, execution: "_UnitExecution", runs: Sequence[Run]) -> None:
         """Train and measure the runs, one group of seeds after another; runs without a network are only measured."""
         cell = runs[0].cell
-        environment.forget_peak()
+        environment.reset_peak_memory()
         if cell.width is None:
             for run in runs:
-                turn.run(run, None, {})
+                execution.run(run, None, {})
         else:
             for seeds in groups(self.job.store, cell, {run.seed for run in runs}):
-                turn.group([run for run in runs if run.seed in seeds], seeds)
+                execution.group([run for run in runs if run.seed in seeds], seeds)
 
 
 _LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kernel: float32 or a larger machine help"
@@ -155,21 +156,21 @@ _LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kern
 
 
 @dataclass
-class _Turn:
-    """The execution of one unit: its job, its laboratory, and the progress to report to."""
+class _UnitExecution:
+    """The execution of one unit: its job, the shared stages, and the progress to report to."""
 
     job: Job
-    laboratory: Laboratory
+    shared: SharedStages
     progress: Progress
 
     def group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
         """Train the seeds together, then measure and record each run; if training fails, all of them fail."""
         cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
-        watch, tick = _Stopwatch(), self._clock(runs[0], len(runs))
+        watch, tick = Stopwatch(), self._clock(runs[0], len(runs))
 
-        def trained(laboratory: Laboratory) -> Group:
-            data = laboratory.data(cell)
-            moments = {moment for run in runs for moment in timeline.wanted(run.cell)}
+        def trained(shared: SharedStages) -> TrainedGroup:
+            data = shared.data(cell)
+            moments = {moment for run in runs for moment in timeline.moments_needed(run.cell)}
             return train(self.job.store, cell, seeds, data, moments, every=every, tick=tick)
 
         with environment.CompileClock() as compiling:
@@ -181,44 +182,44 @@ class _Turn:
             own = group.of(run.seed)
             self.run(run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}})
 
-    def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: "_Stopwatch | None" = None) -> None:
+    def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: Stopwatch | None = None) -> None:
         """Record the same failure for all of these runs."""
         for run in runs:
-            self._record(run, None, {}, None, failure, watch or _Stopwatch(), self.laboratory)
+            self._record(run, None, {}, None, failure, watch or Stopwatch(), self.shared)
 
-    def run(self, run: Run, group: Group | None, stages: dict[str, Any]) -> None:
+    def run(self, run: Run, group: TrainedGroup | None, stages: dict[str, Any]) -> None:
         """Measure one run and write its record.
 
         `group` holds the networks of its seed, None if the cell has none; `stages` is what the record says of training.
         """
-        watch, tick = _Stopwatch(), self._clock(run)
+        watch, tick = Stopwatch(), self._clock(run)
 
-        def measured(laboratory: Laboratory) -> dict[str, Measurement]:
-            return Experiment(laboratory, run.cell, group, tick, stages).measured()
+        def measured(shared: SharedStages) -> dict[str, Measurement]:
+            return measurements(Predictors(shared, run.cell, group, tick, stages))
 
-        results, failure, laboratory = self._attempt(measured, tick)
-        self._record(run, group, stages, results, failure, watch, laboratory)
+        results, failure, shared = self._attempt(measured, tick)
+        self._record(run, group, stages, results, failure, watch, shared)
 
     def _clock(self, run: Run, runs: int = 1) -> Clock:
         """Return a clock that reports what a run is doing and enforces `run.timeout`, here for so many runs at once."""
-        return Clock(partial(self.progress.doing, run), self.job.run.timeout, runs)
+        return Clock(partial(self.progress.working, run), self.job.run.timeout, runs)
 
     def _attempt(
-        self, work: Callable[[Laboratory], T], clock: Clock
-    ) -> tuple[T | None, BaseException | None, Laboratory]:
-        """Return the result of `work` or what stopped it, and the laboratory that it was done in.
+        self, work: Callable[[SharedStages], T], clock: Clock
+    ) -> tuple[T | None, BaseException | None, SharedStages]:
+        """Return the result of `work` or what stopped it, and the shared stages that it was done with.
 
         If memory runs out, the work is done once more with half the memory for a tile.
         """
-        result, failure = self._once(work, self.laboratory, clock)
+        result, failure = self._once(work, self.shared, clock)
         if failure is None or environment.status_of(failure) != "oom":
-            return result, failure, self.laboratory
+            return result, failure, self.shared
         self.progress.warn(
             f"out of memory ({environment.message(failure).splitlines()[0]}); again, with half the tiles"
         )
         traceback.clear_frames(failure.__traceback__)  # which keep arrays alive
-        smaller = self.laboratory.halved()
-        environment.forget_programs(0.0)
+        smaller = self.shared.with_half_tiles()
+        environment.release_compiled_programs(0.0)
         result, failure = self._once(work, smaller, clock)
         if failure is not None and environment.status_of(failure) == "oom":
             said = f"{environment.message(failure)}: also with tiles of {size(smaller.tile_bytes)}; {_LESS_MEMORY}"
@@ -226,7 +227,7 @@ class _Turn:
         return result, failure, smaller
 
     def _once(
-        self, work: Callable[[Laboratory], T], laboratory: Laboratory, clock: Clock
+        self, work: Callable[[SharedStages], T], shared: SharedStages, clock: Clock
     ) -> tuple[T | None, BaseException | None]:
         """Return the result of `work` or what stopped it, and report the warnings that it gave.
 
@@ -235,7 +236,7 @@ class _Turn:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                return clock.ended(lambda: work(laboratory)), None
+                return clock.ended(lambda: work(shared)), None
             except (Exception, KeyboardInterrupt) as failure:
                 if environment.is_of_the_store(failure):
                     raise
@@ -248,12 +249,12 @@ class _Turn:
     def _record(
         self,
         run: Run,
-        group: Group | None,
+        group: TrainedGroup | None,
         stages: dict[str, Any],
         results: dict[str, Measurement] | None,
         failure: BaseException | None,
-        watch: "_Stopwatch",
-        laboratory: Laboratory,
+        watch: Stopwatch,
+        shared: SharedStages,
     ) -> None:
         """Write the record, the arrays and the log of a run, and report its end.
 
@@ -261,7 +262,7 @@ class _Turn:
         """
         store, status, seconds = self.job.store, environment.status_of(failure), watch.seconds
         said = None if failure is None else environment.message(failure)
-        with later():
+        with deferred_interrupts():
             document = {
                 "schema": "ntkbench.record/1",
                 "run_id": run.id,
@@ -273,29 +274,29 @@ class _Turn:
                     "seed": run.seed,
                     "resolved": identity.resolved(run.cell),
                 },
-                **_results(store, run, results or {}, group, laboratory),
+                **results_of(store, run, results or {}, group, shared),
                 "stages": dict(stages),
                 "software": environment.software(),
                 "jax": environment.jax_settings(),
                 "device": environment.device(),
-                "execution": self._execution(group, laboratory),
+                "execution": self._execution(group, shared),
                 "resources": environment.resources(seconds),
                 "time": watch.time,
                 "error": None if said is None else {"type": type(failure).__name__, "message": said},
             }
             record.write(document, store.record(run.id))
-            _log(store.log(run.id), status, failure)
+            append_log(store.log(run.id), status, failure)
             self.progress.ended(run, status, seconds, "" if said is None else said.splitlines()[0])
         if isinstance(failure, KeyboardInterrupt):
             raise failure
 
-    def _execution(self, group: Group | None, laboratory: Laboratory) -> dict[str, Any]:
+    def _execution(self, group: TrainedGroup | None, shared: SharedStages) -> dict[str, Any]:
         """Return the section `execution` of a record: options, the size of a tile, the seeds that trained together."""
         together = [] if group is None else group.facts.get("seeds", [])
         return {
             "executor": self.job.options.executor,
             **self.job.run.model_dump(mode="json"),
-            "tile_bytes": laboratory.tile_bytes,
+            "tile_bytes": shared.tile_bytes,
             "smoke": self.job.options.smoke,
             "overrides": list(self.job.options.overrides),
             "trained_together": together,

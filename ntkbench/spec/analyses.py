@@ -6,7 +6,19 @@ from pydantic import Field
 
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import Count, Counts, Indices, Moments, Names, Ranges, Ridges, Says, Several, Splits, Times
+from ntkbench.spec.notation import (
+    Count,
+    Counts,
+    Expects,
+    Indices,
+    Moments,
+    Names,
+    Ranges,
+    Ridges,
+    Several,
+    Splits,
+    Times,
+)
 from ntkbench.spec.section import Section
 
 # The words of a spec for what is measured along a training: the analysis `drift`, and its probe.
@@ -27,7 +39,9 @@ class Drift(Section):
     kind: Literal["drift"]
     target: Literal["self"] = "self"
     """always the run's own network"""
-    snapshots: Annotated[Several | Moments, Says("a number of snapshots, or a list of epochs such as [0, 1/4, 1]")] = 20
+    snapshots: Annotated[
+        Several | Moments, Expects("a number of snapshots, or a list of epochs such as [0, 1/4, 1]")
+    ] = 20
     """a number: so many whole epochs, evenly spaced up to the end, and 0; a list: these epochs, and 0 and the end"""
     probe: Probe = Probe()
     """the examples of the kernels, the same for all snapshots"""
@@ -47,7 +61,7 @@ class Drift(Section):
     """a gradient attack on self with one budget, made anew on the probe at each snapshot; null: only the clean one"""
 
 
-class Judged(Section):
+class EvaluatedAnalysis(Section):
     """Base of the analyses that judge a predictor, clean and under attacks."""
 
     target: str = SELF
@@ -56,13 +70,13 @@ class Judged(Section):
     """attacks under which robust accuracy is measured; of several with one norm, also the worst case over all"""
 
 
-class Accuracy(Judged):
+class Accuracy(EvaluatedAnalysis):
     """Clean accuracy of a predictor, and its robust accuracy under each attack."""
 
     kind: Literal["accuracy"]
 
 
-class ExtensionAnalysis(Judged):
+class ExtensionAnalysis(EvaluatedAnalysis):
     """Base of the analyses of other packages."""
 
     builder: ClassVar[str]
@@ -85,7 +99,7 @@ class Transfer(Section):
 
 
 Features = Annotated[
-    Several | Literal["all"] | Indices, Says("a number of features, all, or a list of their indices from 0 on")
+    Several | Literal["all"] | Indices, Expects("a number of features, all, or a list of their indices from 0 on")
 ]
 
 
@@ -112,11 +126,11 @@ class Eigenspace(Section):
     """features to measure alone: all, indices (0 has the largest eigenvalue), or how many, spaced evenly in the
     logarithm"""
     truncations: Annotated[
-        Several | Literal["all"] | Counts, Says("a number of truncations, all, or a list of numbers of features")
+        Several | Literal["all"] | Counts, Expects("a number of truncations, all, or a list of numbers of features")
     ] = 20
     """numbers k of features: the sum of the first k and that of the rest; also 1, 2, 5, 10, 20, 50, ..., k90 and all"""
     groups: Annotated[
-        Several | Ranges, Says("a number of groups, or a list of [first index, index after the last]")
+        Several | Ranges, Expects("a number of groups, or a list of [first index, index after the last]")
     ] = 3
     """sums of consecutive features: so many of equal size, or these"""
     pictures: Pictures | None = None
@@ -131,9 +145,9 @@ class TimeCourse(Section):
     """the id of a kernel"""
     attack: str
     """a gradient attack with the target as its source; each time is attacked through its own gradient"""
-    times: Annotated[Several | Times, Says("a number of times, or a list of numbers above 0")] = 25
+    times: Annotated[Several | Times, Expects("a number of times, or a list of numbers above 0")] = 25
     """times of gradient flow, or how many, spaced evenly in the logarithm; infinity is always added"""
-    ridges: Annotated[Several | Ridges, Says("a number of ridges, or a list of numbers, 0 or more")] = 25
+    ridges: Annotated[Several | Ridges, Expects("a number of ridges, or a list of numbers, 0 or more")] = 25
     """ridges at infinite time, or how many, spaced evenly in the logarithm"""
 
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.layers import ActivationName, Layer
-from ntkbench.spec.notation import BelowOne, Offset, Says, Scale, Window, listed
+from ntkbench.spec.notation import BelowOne, Expects, Offset, Scale, Window, listed
 from ntkbench.spec.section import Section
 
 LEAK = 0.01
@@ -22,7 +22,7 @@ Head = Literal["flatten", "gap"]
 """what turns an image into a vector before the dense layer"""
 
 
-class Scales(Section):
+class Initialization(Section):
     """Base class of all networks: the scales of weights and biases."""
 
     W_std: Scale = 2**0.5
@@ -33,7 +33,7 @@ class Scales(Section):
     """ntk: W_std w / sqrt(fan in) with w ~ N(0, 1); standard: the scale is in the initial weights"""
 
 
-class Named(Scales):
+class NamedArchitecture(Initialization):
     """Base class of the networks that have a name: their activation."""
 
     activation: ActivationName = "relu"
@@ -42,7 +42,7 @@ class Named(Scales):
     """slope below 0, of leaky_relu alone"""
 
 
-class FC(Named):
+class FC(NamedArchitecture):
     """A fully connected network; `depth` counts its hidden layers."""
 
     kind: Literal["fc"]
@@ -50,7 +50,7 @@ class FC(Named):
     """number of hidden layers"""
 
 
-class ConvNet(Named):
+class ConvNet(NamedArchitecture):
     """Convolutions of equal width, then a dense head."""
 
     kind: Literal["conv"]
@@ -66,7 +66,7 @@ class ConvNet(Named):
     """what is before the dense layer: flatten keeps positions, gap takes the mean over them"""
 
 
-class Myrtle(Named):
+class Myrtle(NamedArchitecture):
     """The Myrtle networks (Shankar et al. 2020): 3 x 3 convolutions in three groups, 2 x 2 average pooling between."""
 
     kind: Literal["myrtle"]
@@ -74,7 +74,7 @@ class Myrtle(Named):
     """convolutions and the head: 2+1+1, 2+2+2 or 3+3+3 convolutions"""
 
 
-class ResNet(Named):
+class ResNet(NamedArchitecture):
     """A wide residual network (Zagoruyko & Komodakis 2016) without batch normalization."""
 
     kind: Literal["resnet"]
@@ -88,7 +88,7 @@ class ResNet(Named):
     """what is before the dense layer: flatten keeps positions, gap takes the mean over them"""
 
 
-class PaperCNN(Named):
+class PaperCNN(NamedArchitecture):
     """Base class of the networks of Tsilivis & Kempe 2022.
 
     Weights are drawn as their scripts do: variance 1 / fan in, biases 0, the scale in the initial weights.
@@ -111,7 +111,7 @@ class CNNLarge(PaperCNN):
     kind: Literal["cnn_large"]
 
 
-class Layers(Scales):
+class Layers(Initialization):
     """A network given layer by layer; the last layer is dense, with one unit for each output."""
 
     kind: Literal["layers"]
@@ -119,12 +119,12 @@ class Layers(Scales):
         tuple[Layer, ...],
         Field(min_length=1),
         BeforeValidator(listed),
-        Says("a list of layers, such as [{op: conv}, {op: relu}, {op: flatten}, {op: dense}]"),
+        Expects("a list of layers, such as [{op: conv}, {op: relu}, {op: flatten}, {op: dense}]"),
     ]
     """from the image to the outputs, each with its `op`"""
 
 
-class ExtensionArchitecture(Scales, abc.ABC):
+class ExtensionArchitecture(Initialization, abc.ABC):
     """Base class of the architectures of other packages, which give a network as the list of its layers."""
 
     @abc.abstractmethod

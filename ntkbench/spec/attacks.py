@@ -16,14 +16,14 @@ SELF = "self"
 """name by which attacks and analyses refer to the network of the run itself"""
 
 
-class Norm(Section):
+class PerturbationNorm(Section):
     """The norm of a threat set."""
 
     norm: Literal["linf", "l2"] = "linf"
     """linf: no pixel moves by more than eps; l2: the root of the sum of squares over all pixels is at most eps"""
 
 
-class Ascent(Norm):
+class LossAscent(PerturbationNorm):
     """The loss that an attack increases, in a threat set."""
 
     loss: Literal["auto", "cross_entropy", "margin", "squared", "dlr"] = "auto"
@@ -43,14 +43,14 @@ class Steps(Section):
     """where the ascent begins; zero: at the example itself; uniform: at a point drawn in the ball of radius eps"""
 
 
-class Attack(Norm):
+class Attack(PerturbationNorm):
     """The norm and the budgets, which every attack has."""
 
     eps: Budgets
     """one budget or several, in pixel units ([0, 1])"""
 
 
-class GradientAttack(Ascent, Attack):
+class GradientAttack(LossAscent, Attack):
     """An attack that follows the gradient of a loss of its source."""
 
     source: str = SELF

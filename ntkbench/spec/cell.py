@@ -17,7 +17,7 @@ from ntkbench.spec.architectures import Architecture
 from ntkbench.spec.attacks import AnyAttack
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import Kernel
-from ntkbench.spec.notation import Bytes, Count, Id, Name, Names, NonNegative, Positive, Says, Seconds, Seeds, Texts
+from ntkbench.spec.notation import Bytes, Count, Expects, Id, Name, Names, NonNegative, Positive, Seconds, Seeds, Texts
 from ntkbench.spec.section import Section
 from ntkbench.spec.training import Training, Untrained
 
@@ -85,7 +85,7 @@ class RunOptions(Section):
 class Header(Section):
     """Names and ways of running; nothing here can change the numbers of a cell."""
 
-    ntkbench: Annotated[Literal[1], Says("1, the version of the format that this program reads")]
+    ntkbench: Annotated[Literal[1], Expects("1, the version of the format that this program reads")]
     """version of the format"""
     name: Name
     """what tables and records call it"""
@@ -99,7 +99,7 @@ class Header(Section):
     """words to find it by"""
     track: (
         Annotated[
-            str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$"), Says("a track and its version, such as transfer-fashion@1")
+            str, Field(pattern=r"^[a-z0-9-]+@[0-9]+$"), Expects("a track and its version, such as transfer-fashion@1")
         ]
         | None
     ) = None
@@ -109,7 +109,7 @@ class Header(Section):
     matrix: dict[str, Any] = Field(default={})
     """axes: a path with its values, or a name whose labels each set several paths; exclude: cells to leave out"""
     seeds: Annotated[
-        Annotated[int, Field(gt=0, le=10_000)] | Seeds, Says("the number of seeds (1 to 10000) or a list of them")
+        Annotated[int, Field(gt=0, le=10_000)] | Seeds, Expects("the number of seeds (1 to 10000) or a list of them")
     ] = 1
     """how many seeds, or a list of them"""
     seed_of: Literal["run", "data"] = "run"

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ntkbench.data.catalog import CATALOG, Entry
+from ntkbench.data.catalog import CATALOG, DatasetInfo
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import Classes, Count, Positive, Says, Seed
+from ntkbench.spec.notation import Classes, Count, Expects, Positive, Seed
 from ntkbench.spec.section import Section
 
 # ---- the cell: all that can change a number ------------------------------------------------------
@@ -75,7 +75,7 @@ class ExtensionDataset(Section, abc.ABC):
 
     @property
     @abc.abstractmethod
-    def entry(self) -> Entry:
+    def entry(self) -> DatasetInfo:
         """Classes, shape and counts of the data set, known without opening it."""
 
 
@@ -85,7 +85,7 @@ class Data(Section):
     dataset: Annotated[
         Annotated[NamedDataset | TwoGaussians | SphereTeacher, Kinds("datasets", ExtensionDataset)],
         BeforeValidator(_named_or_synthetic),
-        Says("the name of a data set, or a mapping with the kind of a synthetic one", (".",)),
+        Expects("the name of a data set, or a mapping with the kind of a synthetic one", (".",)),
     ]
     """a name from `ntkbench list datasets`, or a synthetic set with its `kind`"""
     classes: Classes | None = None
@@ -104,7 +104,7 @@ class Data(Section):
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
 
     @property
-    def entry(self) -> Entry | None:
+    def entry(self) -> DatasetInfo | None:
         """Classes, shape and counts of a set of images; None of a synthetic set, and of an unknown name."""
         match self.dataset:
             case NamedDataset(name=name):

@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourcePosition:
     """The place of a value in a file; lines and columns count from 1."""
 
     file: str
@@ -38,8 +38,8 @@ class Node:
     """A value with its place, and the place of its key (its own place if it has no key)."""
 
     value: "Mapping[str, Node] | tuple[Node, ...] | Scalar"
-    place: Place
-    key: Place
+    place: SourcePosition
+    key: SourcePosition
 
     @property
     def entries(self) -> "Mapping[str, Node]":
@@ -77,7 +77,7 @@ class Node:
         return Node(entries, self.place, self.key)
 
 
-def mapping(entries: Mapping[str, Node], place: Place) -> Node:
+def mapping(entries: Mapping[str, Node], place: SourcePosition) -> Node:
     """Return a mapping without a key of its own, such as a whole document."""
     return Node(entries, place, place)
 

@@ -16,11 +16,11 @@ from pydantic import BaseModel
 from ntkbench.data.catalog import class_numbers
 from ntkbench.errors import NtkbenchError
 from ntkbench.spec import extensions
-from ntkbench.spec.attacks import SELF, Ascent, GradientAttack
+from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
-from ntkbench.spec.training import Adversarial, Trained, explicit
+from ntkbench.spec.training import Adversarial, Trained, with_explicit_schedule
 
 # Choose the loss that an attack ascends where its spec says `loss: auto`.
 #
@@ -32,26 +32,26 @@ from ntkbench.spec.training import Adversarial, Trained, explicit
 # Run ids, records, trainings and attacks all use the cell that `settled` returns.
 
 
-A = TypeVar("A", bound=Ascent)
+A = TypeVar("A", bound=LossAscent)
 
 
-def settled(cell: Cell) -> Cell:
+def with_auto_losses(cell: Cell) -> Cell:
     """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
 
     This concerns the gradient attacks of the cell and the inner attack of adversarial training; all else is unchanged.
     """
     attacks = {
-        name: _said(attack, cell, _squared(cell, attack.source)) if isinstance(attack, GradientAttack) else attack
+        name: _with_loss(attack, cell, _squared(cell, attack.source)) if isinstance(attack, GradientAttack) else attack
         for name, attack in cell.attacks.items()
     }
     training = cell.training
     if isinstance(training, Adversarial):
-        inner = _said(training.attack, cell, training.loss == "mse")
+        inner = _with_loss(training.attack, cell, training.loss == "mse")
         training = training.model_copy(update={"attack": inner})
     return cell.model_copy(update={"attacks": attacks, "training": training})
 
 
-def _said(ascent: A, cell: Cell, squared: bool) -> A:
+def _with_loss(ascent: A, cell: Cell, squared: bool) -> A:
     """Return the ascent with its loss chosen; `squared`: whether its source was fitted with squared loss."""
     if ascent.loss != "auto":
         return ascent
@@ -85,7 +85,9 @@ def canonical(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         kept = {
-            name: canonical(getattr(value, name)) for name, info in fields.items() if not _as_before(value, name, info)
+            name: canonical(getattr(value, name))
+            for name, info in fields.items()
+            if not _omits_default(value, name, info)
         }
         extension = extensions.identity(type(value))
         return dict(sorted(kept.items())) | ({"$extension": dict(extension)} if extension else {})
@@ -100,7 +102,7 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def _as_before(model: BaseModel, name: str, info: Any) -> bool:
+def _omits_default(model: BaseModel, name: str, info: Any) -> bool:
     """Return whether a field has the value that reproduces results from before the field existed."""
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     before = extra.get("as_before", _ABSENT)
@@ -128,11 +130,11 @@ def normalized(cell: Cell) -> Cell:
     Classes become label numbers, kernels name their architecture or moment, schedules their length, and attacks their
     loss. Raise NtkbenchError if the data set lacks a class.
     """
-    cell = settled(cell)
+    cell = with_auto_losses(cell)
     return cell.model_copy(
         update={
             "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
-            "training": explicit(cell.training),
+            "training": with_explicit_schedule(cell.training),
             "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
         }
     )
@@ -181,7 +183,7 @@ def run_ids(cell: Cell, seeds: Sequence[int]) -> tuple[str, ...]:
 
 def resolved(cell: Cell) -> dict[str, Any]:
     """Return the cell as records store it: JSON with all defaults filled in, which `Cell.model_validate` reads back."""
-    return settled(cell).model_dump(mode="json")
+    return with_auto_losses(cell).model_dump(mode="json")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

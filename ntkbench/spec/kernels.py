@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ntkbench.spec.architectures import Architecture
-from ntkbench.spec.notation import FRACTION, Count, KernelTime, Moment, NonNegative, Says
+from ntkbench.spec.notation import FRACTION, Count, Expects, KernelTime, Moment, NonNegative
 from ntkbench.spec.section import Section
 
 
@@ -30,9 +30,9 @@ class EmpiricalKernel(Section):
     """Regression with the kernel of the run's own finite network, f_0(x) included."""
 
     kind: Literal["empirical"]
-    at: Annotated[Literal["init", "final"] | Moment, Says("init, final, or an epoch such as 3 or 1/2", (FRACTION,))] = (
-        "init"
-    )
+    at: Annotated[
+        Literal["init", "final"] | Moment, Expects("init, final, or an epoch such as 3 or 1/2", (FRACTION,))
+    ] = "init"
     """the weights at which the kernel is taken: those drawn, those in the end, or those after so many epochs"""
     time: KernelTime = float("inf")
     """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""

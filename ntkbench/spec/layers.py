@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ntkbench.spec.notation import BelowOne, Offset, Says, Scale, Units, Window, listed
+from ntkbench.spec.notation import BelowOne, Expects, Offset, Scale, Units, Window, listed
 from ntkbench.spec.section import Section
 
 OUTPUTS = "outputs"
@@ -129,10 +129,10 @@ class Residual(Section):
 
     op: Literal["residual"]
     branches: Annotated[
-        tuple[Annotated[tuple["Layer", ...], BeforeValidator(listed), Says("a list of layers, [] for none")], ...],
+        tuple[Annotated[tuple["Layer", ...], BeforeValidator(listed), Expects("a list of layers, [] for none")], ...],
         Field(min_length=2),
         BeforeValidator(listed),
-        Says("a list of two branches or more, each a list of layers"),
+        Expects("a list of two branches or more, each a list of layers"),
     ]
     """all get the same input, and end in the same shape"""
 
@@ -150,6 +150,6 @@ Layer = Annotated[
     | LeakyReLU
     | Residual,
     Field(discriminator="op"),
-    Says("a layer such as {op: relu}"),
+    Expects("a layer such as {op: relu}"),
 ]
 """any layer, selected by its `op`"""

@@ -1,6 +1,6 @@
 """Pydantic types for the values of a spec: fractions, infinities, sizes, durations, one value or several.
 
-The models of a spec annotate their fields with them. `Says` puts into the JSON Schema, as `$comment`, what a type
+The models of a spec annotate their fields with them. `Expects` puts into the JSON Schema, as `$comment`, what a type
 expects: messages (`expected a number above 0, found ...`) and the reference quote it.
 """
 
@@ -19,7 +19,7 @@ FRACTION = "^[0-9]+/[0-9]+$"
 
 
 @dataclass(frozen=True)
-class Says:
+class Expects:
     """What a type expects, in English; `also` holds regular expressions of texts that it reads beside its own
     values."""
 
@@ -128,43 +128,43 @@ _UNIT = "^[0-9.]+ ?[A-Za-z]*$"
 Name = Annotated[
     str,
     Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
-    Says("a name of letters, digits, '.', '_' and '-' that starts with a letter or a digit"),
+    Expects("a name of letters, digits, '.', '_' and '-' that starts with a letter or a digit"),
 ]
 Id = Annotated[
     str,
     Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"),
-    Says("an id of letters, digits, '_' and '-' that starts with a letter or a digit"),
+    Expects("an id of letters, digits, '_' and '-' that starts with a letter or a digit"),
 ]
 Positive = Annotated[
-    float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_float), Says("a number above 0", (FRACTION,))
+    float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_float), Expects("a number above 0", (FRACTION,))
 ]
 NonNegative = Annotated[
-    float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_float), Says("a number, 0 or more", (FRACTION,))
+    float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_float), Expects("a number, 0 or more", (FRACTION,))
 ]
 Scale = Annotated[
     float,
     Field(ge=1e-6, le=1e6, allow_inf_nan=False),
     BeforeValidator(_float),
-    Says("a number from 10^-6 to 10^6", (FRACTION,)),
+    Expects("a number from 10^-6 to 10^6", (FRACTION,)),
 ]
 Offset = Annotated[
     float,
     Field(ge=0, le=1e6, allow_inf_nan=False),
     BeforeValidator(_float),
-    Says("a number from 0 to 10^6", (FRACTION,)),
+    Expects("a number from 0 to 10^6", (FRACTION,)),
 ]
 BelowOne = Annotated[
     float,
     Field(ge=0, lt=1, allow_inf_nan=False),
     BeforeValidator(_float),
-    Says("a number from 0 to below 1", (FRACTION,)),
+    Expects("a number from 0 to below 1", (FRACTION,)),
 ]
 Time = Annotated[
     float,
     Field(gt=0),
     BeforeValidator(_time),
     PlainSerializer(lambda t: "inf" if t == math.inf else t, return_type=float | str, when_used="json"),
-    Says("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
+    Expects("a number above 0, or inf", (FRACTION, "^[.]?inf$")),
 ]
 FIT = "training"
 """reserved analysis id, under which a record keeps what was measured of the training itself"""
@@ -172,21 +172,21 @@ MATCHED = "matched"
 """value of a kernel's `time` that stands for the gradient-flow time of the network's training"""
 KernelTime = Annotated[
     Literal["matched"] | Time,
-    Says("a number above 0, inf, or matched", (FRACTION, "^[.]?inf$")),
+    Expects("a number above 0, inf, or matched", (FRACTION, "^[.]?inf$")),
 ]
-Count = Annotated[int, Field(gt=0, le=10**9), Says("a whole number from 1 to 10^9")]
+Count = Annotated[int, Field(gt=0, le=10**9), Expects("a whole number from 1 to 10^9")]
 Units = Annotated[
     Annotated[int, Field(gt=0, le=10**9)] | Annotated[str, Field(pattern="^[1-9][0-9]{0,3}x$")],
-    Says("a whole number from 1 to 10^9, or a multiple of the cell's width such as 2x"),
+    Expects("a whole number from 1 to 10^9, or a multiple of the cell's width such as 2x"),
 ]
 _Positions = Annotated[int, Field(ge=1, le=1000)]
 Window = Annotated[
     tuple[_Positions, _Positions],
     BeforeValidator(_pair),
     OneForBoth(),
-    Says("a whole number from 1 to 1000, or a list of two (rows and columns)"),
+    Expects("a whole number from 1 to 1000, or a list of two (rows and columns)"),
 ]
-Seed = Annotated[int, Field(ge=0, lt=2**31), Says("a whole number from 0 to 2^31 - 1")]
+Seed = Annotated[int, Field(ge=0, lt=2**31), Expects("a whole number from 0 to 2^31 - 1")]
 _EXACT = PlainSerializer(str, return_type=str)
 
 
@@ -206,7 +206,7 @@ Budget = Annotated[
     BeforeValidator(_fraction),
     _EXACT,
     _Decimal("minimum"),
-    Says("a number, 0 or more, or a fraction such as 8/255", (FRACTION,)),
+    Expects("a number, 0 or more, or a fraction such as 8/255", (FRACTION,)),
 ]
 Step = Annotated[
     Fraction,
@@ -214,7 +214,7 @@ Step = Annotated[
     BeforeValidator(_fraction),
     _EXACT,
     _Decimal("exclusiveMinimum"),
-    Says("a number above 0 or a fraction such as 2/255", (FRACTION,)),
+    Expects("a number above 0 or a fraction such as 2/255", (FRACTION,)),
 ]
 Budgets = Annotated[
     tuple[Budget, ...],
@@ -222,7 +222,7 @@ Budgets = Annotated[
     BeforeValidator(_many),
     AfterValidator(_ascending),
     OneOrSeveral(),
-    Says("a number, 0 or more, a fraction such as 8/255, or a list of them"),
+    Expects("a number, 0 or more, a fraction such as 8/255, or a list of them"),
 ]
 Moment = Annotated[
     Fraction,
@@ -230,21 +230,21 @@ Moment = Annotated[
     BeforeValidator(_fraction),
     _EXACT,
     _Decimal("minimum"),
-    Says("an epoch, 0 or more: a number or a fraction such as 1/4", (FRACTION,)),
+    Expects("an epoch, 0 or more: a number or a fraction such as 1/4", (FRACTION,)),
 ]
 Moments = Annotated[
     tuple[Moment, ...],
     Field(min_length=1),
     BeforeValidator(listed),
     AfterValidator(_ascending),
-    Says("a list of epochs such as [0, 1/4, 1, 10]"),
+    Expects("a list of epochs such as [0, 1/4, 1, 10]"),
 ]
 Names = Annotated[
     tuple[str, ...],
     AfterValidator(repeated),
     BeforeValidator(_many),
     OneOrSeveral(),
-    Says("a name or a list of names"),
+    Expects("a name or a list of names"),
 ]
 Splits = Annotated[
     tuple[Literal["train", "test"], ...],
@@ -252,48 +252,48 @@ Splits = Annotated[
     AfterValidator(_ascending),
     BeforeValidator(_many),
     OneOrSeveral(),
-    Says("train, test, or a list of both"),
+    Expects("train, test, or a list of both"),
 ]
-Texts = Annotated[tuple[str, ...], BeforeValidator(listed), Says("a list of texts")]
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed), Expects("a list of texts")]
 Classes = Annotated[
-    tuple[Annotated[str | int, Says("the name or the number of a class")], ...],
+    tuple[Annotated[str | int, Expects("the name or the number of a class")], ...],
     Field(min_length=2),
     BeforeValidator(listed),
-    Says("a list of two classes or more, by name or number"),
+    Expects("a list of two classes or more, by name or number"),
 ]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(repeated)]
 Bytes = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),
     _quantity(_SIZES),
-    Says("a size such as 512MB, or a number of bytes", (_UNIT,)),
+    Expects("a size such as 512MB, or a number of bytes", (_UNIT,)),
 ]
 Seconds = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),
     _quantity(_TIMES),
-    Says("a duration such as 30m, or a number of seconds", (_UNIT,)),
+    Expects("a duration such as 30m, or a number of seconds", (_UNIT,)),
 ]
 Indices = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=10**9), Says("an index, 0 or more")], ...],
+    tuple[Annotated[int, Field(ge=0, le=10**9), Expects("an index, 0 or more")], ...],
     Field(min_length=1),
     BeforeValidator(listed),
     AfterValidator(_ascending),
-    Says("a list of indices; 0 is the first"),
+    Expects("a list of indices; 0 is the first"),
 ]
 Counts = Annotated[
     tuple[Count, ...],
     Field(min_length=1),
     BeforeValidator(listed),
     AfterValidator(_ascending),
-    Says("a list of whole numbers, 1 or more"),
+    Expects("a list of whole numbers, 1 or more"),
 ]
 Times = Annotated[tuple[Time, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
 Ridges = Annotated[tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
-Several = Annotated[int, Field(gt=0, le=10**4), Says("a whole number from 1 to 10^4")]
-_End = Annotated[int, Field(ge=0, le=10**9), Says("an index, 0 or more")]
+Several = Annotated[int, Field(gt=0, le=10**4), Expects("a whole number from 1 to 10^4")]
+_End = Annotated[int, Field(ge=0, le=10**9), Expects("an index, 0 or more")]
 Ranges = Annotated[
-    tuple[Annotated[tuple[_End, _End], BeforeValidator(listed), Says("a pair such as [0, 20]")], ...],
+    tuple[Annotated[tuple[_End, _End], BeforeValidator(listed), Expects("a pair such as [0, 20]")], ...],
     Field(min_length=1),
     BeforeValidator(listed),
     AfterValidator(repeated),

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ntkbench.spec.attacks import Ascent, Steps
+from ntkbench.spec.attacks import LossAscent, Steps
 from ntkbench.spec.notation import BelowOne, Budget, Count, Counts, Positive
 from ntkbench.spec.section import Section
 
 # ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
 
 
-class Falling(Section):
+class CosineDecay(Section):
     """Base of the schedules along a cosine."""
 
     epochs: Count | None = None
@@ -24,13 +24,13 @@ class Falling(Section):
     """share of the learning rate that is left at the end"""
 
 
-class Cosine(Falling):
+class Cosine(CosineDecay):
     """The rate falls along half a cosine (Loshchilov & Hutter 2017)."""
 
     kind: Literal["cosine"]
 
 
-class WarmupCosine(Falling):
+class WarmupCosine(CosineDecay):
     """The rate rises from 0 in a straight line, then falls along half a cosine."""
 
     kind: Literal["warmup_cosine"]
@@ -66,14 +66,14 @@ Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(disc
 # ---- optimizers ------------------------------------------------------------------------------------
 
 
-class Descent(Section):
+class Optimizer(Section):
     """Base of the optimizers."""
 
     schedule: Annotated[Schedule | None, Field(json_schema_extra={"as_before": None})] = None
     """how the learning rate changes as epochs go by; null: it stays the same"""
 
 
-class SGD(Descent):
+class SGD(Optimizer):
     """Gradient descent, with momentum if asked for."""
 
     kind: Literal["sgd"]
@@ -85,7 +85,7 @@ class SGD(Descent):
     """take the gradient at the point that momentum leads to"""
 
 
-class Adam(Descent):
+class Adam(Optimizer):
     """Adam (Kingma & Ba 2015)."""
 
     kind: Literal["adam"]
@@ -141,20 +141,20 @@ class Standard(Trained):
     """`linearized` is short for `standard` with `linearize_at: 0`"""
 
 
-class Inner(Ascent):
+class InnerAttack(LossAscent):
     """An attack on the model in training, with its current weights, at true labels."""
 
     eps: Budget
     """one budget, in pixel units ([0, 1])"""
 
 
-class InnerFGSM(Inner):
+class InnerFGSM(InnerAttack):
     """One full step along the sign of the gradient (l2: along the gradient)."""
 
     kind: Literal["fgsm"]
 
 
-class InnerPGD(Inner, Steps):
+class InnerPGD(InnerAttack, Steps):
     """Projected gradient ascent; a uniform start is drawn anew for each example and epoch."""
 
     kind: Literal["pgd"]
@@ -186,15 +186,15 @@ Training = Annotated[
 """the models of all modes, told apart by `mode`"""
 
 
-def explicit(training: Untrained | Trained) -> Any:
+def with_explicit_schedule(training: Untrained | Trained) -> Any:
     """Return the training with the length of its schedule written out.
 
-    The first stretch of a training that is linearized later is a shorter training; its schedule must not end earlier.
+    The first phase of a training that is linearized later is a shorter training; its schedule must not end earlier.
     """
     if not isinstance(training, Trained):
         return training
     optimizer = training.optimizer
-    if not isinstance(optimizer.schedule, Falling) or optimizer.schedule.epochs is not None:
+    if not isinstance(optimizer.schedule, CosineDecay) or optimizer.schedule.epochs is not None:
         return training
     schedule = optimizer.schedule.model_copy(update={"epochs": training.epochs})
     return training.model_copy(update={"optimizer": optimizer.model_copy(update={"schedule": schedule})})

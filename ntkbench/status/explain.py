@@ -14,7 +14,7 @@ from typing import Any
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.plan.read import document, read
 from ntkbench.plan.runs import Run, label
-from ntkbench.spec.document import Node, Place
+from ntkbench.spec.document import Node, SourcePosition
 from ntkbench.spec.identity import normalized, resolved
 from ntkbench.spec.reading import extends
 from ntkbench.spec.reading.matrix import Matrix
@@ -78,9 +78,9 @@ class Sources:
 
     root: Node
     """the document, with the cell's labels applied"""
-    axes: Mapping[Place, str]
+    axes: Mapping[SourcePosition, str]
     """for each place that a label of the matrix set: `axis: label`"""
-    smoke: frozenset[Place]
+    smoke: frozenset[SourcePosition]
     """places in the `smoke` section, if it is applied"""
     overrides: Sequence[str]
     """the assignments of `--set`; the nth is line n of the file that is called `--set`"""
@@ -131,7 +131,7 @@ def _sources(file: str, overrides: Sequence[str], smoke: bool, run: Run) -> Sour
     return Sources(root.with_entries(entries), axes, frozenset(_places(tried) if tried else ()), overrides)
 
 
-def _places(node: Node) -> Iterator[Place]:
+def _places(node: Node) -> Iterator[SourcePosition]:
     """Yield the places of a node and of all nodes below it."""
     yield node.place
     for below in (*node.entries.values(), *node.items):

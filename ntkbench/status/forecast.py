@@ -1,6 +1,7 @@
 """Predict what running a plan would do: runs left, stages in the store, time, memory. Nothing is run.
 
-`ntkbench plan` prints `outlook`; `explain` uses `objects`, the report uses `took`, and remaining times use `cached`.
+`ntkbench plan` prints `cost_forecast`; `explain` uses `objects`, the report uses `spent_line`, and remaining times use
+`cached`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from ntkbench.store.groups import objects
 from ntkbench.store.store import Store
 
 if TYPE_CHECKING:
-    from ntkbench.store.record import Record, Stage
+    from ntkbench.store.record import Record, StageRow
 
 
 # Compare what runs took, by their records, with what they were estimated to take.
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # `ntkbench plan` and the report show it; `benchmarks/estimates.py` tests the estimates with it.
 
 
-class Part(NamedTuple):
+class CostLine(NamedTuple):
     """A stage that a run did itself, where the store did not have it: its seconds, and the work that was estimated."""
 
     name: str
@@ -50,7 +51,7 @@ class Spent:
     expected_bytes: int
 
 
-def spent(parts: Sequence[Part], peaks: Sequence[int], cores: int = CORES) -> Spent:
+def spent(parts: Sequence[CostLine], peaks: Sequence[int], cores: int = CORES) -> Spent:
     """Return what the parts of one process took together.
 
     `peaks`: its peaks of memory in bytes, of which the largest counts; `cores`: those of the machine, for the estimate.
@@ -60,7 +61,7 @@ def spent(parts: Sequence[Part], peaks: Sequence[int], cores: int = CORES) -> Sp
     return Spent(measured, total.seconds(cores), max(peaks), cost_estimate.peak_bytes(total))
 
 
-def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "Stage"]], tile: int) -> Iterator[Part]:
+def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], tile: int) -> Iterator[CostLine]:
     """Yield the stages that the runs of a plan did, each once.
 
     Args:
@@ -77,11 +78,11 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "Stage"]], tile
         expected = {stage.name: stage.work for stage in cost_estimate.stages(cell, tile)}
         if cell.width is not None:
             training = sum((networks.training(part) for part in networks.trainings(cell)), Work())
-            expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.together(cell))
+            expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.seeds_per_group(cell))
         for name, stage in (named for run in members for named in stages[run.id].items()):
             if not stage.cached and stage.key not in done and name in expected:
                 done.update({stage.key} - {""})
-                yield Part(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name])
+                yield CostLine(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name])
 
 
 def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | None:
@@ -95,12 +96,12 @@ def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | Non
     return spent(list(parts(runs, stages, cost_estimate.tile_bytes(planned))), peaks)
 
 
-def outlook(plan: Plan, store: Store) -> str:
+def cost_forecast(plan: Plan, store: Store) -> str:
     """Return a table of the cells, then runs done, stages in the store, time and memory of what is left.
 
     The estimate is for one process on two CPU cores. Where runs are done, the last line says what they took.
     """
-    pending = lookup.left(store, plan.runs)
+    pending = lookup.pending(store, plan.runs)
     waiting = {run.id for run in pending}
     estimate = cost_estimate.estimate(Plan(plan.header, tuple(pending), plan.file))
     there = groups.cached(pending, store)
@@ -112,7 +113,7 @@ def outlook(plan: Plan, store: Store) -> str:
     if pending:
         lines.append(f"time      about {duration(cost_estimate.seconds(total))} on two CPU cores")
         lines.append(f"memory    about {_memory(cost_estimate.peak_bytes(total), estimate.advice)}")
-    if done and (said := took(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
+    if done and (said := spent_line(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
         lines.append(f"took      {said}")
     return "\n".join(lines)
 
@@ -124,7 +125,7 @@ def _memory(needed: int, advice: str) -> str:
     return size(needed) if enough else f"{size(needed)}, more than the {size(there)} that are here; {advice} would help"
 
 
-def took(plan: Plan, records: "Mapping[str, Record]") -> str:
+def spent_line(plan: Plan, records: "Mapping[str, Record]") -> str:
     """Return time and memory that the ok runs took beside the estimate of the same; empty where none was measured.
 
     `records`: the records of the plan's runs, by run id.

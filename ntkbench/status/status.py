@@ -1,6 +1,6 @@
 """The state of a plan at one moment as text: what has ended, what is in progress, the speed, the estimated end.
 
-`watch.py` takes one `Sight` for `ntkbench status`, and one after another for `ntkbench watch`.
+`watch.py` takes one `PlanStatus` for `ntkbench status`, and one after another for `ntkbench watch`.
 """
 
 from collections import Counter
@@ -12,9 +12,9 @@ from ntkbench.plan.cost import remaining
 from ntkbench.plan.runs import Plan, label
 from ntkbench.render import duration
 from ntkbench.store.failed_checks import line
-from ntkbench.store.index import End
+from ntkbench.store.index import RunSummary
 from ntkbench.store.record import Status
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 _RECENT = 20
 """runs that ended last, from which the recent speed is taken"""
@@ -32,7 +32,7 @@ def instant(text: str) -> datetime:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """The end of a run: its status, and from when to when it was worked on."""
 
     status: Status
@@ -43,15 +43,15 @@ class Outcome:
     failed_checks: int = 0
 
     @classmethod
-    def of(cls, end: End) -> "Outcome":
+    def of(cls, end: RunSummary) -> "RunOutcome":
         """Return the outcome that a record tells; the time of the training that it shares counts before its start."""
         ended, before = instant(end.ended), min(max(0.0, end.trained_s), _YEAR)
         began = instant(end.started) - timedelta(seconds=before)
-        return cls(end.status, printable(end.error or "", 200), min(began, ended), ended, end.failed_checks)
+        return cls(end.status, one_line(end.error or "", 200), min(began, ended), ended, end.failed_checks)
 
 
 @dataclass(frozen=True)
-class Unit:
+class RunningUnit:
     """Runs of the plan that a process is working on."""
 
     runs: tuple[str, ...]
@@ -63,13 +63,13 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Sight:
+class PlanStatus:
     """A plan at one moment. No span of time is negative, whatever the clocks of machines say."""
 
     plan: Plan
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, RunOutcome]
     """by run id, of the runs with a record"""
-    units: Sequence[Unit]
+    units: Sequence[RunningUnit]
     work: Mapping[str, float]
     """of each run by id, in seconds of an ordinary machine; once a run has ended, only their proportions count"""
     now: datetime
@@ -85,7 +85,7 @@ class Sight:
         return not self._open and not self._active
 
     @property
-    def _active(self) -> list[Unit]:
+    def _active(self) -> list[RunningUnit]:
         """Units whose process lives."""
         return [unit for unit in self.units if not unit.left]
 
@@ -103,7 +103,7 @@ class Sight:
         parts = [*ended.most_common(), *((name, number) for name, number in rest.items() if number)]
         return f"{len(self.plan.runs)} runs: " + ", ".join(f"{number} {name}" for name, number in parts)
 
-    def unmet(self) -> str:
+    def failed_checks(self) -> str:
         """Return a line that says how many ok runs failed checks; empty where none did."""
         well = [outcome for outcome in self.outcomes.values() if outcome.status == "ok"]
         failed = sum(outcome.failed_checks > 0 for outcome in well)
@@ -121,11 +121,11 @@ class Sight:
     def running(self) -> list[str]:
         """Return a line for each unit."""
         called = {run.id: label(run) for run in self.plan.runs}
-        return [f"{called[unit.runs[0]]}{_others(unit)}  {self._doing(unit)}" for unit in self.units]
+        return [f"{called[unit.runs[0]]}{_more_runs(unit)}  {self._doing(unit)}" for unit in self.units]
 
-    def _doing(self, unit: Unit) -> str:
+    def _doing(self, unit: RunningUnit) -> str:
         since = duration(max(0.0, (self.now - unit.began).total_seconds()))
-        words = f"{printable(unit.doing, 200)}, begun {since} ago"
+        words = f"{one_line(unit.doing, 200)}, begun {since} ago"
         return f"{words}; its process died, `ntkbench run` takes it up" if unit.left else words
 
     def pace(self) -> str:
@@ -153,7 +153,7 @@ class Sight:
         text = f"ends in about {duration(seconds)}, {end:%Y-%m-%d %H:%M} UTC"
         return text if took else f"{text} (by arithmetic alone)"
 
-    def _ended(self, most: int | None = None) -> list[tuple[str, Outcome]]:
+    def _ended(self, most: int | None = None) -> list[tuple[str, RunOutcome]]:
         """Return ids and outcomes of the runs that ended, in the order of their ends; of the last `most`, if given."""
         return sorted(self.outcomes.items(), key=lambda item: item[1].ended)[-most if most else None :]
 
@@ -170,7 +170,7 @@ class Sight:
         return len(ended) / busy if busy else 0.0
 
 
-def _others(unit: Unit) -> str:
+def _more_runs(unit: RunningUnit) -> str:
     return f" and {len(unit.runs) - 1} more" if len(unit.runs) > 1 else ""
 
 

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from ntkbench.plan.cost import remaining
 from ntkbench.plan.runs import Plan
-from ntkbench.status.status import Outcome, Sight, Unit, instant
+from ntkbench.status.status import PlanStatus, RunningUnit, RunOutcome, instant
 from ntkbench.store import groups, lookup
 from ntkbench.store.index import Index
-from ntkbench.store.running import Running, find, is_left, running
+from ntkbench.store.running import Running, find, is_abandoned, running
 from ntkbench.store.store import Store
 
 _SHOWN = 10
@@ -27,8 +27,19 @@ _SHOWN = 10
 
 def status(plan: Plan, store: Store) -> str:
     """Return failures, running units, counts, failed checks and the speed of a plan, as text."""
-    sight = _Lookout(plan, store).look()
-    return "\n".join(filter(None, [*sight.failures(), *sight.running(), sight.counts(), sight.unmet(), sight.pace()]))
+    plan_status = _StatusReader(plan, store).look()
+    return "\n".join(
+        filter(
+            None,
+            [
+                *plan_status.failures(),
+                *plan_status.running(),
+                plan_status.counts(),
+                plan_status.failed_checks(),
+                plan_status.pace(),
+            ],
+        )
+    )
 
 
 def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
@@ -36,34 +47,40 @@ def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
 
     A terminal shows one screen that is drawn anew every `every` seconds; a file or a pipe gets a line for each change.
     """
-    lookout, told, ok = _Lookout(plan, store), _Told(console), False
+    reader, told, ok = _StatusReader(plan, store), _Told(console), False
     with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
-        for sight in _sights(lookout, every):
-            ok = sight.is_ok
+        for plan_status in _sights(reader, every):
+            ok = plan_status.is_ok
             if live is None:
-                told.tell(sight)
+                told.tell(plan_status)
             else:
-                live.update(Text(_screen(sight), overflow="ellipsis", no_wrap=True), refresh=True)
+                live.update(Text(_screen(plan_status), overflow="ellipsis", no_wrap=True), refresh=True)
     return ok
 
 
-def _sights(lookout: "_Lookout", every: float) -> Iterator[Sight]:
+def _sights(reader: "_StatusReader", every: float) -> Iterator[PlanStatus]:
     """Yield what is seen every `every` seconds, until all is over.
 
     It has to look over twice in a row: between two units no process seems to be at work.
     """
     over = 0
     while over < 2:
-        yield (sight := lookout.look())
-        over = over + 1 if sight.is_over else 0
-        if sight.is_ok and sight.is_over:
+        yield (plan_status := reader.look())
+        over = over + 1 if plan_status.is_over else 0
+        if plan_status.is_ok and plan_status.is_over:
             return
         time.sleep(every)
 
 
-def _screen(sight: Sight) -> str:
+def _screen(plan_status: PlanStatus) -> str:
     """Return one screen: running units, counts, failed checks, speed, and the latest failures."""
-    parts = [*_first(sight.running()), sight.counts(), sight.unmet(), sight.pace(), *_first(sight.failures()[::-1])]
+    parts = [
+        *_first(plan_status.running()),
+        plan_status.counts(),
+        plan_status.failed_checks(),
+        plan_status.pace(),
+        *_first(plan_status.failures()[::-1]),
+    ]
     return "\n".join(filter(None, parts))
 
 
@@ -80,37 +97,39 @@ class _Told:
     before: frozenset[str] = frozenset()
     """lines of the last look"""
 
-    def tell(self, sight: Sight) -> None:
+    def tell(self, plan_status: PlanStatus) -> None:
         """Print the lines that were not there at the last look; how long a unit has been running is no change."""
-        left = (line for unit, line in zip(sight.units, sight.running(), strict=True) if unit.left)
-        lines = {line.partition(", begun ")[0]: line for line in (*sight.failures(), *left)}
-        lines[sight.counts()] = "; ".join(filter(None, [sight.counts(), sight.unmet(), sight.pace()]))
+        left = (line for unit, line in zip(plan_status.units, plan_status.running(), strict=True) if unit.left)
+        lines = {line.partition(", begun ")[0]: line for line in (*plan_status.failures(), *left)}
+        lines[plan_status.counts()] = "; ".join(
+            filter(None, [plan_status.counts(), plan_status.failed_checks(), plan_status.pace()])
+        )
         for line in (line for key, line in lines.items() if key not in self.before):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self.before = frozenset(lines)
 
 
-class _Lookout:
+class _StatusReader:
     """Looks at a plan's store again and again; a record is read again only if its file has changed."""
 
     def __init__(self, plan: Plan, store: Store):
         self.plan, self.store = plan, store
         self._index, self._work = Index.open(store), remaining.expected(plan, groups.cached(plan.runs, store))
 
-    def look(self) -> Sight:
+    def look(self) -> PlanStatus:
         """Return what is seen now."""
         # Running units are read first: one that ends in between is then seen twice, not missed.
         units = list(filter(None, map(self._unit, running(self.store))))
-        ends = lookup.ends(self.store, self.plan.runs, self._index)
-        outcomes = {id: Outcome.of(end) for id, end in ends.items()}
-        return Sight(self.plan, outcomes, units, self._work, datetime.now(UTC))
+        ends = lookup.summaries(self.store, self.plan.runs, self._index)
+        outcomes = {id: RunOutcome.of(end) for id, end in ends.items()}
+        return PlanStatus(self.plan, outcomes, units, self._work, datetime.now(UTC))
 
-    def _unit(self, found: Running) -> Unit | None:
+    def _unit(self, found: Running) -> RunningUnit | None:
         """Return a unit that is being executed; None if it has no run of the plan, or has ended just now."""
         runs = tuple(sorted((id for id in found.runs if id in self._work), key=lambda id: id != found.run))
         if not runs:
             return None
-        left = is_left(self.store, found)
+        left = is_abandoned(self.store, found)
         if left and find(self.store, found.unit) is None:
             return None
-        return Unit(runs, found.doing, instant(found.began), left)
+        return RunningUnit(runs, found.doing, instant(found.began), left)

@@ -17,7 +17,7 @@ from ntkbench import documents, files
 from ntkbench.data import npz
 from ntkbench.errors import NtkbenchError
 from ntkbench.store.record import Record
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 
 def write(
@@ -83,5 +83,5 @@ def _load(path: Path, expected: str, members: Mapping[str, str]) -> dict[str, np
     try:
         arrays = npz.read(content, files.LIMIT, members.values())
     except npz.Damaged as error:
-        raise NtkbenchError(f"{path}: damaged: {printable(error, 200)}") from None
+        raise NtkbenchError(f"{path}: damaged: {one_line(error, 200)}") from None
     return {name: arrays[member] for name, member in members.items()}

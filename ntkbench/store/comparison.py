@@ -12,7 +12,7 @@ from ntkbench.errors import NtkbenchError
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import leaves, normalized, resolved
 from ntkbench.store.record import MetricRow, Record
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def asked(of: Record) -> dict[str, Any]:
 def _shown(values: Mapping[str, Any], path: str) -> str:
     """Return the value at a path as text."""
     value = values.get(path, _ABSENT)
-    return printable(value if isinstance(value, str) else json.dumps(value))
+    return one_line(value if isinstance(value, str) else json.dumps(value))
 
 
 TOLERANCE = {"fraction": 0.01, "cosine": 0.01, "correlation": 0.01, "epochs": 2.0, "features": 1.0, "directions": 1.0}

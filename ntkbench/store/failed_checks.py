@@ -27,7 +27,7 @@ def count(record: Record) -> int:
     return len(_failed(record))
 
 
-def told(records: Iterable[Record]) -> str:
+def summary(records: Iterable[Record]) -> str:
     """Return a line that names the failed checks and counts the ok runs that have them; empty if there are none."""
     records = [each for each in records if each.status == "ok"]
     failed = Counter(code for each in records for code in {check.code for check in _failed(each)})

@@ -10,7 +10,7 @@ from itertools import groupby, product
 
 from ntkbench.plan import sizes, timeline
 from ntkbench.plan.cost import networks
-from ntkbench.plan.keys import seeds_of, shared, state_key, training_key
+from ntkbench.plan.keys import seeds_of, shared_stages, state_key, training_key
 from ntkbench.plan.runs import Run
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Trained
@@ -29,7 +29,7 @@ def groups(store: Store, cell: Cell, seeds: Collection[int]) -> list[tuple[int, 
         if left & set(group):
             found.append(group)
             left -= set(group)
-    together, rest = sizes.together(cell), sorted(left)
+    together, rest = sizes.seeds_per_group(cell), sorted(left)
     return found + [tuple(rest[i : i + together]) for i in range(0, len(rest), together)]
 
 
@@ -38,7 +38,7 @@ def trained(store: Store, cell: Cell) -> set[int]:
     return {seed for tag in _tags(store, "training", training_key(cell)) for seed in seeds_of(tag)}
 
 
-def kept(store: Store, stage: str, group_key: str) -> set[int]:
+def kept_steps(store: Store, stage: str, group_key: str) -> set[int]:
     """Return the steps after which a stage (checkpoint or snapshot) has kept the group's state."""
     prefix = state_key(group_key, "")
     steps = (key.removeprefix(prefix) for key in store.keys(stage, prefix))
@@ -46,7 +46,7 @@ def kept(store: Store, stage: str, group_key: str) -> set[int]:
 
 
 def snapshots(store: Store, cell: Cell) -> set[tuple[int, int]]:
-    """Return the (seed, step) pairs along the cell's last stretch whose predictor is in the store."""
+    """Return the (seed, step) pairs along the cell's last phase whose predictor is in the store."""
     key = training_key(cell)
     names = (name.removeprefix(f"{key}-").partition(state_key("", "")) for name in store.keys("snapshot", f"{key}-"))
     return {(seed, int(step)) for tag, _, step in names if _STEP.fullmatch(step) for seed in seeds_of(tag)}
@@ -72,11 +72,11 @@ def objects(cell: Cell, seeds: Sequence[int], store: Store) -> Iterator[tuple[st
     if cell.width is not None and isinstance(cell.training, Trained):
         key, there = training_key(cell), trained(store, cell)
         yield from (("training", f"{key} {seed}", seed in there) for seed in seeds)
-        for of, kept in groupby(timeline.kept(cell), key=lambda each: each[0]):
+        for of, kept in groupby(timeline.snapshots_kept(cell), key=lambda each: each[0]):
             key, known = training_key(of), snapshots(store, of)
             for step, seed in product([step for _, step in kept], seeds):
                 yield "snapshot", state_key(f"{key} {seed}", step), (seed, step) in known
-    for stage, key, _ in shared(cell):
+    for stage, key, _ in shared_stages(cell):
         yield stage, key, store.has(stage, key)
 
 
@@ -91,5 +91,5 @@ def cached(runs: Sequence[Run], store: Store) -> set[str]:
         seeds = {run.seed for run in same}
         for each in networks.trainings(cell):
             asked.setdefault(training_key(each), (each, set()))[1].update(seeds)
-        found |= {key for stage, key, _ in shared(cell) if store.has(stage, key)}
+        found |= {key for stage, key, _ in shared_stages(cell) if store.has(stage, key)}
     return found | {key for key, (cell, seeds) in asked.items() if seeds <= trained(store, cell)}

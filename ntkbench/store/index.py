@@ -37,7 +37,7 @@ Signature = tuple[int, int, int, int]
 """size, inode, and times of the last change of content and of metadata (ns)"""
 
 
-class End(Document):
+class RunSummary(Document):
     """How a run ended, and the stored objects that its record refers to."""
 
     status: Status
@@ -58,19 +58,19 @@ class End(Document):
     """number of checks that failed"""
 
 
-class Entry(Document):
+class IndexEntry(Document):
     """A run's end, with the signatures of its record and, once they were found to be whole, of its arrays."""
 
     record: Signature
     whole: Signature | None
-    end: End
+    end: RunSummary
 
 
 class _File(Document):
     """The content of an index file."""
 
     schema_: Literal["ntkbench.index/2"] = Field(alias="schema")
-    entries: Annotated[dict[RunId, Entry], Field(default={})]
+    entries: Annotated[dict[RunId, IndexEntry], Field(default={})]
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Index:
     """The ends of a store's runs, read from records when they are first asked for."""
 
     store: Store
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, IndexEntry] = field(default_factory=dict)
     _restless: set[str] = field(default_factory=set)
     """runs whose files were changed a moment before they were read; their entries are not saved"""
     _news: int = 0
@@ -93,7 +93,7 @@ class Index:
                 return cls(store, dict(documents.parse(_File, documents.read(path, _LIMIT), path).entries))
         return cls(store)
 
-    def end(self, run_id: str) -> End | None:
+    def summary(self, run_id: str) -> RunSummary | None:
         """Return how a run ended; None if it has no record.
 
         Raise NtkbenchError if the record is damaged.
@@ -105,10 +105,10 @@ class Index:
             self.entries.pop(run_id, None)
             if now is None:
                 return None
-            known = self._learn(run_id, Entry(record=now, whole=None, end=_end(store_record.read(path))), began)
+            known = self._learn(run_id, IndexEntry(record=now, whole=None, end=_end(store_record.read(path))), began)
         return known.end
 
-    def is_whole(self, run_id: str) -> bool:
+    def arrays_intact(self, run_id: str) -> bool:
         """Return whether a run's file of arrays has the checksum in its record; True if the record names none.
 
         `end` must have been called for the run.
@@ -135,7 +135,7 @@ class Index:
         content = _File(schema="ntkbench.index/2", entries=settled).model_dump_json(by_alias=True)
         files.write(self.store.root / FILE, content.encode())
 
-    def _learn(self, run_id: str, entry: Entry, began: int) -> Entry:
+    def _learn(self, run_id: str, entry: IndexEntry, began: int) -> IndexEntry:
         """Remember an entry that was read at time `began` (ns), and return it."""
         self.entries[run_id] = entry
         if max(entry.record[2:] + (entry.whole or entry.record)[2:]) > began - _SETTLED:
@@ -150,19 +150,19 @@ def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
     index, damaged = Index(store), []
     for run_id in run_ids(store):
         try:
-            if index.end(run_id) is not None:
-                index.is_whole(run_id)
+            if index.summary(run_id) is not None:
+                index.arrays_intact(run_id)
         except NtkbenchError as error:
             damaged.append(error)
     return index, damaged
 
 
-def ends(store: Store) -> dict[str, End]:
+def summaries(store: Store) -> dict[str, RunSummary]:
     """Return the ends of all readable records, by run id."""
     index, found = Index.open(store), {}
     for run_id in run_ids(store):
         with suppress(NtkbenchError):
-            if (end := index.end(run_id)) is not None:
+            if (end := index.summary(run_id)) is not None:
                 found[run_id] = end
     index.keep()
     return found
@@ -188,11 +188,11 @@ def checksum(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-def _end(found: Record) -> End:
+def _end(found: Record) -> RunSummary:
     """Return what the index keeps of a record."""
     training = found.stages.get("training")
     message = found.error.message.splitlines() if found.error else []
-    return End(
+    return RunSummary(
         status=found.status,
         attempt=found.attempt,
         error=(message or [""])[0][:1000] if found.error else None,

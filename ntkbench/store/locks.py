@@ -42,7 +42,7 @@ def has_locks(folder: Path) -> bool:
 
 
 @contextmanager
-def lease(path: Path, *, wait: bool) -> Iterator[bool]:
+def hold(path: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a lease during the block; yield False if another process holds it and `wait` is off.
 
     Raise StorageError if the file cannot be made. A thread touches the file until the block ends.
@@ -54,7 +54,7 @@ def lease(path: Path, *, wait: bool) -> Iterator[bool]:
         yield False
         return
     ended = Event()
-    beating = Thread(target=_beat, args=(path, token, ended), daemon=True)
+    beating = Thread(target=_refresh, args=(path, token, ended), daemon=True)
     beating.start()
     try:
         yield True
@@ -102,13 +102,13 @@ def remove(path: Path) -> bool:
 
 def _acquire(path: Path, token: str, wait: bool) -> bool:
     """Create the lease, after its expiry if need be; return False if it is held and `wait` is off."""
-    seen, since = _touched(path), time.monotonic()
+    seen, since = _modified(path), time.monotonic()
     while not _create(path, token):
-        now = _touched(path)
+        now = _modified(path)
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > EXPIRED:
-            _put_away(path, seen)
+            _remove_stale(path, seen)
         elif not wait:
             return False
         else:
@@ -134,7 +134,7 @@ def _holder(path: Path) -> str | None:
         return None
 
 
-def _touched(path: Path) -> tuple[int, int] | None:
+def _modified(path: Path) -> tuple[int, int] | None:
     """Return the inode of a lease and when it was touched (ns), by the file system's clock; None if it is gone.
 
     The file is opened, since that makes a network file system ask its server.
@@ -147,7 +147,7 @@ def _touched(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def _put_away(path: Path, seen: tuple[int, int] | None) -> None:
+def _remove_stale(path: Path, seen: tuple[int, int] | None) -> None:
     """Remove a lease that was last touched at `seen`.
 
     Several processes may see it expire: the rename lets one of them win, and a lease that was made anew in between is
@@ -156,13 +156,13 @@ def _put_away(path: Path, seen: tuple[int, int] | None) -> None:
     aside = path.with_name(f".{path.name}.{uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(aside)
-        if _touched(aside) != seen:
+        if _modified(aside) != seen:
             with suppress(FileExistsError):
                 os.link(aside, path)
         aside.unlink()
 
 
-def _beat(path: Path, token: str, ended: Event) -> None:
+def _refresh(path: Path, token: str, ended: Event) -> None:
     """Touch the lease until `ended`, as long as the token in it is ours."""
     while not ended.wait(BEAT):
         with suppress(OSError):

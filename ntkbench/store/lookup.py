@@ -14,7 +14,7 @@ from ntkbench.plan.runs import Plan, Run
 from ntkbench.store.store import Store, StoreWarning
 
 if TYPE_CHECKING:
-    from ntkbench.store.index import End, Index
+    from ntkbench.store.index import Index, RunSummary
     from ntkbench.store.record import Record, Status
 
 
@@ -37,7 +37,7 @@ def records(store: Store, runs: Iterable[Run]) -> "list[Record]":
     return [found for run in runs if (found := find(store, run)) is not None]
 
 
-def ends(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "dict[str, End]":
+def summaries(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "dict[str, RunSummary]":
     """Return how runs ended, by id, without those that have no readable record.
 
     `index`: one that was opened before; otherwise the store's is opened.
@@ -52,7 +52,7 @@ def ends(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "di
     return found
 
 
-def left(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
+def pending(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
     """Return the runs that are still to be done.
 
     These are runs without a readable record, interrupted ones, those whose arrays are damaged, and with `retry` all
@@ -84,17 +84,17 @@ def _is_pending(index: "Index", run: Run, retry: bool) -> bool:
         return True
     if end.status != "ok":
         return retry
-    if not index.is_whole(run.id):
+    if not index.arrays_intact(run.id):
         path = index.store.arrays(run.id)
         warnings.warn(f"{path} is damaged or gone; the run counts as not done", StoreWarning, stacklevel=3)
         return True
     return False
 
 
-def _end(index: "Index", run: Run) -> "End | None":
+def _end(index: "Index", run: Run) -> "RunSummary | None":
     """Return how the run ended; None, with a warning if its record is damaged."""
     try:
-        return index.end(run.id)
+        return index.summary(run.id)
     except NtkbenchError as error:
         warnings.warn(f"{error}; the run counts as not done", StoreWarning, stacklevel=3)
         return None
@@ -108,4 +108,4 @@ def attempts(store: Store, run: Run) -> int:
 
 def statuses(store: Store, plan: Plan) -> "Counter[Status]":
     """Return how many of the plan's runs ended with each status; runs without a record are not counted."""
-    return Counter(end.status for end in ends(store, plan.runs).values())
+    return Counter(end.status for end in summaries(store, plan.runs).values())

@@ -105,7 +105,7 @@ class CheckRow(Document):
     detail: Facts = Field(default={}, exclude_if=lambda detail: not detail)
 
 
-class Stage(Document):
+class StageRow(Document):
     """A part of a run: the seconds that it took, and the object in the store that it made or used."""
 
     key: Line
@@ -146,7 +146,7 @@ class Record(Document):
     """by name, which begins with the analysis"""
     samples: Samples | None
     checks: tuple[CheckRow, ...]
-    stages: dict[Line, Stage]
+    stages: dict[Line, StageRow]
     """by name, such as `training` or `kernel.limit`"""
     software: Facts
     jax: Facts

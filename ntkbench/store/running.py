@@ -42,9 +42,9 @@ class Running(Document):
     """number of processes that the system had killed for memory when the unit began; None if unknown"""
 
     @property
-    def was_starved(self) -> bool:
+    def oom_killed_since(self) -> bool:
         """Whether the system has killed a process for memory since the unit began."""
-        now = starved()
+        now = oom_kill_count()
         return now is not None and self.starved is not None and now > self.starved
 
 
@@ -68,12 +68,12 @@ def running(store: Store) -> list[Running]:
     return sorted(filter(None, (find(store, name) for name in names)), key=lambda found: found.began)
 
 
-def is_left(store: Store, found: Running) -> bool:
+def is_abandoned(store: Store, found: Running) -> bool:
     """Return whether a unit's process died: nobody holds its lock, and the next process will take it up."""
     return not store.is_held(lock(found.unit))
 
 
-def starved() -> int | None:
+def oom_kill_count() -> int | None:
     """Return how many processes Linux has killed for lack of memory; None on systems that do not count them."""
     for source in _EVENTS:
         try:

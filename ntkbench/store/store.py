@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntkbench import files
 from ntkbench.errors import UsageError
-from ntkbench.files import content, regular
+from ntkbench.files import open_regular, read_bounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,7 @@ class Store:
             return self._damaged(place, str(found))
         except (_Damage, OSError) as found:
             absent = isinstance(found, (FileNotFoundError, NotADirectoryError)) or not place.exists()
-            return None if absent else self._damaged(place, _told(found))
+            return None if absent else self._damaged(place, _reason(found))
         with suppress(OSError):  # `store gc` goes by when an object was last of use
             os.utime(place)
         return stored
@@ -159,7 +159,7 @@ class Store:
         Where the block raises an error, the folder is removed.
         """
         place = self._place(stage, key)
-        draft = _beside(place)
+        draft = _draft_path(place)
         draft.mkdir(parents=True)
         try:
             yield draft
@@ -168,7 +168,7 @@ class Store:
                 if self.damage(stage, key) is None:
                     shutil.rmtree(draft)
                     return
-                _put_away(place)
+                _remove(place)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -176,21 +176,21 @@ class Store:
 
     def discard(self, stage: str, key: str) -> None:
         """Remove an object, at one moment: nobody finds a part of it."""
-        _put_away(self._place(stage, key))
+        _remove(self._place(stage, key))
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold the named lock; yield False, at once, where another process holds it and `wait` is off, else True."""
         from filelock import FileLock, Timeout
 
-        from ntkbench.store.locks import has_locks, lease
+        from ntkbench.store.locks import has_locks, hold
 
         folder = self.root / "locks"
         with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             locked = has_locks(folder)
         if not locked:
-            with lease(folder / f"{name}.lease", wait=wait) as held:
+            with hold(folder / f"{name}.lease", wait=wait) as held:
                 yield held
             return
         lock = FileLock(folder / f"{name}.lock")
@@ -226,7 +226,7 @@ def damage(folder: Path, stage: str, key: str) -> str | None:
         with _opened(folder, stage, key):
             return None
     except (_Damage, OSError) as found:
-        return _told(found)
+        return _reason(found)
 
 
 @contextmanager
@@ -235,11 +235,11 @@ def _opened(place: Path, stage: str, key: str) -> Iterator[tuple[io.BufferedRead
     if place.is_symlink():
         raise _Damage("it is a link, and may lead anywhere")
     try:
-        manifest = json.loads(content(place / "manifest.json", _MANIFEST))
+        manifest = json.loads(read_bounded(place / "manifest.json", _MANIFEST))
     except (ValueError, RecursionError):
         raise _Damage("its manifest cannot be read") from None
     try:
-        file = regular(place / "arrays.npz")
+        file = open_regular(place / "arrays.npz")
     except (FileNotFoundError, NotADirectoryError):
         raise _Damage("its arrays are gone") from None
     with file:
@@ -259,12 +259,12 @@ def _manifest(stage: str, key: str, file: io.BufferedRandom | io.BufferedReader,
     return {**said, "sha256": digest.hexdigest()}
 
 
-def _told(damage: Exception) -> str:
+def _reason(damage: Exception) -> str:
     """Return why an object cannot be used, as a warning says it."""
     return str(damage) if isinstance(damage, _Damage) else f"it cannot be read: {damage}"
 
 
-def _beside(place: Path) -> Path:
+def _draft_path(place: Path) -> Path:
     """Return a new name beside a place that is no object's."""
     return place.with_name(f".{place.name}.{uuid.uuid4().hex}")
 
@@ -280,14 +280,14 @@ def _renamed(draft: Path, place: Path) -> bool:
     return True
 
 
-def _put_away(place: Path) -> None:
+def _remove(place: Path) -> None:
     """Rename an object, so that it is gone at one moment, and remove it.
 
     Files that others have open on a network file system may stay for a while.
     """
     if place.is_symlink():
         return place.unlink()
-    away = _beside(place)
+    away = _draft_path(place)
     with suppress(FileNotFoundError):
         place.rename(away)
     shutil.rmtree(away, ignore_errors=True)

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.crafting import Threat
-from ntkbench.analyses.evaluator import Subject
-from ntkbench.analyses.trajectory import Armed, Course, View
+from ntkbench.analyses.crafting import BudgetedAttack
+from ntkbench.analyses.evaluator import Evaluator
+from ntkbench.analyses.trajectory import SeededAttack, Trajectory, View
 from ntkbench.ntk import architectures, attacks, balls, linearize, losses, network
 from ntkbench.ntk.network import Trainable
 from tests.ntk.predictors import drawn
@@ -31,7 +31,7 @@ def clouds(n: int, classes: int, seed: int) -> tuple[jax.Array, np.ndarray]:
 
 def view(n: int, classes: int, seed: int) -> View:
     X, labels = clouds(n, classes, seed)
-    return lambda predictor: Subject("self", predictor, X, jnp.asarray(labels), n)
+    return lambda predictor: Evaluator("self", predictor, X, jnp.asarray(labels), n)
 
 
 @functools.cache
@@ -62,12 +62,14 @@ def way(classes: int = 3, linear: bool = False) -> dict[Fraction, Trainable]:
     return found
 
 
-def course(classes: int = 3, at: Callable[[Fraction], Trainable] | None = None, **how: Any) -> Course:
+def trajectory(classes: int = 3, at: Callable[[Fraction], Trainable] | None = None, **how: Any) -> Trajectory:
     at = at or way(classes).__getitem__
     settings: dict[str, Any] = {"layout": "full", "top": (2, 5), "tile_bytes": 1e6, "kernel_bytes": 1e9}
-    return Course(MOMENTS, at, view(N, classes, 0), targets(classes), **(settings | how))
+    return Trajectory(MOMENTS, at, view(N, classes, 0), targets(classes), **(settings | how))
 
 
-def armed(id: str = "own", eps: Sequence[str] = ("0.02", "0.1")) -> Armed:
+def seeded_attack(id: str = "own", eps: Sequence[str] = ("0.02", "0.1")) -> SeededAttack:
     attack = attacks.FGSM(balls.Linf(), OBJECTIVE)
-    return Armed(Threat(id, "self", tuple(eps), tuple(map(float, eps)), attack, OBJECTIVE), jax.random.key(0))
+    return SeededAttack(
+        BudgetedAttack(id, "self", tuple(eps), tuple(map(float, eps)), attack, OBJECTIVE), jax.random.key(0)
+    )

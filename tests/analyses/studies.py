@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.crafting import Threat
-from ntkbench.analyses.spectral import Study
+from ntkbench.analyses.crafting import BudgetedAttack
+from ntkbench.analyses.spectral import SpectralStudy
 from ntkbench.ntk import architectures, attacks, balls, features, gram, infinite, losses, regression
 
 OBJECTIVE = attacks.Objective(losses.cross_entropy)
@@ -16,8 +16,8 @@ N, TESTS, DIM = 12, 30, 4
 EPS = ("0.02", "0.2")
 
 
-def threat(source: str) -> Threat:
-    return Threat("fgsm", source, EPS, tuple(map(float, EPS)), STEP, OBJECTIVE)
+def threat(source: str) -> BudgetedAttack:
+    return BudgetedAttack("fgsm", source, EPS, tuple(map(float, EPS)), STEP, OBJECTIVE)
 
 
 @functools.cache
@@ -36,13 +36,13 @@ def system(depth: int = 1, b_std: float = 0.1) -> features.InfiniteEigensystem:
     return features.InfiniteEigensystem.of(kernel, X, spectrum, jnp.asarray(2.0 * labels - 1)[:, None])
 
 
-def study(name: str = "limit", depth: int = 1, together: int = 1000, attacked: bool = True, **how) -> Study:
+def study(name: str = "limit", depth: int = 1, together: int = 1000, attacked: bool = True, **how) -> SpectralStudy:
     X, labels = images(TESTS, 1)
     of = threat(name) if attacked else None
-    return Study(name, system(depth), X, jnp.asarray(labels), of, jax.random.key(0), together, 5e8, **how)
+    return SpectralStudy(name, system(depth), X, jnp.asarray(labels), of, jax.random.key(0), together, 5e8, **how)
 
 
-def accuracies(of: Study, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def accuracies(of: SpectralStudy, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """By the definitions: right answers of one filter at each test point, clean, and under each budget."""
     V, targets = np.asarray(of.system.spectrum.eigenvectors), np.asarray(of.system.targets)
     alpha = jnp.asarray(V @ (filters[:, None] * targets))
@@ -57,6 +57,6 @@ def accuracies(of: Study, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return right(of.X), np.stack([right(images) for images in adv])
 
 
-def span(of: Study, start: int, stop: int) -> np.ndarray:
+def span(of: SpectralStudy, start: int, stop: int) -> np.ndarray:
     place = np.arange(N)
     return np.where((place >= start) & (place < stop), 1 / of.eigenvalues, 0)

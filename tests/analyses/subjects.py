@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.crafting import Crafted, Threat, craft
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.crafting import BudgetedAttack, Crafted, craft
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.ntk import attacks, balls, losses
 from tests.ntk.predictors import linear
 
@@ -46,33 +46,33 @@ class Brighter(attacks.Attack):
         return self.ball.project(x.at[..., 0].add(eps), x, eps)
 
 
-def subject(name: str, W, dtype=np.float64, pixels=PIXELS, labels=LABELS) -> Subject:
+def evaluator(name: str, W, dtype=np.float64, pixels=PIXELS, labels=LABELS) -> Evaluator:
     """w . (x - 1/2)."""
     X = jnp.asarray(np.asarray(pixels, np.float64).reshape(-1, 1, 1, 2), dtype)
-    return Subject(name, linear(W, -np.sum(W) / 2, dtype), X, jnp.asarray(labels), len(labels))
+    return Evaluator(name, linear(W, -np.sum(W) / 2, dtype), X, jnp.asarray(labels), len(labels))
 
 
-def source(**how) -> Subject:
-    return subject("source", [1.0, 0.0], **how)
+def source(**how) -> Evaluator:
+    return evaluator("source", [1.0, 0.0], **how)
 
 
-def target(**how) -> Subject:
-    return subject("target", [1.0, 1.0], **how)
+def target(**how) -> Evaluator:
+    return evaluator("target", [1.0, 1.0], **how)
 
 
 def threat(
     id: str, source: str, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
-) -> Threat:
-    return Threat(id, source, eps, tuple(map(float, eps)), attack, objective)
+) -> BudgetedAttack:
+    return BudgetedAttack(id, source, eps, tuple(map(float, eps)), attack, objective)
 
 
 def attacked(
-    id: str, by: Subject, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
-) -> tuple[Threat, Crafted]:
+    id: str, by: Evaluator, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
+) -> tuple[BudgetedAttack, Crafted]:
     """The attack and what it makes of the test points."""
     words = threat(id, by.name, attack, objective, eps)
     return words, craft(words, by, key=jax.random.key(0))
 
 
-def brighter(by: Subject) -> tuple[Threat, Crafted]:
+def brighter(by: Evaluator) -> tuple[BudgetedAttack, Crafted]:
     return attacked("brighter", by, Brighter(), None)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.accuracy import accuracy
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data import synthetic
 from ntkbench.ntk import architectures, attacks, balls, gram, infinite, regression
 from tests.analyses.subjects import OBJECTIVE, Brighter, attacked, brighter, source, target
@@ -79,7 +79,7 @@ def gaussians():
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X))))
     alpha = spectrum.coefficients(regression.flow(ridge=1.0), jnp.asarray(2.0 * data.train.labels - 1)[:, None])
     predictor = regression.predictor(kernel, X, alpha)
-    return Subject("limit", predictor, jnp.asarray(data.test.unit()), jnp.asarray(data.test.labels), 500)
+    return Evaluator("limit", predictor, jnp.asarray(data.test.unit()), jnp.asarray(data.test.labels), 500)
 
 
 @pytest.mark.parametrize("ball", [balls.Linf(), pytest.param(balls.L2(), marks=pytest.mark.slow)])

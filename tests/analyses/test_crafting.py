@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.accuracy import accuracy
-from ntkbench.analyses.crafting import checks, craft, received
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.crafting import brought_into, checks, craft
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.ntk import attacks, balls, losses
 from tests.analyses.subjects import LABELS, OBJECTIVE, STEP, attacked, source, target, threat
 from tests.ntk import predictors
@@ -41,10 +41,10 @@ class Nan(Linear):
         return Linear.__call__(self, x) + jnp.sum(jnp.sqrt(0 * x))
 
 
-def failed(subject, attack, eps=("0.1",)):
+def failed(evaluator, attack, eps=("0.1",)):
     """The codes of the checks that fail, with their details."""
-    made = attacked("a", subject, attack, eps=eps)
-    return {check.code: check.detail for check in accuracy(subject, [made]).checks if not check.ok}
+    made = attacked("a", evaluator, attack, eps=eps)
+    return {check.code: check.detail for check in accuracy(evaluator, [made]).checks if not check.ok}
 
 
 def having(kind):
@@ -85,7 +85,7 @@ def test_a_zero_gradient_where_the_source_is_wrong_fakes_nothing():
     """The ratio is constant where the label comes third."""
     X, objective = jnp.array([1, 0.75, 0.5, 0.25]).reshape(1, 1, 1, 4), attacks.Objective(losses.dlr)
     for label, zero in ((0, 0), (2, 1)):
-        goal = Subject("s", predictors.linear(np.eye(4)), X, jnp.array([label]), 1)
+        goal = Evaluator("s", predictors.linear(np.eye(4)), X, jnp.array([label]), 1)
         made = attacked("a", goal, attacks.FGSM(balls.Linf(), objective), objective)
         (check,) = (c for c in accuracy(goal, [made]).checks if c.code == "gradients_not_zero")
         assert check.ok
@@ -113,9 +113,9 @@ def test_gradients_on_the_way_are_counted_too():
     assert "gradients_finite" not in failed(having(Sometimes), attacks.PGD(balls.Linf(), OBJECTIVE, 2), eps=("0.01",))
 
 
-def fallen(subject, attack, eps):
-    made = attacked("a", subject, attack, eps=eps)
-    return [check for check in accuracy(subject, [made]).checks if check.code == "loss_increased"]
+def fallen(evaluator, attack, eps):
+    made = attacked("a", evaluator, attack, eps=eps)
+    return [check for check in accuracy(evaluator, [made]).checks if check.code == "loss_increased"]
 
 
 def test_a_loss_that_falls_is_counted_for_each_budget():
@@ -194,7 +194,7 @@ def test_received_in_single_precision(ball):
         "a", source(pixels=pixels, labels=np.arange(500) % 2), dataclasses.replace(STEP, ball=ball), eps=("0.03", "0.5")
     )
     goal = target(pixels=pixels, labels=np.arange(500) % 2, dtype=np.float32)
-    images = np.asarray(received(words, crafted, goal))
+    images = np.asarray(brought_into(words, crafted, goal))
     assert images.dtype == np.float32
     np.testing.assert_allclose(images, crafted.images, rtol=0, atol=1e-6)
     moved = (images - np.asarray(goal.X)).reshape(2, 500, -1)

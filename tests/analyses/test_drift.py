@@ -10,15 +10,15 @@ from ntkbench.analyses.drift import drift
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.ntk import linearize, metrics
 from ntkbench.run.recording import metric_row
-from tests.analyses.courses import MOMENTS, TESTS, N, armed, clouds, course, view, way
+from tests.analyses.courses import MOMENTS, TESTS, N, clouds, seeded_attack, trajectory, view, way
 
 SPLITS = {"test": view(TESTS, 3, 1), "train": view(N, 3, 0)}
-ADVERSARY = armed("probe", ("0.1",))
+ADVERSARY = seeded_attack("probe", ("0.1",))
 
 
 @pytest.fixture(scope="module")
 def done() -> Measurement:
-    return drift(course(kept=frozenset({0, 4})), SPLITS, attack=armed(), adversary=ADVERSARY)
+    return drift(trajectory(kept=frozenset({0, 4})), SPLITS, attack=seeded_attack(), adversary=ADVERSARY)
 
 
 def values(of: Measurement, metric: str, **where: object) -> list[Any]:
@@ -109,7 +109,7 @@ def test_accuracies_along_the_way_and_at_the_end(done: Measurement):
 
 
 def test_accuracies_of_some_snapshots(done: Measurement):
-    some = drift(course(), {"test": SPLITS["test"]}, attack=armed(), at=[0, 4])
+    some = drift(trajectory(), {"test": SPLITS["test"]}, attack=seeded_attack(), at=[0, 4])
     np.testing.assert_array_equal(some.series["accuracy_epoch"], [0, 5])
     np.testing.assert_array_equal(some.series["test_clean"], done.series["test_clean"][[0, 4]])
     np.testing.assert_array_equal(some.series["test_robust"], done.series["test_robust"][:, [0, 4]])
@@ -133,7 +133,7 @@ def test_every_number_has_its_word(done: Measurement):
 
 
 def test_a_linearized_network_stays_and_its_onset_has_a_reason():
-    found = drift(course(at=way(3, linear=True).__getitem__, linear_from=MOMENTS[0]), {})
+    found = drift(trajectory(at=way(3, linear=True).__getitem__, linear_from=MOMENTS[0]), {})
     (check,) = [check for check in found.checks if check.code == "kernel_constant"]
     assert check.ok
     assert check.detail["snapshots"] == 5
@@ -146,28 +146,28 @@ def test_a_linearized_network_stays_and_its_onset_has_a_reason():
 def test_a_kernel_that_should_stay_and_does_not_fails_its_check():
     """From epoch 2 on alone: what came before does not count."""
     at, late = way(3), way(3)[MOMENTS[3]]
-    still = drift(course(at=lambda m: at[min(m, MOMENTS[3])], linear_from=MOMENTS[3]), {})
+    still = drift(trajectory(at=lambda m: at[min(m, MOMENTS[3])], linear_from=MOMENTS[3]), {})
     assert [check.ok for check in still.checks if check.code == "kernel_constant"] == [True]
-    moving = drift(course(at=lambda m: at[m], linear_from=MOMENTS[3]), {})
+    moving = drift(trajectory(at=lambda m: at[m], linear_from=MOMENTS[3]), {})
     assert [check.ok for check in moving.checks if check.code == "kernel_constant"] == [False]
-    linear = drift(course(at=lambda m: at[m] if m < 2 else linearize.linearize(late), linear_from=MOMENTS[3]), {})
+    linear = drift(trajectory(at=lambda m: at[m] if m < 2 else linearize.linearize(late), linear_from=MOMENTS[3]), {})
     assert [check.ok for check in linear.checks if check.code == "kernel_constant"] == [True]
 
 
 def test_two_classes_have_one_output_and_nothing_to_specialize():
-    found = drift(course(2), {})
+    found = drift(trajectory(2), {})
     assert "class_specialization" not in found.series
     assert 0 < values(found, "label_alignment", at="final")[0] <= 1
 
 
 def test_without_directions_to_tell_apart_there_are_no_masses():
-    found = drift(course(2, top=()), {})
+    found = drift(trajectory(2, top=()), {})
     assert found.series["top_mass"].shape == found.series["top_radius"].shape == (0, len(MOMENTS))
     assert values(found, "top_mass") == []
 
 
 def test_an_unbalanced_probe_is_told():
-    of = course()
+    of = trajectory()
     targets = of.targets.copy()
     targets[0] = targets[1]
     (check,) = [check for check in drift(replace(of, targets=targets), {}).checks if check.code == "probe_balanced"]

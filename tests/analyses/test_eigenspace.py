@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ntkbench.analyses.eigenspace import PictureChoice, eigenspace, smallest_sufficient
-from ntkbench.analyses.halves import choosing
+from ntkbench.analyses.halves import chooses
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.analyses.significance import beats, rank_correlation
 from ntkbench.ntk import features
@@ -129,7 +129,7 @@ def test_the_whole_predictor_and_the_groups_stand_beside_it(done):
 def test_the_best_truncation_is_chosen_on_one_half_and_judged_on_the_other(done):
     """Among those asked for, the grid and all: k90 is chosen on all points, and counts where it is one of these."""
     of = study()
-    half = choosing(np.asarray(of.labels))
+    half = chooses(np.asarray(of.labels))
     every = sorted({2, 5, N, *grid(N)})
     robust = np.stack([accuracies(of, span(of, 0, k))[1] for k in every])
     for e, eps in enumerate(EPS):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.fit import Fit, equal_time, fit, loss_reached
 from ntkbench.ntk import losses
 from tests.conftest import EXACT
@@ -22,10 +22,10 @@ def shifted(x):
 
 
 def measured(predictor, loss, targets, probabilities, flow_time: float | None = 2.0):
-    subject = Subject("self", predictor, X, LABELS, 3)
+    evaluator = Evaluator("self", predictor, X, LABELS, 3)
     rates = np.array([3.0, 0.6, 0.4])
     found, measurement = fit(
-        subject,
+        evaluator,
         loss,
         np.asarray(targets, float),
         probabilities=probabilities,

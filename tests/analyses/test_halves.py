@@ -1,21 +1,21 @@
 import numpy as np
 
-from ntkbench.analyses.halves import best, choosing
+from ntkbench.analyses.halves import best, chooses
 
 
 def test_halves_are_balanced_and_the_same_each_time():
     labels = np.random.default_rng(0).integers(0, 3, 101)
-    half = choosing(labels)
+    half = chooses(labels)
     assert abs(2 * half.sum() - 101) == 1
     for label in range(3):
         assert abs(2 * half[labels == label].sum() - (labels == label).sum()) <= 1
-    np.testing.assert_array_equal(half, choosing(labels))
+    np.testing.assert_array_equal(half, chooses(labels))
     assert 0 < half[:50].sum() < 50, "a random half, not the first one"
 
 
 def test_the_best_is_the_first_on_the_choosing_half():
     labels = np.array([0, 1] * 10)
-    half = choosing(labels)
+    half = chooses(labels)
     right = np.stack([~half, half, half | (np.arange(20) < 2)])
     place, judged = best(right, labels)
     assert place == 1, "the last one is as good there, and better elsewhere"

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from ntkbench.analyses.halves import choosing
-from ntkbench.analyses.time_course import course
+from ntkbench.analyses.halves import chooses
+from ntkbench.analyses.time_course import time_course
 from tests.analyses.studies import EPS, TESTS, N, accuracies, study
 
 
 @pytest.fixture(scope="module")
 def done():
-    return course(study(), (0.01, 3.0), (0.0, 0.5))
+    return time_course(study(), (0.01, 3.0), (0.0, 0.5))
 
 
 def test_each_time_and_ridge_is_its_filter(done):
@@ -35,7 +35,7 @@ def test_infinite_time_is_the_number_of_the_record(done):
 
 
 def test_numbers_span_the_spectrum():
-    found, values = course(study(), 5, 4).series, study().eigenvalues
+    found, values = time_course(study(), 5, 4).series, study().eigenvalues
     np.testing.assert_allclose(found["time"][[0, 4]], [0.1 / values[0], 10 / values[-1]], rtol=1e-12)
     np.testing.assert_allclose(np.diff(np.log(found["time"][:-1]), n=2), 0, atol=1e-9)
     np.testing.assert_allclose(found["ridge"][[0, 3]], [values[-1] / 10, 10 * values[0]], rtol=1e-12)
@@ -47,7 +47,7 @@ def test_numbers_span_the_spectrum():
 @pytest.mark.parametrize("name", ["time", "ridge"])
 def test_the_best_on_the_way(done, name):
     of, along = study(), done.series[name]
-    half, values = choosing(np.asarray(of.labels)), of.eigenvalues
+    half, values = chooses(np.asarray(of.labels)), of.eigenvalues
     filters = [-np.expm1(-values * t) / values for t in along] if name == "time" else [1 / (values + r) for r in along]
     robust = np.stack([accuracies(of, g)[1] for g in filters])
     for e, eps in enumerate(EPS):

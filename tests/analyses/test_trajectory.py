@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.analyses.trajectory import compared, follow
+from ntkbench.analyses.trajectory import follow, pairwise
 from ntkbench.ntk import attacks, gram, jacobian
 from ntkbench.ntk.network import Trainable, with_weights
-from tests.analyses.courses import MOMENTS, N, armed, course
+from tests.analyses.courses import MOMENTS, N, seeded_attack, trajectory
 from tests.conftest import EXACT
 
 HALF = 4 * (36 * 37 // 2)
@@ -30,7 +30,7 @@ def test_blocks_change_nothing_and_make_no_kernel_more_often_than_they_must(room
         asked.append(i)
         return halves[i]
 
-    found = compared(5, take, room * halves[0].nbytes + 3.0)
+    found = pairwise(5, take, room * halves[0].nbytes + 3.0)
     expected = halves.astype(float) @ halves.T.astype(float)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(found, found.T, rtol=1e-12)
@@ -40,8 +40,8 @@ def test_blocks_change_nothing_and_make_no_kernel_more_often_than_they_must(room
 
 def test_a_course_that_does_not_fit_gives_the_same_and_takes_kernels_again():
     told: list[str] = []
-    whole, products = follow(course())
-    parts, blocked = follow(course(kernel_bytes=2.0 * HALF, tick=told.append))
+    whole, products = follow(trajectory())
+    parts, blocked = follow(trajectory(kernel_bytes=2.0 * HALF, tick=told.append))
     np.testing.assert_allclose(blocked, products, rtol=1e-12)
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(one.eigenvalues, two.eigenvalues)
@@ -51,9 +51,9 @@ def test_a_course_that_does_not_fit_gives_the_same_and_takes_kernels_again():
 
 
 def test_products_and_eigenvalues_are_those_of_the_kernels():
-    of = course()
+    of = trajectory()
     snapshots, products = follow(of)
-    kernels = [gram.matrix(by_hand(of.at(moment), of.probe(of.at(moment)).X)) for moment in MOMENTS]
+    kernels = [gram.matrix(by_hand(of.predictor_at(moment), of.probe(of.predictor_at(moment)).X)) for moment in MOMENTS]
     np.testing.assert_allclose(products, [[np.vdot(K, L) for L in kernels] for K in kernels], rtol=1e-6)
     for snapshot, K in zip(snapshots, kernels, strict=True):
         np.testing.assert_allclose(snapshot.eigenvalues, np.linalg.eigvalsh(K)[::-1], rtol=1e-9, atol=1e-9)
@@ -61,7 +61,7 @@ def test_products_and_eigenvalues_are_those_of_the_kernels():
 
 
 def test_parts_have_the_norms_of_their_eigenvalues_and_the_first_is_compared_with_itself():
-    snapshots, _ = follow(course())
+    snapshots, _ = follow(trajectory())
     for snapshot in snapshots:
         squares = snapshot.eigenvalues**2
         expected = [[squares[:k].sum() for k in (2, 5)], [squares[k:].sum() for k in (2, 5)]]
@@ -70,9 +70,9 @@ def test_parts_have_the_norms_of_their_eigenvalues_and_the_first_is_compared_wit
 
 
 def test_the_trace_layout_is_the_mean_over_outputs():
-    of = course(layout="trace", kept=frozenset({0, 4}))
+    of = trajectory(layout="trace", kept=frozenset({0, 4}))
     snapshots, _ = follow(of)
-    full = by_hand(of.at(MOMENTS[0]), of.probe(of.at(MOMENTS[0])).X)
+    full = by_hand(of.predictor_at(MOMENTS[0]), of.probe(of.predictor_at(MOMENTS[0])).X)
     mean = np.mean([full[:, k, :, k] for k in range(3)], axis=0)
     assert snapshots[0].kernel is not None
     assert snapshots[0].kernel.dtype == np.float32
@@ -83,13 +83,13 @@ def test_the_trace_layout_is_the_mean_over_outputs():
 
 @pytest.mark.slow
 def test_an_adversary_attacks_the_probe_at_each_snapshot_through_its_own_gradient():
-    of, adversary = course(kept=frozenset({3})), armed(eps=("0.1",))
+    of, adversary = trajectory(kept=frozenset({3})), seeded_attack(eps=("0.1",))
     snapshots, _ = follow(of, adversary)
-    predictor = of.at(MOMENTS[3])
-    subject = of.probe(predictor)
+    predictor = of.predictor_at(MOMENTS[3])
+    evaluator = of.probe(predictor)
     eps = jnp.array([0.1])
     (X,) = attacks.perturb(
-        adversary.threat.attack, predictor, subject.X, subject.labels, eps, key=adversary.key, batch_size=N
+        adversary.threat.attack, predictor, evaluator.X, evaluator.labels, eps, key=adversary.key, batch_size=N
     )
     kernel = snapshots[3].kernel
     assert kernel is not None
@@ -98,11 +98,11 @@ def test_an_adversary_attacks_the_probe_at_each_snapshot_through_its_own_gradien
 
 
 def test_a_kernel_that_is_not_finite_is_noted():
-    of = course()
-    weights = jax.tree.map(lambda leaf: leaf * jnp.nan, of.at(MOMENTS[0]).weights)
+    of = trajectory()
+    weights = jax.tree.map(lambda leaf: leaf * jnp.nan, of.predictor_at(MOMENTS[0]).weights)
 
     def at(moment: Fraction) -> Trainable:
-        return with_weights(of.at(moment), weights) if moment == 1 else of.at(moment)
+        return with_weights(of.predictor_at(moment), weights) if moment == 1 else of.predictor_at(moment)
 
     broken = replace(of, at=at)
     assert [each.finite for each in follow(broken)[0]] == [True, True, False, True, True]

@@ -9,7 +9,7 @@ import pytest
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.transfer import transfer
 from ntkbench.ntk import attacks, balls
-from tests.analyses.subjects import PIXELS, STEP, attacked, brighter, source, subject, target
+from tests.analyses.subjects import PIXELS, STEP, attacked, brighter, evaluator, source, target
 from tests.conftest import EXACT
 
 NAMES = "ABCDEFGH"
@@ -141,7 +141,7 @@ def test_a_random_attack_has_no_source():
 
 
 def test_a_target_that_is_always_wrong():
-    goal = subject("target", [-1.0, -1.0], pixels=PIXELS[:4], labels=np.ones(4, int))
+    goal = evaluator("target", [-1.0, -1.0], pixels=PIXELS[:4], labels=np.ones(4, int))
     origin = source(pixels=PIXELS[:4], labels=np.ones(4, int))
     found = transfer(goal, attacked("step", origin), ceiling=attacked("white", goal), floor=brighter(goal))
     for undefined in (

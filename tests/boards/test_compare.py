@@ -8,7 +8,7 @@ import pytest
 from ntkbench import documents
 from ntkbench.boards import comparand, submit
 from ntkbench.boards import compare as boards_compare
-from ntkbench.boards.comparand import Side, key
+from ntkbench.boards.comparand import Comparand, key
 from ntkbench.boards.compare import COUNTS, FEW, PAIRED, POINTS, SEEDS, rows
 from ntkbench.boards.tracks import track
 from ntkbench.errors import UsageError
@@ -17,7 +17,7 @@ from ntkbench.spec.identity import resolved
 from ntkbench.store import record
 from ntkbench.store.arrays import read_samples
 from ntkbench.store.store import Store
-from ntkbench.uncertainty import difference, of_influence, of_points, of_seeds
+from ntkbench.uncertainty import difference, from_influence, from_points, from_seeds
 from tests.boards.test_track import TARGETS, written
 from tests.examples import factory
 from tests.examples.factory import cell, planned, store
@@ -36,8 +36,10 @@ def folder(tmp_path) -> Path:
     return boards
 
 
-def entries(folder: Path) -> list[Side]:
-    return [comparand.of_entry(folder / "small@1" / "entries" / f"{name}.json", folder) for name in ("strong", "weak")]
+def entries(folder: Path) -> list[Comparand]:
+    return [
+        comparand.from_entry(folder / "small@1" / "entries" / f"{name}.json", folder) for name in ("strong", "weak")
+    ]
 
 
 def compare(one: str, two: str, folder: Path, **options) -> str:
@@ -56,12 +58,12 @@ def test_each_number_has_the_method_that_fits_it(folder):
     assert [row.method for row in found] == [PAIRED] * 3, "its outcomes give all columns of an entry"
     assert [row.method for row in rows(a, b, paired=False)] == [POINTS] * 3
     judged = [each.outcomes[key(each.results[0])] for each in (a, b)]
-    estimates = [of_influence(each.values, each.influence, float(np.mean(each.counted))) for each in judged]
+    estimates = [from_influence(each.values, each.influence, float(np.mean(each.counted))) for each in judged]
     assert found[0].found == difference(*estimates, paired=True)
     bare = [replace(each, outcomes={}) for each in (a, b)]
     assert [row.method for row in rows(*bare, paired=True)] == [COUNTS, COUNTS, SEEDS]
     values = [[run.value for run in entry.results[2].runs if run.value is not None] for entry in (a, b)]
-    assert rows(*bare, paired=True)[2].found == difference(*map(of_seeds, values), paired=False)
+    assert rows(*bare, paired=True)[2].found == difference(*map(from_seeds, values), paired=False)
 
 
 def test_the_comparison_in_words(folder):
@@ -160,7 +162,7 @@ def test_all_shares_of_cells_are_paired_by_their_records(spec: Path, tmp_path: P
         records = [record.read(kept.record(run.id)) for run in read(spec).runs if run.cell == each.cells[""]]
         samples = [read_samples(kept.records, one) for one in records]
         matrices.append(np.stack([one["transfer.ntk@8/255"].astype(float) for one in samples]))
-    assert row.found == difference(*map(of_points, matrices), paired=True)
+    assert row.found == difference(*map(from_points, matrices), paired=True)
     assert row.one.mean == pytest.approx(matrices[0].mean())
 
 

@@ -8,14 +8,14 @@ import pytest
 from ntkbench.analyses.measurement import Scalar
 from ntkbench.boards import outcomes, submit
 from ntkbench.boards.evidence import judged
-from ntkbench.boards.outcomes import Code, code, implied, is_share, judge, packed
+from ntkbench.boards.outcomes import Code, code, implied, is_share, judge, outcome_string
 from ntkbench.boards.tracks import track
 from ntkbench.errors import NtkbenchError
 from ntkbench.run.recording import metric_row
 from ntkbench.spec.cell import Cell
 from ntkbench.store import arrays
 from ntkbench.store.record import MetricRow
-from ntkbench.uncertainty import of_influence, of_points
+from ntkbench.uncertainty import from_influence, from_points
 from ntkbench.vocabulary import grid
 from tests.boards.test_track import written
 from tests.examples.factory import cell, planned, store
@@ -33,7 +33,7 @@ def test_a_share_is_counted():
     assert made.values.tolist() == [2 / 3, 1 / 2]
     assert made.counted.tolist() == [3, 4]
     matrix = np.array([[0, 1, np.nan, 1], [0, 0, 1, 1]])
-    assert of_influence(made.values, made.influence, 3.5).variance == pytest.approx(of_points(matrix).variance)
+    assert from_influence(made.values, made.influence, 3.5).variance == pytest.approx(from_points(matrix).variance)
 
 
 def test_a_mean_over_a_grid_is_the_mean_of_its_digits():
@@ -55,7 +55,7 @@ def test_a_normalized_transfer_is_computed_from_its_three_attacks():
     names = dict(zip(("ntk", "own", "noise"), (a, c, f), strict=True))
     samples = {arrays.column("transfer", f"{name}@8/255"): ~wrong for name, wrong in names.items()}
     samples[arrays.column("transfer", "clean")] = clean
-    text = packed(row("normalized_transfer", 0.5), samples, cell())
+    text = outcome_string(row("normalized_transfer", 0.5), samples, cell())
     how = code("normalized_transfer", WHERE, cell())
     assert how is not None
     made = judge([text], how, "p")
@@ -105,16 +105,16 @@ def test_texts_that_are_no_outcomes_are_refused(runs, told):
 
 def test_a_grid_s_outcomes_are_its_counts():
     samples = {arrays.column("eigen", "grid.ntk@8/255"): np.array([0, 3, 7, 12], np.uint8)}
-    assert packed(row("eigenspace_robustness", 0.5, "eigen"), samples, cell()) == "037c"
+    assert outcome_string(row("eigenspace_robustness", 0.5, "eigen"), samples, cell()) == "037c"
     with pytest.raises(NtkbenchError, match=r"kept no outcomes 'transfer\.clean'"):
-        packed(row("normalized_transfer", 0.5), samples, cell())
+        outcome_string(row("normalized_transfer", 0.5), samples, cell())
 
 
 def test_only_a_transfer_with_both_ends_has_its_digits():
     of = cell(analyses={"transfer": {"kind": "transfer", "attack": "ntk"}})
     samples = {arrays.column("transfer", "clean"): np.ones(4, bool)}
     with pytest.raises(NtkbenchError, match=r"analyses.transfer: no transfer with a ceiling and a floor"):
-        packed(row("normalized_transfer", 0.5), samples, of)
+        outcome_string(row("normalized_transfer", 0.5), samples, of)
     assert [metric for metric, _, _ in implied("normalized_transfer", WHERE, "transfer", of)] == ["accuracy"]
 
 
@@ -146,6 +146,6 @@ def test_shares_are_those_whose_outcomes_records_keep(where, kept):
 
 def test_other_test_points_have_no_common_digest():
     index = [{"index": np.array([1, 2])}, {"index": np.array([1, 3])}]
-    assert outcomes.points(index[:1]) != outcomes.points(index[1:])
+    assert outcomes.points_digest(index[:1]) != outcomes.points_digest(index[1:])
     with pytest.raises(NtkbenchError, match="different test points"):
-        outcomes.points(index)
+        outcomes.points_digest(index)

@@ -8,7 +8,7 @@ from scipy.special import polygamma
 
 from ntkbench.boards.ranking.pairs import Compared, Scores, compared, inverse_trigamma, moderated, p_values
 from ntkbench.boards.ranking.ranks import ranking
-from ntkbench.uncertainty import difference, holm, interval, of_influence, of_points, of_seeds
+from ntkbench.uncertainty import difference, from_influence, from_points, from_seeds, holm, interval
 
 
 def plain(values: Sequence[float] | np.ndarray, ids: Sequence[Hashable] | None = None) -> Scores:
@@ -77,7 +77,7 @@ def test_shares_on_their_own_seeds_are_compared_as_two_entries_are(paired: bool)
     p = p_of(entries, share=True)
     for i in range(3):
         for j in range(i):
-            expected = difference(of_points(tables[i]), of_points(tables[j]), paired=paired).p
+            expected = difference(from_points(tables[i]), from_points(tables[j]), paired=paired).p
             assert p[i, j] == p[j, i] == pytest.approx(expected, rel=1e-9)
 
 
@@ -86,7 +86,7 @@ def test_shares_of_the_same_seeds_are_compared_by_the_table_of_their_differences
     a, b = outcomes(rng, 6, 90), outcomes(rng, 6, 90)
     found = compared([shares(a, range(6)), shares(b, range(6))], share=False)
     values, each = (a - b).mean(axis=1), (a - b) - (a - b).mean(axis=1)[:, None]
-    table = of_influence(values, each)
+    table = from_influence(values, each)
     assert found.by_seed[0] == pytest.approx(table.by_seed)
     assert found.by_seed[0] + found.by_point[0] == pytest.approx(table.variance)
     assert found.freedom[0] == pytest.approx(5)
@@ -217,7 +217,7 @@ def test_the_influence_of_a_logarithm_is_a_relative_change():
     values, each = np.exp(normal(4)), normal((4, 30))
     entries = [Scores(values, tuple("abcd"), each, "x"), Scores(2 * values[::-1], tuple("efgh"), each, "x")]
     made = ranking(entries, descending=True, scale="log")
-    byhand = of_influence(np.log(values), each / values[:, None])
+    byhand = from_influence(np.log(values), each / values[:, None])
     assert made.estimate[0] == pytest.approx(np.exp(byhand.mean))
     assert np.log(made.high[0] / made.estimate[0]) >= 1.96 * float(byhand.variance) ** 0.5
 
@@ -226,8 +226,8 @@ def test_intervals_of_shares_are_those_of_statistics_and_stay_inside():
     rng = np.random.default_rng(5)
     table = outcomes(rng, 4, 60, 0.98)
     made = ranking([shares(table, "abcd"), plain([0.0, 0.02, 0.9, 1.0])], descending=True, scale="share")
-    assert (made.low[0], made.high[0]) == pytest.approx(interval(of_points(table)))
-    assert (made.low[1], made.high[1]) == pytest.approx(interval(of_seeds([0.0, 0.02, 0.9, 1.0])))
+    assert (made.low[0], made.high[0]) == pytest.approx(interval(from_points(table)))
+    assert (made.low[1], made.high[1]) == pytest.approx(interval(from_seeds([0.0, 0.02, 0.9, 1.0])))
     assert made.low.min() >= 0
     assert made.high.max() <= 1
 

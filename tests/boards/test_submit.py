@@ -8,7 +8,7 @@ from ntkbench.boards.entry import read_entry
 from ntkbench.boards.recompute import recompute
 from ntkbench.boards.tracks import track
 from ntkbench.errors import NtkbenchError, UsageError
-from ntkbench.plan.seeding import of_seed
+from ntkbench.plan.seeding import for_seed
 from ntkbench.spec.identity import resolved
 from ntkbench.store import arrays, record
 from ntkbench.store.record import Record
@@ -264,7 +264,7 @@ def test_checks_that_failed_are_refused_by_their_code(tmp_path, rules, targets):
 
 def test_seeds_of_subsets_make_one_cell(tmp_path):
     rules = track.read(written(tmp_path / "leaderboards", TEXT + "seed_of: data\n"))
-    runs = [run for seed in range(3) for run in planned(of_seed(cell(), seed, "data"), [seed], width="32")]
+    runs = [run for seed in range(3) for run in planned(for_seed(cell(), seed, "data"), [seed], width="32")]
     entry = submit.make(rules, runs, store(tmp_path, runs), tmp_path, name="x")
     assert entry.cells[0].cell == resolved(cell())
     assert entry.run_ids == [run.id for run in runs]

@@ -8,7 +8,7 @@ from ntkbench.boards.tracks import columns, track
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.check import check
 from ntkbench.run.recording import metric_row
-from ntkbench.spec.identity import settled
+from ntkbench.spec.identity import with_auto_losses
 from ntkbench.store.record import MetricRow
 from tests.examples.factory import cell
 
@@ -53,7 +53,7 @@ def written(folder: Path, text: str = TEXT, name: str = "small@1") -> Path:
 def test_a_track_reads_its_rules_and_fills_its_experiment_in(tmp_path):
     rules = track.read(written(tmp_path))
     assert (rules.name, rules.min_seeds, rules.alpha, rules.rank.where["eps"]) == ("small@1", 3, 0.05, "8/255")
-    assert rules.base == settled(cell())
+    assert rules.base == with_auto_losses(cell())
 
 
 def test_notation_is_no_difference_and_free_fields_may_differ(tmp_path):
@@ -182,7 +182,7 @@ references:
 def test_targets_are_the_experiment_with_overrides(tmp_path):
     rules = track.read(written(tmp_path, TARGETS))
     wide = cell(width=64, training={"mode": "standard", "epochs": 20})
-    assert dict(rules.cells) == {"small": settled(cell()), "wide": settled(wide)}
+    assert dict(rules.cells) == {"small": with_auto_losses(cell()), "wide": with_auto_losses(wide)}
     assert rules.differences("wide", wide) == []
     assert rules.differences("small", wide) == [
         "training.epochs: the track has 10, the runs have 20",
@@ -191,7 +191,7 @@ def test_targets_are_the_experiment_with_overrides(tmp_path):
 
 
 def test_a_track_of_one_experiment_has_one_target(tmp_path):
-    assert dict(track.read(written(tmp_path)).cells) == {"cell": settled(cell())}
+    assert dict(track.read(written(tmp_path)).cells) == {"cell": with_auto_losses(cell())}
 
 
 @pytest.mark.parametrize(
@@ -290,6 +290,6 @@ def test_seeds_of_subsets_are_the_track_s(tmp_path):
     rules = track.read(written(tmp_path, TEXT + "seed_of: data\n"))
     third = rules.of_seed(cell(), 3)
     assert (third.data.seed, third.data.test_seed) == (3, 0)
-    assert settled(rules.shared(third)) == settled(cell())
+    assert with_auto_losses(rules.shared(third)) == with_auto_losses(cell())
     other = track.read(written(tmp_path, TEXT, "other@1"))
     assert other.of_seed(cell(), 3) == other.shared(cell()) == cell()

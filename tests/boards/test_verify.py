@@ -65,9 +65,9 @@ def conclude(board: Path, *records: record.Record) -> str:
 def test_a_level_is_earned_by_running_again(board, tmp_path):
     rules, entry = claimed(board)
     assert level(board) == "claimed"
-    assert "Sound is checked" in conclude(board, again(verify.of_mini(rules, entry)[0]))
+    assert "Sound is checked" in conclude(board, again(verify.mini_runs(rules, entry)[0]))
     assert level(board) == "checked"
-    (seed,) = verify.of_seeds(rules, entry, [1])
+    (seed,) = verify.seed_runs(rules, entry, [1])
     assert "Sound is reproduced (1 of 3 seeds)" in conclude(board, record.read(tmp_path / f"{seed.id}.json"))
     assert level(board) == "reproduced (1 of 3 seeds)"
     kinds = [run["kind"] for run in json.loads((board / CHECK).read_text())["reruns"]]
@@ -155,10 +155,10 @@ def test_a_check_of_nothing_is_refused(board):
 def test_what_cannot_be_run_again_is_told(board, tmp_path):
     rules, entry = claimed(board)
     with pytest.raises(UsageError, match="seed 7: Sound has the seeds 0, 1, 2"):
-        verify.of_seeds(rules, entry, [7])
-    assert [run.seed for run in verify.of_seeds(rules, entry, [])] == [0]
+        verify.seed_runs(rules, entry, [7])
+    assert [run.seed for run in verify.seed_runs(rules, entry, [])] == [0]
     with pytest.raises(UsageError, match="no numbers of a small run"):
-        verify.of_mini(rules, entry.model_copy(update={"mini": None}))
+        verify.mini_runs(rules, entry.model_copy(update={"mini": None}))
     (run,) = verify.small(rules, entry)
     with pytest.raises(NtkbenchError, match=f"run {run.id} is timeout: the loss is NaN"):
         rerun(board, record.validate(failed(run, "timeout")))
@@ -221,7 +221,7 @@ def test_a_seed_is_reproduced_when_all_its_cells_are(tmp_path):
 
     assert judged(again(small[0])) == "claimed"
     assert judged(again(small[1])) == "checked"
-    one, two = verify.of_seeds(rules, entry, [2])
+    one, two = verify.seed_runs(rules, entry, [2])
     assert judged(record.read(tmp_path / f"{one.id}.json")) == "checked"
     assert judged(record.read(tmp_path / f"{two.id}.json")) == "reproduced (1 of 3 seeds)"
     assert f"run {two.id} of wide, seed 2" in verify.report(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ntkbench.data import idx
-from ntkbench.data.catalog import Entry
+from ntkbench.data.catalog import DatasetInfo
 from ntkbench.data.files import File
-from ntkbench.data.layouts import Layout
+from ntkbench.data.layouts import FileLayout
 
 
 def sha256(content: bytes) -> str:
@@ -29,8 +29,8 @@ class Tiny:
     images: np.ndarray
     labels: np.ndarray
     contents: dict[str, bytes]
-    entry: Entry
-    layout: Layout
+    entry: DatasetInfo
+    layout: FileLayout
 
 
 @pytest.fixture
@@ -44,5 +44,5 @@ def tiny() -> Tiny:
         "test-labels": idx_bytes(labels[6:]),
     }
     files = tuple(File(name, sha256(content), len(content)) for name, content in contents.items())
-    entry = Entry("tiny", "Tiny", ("a", "b", "c"), (2, 3, 1), (2, 2, 2), (1, 1, 1), "none")
-    return Tiny(images, labels, contents, entry, Layout(("Tiny/raw",), files, idx.splits))
+    entry = DatasetInfo("tiny", "Tiny", ("a", "b", "c"), (2, 3, 1), (2, 2, 2), (1, 1, 1), "none")
+    return Tiny(images, labels, contents, entry, FileLayout(("Tiny/raw",), files, idx.splits))

@@ -6,7 +6,7 @@ import pytest
 
 from ntkbench.data import cifar
 from ntkbench.data.files import File
-from ntkbench.data.layouts import Layout
+from ntkbench.data.layouts import FileLayout
 from ntkbench.errors import DataError
 from tests.data.conftest import sha256
 
@@ -89,7 +89,7 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path):
 
 def test_the_checksum_stops_it_before_it_is_unpickled(tmp_path, monkeypatch):
     good, bomb = pickled(slice(0, 2)), pickle.dumps(Bomb(str(tmp_path / "ran")))
-    layout = Layout(
+    layout = FileLayout(
         ("",), (File("batch", sha256(good), len(good)), File("test", sha256(good), len(good))), cifar.pickled_splits
     )
     (tmp_path / "batch").write_bytes(bomb)

@@ -105,7 +105,7 @@ def test_legendre_polynomials_are_orthogonal_on_the_sphere(dim):
 def test_in_two_dimensions_degree_two_is_the_double_angle():
     """P_2 is cos(2 angle) there, so the labels of quarter turns are opposite."""
     angles = np.linspace(0, 2 * np.pi, 101)
-    circle = lambda turn: 0.5 + 0.5 * np.stack([np.cos(angles + turn), np.sin(angles + turn)], axis=1)  # noqa: E731
+    circle = lambda execution: 0.5 + 0.5 * np.stack([np.cos(angles + execution), np.sin(angles + execution)], axis=1)  # noqa: E731
     label = synthetic.teacher(2, 2, 9)
     np.testing.assert_array_equal(label(circle(0)), 1 - label(circle(np.pi / 2)))
     np.testing.assert_array_equal(label(circle(0)), label(circle(np.pi)))

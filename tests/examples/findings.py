@@ -9,7 +9,7 @@ import numpy as np
 from ntkbench.analyses.measurement import Scalar
 from ntkbench.plan.runs import Run
 from ntkbench.results.plots import plot
-from ntkbench.results.plots.study import Study
+from ntkbench.results.plots.study import PlottedAnalysis
 from ntkbench.run import recording
 from ntkbench.store import arrays, record
 from ntkbench.store.store import Store
@@ -140,8 +140,8 @@ def depths(*depths: int, seeds: Sequence[int] = (0,)) -> list[Run]:
     ]
 
 
-def studies(folder: Path, runs: Sequence[Run], **series: Mapping[str, np.ndarray]) -> dict[str, Study]:
+def studies(folder: Path, runs: Sequence[Run], **series: Mapping[str, np.ndarray]) -> dict[str, PlottedAnalysis]:
     """The analyses of everything in a store after these runs were added to it."""
     store(folder / "records", runs, **series)
-    (results,) = plot.of_store(Store(folder))
-    return {study.analysis: study for study in plot.studies([results], folder / "records")}
+    (results,) = plot.results_of_store(Store(folder))
+    return {study.analysis: study for study in plot.plotted_analyses([results], folder / "records")}

@@ -46,7 +46,7 @@ class Listener:
     def begin(self, runs: int, done: int) -> None:
         self.begun = (runs, done)
 
-    def doing(self, run: Run, what: str) -> None:
+    def working(self, run: Run, what: str) -> None:
         for word, action in self._on.items():
             if what.startswith(word):
                 action(run, what)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ntkbench.plan.keys import shared
+from ntkbench.plan.keys import shared_stages
 from ntkbench.plan.runs import Run
 from ntkbench.store.groups import trained
 from ntkbench.store.running import Running, running
@@ -61,7 +61,7 @@ def at_work(store: Store) -> list[Running]:
 
 def stage(store: Store, runs: Sequence[Run]) -> str:
     """Where the command on this store is."""
-    for name, key, _ in shared(runs[0].cell):
+    for name, key, _ in shared_stages(runs[0].cell):
         if store.is_held(f"{name}-{key}"):
             return name
     for found in at_work(store):

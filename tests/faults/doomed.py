@@ -88,7 +88,7 @@ def arm(doom: Doom) -> None:
 
     setattr(Store, "lock", told)  # noqa: B010 - "kernel-KEY" and "craft-KEY" are held while these are made
     setattr(worker, "train", telling("training", group.train))  # noqa: B010 - a type checker would object
-    setattr(worker, "Experiment", telling("measuring", measure.Experiment))  # noqa: B010
+    setattr(worker, "measurements", telling("measuring", measure.measurements))  # noqa: B010
 
 
 if _VARIABLE in os.environ:

@@ -55,7 +55,7 @@ analyses:
   transfer: {kind: transfer, attack: ntk}
 run: {checkpoint_every: 1}
 """
-"""a file of every kind, and nothing that takes long: a training in two stretches, a snapshot, checkpoints"""
+"""a file of every kind, and nothing that takes long: a training in two phases, a snapshot, checkpoints"""
 
 
 def finished(store: Store, runs: Sequence[Run]) -> list[Run]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.status.status import Outcome
+from ntkbench.status.status import RunOutcome
 from ntkbench.store import lookup
 from ntkbench.store.store import Store
 from tests.examples import tiny
@@ -53,8 +53,8 @@ def test_a_clock_that_jumps_changes_no_number(by: float | None, one: One, tmp_pa
     assert found.time.started <= found.time.ended, "no span is negative"
     assert float(str(found.resources["wall_s"])) >= 0
     assert all((stage.run_s or 0) >= 0 and (stage.compile_s or 0) >= 0 for stage in found.stages.values())
-    (end,) = lookup.ends(store, [run]).values()
-    assert Outcome.of(end).began <= Outcome.of(end).ended
+    (end,) = lookup.summaries(store, [run]).values()
+    assert RunOutcome.of(end).began <= RunOutcome.of(end).ended
     assert tiny.run(one.plan, store).lines == [], "done is done, whenever that was"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ntkbench.plan.read import read
-from ntkbench.results.plots.plot import of_plan, plot
+from ntkbench.results.plots.plot import plot, results_of_plan
 from ntkbench.results.show import show
 from ntkbench.status import watch
 from ntkbench.store import lookup
@@ -54,7 +54,7 @@ def test_labels_of_all_kinds_are_shown_and_drawn(tmp_path: Path):
     assert {row[axis] for row in rows} == {"'=1+1"} | {run.coordinates[axis] for run in planned.runs} - {"=1+1"}
     planned, store = read(SPECS / "long.yaml"), Store(tmp_path / "long")
     tiny.run(planned, store)
-    written = plot([of_plan(planned, store)], store.records, tmp_path / "pictures")
+    written = plot([results_of_plan(planned, store)], store.records, tmp_path / "pictures")
     assert written
     assert max(len(path.name) for path in written) < 160
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 ROUNDS = 2
 KILLS = 10
-CREWS = {"one process": (), "two processes": ("--workers", "2"), "ray": ("--executor", "ray")}
+EXECUTORS = {"one process": (), "two processes": ("--workers", "2"), "ray": ("--executor", "ray")}
 DELAYS = {"start": 3.0, "training": 2.0, "kernel": 0.01, "craft": 1.0, "measuring": 1.0}
 """seconds after the beginning of a stage, at most, in the order in which one process comes to them"""
 ON_A_CLUSTER = ("start", "kernel", "craft", "training", "measuring")
@@ -51,12 +51,12 @@ class Kept:
         assert not list((self.store.root / "objects").glob("checkpoint/[!.]*")), "but drafts"
 
 
-@pytest.mark.parametrize("crew", ["one process", "two processes"])
-def test_killed_at_each_stage_and_resumed_is_uninterrupted(crew: str, whole: Whole, tmp_path: Path):
+@pytest.mark.parametrize("executor", ["one process", "two processes"])
+def test_killed_at_each_stage_and_resumed_is_uninterrupted(executor: str, whole: Whole, tmp_path: Path):
     """The command kills itself: at the very beginning of each stage, then a moment after it."""
-    rng = np.random.default_rng([*crew.encode()])
+    rng = np.random.default_rng([*executor.encode()])
     for number in range(ROUNDS):
-        command = whole.at(tmp_path / str(number), *CREWS[crew])
+        command = whole.at(tmp_path / str(number), *EXECUTORS[executor])
         kept = Kept(whole, command.store)
         for place, (aim, seconds) in enumerate(DELAYS.items()):
             doom = Doom(aim, number * rng.uniform(0, seconds), workers=place % 2 == number)
@@ -67,24 +67,24 @@ def test_killed_at_each_stage_and_resumed_is_uninterrupted(crew: str, whole: Who
         kept.check_all()
 
 
-@pytest.mark.parametrize("crew", ["one process", "two processes", pytest.param("ray", marks=pytest.mark.nightly)])
-def test_killed_at_any_moment_and_resumed_is_uninterrupted(crew: str, whole: Whole, tmp_path: Path):
-    rng, hit = np.random.default_rng([*crew.encode()]), Counter[str]()
-    undisturbed, began = whole.at(tmp_path / "undisturbed", *CREWS[crew]), time.perf_counter()
+@pytest.mark.parametrize("executor", ["one process", "two processes", pytest.param("ray", marks=pytest.mark.nightly)])
+def test_killed_at_any_moment_and_resumed_is_uninterrupted(executor: str, whole: Whole, tmp_path: Path):
+    rng, hit = np.random.default_rng([*executor.encode()]), Counter[str]()
+    undisturbed, began = whole.at(tmp_path / "undisturbed", *EXECUTORS[executor]), time.perf_counter()
     undisturbed.finish()
     seconds = time.perf_counter() - began
     assert tiny.results(undisturbed.store, whole.runs) == whole.results, "whoever executes them"
     for number in range(KILLS):  # at each of which at least one kill comes before the end
-        command = whole.at(tmp_path / str(number), *CREWS[crew])
+        command = whole.at(tmp_path / str(number), *EXECUTORS[executor])
         kept = Kept(whole, command.store)
         for moment in rng.uniform(0, seconds, len(DELAYS)):
             if not _killed(command, whole, kept, rng, hit, moment):
                 break
         command.finish()
-        kept.check_all(in_order=crew == "ray")  # which ends the workers of a dead command
+        kept.check_all(in_order=executor == "ray")  # which ends the workers of a dead command
         if hit.total() >= KILLS:
             break
-    print(f"{crew}: killed {hit.total()} times, at {dict(hit)}")
+    print(f"{executor}: killed {hit.total()} times, at {dict(hit)}")
     assert hit.total() >= KILLS
 
 
@@ -92,7 +92,7 @@ def test_killed_at_any_moment_and_resumed_is_uninterrupted(crew: str, whole: Who
 def test_a_cluster_that_is_killed_at_each_stage_is_resumed(whole: Whole, tmp_path: Path):
     """Its processes are found at a stage from outside, since they are not ours to change."""
     rng, hit = np.random.default_rng(0), Counter[str]()
-    command = whole.at(tmp_path / "runs", *CREWS["ray"])
+    command = whole.at(tmp_path / "runs", *EXECUTORS["ray"])
     kept = Kept(whole, command.store)
     for aim in ON_A_CLUSTER:
         if not _killed(command, whole, kept, rng, hit, aim):
@@ -126,7 +126,7 @@ def _killed(
 def test_a_worker_that_is_killed_is_replaced(part: int, whole: Whole, tmp_path: Path):
     """The command itself lives on, and needs nobody to start it again."""
     rng, hit = np.random.default_rng(part), Counter[str]()
-    command = whole.at(tmp_path / "runs", *CREWS["two processes"])
+    command = whole.at(tmp_path / "runs", *EXECUTORS["two processes"])
     kept, process = Kept(whole, command.store), command.start()
     for aim in ("training", "measuring"):  # the third death of one unit would be its last
         if reach(process, command.store, whole.runs, aim):

@@ -67,8 +67,8 @@ def whole(tmp_path_factory) -> tuple[Path, Store]:
 def as_expected(whole: tuple[Path, Store], store: Store) -> bool:
     """Whether all is whole, and the records say what they have to."""
     spec, expected = whole
-    things, runs = audit.examined(inventory.things(store)), read(spec).runs
-    found = [str(each) for thing in things if (each := audit.examine(store, thing)) is not None]
+    items, runs = audit.examinable(inventory.items(store)), read(spec).runs
+    found = [str(each) for item in items if (each := audit.examine(store, item)) is not None]
     return found == [] and tiny.results(store, runs) == tiny.results(expected, runs)
 
 

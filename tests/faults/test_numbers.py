@@ -144,7 +144,7 @@ def predictions(case: Case) -> np.ndarray:
     assert isinstance(words, InfiniteKernel)
     kernel, X = kernels.infinite_kernel(cell, words, 1), jnp.asarray(case.images, case.dtype)
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X[:N]))))
-    kernels.require_sound(spectrum, "limit", case.dtype)
+    kernels.require_positive(spectrum, "limit", case.dtype)
     alpha = kernels.coefficients(spectrum, words, jnp.asarray(case.targets)).astype(X.dtype)
     return np.asarray(_outputs(regression.predictor(kernel, X[:N], alpha), X[N:]), float)
 

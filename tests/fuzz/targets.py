@@ -18,12 +18,12 @@ from types import MappingProxyType, NoneType
 
 from ntkbench import documents
 from ntkbench.boards import entry
-from ntkbench.boards.checks import Check
+from ntkbench.boards.checks import EntryCheck
 from ntkbench.boards.recompute import recompute
 from ntkbench.boards.tracks import track
 from ntkbench.data import bundled, cifar, idx, keras, npz
 from ntkbench.data.files import File
-from ntkbench.data.layouts import Layout
+from ntkbench.data.layouts import FileLayout
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.check import check
 from ntkbench.plan.read import read
@@ -34,7 +34,7 @@ from ntkbench.spec.identity import resolved, run_ids
 from ntkbench.spec.reading import extends, matrix
 from ntkbench.spec.reading.parse import parse_value
 from ntkbench.spec.reading.scalars import scalar
-from ntkbench.status.forecast import outlook
+from ntkbench.status.forecast import cost_forecast
 from ntkbench.store import comparison, record
 from ntkbench.store.store import Store, StoreWarning
 from ntkbench.text import CONTROL, slug
@@ -91,7 +91,7 @@ def specs(data: bytes, folder: Path) -> bool:
         planned = read(folder / "spec.yaml")
     finally:
         matrix.MAX_RUNS, matrix.MAX_VALUES = most
-    assert outlook(planned, Store(folder / "store"))
+    assert cost_forecast(planned, Store(folder / "store"))
     for run in planned.runs[:: max(1, len(planned.runs) // 2)]:
         again = Cell.model_validate(json.loads(json.dumps(resolved(run.cell), allow_nan=False)))
         assert run_ids(again, [run.seed]) == (run.id,)
@@ -126,7 +126,7 @@ def entries(data: bytes, folder: Path) -> bool:
 
 
 def checks(data: bytes, _: Path) -> bool:
-    return bool(_document(Check, data))
+    return bool(_document(EntryCheck, data))
 
 
 def objects(data: bytes, folder: Path) -> bool:
@@ -160,7 +160,7 @@ def gzips(data: bytes, folder: Path) -> bool:
 
 def _layout(parse, files: int) -> Callable[[bytes, Path], bool]:
     """The reader of a data set behind its checksums: what it makes of files that nobody has checked."""
-    layout = Layout(("",), (), parse)
+    layout = FileLayout(("",), (), parse)
 
     def check(data: bytes, _: Path) -> bool:
         contents = (data.split(SPLIT) * files)[:files]

@@ -142,8 +142,8 @@ def test_sums_do_not_depend_on_signs_and_on_the_basis_of_a_degenerate_space():
     system = infinite_system(architectures.fc(1, 1, depth=1, b_std=0.1), 1)
     values = system.spectrum.eigenvalues.at[3:6].set(system.spectrum.eigenvalues[4])
     V, Y = system.spectrum.eigenvectors, system.spectrum.eigenvectors @ system.targets
-    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
-    other = (V * jnp.where(jnp.arange(N) % 2 == 0, 1, -1)[None, :]).at[:, 3:6].set(V[:, 3:6] @ turn)
+    execution = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    other = (V * jnp.where(jnp.arange(N) % 2 == 0, 1, -1)[None, :]).at[:, 3:6].set(V[:, 3:6] @ execution)
     one, two = (
         features.InfiniteEigensystem.of(system.kernel, system.X, regression.Spectrum(values, basis), Y)
         for basis in (V, other)

@@ -47,11 +47,13 @@ def problem(
     keys = KEYS[: len(rates)] if keys is None else keys
     inner = inner and inner(jax.random.split(jax.random.key(7), len(rates)))
     until = None if until is None else jnp.asarray(until, jnp.float64)
-    return training.Problem(loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner, until=until)
+    return training.TrainingProblem(
+        loss, optimizer, batch_size, of, jnp.asarray(labels), rates, keys, inner, until=until
+    )
 
 
 def inner(attack, eps=0.1, warm_up=0):
-    return lambda keys: training.Inner(attack, jnp.array(eps, jnp.float64), jnp.array(warm_up), keys)
+    return lambda keys: training.InnerAttack(attack, jnp.array(eps, jnp.float64), jnp.array(warm_up), keys)
 
 
 ASCENT = attacks.Objective(losses.cross_entropy)

@@ -66,7 +66,7 @@ def test_an_inner_attack_costs_its_gradients():
         asked = of("training", words | fields)
         learning = (passes(2, 3) * 60, passes(3, 5) * 60)
         return [
-            networks.training(part).dense - timeline.length(part) * learning[timeline.first(part) > 0]
+            networks.training(part).dense - timeline.phase_epochs(part) * learning[timeline.phase_start(part) > 0]
             for part in networks.trainings(asked)
         ]
 
@@ -118,9 +118,9 @@ PAIR = 2 * kernels.ARC_COSINE + 3 * kernels.LINEAR
 
 def test_attacks_on_a_kernel_cost_by_steps_and_budgets():
     """A single step has one gradient for all budgets, one more is compared; budgets are judged, and clean images."""
-    single = analyses.crafting(cell(), "ntk", 0)
+    single = analyses.crafting_cost(cell(), "ntk", 0)
     assert single.entrywise == 30 * 60 * PAIR * (2 * analyses.BACKWARD + 2)
-    more = analyses.crafting(of("attacks.ntk.eps", ["2/255", "4/255", "8/255"]), "ntk", 0)
+    more = analyses.crafting_cost(of("attacks.ntk.eps", ["2/255", "4/255", "8/255"]), "ntk", 0)
     assert more.entrywise - single.entrywise == 30 * 60 * PAIR * 2
 
 
@@ -136,12 +136,12 @@ def test_attacks_on_a_kernel_cost_by_steps_and_budgets():
 )
 def test_attacks_on_a_network_cost_by_steps_restarts_and_targets(words: dict[str, object], runs: int):
     """The example's network is linearized."""
-    work = analyses.crafting(of("attacks.own", {"eps": ["4/255", "8/255"], "steps": 10, **words}), "own", 0)
+    work = analyses.crafting_cost(of("attacks.own", {"eps": ["4/255", "8/255"], "steps": 10, **words}), "own", 0)
     assert work.dense == 30 * (passes(6, 8) * (1 + 2 * 10 * runs) + passes(2, 3) * 3)
 
 
 def test_random_signs_follow_no_gradient():
-    work = analyses.crafting(cell(), "noise", 0)
+    work = analyses.crafting_cost(cell(), "noise", 0)
     assert (work.dense, work.double) == (0, 0)
     assert work.entrywise > 0
 
@@ -232,13 +232,13 @@ def test_parts_of_a_kernel_cost_a_row_each():
     several = {*selections.spaced(20, 60), 1, 2, 5, 10, 20, 50}
     assert len(several) > 20
     members = 60 + 2 * (len(several) + 2) + 3
-    work = analyses.dissecting(cell(), analysis, 0)
+    work = analyses.spectral_cost(cell(), analysis, 0)
     assert work.entrywise == 30 * 60 * PAIR * (analyses.BACKWARD + members), "one budget"
     gradients = 2 * 30 * members * 60 * 784
     assert work.double == 2 * 784 * 30 * 60 * (analyses.BACKWARD + members) + gradients + 2 * 30 * 60**2
-    twice = analyses.dissecting(of("data.n_test", 60), analysis, 0)
+    twice = analyses.spectral_cost(of("data.n_test", 60), analysis, 0)
     assert twice.double == 2 * work.double
-    steps = analyses.dissecting(cell(), analysis.model_copy(update={"attack": "own"}), 0)
+    steps = analyses.spectral_cost(cell(), analysis.model_copy(update={"attack": "own"}), 0)
     assert steps.entrywise == 30 * 60 * PAIR * (analyses.BACKWARD + members * (1 + analyses.BACKWARD * 10))
 
 
@@ -253,12 +253,12 @@ def test_a_course_costs_a_kernel_a_snapshot():
     """Twenty snapshots and init; kernels of 30 examples and 3 outputs, their eigenvectors, the test set."""
     drift = cell().analyses["drift"]
     assert isinstance(drift, Drift)
-    work, rows = analyses.following(cell(), drift, 0), 90
+    work, rows = analyses.drift_cost(cell(), drift, 0), 90
     layers = sum(30**2 * (features + 3**2 * units) for features, units in [(785, 64), (65, 64), (65, 3)])
     eigen = (kernels.EIGH + 2) * rows**3 + 21 * rows**2
     assert work.double == 21 * (passes(1, 1) * 30 * (1 + 3) + layers + eigen)
     assert work.dense == 21 * passes(2, 3) * 30, "linearized, on the test set"
     assert work.bytes == 2 * 21 * rows**2 + 48 * rows**2
-    more = analyses.following(cell(), drift.model_copy(update={"attack": "own", "adversarial_probe": "own"}), 0)
+    more = analyses.drift_cost(cell(), drift.model_copy(update={"attack": "own", "adversarial_probe": "own"}), 0)
     assert more.double == 2 * work.double
     assert more.dense > work.dense + 2 * 21 * 30 * 11 * passes(6, 8)

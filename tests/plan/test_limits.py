@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from ntkbench.plan import limits, networks
-from ntkbench.plan.limits import Positions
-from ntkbench.plan.shapes import Misfit
-from ntkbench.run.build.networks import recipe
+from ntkbench.plan.limits import ComparedPositions
+from ntkbench.plan.shapes import LayerError
+from ntkbench.run.build.networks import stateless
 from tests.examples.networks import FINITE, NETWORKS, network
 
 CONV, RELU, NORM, POOL, GAP = ({"op": op} for op in ("conv", "relu", "layer_norm", "avg_pool", "gap"))
@@ -22,19 +22,19 @@ def added(*branches: list[Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [*NETWORKS, *FINITE])
 def test_positions_are_those_of_the_recipe(name: str):
     words = network((NETWORKS | FINITE)[name])
-    assert int(limits.positions(networks.layers(words))) == int(recipe(words, 4, 1).positions)
+    assert int(limits.positions(networks.layers(words))) == int(stateless(words, 4, 1).positions)
 
 
 def test_positions():
-    assert limits.positions(of({"op": "flatten"}, {"op": "dense"})) is Positions.NONE
-    assert limits.positions(of(CONV, RELU, {"op": "flatten"}, {"op": "dense"})) is Positions.MATCHED
-    assert limits.positions(of(CONV, GAP, {"op": "dense"})) is Positions.ALL
-    assert limits.positions(of(CONV, added([], [POOL]), {"op": "flatten"})) is Positions.ALL
+    assert limits.positions(of({"op": "flatten"}, {"op": "dense"})) is ComparedPositions.NONE
+    assert limits.positions(of(CONV, RELU, {"op": "flatten"}, {"op": "dense"})) is ComparedPositions.MATCHED
+    assert limits.positions(of(CONV, GAP, {"op": "dense"})) is ComparedPositions.ALL
+    assert limits.positions(of(CONV, added([], [POOL]), {"op": "flatten"})) is ComparedPositions.ALL
 
 
 def test_entries_of_a_covariance():
-    assert [limits.entries((3, 5, 7), needs) for needs in Positions] == [1, 15, 225]
-    assert limits.entries(("7x",), Positions.ALL) == 1
+    assert [limits.entries((3, 5, 7), needs) for needs in ComparedPositions] == [1, 15, 225]
+    assert limits.entries(("7x",), ComparedPositions.ALL) == 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -60,7 +60,7 @@ def test_limits_that_are_known(name: str):
     ],
 )
 def test_limits_that_are_not(words: list[Any], path: tuple[Any, ...]):
-    with pytest.raises(Misfit) as fault:
+    with pytest.raises(LayerError) as fault:
         limits.check(of(*words))
     assert fault.value.path == path
 

@@ -15,7 +15,7 @@ def ops(**words: Any) -> str:
 
 
 def walk(width: int = 32, outputs: int = 10, **words: Any) -> list[shapes.Step]:
-    return list(shapes.steps(networks.layers(network(words)), CIFAR, shapes.Sizes(width, outputs)))
+    return list(shapes.steps(networks.layers(network(words)), CIFAR, shapes.WidthAndOutputs(width, outputs)))
 
 
 def test_fully_connected():

@@ -7,7 +7,7 @@ from ntkbench.errors import SpecError
 from ntkbench.plan import read as plan_read
 from ntkbench.plan import runs
 from ntkbench.plan.keys import data_key, kernel_key
-from ntkbench.plan.seeding import of_seed, shared
+from ntkbench.plan.seeding import for_seed, shared
 from ntkbench.run.build import data
 from ntkbench.spec.identity import run_id
 from tests.examples.cells import FULL, cell
@@ -68,12 +68,12 @@ def test_a_subset_is_an_experiment_of_its_own(read):
 def test_seeds_of_runs_keep_their_ids(read):
     for run in read(seed_of="run").runs:
         assert run.cell.data.test_seed is None
-        assert run.id == run_id(of_seed(run.cell, run.seed, "run"), run.seed)
+        assert run.id == run_id(for_seed(run.cell, run.seed, "run"), run.seed)
 
 
 def test_the_cell_that_subsets_share():
     whole = cell(data=FULL["data"] | {"seed": 4})
-    assert shared(of_seed(whole, 9, "data")) == whole
+    assert shared(for_seed(whole, 9, "data")) == whole
     assert shared(whole) == whole
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ntkbench.plan import networks, shapes
-from ntkbench.plan.shapes import Misfit, Sizes, steps
-from ntkbench.run.build.networks import recipe
+from ntkbench.plan.shapes import LayerError, WidthAndOutputs, steps
+from ntkbench.run.build.networks import stateless
 from ntkbench.spec.cell import Cell
 from tests.examples.cells import cell, changed
 from tests.examples.networks import FINITE, NETWORKS, network
@@ -21,7 +21,7 @@ def layers(*words: dict[str, Any]) -> Any:
 
 
 def last(shape: shapes.Shape, *words: dict[str, Any], width: int | None = 5) -> shapes.Shape:
-    *_, step = steps(layers(*words), shape, Sizes(width, 3))
+    *_, step = steps(layers(*words), shape, WidthAndOutputs(width, 3))
     return step.after
 
 
@@ -39,11 +39,11 @@ def test_sizes_of_data():
 def test_each_layer_gives_what_jax_says(name: str, shape: tuple[int, ...]):
     """The numbers of weights, too, layer by layer."""
     words = network((NETWORKS | FINITE)[name])
-    walk = list(steps(networks.layers(words), shape, Sizes(4, 10)))
+    walk = list(steps(networks.layers(words), shape, WidthAndOutputs(4, 10)))
     found: list[tuple[int, ...]] = []
 
     def draw(key: jax.Array) -> Any:
-        weights, out = recipe(words, 4, 10).init(shape, key=key, dtype=np.float32)
+        weights, out = stateless(words, 4, 10).init(shape, key=key, dtype=np.float32)
         found.append(out)
         return weights
 
@@ -64,7 +64,7 @@ def test_positions_of_convolutions_and_pools(size: int, window: int, stride: int
     expected = -(-size // stride) if padding != "VALID" else (size - window) // stride + 1
     for op in ("conv", "avg_pool"):
         if expected < 1:
-            with pytest.raises(Misfit, match="do not fit"):
+            with pytest.raises(LayerError, match="do not fit"):
                 last((size, 1, 2), {"op": op, **word}, {"op": "relu"})
         else:
             assert last((size, 1, 2), {"op": op, **word}, {"op": "relu"})[:2] == (expected, 1)
@@ -79,12 +79,12 @@ def test_without_a_width_layers_keep_their_multiples_of_it():
     two = {"op": "conv", "width": "2x"}
     assert last((4, 4, 1), two, {"op": "flatten"}, {"op": "relu"}, width=None) == ("32x",)
     assert last((4, 4, 1), two, {"op": "residual", "branches": [[], [two]]}, width=None) == (4, 4, "2x")
-    with pytest.raises(Misfit, match="2x channels and an image of 4 x 4 with 1x channels"):
+    with pytest.raises(LayerError, match="2x channels and an image of 4 x 4 with 1x channels"):
         last((4, 4, 1), two, {"op": "residual", "branches": [[], [{"op": "conv"}]]}, width=None)
 
 
 def test_a_fault_within_a_branch_has_the_path_of_its_layer():
-    with pytest.raises(Misfit) as fault:
+    with pytest.raises(LayerError) as fault:
         last((4, 4, 1), {"op": "residual", "branches": [[], [{"op": "gap"}, {"op": "conv"}]]})
     assert fault.value.path == (0, "branches", 1, 1)
 

@@ -14,7 +14,7 @@ def of(path: str, value: object) -> Cell:
 
 
 def walk(architecture: Architecture, shape: shapes.Shape, width: int, outputs: int) -> list[shapes.Step]:
-    return list(shapes.steps(networks.layers(architecture), shape, shapes.Sizes(width, outputs)))
+    return list(shapes.steps(networks.layers(architecture), shape, shapes.WidthAndOutputs(width, outputs)))
 
 
 def test_parameters_of_a_small_network_by_hand():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ntkbench.errors import UsageError
-from ntkbench.results.export import export, of_file, of_metrics
+from ntkbench.results.export import export, format_of, select_metrics
 from ntkbench.results.frame import records
 from ntkbench.store import record
 from tests.examples.factory import cell, failed, planned, store
@@ -88,28 +88,28 @@ def test_latex_has_what_tells_rows_apart_and_escapes_what_people_wrote(rows):
 
 
 def test_metrics_are_chosen_by_name(rows):
-    assert set(of_metrics(rows, ["accuracy"])["metric"]) == {"accuracy"}
-    assert of_metrics(rows, []) is rows
+    assert set(select_metrics(rows, ["accuracy"])["metric"]) == {"accuracy"}
+    assert select_metrics(rows, []) is rows
     with pytest.raises(UsageError, match="did you mean accuracy"):
-        of_metrics(rows, ["acuracy"])
+        select_metrics(rows, ["acuracy"])
     with pytest.raises(UsageError, match=r"no run measures k90; they measure accuracy, normalized_transfer, "):
-        of_metrics(rows, ["k90"])
+        select_metrics(rows, ["k90"])
 
 
 def test_the_file_s_name_tells_its_format(tmp_path):
     names = ("a.csv", "a.json", "a.jsonl", "a.tex", "a.PARQUET", "a")
-    found = [of_file(tmp_path / name) for name in names]
+    found = [format_of(tmp_path / name) for name in names]
     assert found == [(form, False) for form in ("csv", "json", "jsonl", "latex", "parquet", "csv")]
-    assert of_file(None) == ("csv", False)
-    assert of_file(tmp_path / "a.csv.gz") == ("csv", True)
-    assert of_file(tmp_path / "a.jsonl.gz") == ("jsonl", True)
-    assert of_file(tmp_path / "a.xlsx", "csv") == ("csv", False), "who says a format gets it"
+    assert format_of(None) == ("csv", False)
+    assert format_of(tmp_path / "a.csv.gz") == ("csv", True)
+    assert format_of(tmp_path / "a.jsonl.gz") == ("jsonl", True)
+    assert format_of(tmp_path / "a.xlsx", "csv") == ("csv", False), "who says a format gets it"
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv.zip", "a.xls.gz"])
 def test_a_name_of_another_format_is_refused(name: str, tmp_path):
     with pytest.raises(UsageError, match=r"no table is written as \.(xlsx|zip|xls); name it .csv, .json, .jsonl"):
-        of_file(tmp_path / name)
+        format_of(tmp_path / name)
 
 
 def test_json_is_one_list_of_the_same_rows(rows):

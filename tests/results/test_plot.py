@@ -4,7 +4,7 @@ import pytest
 
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.results.plots.plot import Results, _slug, of_plan, of_store, plot, studies
+from ntkbench.results.plots.plot import Results, _slug, plot, plotted_analyses, results_of_plan, results_of_store
 from ntkbench.spec.cell import Header
 from ntkbench.store import record
 from ntkbench.store.store import Store
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Store:
 def drawn(store: Store, **options) -> list[str]:
     """The names of the pictures, without the spec."""
     output = store.root / "figures"
-    paths = plot(of_store(store), store.records, output, **options)
+    paths = plot(results_of_store(store), store.records, output, **options)
     assert sorted(output.iterdir()) == sorted([*paths, *(path.with_suffix(".txt") for path in paths)])
     assert len(set(paths)) == len(paths)
     assert all(path.read_bytes() for path in paths)
@@ -73,8 +73,8 @@ def test_a_plan_draws_its_own_runs_under_its_own_labels(store: Store):
     findings.store(store.records, runs)
     header = Header.model_validate({"ntkbench": 1, "name": "other"})
     renamed = [Run("other", run.cell, {"level": f"no. {i}"}, run.seed, run.id) for i, run in enumerate(runs)]
-    results = of_plan(Plan(header, tuple(renamed), "other.yaml"), store)
-    (study,) = studies([results], store.records, ["time"])
+    results = results_of_plan(Plan(header, tuple(renamed), "other.yaml"), store)
+    (study,) = plotted_analyses([results], store.records, ["time"])
     assert study.spec == "other"
     assert [panel.label for panel in study.panels] == ["no. 0", "no. 1"]
 
@@ -85,22 +85,22 @@ def test_missing_runs_are_told_and_the_others_drawn(store: Store):
     record.write(failed(runs[1]), store.record(runs[1].id))
     header = Header.model_validate({"ntkbench": 1, "name": "other"})
     with pytest.warns(UserWarning, match=r"other.yaml: 2 of 3 runs are not done, and not drawn"):
-        results = of_plan(Plan(header, tuple(runs), "other.yaml"), store)
+        results = results_of_plan(Plan(header, tuple(runs), "other.yaml"), store)
     assert [each.run_id for each, _ in results.found] == [runs[0].id]
 
 
 def test_no_results_say_what_to_do(store: Store):
     header = Header.model_validate({"ntkbench": 1, "name": "x"})
     with pytest.raises(UsageError, match=r"has none of its results; `ntkbench run x.yaml` makes them"):
-        of_plan(Plan(header, tuple(depths(1)), "x.yaml"), store)
+        results_of_plan(Plan(header, tuple(depths(1)), "x.yaml"), store)
     with pytest.raises(UsageError, match="has no results; `ntkbench run SPEC` makes some"):
-        of_store(store)
+        results_of_store(store)
 
 
 def test_nothing_complete_is_told(store: Store):
     runs = planned(cell(), [0, 1])
     factory.store(store.records, runs[:1])
-    results = Results("synthetic", of_store(store)[0].found, runs)
+    results = Results("synthetic", results_of_store(store)[0].found, runs)
     with pytest.raises(UsageError, match="no cell of the matrix has all its runs"):
         plot([results], store.records, store.root / "figures")
 
@@ -109,7 +109,7 @@ def test_a_damaged_record_is_told_and_left_out(store: Store):
     findings.store(store.records, depths(1))
     (store.records / "r000000000000.json").write_text("{")
     with pytest.warns(UserWarning, match="it is left out"):
-        (results,) = of_store(store)
+        (results,) = results_of_store(store)
     assert len(results.found) == 1
 
 

@@ -18,7 +18,7 @@ from ntkbench.run.build import attacks as build_attacks
 from ntkbench.run.build import kernels, training
 from ntkbench.run.build.data import examples, outputs, targets
 from ntkbench.run.build.losses import curvature, loss, targeted_loss
-from ntkbench.run.build.networks import at, networks, stream
+from ntkbench.run.build.networks import networks, stream, unstack
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 from tests.examples.cells import FULL
@@ -65,7 +65,7 @@ def test_networks_of_seeds_are_stacked_and_each_is_its_own():
     small = cell(width=4, architecture={"kind": "fc", "depth": 1})
     together, alone = networks(small, (0, 5), (2, 2, 1), 3), networks(small, (5,), (2, 2, 1), 3)
     assert jax.tree.leaves(together)[0].shape[0] == 2
-    for one, two in zip(jax.tree.leaves(at(together, 1)), jax.tree.leaves(at(alone, 0)), strict=True):
+    for one, two in zip(jax.tree.leaves(unstack(together, 1)), jax.tree.leaves(unstack(alone, 0)), strict=True):
         np.testing.assert_array_equal(one, two)
         assert one.dtype == np.float32
 
@@ -123,7 +123,7 @@ def test_a_schedule_runs_on_where_the_training_is_linearized():
     words = {"kind": "sgd", "schedule": {"kind": "cosine"}}
     whole = trained(optimizer=words, epochs=4, batch_size=N // STEPS)
     later = trained(optimizer=words, epochs=4, batch_size=N // STEPS, linearize_at=1)
-    before = timeline.beginning(later)
+    before = timeline.first_phase(later)
     assert before is not None
     assert rates(before, STEPS) + rates(later, 3 * STEPS) == pytest.approx(rates(whole, 4 * STEPS))
 
@@ -144,13 +144,13 @@ def test_an_inner_attack_has_what_the_spec_says():
     assert isinstance(inner.attack.ball, balls.L2)
     assert inner.attack.objective.loss is loss("margin")
     assert (float(inner.eps), inner.eps.dtype) == (pytest.approx(8 / 255), np.float32)
-    assert int(inner.warm_up) == 2, "epochs of the stretch"
+    assert int(inner.warm_up) == 2, "epochs of the phase"
     assert training.inner(trained(), keys) is None
 
 
 def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():
     pgd = {"kind": "pgd", "eps": ["2/255", "8/255"], "norm": "l2", "steps": 7, "step_size": "1/255", "start": "uniform"}
-    threat = build_attacks.threat(cell(attacks={**FULL["attacks"], "own": pgd}), "own")
+    threat = build_attacks.attack(cell(attacks={**FULL["attacks"], "own": pgd}), "own")
     assert (threat.source, threat.eps, threat.radii) == ("self", ("2/255", "8/255"), (2 / 255, 8 / 255))
     assert isinstance(threat.attack, attacks.PGD)
     assert isinstance(threat.ball, balls.L2)
@@ -161,20 +161,20 @@ def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():
     )
     assert threat.objective is not None
     assert not threat.objective.predicted
-    noise = build_attacks.threat(cell(), "noise")
+    noise = build_attacks.attack(cell(), "noise")
     assert (noise.source, noise.objective) == (build_attacks.NO_SOURCE, None)
 
 
 def test_an_adaptive_attack_is_as_the_spec_says():
     words = {"kind": "apgd", "eps": "8/255", "loss": "dlr", "steps": 9, "targeted": 3, "restarts": 2}
-    attack = build_attacks.threat(cell(attacks={"own": words}), "own").attack
+    attack = build_attacks.attack(cell(attacks={"own": words}), "own").attack
     assert isinstance(attack, attacks.Restarts)
     assert attack.count == 2
     assert isinstance(attack.attack, apgd.APGD)
     assert (attack.attack.steps, attack.attack.uniform_start) == (9, True)
     assert attack.attack.objective.loss is losses.dlr
     assert attack.attack.targets == apgd.Targets(3, losses.dlr_toward)
-    alone = build_attacks.threat(cell(attacks={"own": {"kind": "apgd", "eps": "8/255", "start": "zero"}}), "own").attack
+    alone = build_attacks.attack(cell(attacks={"own": {"kind": "apgd", "eps": "8/255", "start": "zero"}}), "own").attack
     assert isinstance(alone, apgd.APGD)
     assert (alone.steps, alone.uniform_start, alone.targets) == (100, False, None)
     assert targeted_loss("margin") is targeted_loss("margin")

@@ -79,7 +79,7 @@ def test_outcomes_per_test_point_give_the_shares(done):
     samples = arrays.read_samples(folder, standard)
     for row in standard.metrics:
         if row.metric in ("accuracy", "robust_accuracy") and row.where["split"] == "test":
-            packed = outcomes.packed(row, samples, Cell.model_validate(standard.spec.resolved))
+            packed = outcomes.outcome_string(row, samples, Cell.model_validate(standard.spec.resolved))
             assert (packed.count("1"), len(packed)) == (row.k, row.n)
 
 

@@ -46,11 +46,11 @@ def test_other_settings_of_jax_are_told(monkeypatch):
 
 def test_a_run_has_a_peak_of_its_own():
     """What an earlier run held, and gave back, is none of the next one's."""
-    environment.forget_peak()
+    environment.reset_peak_memory()
     held = np.ones(30_000_000)
     large = environment.resources(1.5)
     del held
-    environment.forget_peak()
+    environment.reset_peak_memory()
     small = environment.resources(2.5)
     assert large["wall_s"] == 1.5
     assert large["host_peak_of"] == small["host_peak_of"] == "run"
@@ -60,7 +60,7 @@ def test_a_run_has_a_peak_of_its_own():
 
 def test_where_the_peak_cannot_be_reset_it_is_that_of_the_process(monkeypatch):
     monkeypatch.setattr(environment, "_PEAK_RESET", Path("/proc/self/no such file"))
-    environment.forget_peak()
+    environment.reset_peak_memory()
     taken = environment.resources(1.0)
     assert taken["host_peak_of"] == "process"
     assert taken["host_peak_bytes"] >= 10**7
@@ -125,8 +125,8 @@ def test_programs_are_forgotten_when_they_are_many_and_not_before():
     for n in range(20):
         jax.jit(lambda x, n=n: jnp.sin(x) * n)(jnp.ones(n + 1))
     before = maps()
-    assert not environment.forget_programs(1.0)
-    assert environment.forget_programs(1e-6)
+    assert not environment.release_compiled_programs(1.0)
+    assert environment.release_compiled_programs(1e-6)
     assert maps() < before
 
 

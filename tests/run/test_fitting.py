@@ -12,8 +12,8 @@ from ntkbench.errors import SpecError
 from ntkbench.plan.read import read
 from ntkbench.run.build.training import flow_time
 from ntkbench.run.group import train
-from ntkbench.run.measure import Experiment
-from ntkbench.run.shared import Laboratory
+from ntkbench.run.predictors import Predictors
+from ntkbench.run.shared import SharedStages
 from ntkbench.spec.cell import Cell
 from ntkbench.store import lookup
 from ntkbench.store.store import Store
@@ -58,30 +58,30 @@ def test_flow_time_by_hand(words: dict[str, Any], expected: float):
 
 def test_both_stretches_of_a_training_count(tmp_path):
     whole = cell(optimizer=sgd(), linearize_at=4)
-    laboratory = Laboratory(Store(tmp_path), (), 1e8)
-    group = train(laboratory.store, whole, (0, 1), laboratory.data(whole), every=5, tick=lambda what: None)
+    shared = SharedStages(Store(tmp_path), (), 1e8)
+    group = train(shared.store, whole, (0, 1), shared.data(whole), every=5, tick=lambda what: None)
     np.testing.assert_allclose(group.flow_time, [10 * 0.5 / 12] * 2, rtol=EXACT)
     assert group.epochs.tolist() == [10, 10]
 
 
-def trained(folder, words: Cell) -> Experiment:
-    laboratory = Laboratory(Store(folder), (), 1e8)
-    group = train(laboratory.store, words, (0,), laboratory.data(words), every=10**6, tick=lambda what: None)
-    return Experiment(laboratory, words, group.of(0), lambda what: None)
+def trained(folder, words: Cell) -> Predictors:
+    shared = SharedStages(Store(folder), (), 1e8)
+    group = train(shared.store, words, (0,), shared.data(words), every=10**6, tick=lambda what: None)
+    return Predictors(shared, words, group.of(0), lambda what: None)
 
 
 def test_small_steps_of_a_linearized_network_end_at_its_kernel_at_the_matched_time(tmp_path):
     """Gradient descent without momentum on the first-order model is the flow, to the first order in the step."""
     kernels = {"own": {"kind": "empirical", "time": "matched"}}
     steps = sgd(learning_rate=0.02)
-    experiment = trained(tmp_path, cell(kernels, epochs=3000, optimizer=steps, linearize_at=0))
-    X = jnp.asarray(experiment.laboratory.data(experiment.cell).test.unit("float64"))
-    net, kernel = (jax.vmap(experiment.subject(name).predictor)(X) for name in ("self", "own"))
-    assert experiment.group is not None
-    initial = jax.vmap(experiment.group.initial)(X)
+    predictors = trained(tmp_path, cell(kernels, epochs=3000, optimizer=steps, linearize_at=0))
+    X = jnp.asarray(predictors.shared.data(predictors.cell).test.unit("float64"))
+    net, kernel = (jax.vmap(predictors.evaluator(name).predictor)(X) for name in ("self", "own"))
+    assert predictors.group is not None
+    initial = jax.vmap(predictors.group.initial)(X)
     np.testing.assert_allclose(net, kernel, atol=2e-3 * float(jnp.abs(net - initial).max()))
-    assert experiment.cell.kernels["own"].time == pytest.approx(3000 * 0.02 / 12)
-    assert experiment.asked.kernels["own"].time == "matched"
+    assert predictors.cell.kernels["own"].time == pytest.approx(3000 * 0.02 / 12)
+    assert predictors.asked.kernels["own"].time == "matched"
 
 
 _MATCHED = """  matched: {kind: transfer, attack: timed}
@@ -152,10 +152,10 @@ def test_centered_training_begins_without_the_constant_of_the_network(tmp_path):
     for start in (0, 4):
         words = cell(optimizer=sgd(), linearize_at=start, centered=True)
         words = words.model_copy(update={"width": 16})
-        laboratory = Laboratory(Store(tmp_path / str(start)), (), 1e8)
+        shared = SharedStages(Store(tmp_path / str(start)), (), 1e8)
         moments = [Fraction(0), Fraction(4), Fraction(10)]
-        group = train(laboratory.store, words, (0,), laboratory.data(words), moments, every=5, tick=lambda what: None)
-        X = jnp.asarray(laboratory.data(words).test.unit("float64"))
+        group = train(shared.store, words, (0,), shared.data(words), moments, every=5, tick=lambda what: None)
+        X = jnp.asarray(shared.data(words).test.unit("float64"))
         at = {moment: jax.vmap(group.of(0).at(moment))(X) for moment in moments}
         assert not np.any(at[Fraction(start)])
         assert np.all(at[Fraction(10)] != 0)

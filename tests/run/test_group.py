@@ -16,9 +16,9 @@ from ntkbench.ntk import batch_norm
 from ntkbench.plan import timeline
 from ntkbench.plan.keys import group_key, training_key
 from ntkbench.run.build.data import examples
-from ntkbench.run.group import Group, train
+from ntkbench.run.group import TrainedGroup, train
 from ntkbench.spec.cell import Cell
-from ntkbench.store.groups import groups, kept
+from ntkbench.store.groups import groups, kept_steps
 from ntkbench.store.store import Store, StoreWarning
 from tests.examples.networks import NORMALIZED
 
@@ -64,7 +64,7 @@ def cell(architecture: Any = MappingProxyType({"kind": "fc"}), **training: Any) 
 
 def fit(
     store: Store, of: Cell, seeds: tuple[int, ...] = (0, 1), *moments: str, every: int = 50, kill: str = ""
-) -> Group:
+) -> TrainedGroup:
     def tick(what: str) -> None:
         if kill and what.startswith(kill):
             raise Killed
@@ -78,7 +78,7 @@ def epochs(told: list[str]) -> list[Fraction]:
     return [Fraction(text.removeprefix("epoch ").partition(" ")[0]) for text in told]
 
 
-def bits(group: Group) -> list[bytes]:
+def bits(group: TrainedGroup) -> list[bytes]:
     return [np.asarray(leaf).tobytes() for leaf in (*jax.tree.leaves(group.trained.weights), group.losses)]
 
 
@@ -93,7 +93,7 @@ def test_resumed_is_uninterrupted(regime: str, tmp_path: Path):
     of = cell(**REGIMES[regime])
     whole, cut = Store(tmp_path / "whole"), Store(tmp_path / "cut")
     expected = bits(fit(whole, of))
-    for epoch in (1, 2):  # a stretch before the linearization has its own epochs
+    for epoch in (1, 2):  # a phase before the linearization has its own epochs
         with pytest.raises(Killed):
             fit(cut, of, every=1, kill=f"epoch {epoch} of")
     if of.training.linearize_at:  # type: ignore[union-attr]
@@ -238,7 +238,7 @@ def saved(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]
     return found
 
 
-def weights(group: Group, moment: str) -> list[bytes]:
+def weights(group: TrainedGroup, moment: str) -> list[bytes]:
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(group.at(Fraction(moment)).weights)]
 
 
@@ -281,9 +281,10 @@ def test_moments_of_a_training_that_is_linearized(tmp_path: Path):
     early, late = (np.abs(jax.tree.leaves(group.at(Fraction(at)).weights)[0]).max() for at in ("10/3", "5"))
     assert 0 < early < late, "the displacement grows"
     steps = {
-        key.partition("-")[0]: kept(store, "snapshot", key.partition("@")[0]) for key in store.keys("snapshot", "")
+        key.partition("-")[0]: kept_steps(store, "snapshot", key.partition("@")[0])
+        for key in store.keys("snapshot", "")
     }
-    assert steps == {training_key(timeline.beginning(of)): {6}, training_key(of): {1, 6}}  # type: ignore[arg-type]
+    assert steps == {training_key(timeline.first_phase(of)): {6}, training_key(of): {1, 6}}  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -369,7 +370,7 @@ def test_facts_of_the_time_line(tmp_path: Path):
     assert len(facts["learning_rate"]) == 2
 
 
-def outputs(group: Group, of: Cell, moment: str) -> np.ndarray:
+def outputs(group: TrainedGroup, of: Cell, moment: str) -> np.ndarray:
     """Of each seed's evaluated network, on the training examples."""
     X = jnp.asarray(examples(of.data, ()).train.unit(np.float32))
     return np.asarray(eqx.filter_vmap(lambda net: jax.vmap(net)(X))(group.at(Fraction(moment))))[..., 0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ntkbench.run.interrupt import interruptible, later
+from ntkbench.run.interrupt import deferred_interrupts, interruptible
 
 pytestmark = pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="interrupts are ignored here")
 
@@ -94,13 +94,13 @@ def test_one_that_meets_a_finalizer_is_not_lost(finalizer: str, capsys: pytest.C
 
     def work() -> None:
         with interruptible():
-            thing = Thing()
+            item = Thing()
             if finalizer == "weakref":
-                kept = weakref.ref(thing, interrupt)
-                del thing
+                kept = weakref.ref(item, interrupt)
+                del item
                 assert kept() is None
             elif finalizer == "__del__":
-                del thing
+                del item
             else:
                 gc.callbacks.append(interrupt)
                 gc.collect()
@@ -143,7 +143,7 @@ def test_an_interrupt_waits_until_something_is_written():
     done = []
 
     def work() -> None:
-        with interruptible(), later():
+        with interruptible(), deferred_interrupts():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
             done.append("written")
@@ -157,7 +157,7 @@ def test_other_threads_have_no_interrupts_to_hold():
     ran = []
 
     def work() -> None:
-        with later():
+        with deferred_interrupts():
             ran.append(1)
 
     thread = threading.Thread(target=work)

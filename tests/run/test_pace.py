@@ -15,7 +15,7 @@ def clock(monkeypatch) -> list[float]:
 
 
 def test_steps_become_as_many_as_fit(clock: list[float]):
-    most, step, seen = phase.Pace(), 0, []
+    most, step, seen = phase.CheckpointPace(), 0, []
     for _ in range(8):
         seen.append(most(step))
         step += seen[-1]
@@ -24,14 +24,14 @@ def test_steps_become_as_many_as_fit(clock: list[float]):
 
 
 def test_slow_steps_are_taken_one_at_a_time(clock: list[float]):
-    most = phase.Pace()
+    most = phase.CheckpointPace()
     for step in range(3):
         assert most(step) == 1
         clock[0] += 30
 
 
 def test_compilation_counts_for_no_step_but_the_first(clock: list[float]):
-    most = phase.Pace()
+    most = phase.CheckpointPace()
     assert most(0) == 1
     clock[0] += 20
     assert most(1) == 1
@@ -40,7 +40,7 @@ def test_compilation_counts_for_no_step_but_the_first(clock: list[float]):
 
 
 def test_states_are_kept_for_a_small_share_of_the_time(clock: list[float]):
-    keeping = phase.Keeping()
+    keeping = phase.CheckpointSchedule()
     clock[0] = 4.0
     assert not keeping.is_due
     clock[0] = 6.0

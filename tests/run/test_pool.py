@@ -12,7 +12,7 @@ import pytest
 from ntkbench.plan.read import read
 from ntkbench.run.executors import pool
 from ntkbench.store import lookup
-from ntkbench.store.running import is_left, running
+from ntkbench.store.running import is_abandoned, running
 from ntkbench.store.store import Store
 from tests.examples import tiny
 
@@ -50,7 +50,7 @@ def test_each_process_has_an_accelerator_and_its_share_of_it(monkeypatch):
     made = []
     monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda *_, initializer, **__: made.append(initializer) or _Idle())
     for device, workers, devices in ((None, 2, 0), ("1", 2, 2), ("0", 3, 2)):
-        pool._Seat(device, workers, devices)
+        pool._WorkerProcess(device, workers, devices)
     assert [begin.args[0] for begin in made] == [
         {},
         {"CUDA_VISIBLE_DEVICES": "1"},
@@ -98,7 +98,7 @@ def test_a_unit_whose_processes_die_again_and_again_is_recorded(whole: tuple[Pat
     while len(dead) < 3:
         for found in running(store):
             unlucky = unlucky or found.unit
-            if found.unit == unlucky and found.process not in dead and not is_left(store, found):
+            if found.unit == unlucky and found.process not in dead and not is_abandoned(store, found):
                 os.kill(found.process, signal.SIGKILL)
                 dead.add(found.process)
         time.sleep(0.01)

@@ -15,7 +15,7 @@ def told(terminal: bool) -> str:
     watcher = progress(Console(file=output, force_terminal=terminal, width=200, color_system=None))
     assert isinstance(watcher, Bar if terminal else Lines)
     watcher.begin(3, 1)
-    watcher.doing(RUN, "epoch 1 of 2")
+    watcher.working(RUN, "epoch 1 of 2")
     watcher.ended(RUN, "ok", 1.25, "")
     watcher.warn("[bold] is damaged")
     watcher.ended(OTHER, "failed", 0.04, "the kernel is singular")

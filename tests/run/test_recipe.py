@@ -12,7 +12,7 @@ from ntkbench.errors import UsageError
 from ntkbench.ntk import architectures, gram, infinite, linearize, network
 from ntkbench.ntk.activations import Activation, Deviation, ReLU
 from ntkbench.ntk.layers import Sequential, Sum
-from ntkbench.run.build.networks import ACTIVATIONS, recipe
+from ntkbench.run.build.networks import ACTIVATIONS, stateless
 from tests.conftest import ORACLES, STATISTICAL
 from tests.examples import networks
 from tests.examples.networks import FINITE, NETWORKS
@@ -25,7 +25,7 @@ SHORT = ("conv valid",)
 
 
 def built(words: dict[str, Any], width: int = 4, outputs: int = 3) -> Sequential:
-    return recipe(networks.network(words), width, outputs)
+    return stateless(networks.network(words), width, outputs)
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *FINITE])

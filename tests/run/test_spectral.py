@@ -130,7 +130,7 @@ def test_outcomes_per_test_point_give_the_shares(request, run, analysis, metric,
         if (row.analysis, row.metric) == (analysis, metric) and where.items() <= row.where.items()
     ]
     cell = Cell.model_validate(record.spec.resolved)
-    packed = outcomes.packed(row, arrays.read_samples(folder, record), cell)
+    packed = outcomes.outcome_string(row, arrays.read_samples(folder, record), cell)
     assert (packed.count("1"), len(packed)) == (row.k, row.n)
 
 
@@ -144,7 +144,7 @@ def test_counts_over_the_grid_are_kept_as_whole_numbers(done):
     cell = Cell.model_validate(record.spec.resolved)
     code = outcomes.code(row.metric, {name: str(label) for name, label in row.where.items()}, cell)
     assert code is not None
-    packed = outcomes.packed(row, arrays.read_samples(folder, record), cell)
+    packed = outcomes.outcome_string(row, arrays.read_samples(folder, record), cell)
     assert list(outcomes.judge([packed], code, "").gives([row])) == [True]
 
 

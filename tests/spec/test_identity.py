@@ -11,7 +11,7 @@ from ntkbench.errors import NtkbenchError
 from ntkbench.plan.keys import training_key
 from ntkbench.plan.read import read
 from ntkbench.spec.cell import Cell
-from ntkbench.spec.identity import canonical, digest, resolved, run_id, run_ids, settled
+from ntkbench.spec.identity import canonical, digest, resolved, run_id, run_ids, with_auto_losses
 from tests.examples.cells import FULL, OTHER, cell, changed, leaves, other
 
 ONE_VALUE_ONLY = {"kind", "mode"}
@@ -105,7 +105,7 @@ def test_what_goes_without_saying_of_a_training_leaves_no_trace():
     half = cell(kernels={**FULL["kernels"], "first": {"kind": "empirical", "at": "1/2"}})
     assert run_id(half, 0) == run_id(cell(kernels={**FULL["kernels"], "first": {"kind": "empirical", "at": 0.5}}), 0)
     assert training_key(half) == training_key(cell()), "who looks back changes nothing"
-    assert Cell.model_validate(json.loads(json.dumps(resolved(half)))) == settled(half)
+    assert Cell.model_validate(json.loads(json.dumps(resolved(half)))) == with_auto_losses(half)
 
 
 def test_all_classes_by_null_or_by_name():
@@ -153,7 +153,7 @@ def test_what_a_record_stores_is_read_back(path: str | None):
     before = other(path) if path else cell()
     stored = json.loads(json.dumps(resolved(before), allow_nan=False))
     after = Cell.model_validate(stored)
-    assert after == settled(before)
+    assert after == with_auto_losses(before)
     assert run_id(after, 3) == run_id(before, 3)
 
 

@@ -9,10 +9,10 @@ import pytest
 from ntkbench.ntk import attacks, losses
 from ntkbench.plan.keys import craft_key, training_key
 from ntkbench.run.build import training as build_training
-from ntkbench.run.build.attacks import threat
-from ntkbench.spec.attacks import Ascent
+from ntkbench.run.build.attacks import attack
+from ntkbench.spec.attacks import LossAscent
 from ntkbench.spec.cell import Cell
-from ntkbench.spec.identity import resolved, run_id, settled
+from ntkbench.spec.identity import resolved, run_id, with_auto_losses
 
 TWO, THREE = ["bag", "coat"], ["bag", "coat", "dress"]
 STANDARD = {"mode": "standard", "epochs": 2}
@@ -40,7 +40,7 @@ def cell(classes: list[str] | None, training: dict[str, Any], loss: str | None =
 
 
 def chosen(of: Cell) -> list[str]:
-    return [attack.loss for attack in settled(of).attacks.values() if isinstance(attack, Ascent)]
+    return [attack.loss for attack in with_auto_losses(of).attacks.values() if isinstance(attack, LossAscent)]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_margin_where_several_classes_were_fitted_with_squared_loss(classes,
     assert chosen(of) == expected
     stored = resolved(of)["attacks"]
     assert [stored[name]["loss"] for name in ("ntk", "empirical", "own")] == expected, "records say what was ascended"
-    said = of.model_copy(update={"attacks": settled(of).attacks})
+    said = of.model_copy(update={"attacks": with_auto_losses(of).attacks})
     assert run_id(said, 0) == run_id(of, 0)
     assert craft_key(said, "ntk") == craft_key(of, "ntk")
 
@@ -90,7 +90,7 @@ def test_the_attack_inside_a_training_follows_its_loss(classes, loss, expected):
 def test_the_numbers_are_made_with_it():
     outputs, label = jnp.array([0.2, 0.5, 0.1]), jnp.array(0)
     for classes, expected in ((THREE, losses.margin), (TWO, losses.cross_entropy)):
-        objective = threat(cell(classes, STANDARD), "ntk").objective
+        objective = attack(cell(classes, STANDARD), "ntk").objective
         assert objective is not None
         assert objective.loss is expected
         inner = build_training.inner(cell(classes, ADVERSARIAL), jax.random.split(jax.random.key(0), 2))

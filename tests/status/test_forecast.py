@@ -8,7 +8,7 @@ import pytest
 from ntkbench.plan.cost.estimate import estimate
 from ntkbench.plan.keys import group_key, state_key
 from ntkbench.render import duration, size
-from ntkbench.status.forecast import outlook
+from ntkbench.status.forecast import cost_forecast
 from ntkbench.store.store import Store
 from tests.examples import factory, tiny
 
@@ -21,7 +21,7 @@ def lines(text: str) -> dict[str, str]:
 
 
 def test_a_plan_before_anything_was_run(tmp_path: Path):
-    text = outlook(tiny.planned(tmp_path, text=SWEEP), Store(tmp_path / "runs"))
+    text = cost_forecast(tiny.planned(tmp_path, text=SWEEP), Store(tmp_path / "runs"))
     table, below = text.partition("\n\n")[0].splitlines(), lines(text)
     assert [line.split()[:2] for line in table[2:]] == [["8", "0/2"], ["16", "0/2"]]
     assert below["runs"] == "4, of which 0 are done"
@@ -34,7 +34,7 @@ def test_a_plan_before_anything_was_run(tmp_path: Path):
 
 def test_a_cell_alone_is_its_seeds_and_what_they_share_once(tmp_path: Path):
     planned = tiny.planned(tmp_path, "data.n_train=4000", "seeds=5", text=SWEEP.replace("[8, 16]", "[8]"))
-    text = outlook(planned, Store(tmp_path / "runs"))
+    text = cost_forecast(planned, Store(tmp_path / "runs"))
     row, below = text.splitlines()[2], lines(text)
     assert below["time"].removeprefix("about ").removesuffix(" on two CPU cores") in row
     assert below["memory"].removeprefix("about ") in row
@@ -45,7 +45,7 @@ def test_a_plan_that_is_half_done(tmp_path: Path):
     planned, store = tiny.planned(tmp_path, text=SWEEP), Store(tmp_path / "runs")
     factory.store(store.records, planned.runs[:2])
     store.save("training", group_key(planned.runs[0].cell, (0, 1)), {"a": np.zeros(1)})
-    text = outlook(planned, store)
+    text = cost_forecast(planned, store)
     assert "2/2" in text
     assert lines(text)["runs"] == "4, of which 2 are done"
     assert lines(text)["training"] == "2 of 4 in the store"
@@ -56,29 +56,29 @@ def test_the_time_leaves_out_networks_that_are_trained(tmp_path: Path):
     text = SWEEP.replace("epochs: 3", "epochs: 300000")
     planned, store = tiny.planned(tmp_path, text=text), Store(tmp_path / "runs")
     cells, hours = [planned.runs[0].cell, planned.runs[2].cell], re.compile(r"about [\d.]+ (min|h)")
-    assert hours.match(lines(outlook(planned, store))["time"])
+    assert hours.match(lines(cost_forecast(planned, store))["time"])
     for cell in cells:
         store.save("training", group_key(cell, (0, 1)), {"a": np.zeros(1)})
-    assert not hours.match(lines(outlook(planned, store))["time"])
+    assert not hours.match(lines(cost_forecast(planned, store))["time"])
 
 
 def test_snapshots_of_a_plan(tmp_path: Path):
-    """Inside an epoch of each of two stretches; the ends are part of the trainings."""
+    """Inside an epoch of each of two phases; the ends are part of the trainings."""
     text = tiny.SPEC.replace("epochs: 3}", "epochs: 3, batch_size: 4, linearize_at: 2}").replace(
         "  limit: {kind: infinite}\n",
         "  limit: {kind: infinite}\n"
         + "".join(f"  k{i}: {{kind: empirical, at: {at}}}\n" for i, at in enumerate(("1/3", 2, "7/3", "final"))),
     )
     planned, store = tiny.planned(tmp_path, text=text), Store(tmp_path / "runs")
-    assert lines(outlook(planned, store))["snapshot"] == "0 of 4 in the store"
+    assert lines(cost_forecast(planned, store))["snapshot"] == "0 of 4 in the store"
     store.save("snapshot", state_key(group_key(planned.runs[0].cell, (0, 1)), 1), {"a": np.zeros(1)})
-    assert lines(outlook(planned, store))["snapshot"] == "2 of 4 in the store"
+    assert lines(cost_forecast(planned, store))["snapshot"] == "2 of 4 in the store"
 
 
 def test_a_plan_that_is_done_costs_nothing(tmp_path: Path):
     planned, store = tiny.planned(tmp_path, text=SWEEP), Store(tmp_path / "runs")
     factory.store(store.records, planned.runs)
-    assert {"time", "memory"} & lines(outlook(planned, store)).keys() == set()
+    assert {"time", "memory"} & lines(cost_forecast(planned, store)).keys() == set()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ntkbench.plan.cost.work import Work
 from ntkbench.plan.keys import kernel_key, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.status import forecast
-from ntkbench.status.forecast import outlook, took
+from ntkbench.status.forecast import cost_forecast, spent_line
 from ntkbench.store import lookup
 from ntkbench.store.record import Record
 from ntkbench.store.store import Store
@@ -64,11 +64,11 @@ def test_what_the_store_gave_is_in_neither(planned: Plan):
 @pytest.mark.parametrize("about", [{"peak": None}, {"status": "failed"}])
 def test_nothing_is_said_of_what_was_not_measured(planned: Plan, about):
     assert forecast.spent_of_plan(planned, of(planned, **about)) is None
-    assert took(planned, of(planned, **about)) == ""
+    assert spent_line(planned, of(planned, **about)) == ""
 
 
 def test_parts_of_one_process():
-    part = forecast.Part("training", 1.0, 2.0, Work(dense=int(work.DENSE)))
+    part = forecast.CostLine("training", 1.0, 2.0, Work(dense=int(work.DENSE)))
     found = forecast.spent([part, part], [5, 7], cores=1)
     assert found == forecast.Spent(6.0, 2.0, 7, work.BASE_BYTES)
 
@@ -82,4 +82,4 @@ def test_a_real_run_is_beside_its_estimate(tmp_path: Path):
     found = forecast.spent_of_plan(planned, {each.run_id: each for each in lookup.records(store, planned.runs)})
     assert found is not None
     assert 0.02 < found.expected_seconds / found.seconds < 50
-    assert "took      time " in outlook(planned, store)
+    assert "took      time " in cost_forecast(planned, store)

@@ -21,10 +21,10 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def examine(store: Store) -> list[audit.Finding]:
-    things = audit.examined(inventory.things(store))
-    assert len(things) == len(RUNS) + 1
-    return [found for thing in things if (found := audit.examine(store, thing)) is not None]
+def examine(store: Store) -> list[audit.Damage]:
+    items = audit.examinable(inventory.items(store))
+    assert len(items) == len(RUNS) + 1
+    return [found for item in items if (found := audit.examine(store, item)) is not None]
 
 
 def test_what_is_whole_is_whole(store: Store):
@@ -78,13 +78,13 @@ def test_damage_is_found_told_and_moved_away(case: str, store: Store):
     (finding,) = examine(store)
     with pytest.raises(AssertionError, match=f"{message}.*again"):
         raise AssertionError(str(finding))
-    moved = list(audit.set_aside(store, finding))
+    moved = list(audit.quarantine(store, finding))
     assert moved
     assert len(tiny.files(store.root)) == len(there), "nothing is deleted"
     assert all(path.relative_to(store.root).parts[0] == "damaged" for path in moved)
-    left = audit.examined(inventory.things(store))
-    assert [audit.examine(store, thing) for thing in left] == [None] * len(RUNS)
-    assert (RUN in lookup.left(store, RUNS)) == ("object" not in case)
+    left = audit.examinable(inventory.items(store))
+    assert [audit.examine(store, item) for item in left] == [None] * len(RUNS)
+    assert (RUN in lookup.pending(store, RUNS)) == ("object" not in case)
 
 
 def test_what_is_moved_away_twice_is_kept_twice(store: Store):
@@ -92,7 +92,7 @@ def test_what_is_moved_away_twice_is_kept_twice(store: Store):
         factory.store(store.records, RUNS)
         store.record(RUN.id).write_text("{}")
         (finding,) = examine(store)
-        list(audit.set_aside(store, finding))
+        list(audit.quarantine(store, finding))
     assert sorted(path.name for path in (store.root / "damaged" / "records").iterdir()) == [
         f"{RUN.id}.json", f"{RUN.id}.json.1", f"{RUN.id}.npz", f"{RUN.id}.npz.1"
     ]  # fmt: skip

@@ -14,10 +14,10 @@ from ntkbench.plan.runs import Plan
 from ntkbench.store import index, lookup
 from ntkbench.store.store import Store
 from ntkbench.store.upkeep import garbage, inventory
-from ntkbench.store.upkeep.garbage import Wishes
+from ntkbench.store.upkeep.garbage import Policy
 from tests.examples import tiny
 
-NOW = Wishes(age=-60.0)
+NOW = Policy(age=-60.0)
 STRANGE = "t0123456789ab-0"
 
 
@@ -39,14 +39,14 @@ def store(whole: tuple[Plan, Store], tmp_path: Path) -> Store:
     return Store(shutil.copytree(whole[1].root, tmp_path / "runs"))
 
 
-def waste(store: Store, wishes: Wishes = NOW) -> dict[tuple[str, str], str]:
-    found = garbage.waste(store, inventory.things(store), index.ends(store), wishes)
-    return {(each.thing.kind, each.thing.name): each.why for each in found}
+def waste(store: Store, policy: Policy = NOW) -> dict[tuple[str, str], str]:
+    found = garbage.collectable(store, inventory.items(store), index.summaries(store), policy)
+    return {(each.item.kind, each.item.name): each.why for each in found}
 
 
-def delete(store: Store, wishes: Wishes = NOW) -> list[str]:
-    found = garbage.waste(store, inventory.things(store), index.ends(store), wishes)
-    return [each.thing.name for each in garbage.remove(store, found)]
+def delete(store: Store, policy: Policy = NOW) -> list[str]:
+    found = garbage.collectable(store, inventory.items(store), index.summaries(store), policy)
+    return [each.item.name for each in garbage.remove(store, found)]
 
 
 def kinds(found: Iterable[tuple[str, str]]) -> set[str]:
@@ -57,7 +57,7 @@ def test_of_a_sweep_that_ended_well_only_locks_go(store: Store):
     found = waste(store)
     assert kinds(found) == {"locks"}
     assert set(found.values()) == {"nobody holds it"}
-    assert waste(store, Wishes(age=3600.0)) == {}
+    assert waste(store, Policy(age=3600.0)) == {}
 
 
 def test_what_no_record_needs_goes(store: Store, plan: Plan):
@@ -98,16 +98,16 @@ def test_snapshots_stay_until_all_runs_of_their_training_are_ok(store: Store, pl
 @pytest.mark.parametrize("drop", [(), ("training", "kernel", "craft")])
 def test_afterwards_the_same_command_repeats_no_run(drop: tuple[str, ...], store: Store, plan: Plan):
     before = {name: file for name, file in tiny.files(store.root).items() if name.startswith("records")}
-    delete(store, Wishes(-60.0, drop))
+    delete(store, Policy(-60.0, drop))
     assert any(store.keys(stage, stage[0]) for stage in ("training", "kernel", "craft")) == (not drop)
-    assert lookup.left(store, plan.runs) == []
+    assert lookup.pending(store, plan.runs) == []
     assert tiny.run(plan, store).lines == []
     assert {name: file for name, file in tiny.files(store.root).items() if name.startswith("records")} == before
 
 
 def test_a_run_that_is_made_again_from_nothing_has_the_same_numbers(store: Store, plan: Plan):
     before = tiny.results(store, plan.runs)
-    delete(store, Wishes(-60.0, ("training", "kernel", "craft")))
+    delete(store, Policy(-60.0, ("training", "kernel", "craft")))
     for run in plan.runs:
         store.record(run.id).unlink()
     tiny.run(plan, store)
@@ -117,36 +117,36 @@ def test_a_run_that_is_made_again_from_nothing_has_the_same_numbers(store: Store
 def test_a_stage_can_be_kept(store: Store):
     store.save("training", STRANGE, {"a": np.zeros(3)})
     assert ("training", STRANGE) in waste(store)
-    assert ("training", STRANGE) not in waste(store, Wishes(-60.0, ("training",), ("training",)))
+    assert ("training", STRANGE) not in waste(store, Policy(-60.0, ("training",), ("training",)))
 
 
 def test_what_was_of_use_lately_stays(store: Store):
     store.save("training", STRANGE, {"a": np.zeros(3)})
     place = store.root / "objects" / "training" / STRANGE
     os.utime(place, (0, 0))
-    assert ("training", STRANGE) in waste(store, Wishes(age=3600.0))
+    assert ("training", STRANGE) in waste(store, Policy(age=3600.0))
     assert store.load("training", STRANGE) is not None
-    assert ("training", STRANGE) not in waste(store, Wishes(age=3600.0))
+    assert ("training", STRANGE) not in waste(store, Policy(age=3600.0))
 
 
 def test_while_somebody_is_at_work_objects_and_held_locks_stay(store: Store):
     store.save("training", STRANGE, {"a": np.zeros(3)})
     with store.lock("unit"):
-        assert garbage.at_work(store)
+        assert garbage.is_in_use(store)
         found = waste(store)
         assert kinds(found) == {"locks"}
         assert ("locks", "unit.lock") not in found
-    found = garbage.waste(store, inventory.things(store), index.ends(store), NOW)
+    found = garbage.collectable(store, inventory.items(store), index.summaries(store), NOW)
     with store.lock("unit"):  # begun in between
-        gone = {each.thing.name for each in garbage.remove(store, found)}
+        gone = {each.item.name for each in garbage.remove(store, found)}
     assert not {STRANGE, "unit.lock"} & gone
     assert (store.root / "locks" / "unit.lock").exists()
-    assert not garbage.at_work(store)
+    assert not garbage.is_in_use(store)
 
 
 def test_what_goes_is_told_by_its_reason(store: Store):
     store.save("training", STRANGE, {"a": np.zeros(3000)})
-    lines = garbage.told(garbage.waste(store, inventory.things(store), index.ends(store), NOW)).splitlines()
+    lines = garbage.report(garbage.collectable(store, inventory.items(store), index.summaries(store), NOW)).splitlines()
     assert [line.split() for line in lines if line.startswith("training")] == [
         ["training", "no", "record", "names", "it", "1", "24", "kB"]
     ]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkbench.plan import keys
-from ntkbench.store.groups import groups, kept, snapshots, trained
+from ntkbench.store.groups import groups, kept_steps, snapshots, trained
 from ntkbench.store.store import Store
 from tests.examples.cells import cell
 
@@ -74,8 +74,8 @@ def test_states_of_a_group_are_found_by_their_steps(tmp_path: Path):
     store, key = Store(tmp_path), keys.group_key(CELL, (0, 1, 5))
     for step in (7, 12):
         store.save("snapshot", keys.state_key(key, step), {"a": np.zeros(1)})
-    assert kept(store, "snapshot", key) == {7, 12}
-    assert kept(store, "checkpoint", key) == set()
+    assert kept_steps(store, "snapshot", key) == {7, 12}
+    assert kept_steps(store, "checkpoint", key) == set()
     assert snapshots(store, CELL) == {(seed, step) for seed in (0, 1, 5) for step in (7, 12)}
     assert groups(store, CELL, {1, 2}) == [(0, 1, 5), (2,)]
 
@@ -89,4 +89,4 @@ def test_a_name_that_ends_in_no_step_is_none(tmp_path):
     for name in ("k@step3", "k@step", "k@stepx", "k@step-1"):
         (tmp_path / "objects" / "snapshot" / name).mkdir(parents=True)
         (tmp_path / "objects" / "snapshot" / name / "manifest.json").touch()
-    assert kept(Store(tmp_path), "snapshot", "k") == {3}
+    assert kept_steps(Store(tmp_path), "snapshot", "k") == {3}

@@ -33,16 +33,16 @@ def never(*_: object) -> None:
 
 
 def test_what_is_in_it_is_not_read_again(store: Store, monkeypatch):
-    expected = {run.id: Index(store).end(run.id) for run in RUNS}
+    expected = {run.id: Index(store).summary(run.id) for run in RUNS}
     monkeypatch.setattr(record, "read", never)
     monkeypatch.setattr(index, "checksum", never)
-    assert lookup.ends(store, RUNS) == expected
-    assert lookup.left(store, RUNS) == [RUNS[3]]
-    assert lookup.left(store, RUNS, retry=False) == []
+    assert lookup.summaries(store, RUNS) == expected
+    assert lookup.pending(store, RUNS) == [RUNS[3]]
+    assert lookup.pending(store, RUNS, retry=False) == []
 
 
 def test_an_end_says_what_its_record_says(store: Store):
-    ok, failed = (Index(store).end(run.id) for run in (RUN, RUNS[3]))
+    ok, failed = (Index(store).summary(run.id) for run in (RUN, RUNS[3]))
     assert ok is not None
     assert failed is not None
     assert (ok.status, ok.attempt, ok.error, ok.spec) == ("ok", 1, None, "synthetic")
@@ -53,14 +53,14 @@ def test_an_end_says_what_its_record_says(store: Store):
 
 def test_another_record_is_read(store: Store):
     record.write(factory.failed(RUN, "oom"), store.record(RUN.id))
-    assert lookup.ends(store, RUNS)[RUN.id].status == "oom"
-    assert lookup.left(store, RUNS) == [RUN, RUNS[3]]
+    assert lookup.summaries(store, RUNS)[RUN.id].status == "oom"
+    assert lookup.pending(store, RUNS) == [RUN, RUNS[3]]
 
 
 def test_a_record_that_is_gone_is_gone(store: Store):
     store.record(RUN.id).unlink()
-    assert RUN.id not in lookup.ends(store, RUNS)
-    assert lookup.left(store, RUNS, retry=False) == [RUN]
+    assert RUN.id not in lookup.summaries(store, RUNS)
+    assert lookup.pending(store, RUNS, retry=False) == [RUN]
 
 
 @pytest.mark.parametrize("name", ["record", "arrays"])
@@ -75,7 +75,7 @@ def test_a_byte_that_is_changed_in_place_is_noticed_though_its_time_is_set_back(
     after = path.stat()
     assert (after.st_size, after.st_ino, after.st_mtime_ns) == (before.st_size, before.st_ino, before.st_mtime_ns)
     with pytest.warns(StoreWarning, match="the run counts as not done"):
-        assert RUN in lookup.left(store, RUNS)
+        assert RUN in lookup.pending(store, RUNS)
 
 
 def test_the_index_of_another_machine_counts_for_nothing(store: Store, tmp_path: Path):
@@ -84,7 +84,7 @@ def test_the_index_of_another_machine_counts_for_nothing(store: Store, tmp_path:
     other.record(RUN.id).write_text("{}")
     (other.root / index.FILE).write_bytes((store.root / index.FILE).read_bytes())
     with pytest.warns(StoreWarning, match="the run counts as not done"):
-        assert lookup.left(other, RUNS[:1]) == [RUN]
+        assert lookup.pending(other, RUNS[:1]) == [RUN]
 
 
 def test_what_was_changed_a_moment_ago_is_kept_out(store: Store, monkeypatch):
@@ -99,21 +99,21 @@ def test_what_was_changed_a_moment_ago_is_kept_out(store: Store, monkeypatch):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": "ntkbench.index/2", "entries": {}}', "[" * 100_000])
 def test_an_index_that_is_none_is_made_again(content: str, store: Store):
     (store.root / index.FILE).write_text(content)
-    assert lookup.left(store, RUNS) == [RUNS[3]]
+    assert lookup.pending(store, RUNS) == [RUNS[3]]
     assert Index.open(store).entries == {}
 
 
 def test_it_is_kept_where_it_is_worth_it_and_can_be(store: Store, monkeypatch):
     path = store.root / index.FILE
     path.unlink()
-    lookup.left(store, RUNS)
+    lookup.pending(store, RUNS)
     assert not path.exists(), "these are read in no time"
     monkeypatch.setattr(index, "_WORTH", 3)
-    lookup.left(store, RUNS)
+    lookup.pending(store, RUNS)
     assert len(json.loads(path.read_bytes())["entries"]) == len(RUNS)
     path.unlink()
     path.mkdir()
-    assert lookup.left(store, RUNS) == [RUNS[3]], "nothing can be written there"
+    assert lookup.pending(store, RUNS) == [RUNS[3]], "nothing can be written there"
 
 
 def test_a_record_that_is_damaged_is_told(store: Store):

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_every_file_is_of_some_use(store: Store):
-    found = list(inventory.things(store))
+    found = list(inventory.items(store))
     kinds = {kind: [each.name for each in found if each.kind == kind] for kind in inventory.KINDS}
     assert {kind: len(names) for kind, names in kinds.items() if names} == {
         "training": 1, "checkpoint": 1, "records": 2, "arrays": 2, "locks": 1, "drafts": 2, "index": 1, "other": 1,
@@ -39,7 +39,7 @@ def test_every_file_is_of_some_use(store: Store):
 
 
 def test_the_whole_is_told(store: Store):
-    kinds, largest, specs = inventory.usage(inventory.things(store), index.ends(store)).split("\n\n")
+    kinds, largest, specs = inventory.usage(inventory.items(store), index.summaries(store)).split("\n\n")
     assert "checkpoint  1         800 kB" in kinds
     assert largest.splitlines()[2].split() == ["checkpoint", "t1123456789ab-0@step5", "800", "kB"]
     name, runs, number, unit = specs.splitlines()[2].split()
@@ -49,4 +49,4 @@ def test_the_whole_is_told(store: Store):
 
 def test_no_store_is_none(tmp_path: Path):
     with pytest.raises(UsageError, match="there is no store"):
-        list(inventory.things(Store(tmp_path / "runs")))
+        list(inventory.items(Store(tmp_path / "runs")))

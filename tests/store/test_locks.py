@@ -20,47 +20,47 @@ def quick(monkeypatch):
 
 
 def test_one_holds_it_and_then_another(path: Path):
-    with locks.lease(path, wait=False) as held, locks.lease(path, wait=False) as other:
+    with locks.hold(path, wait=False) as held, locks.hold(path, wait=False) as other:
         assert held
         assert not other
         assert is_held(path)
     assert not path.exists()
-    with locks.lease(path, wait=True) as held:
+    with locks.hold(path, wait=True) as held:
         assert held
 
 
 def test_as_long_as_it_is_touched_nobody_takes_it(path: Path):
-    with locks.lease(path, wait=False):
+    with locks.hold(path, wait=False):
         first = path.stat().st_mtime_ns
         time.sleep(2 * locks.EXPIRED)
         assert path.stat().st_mtime_ns > first
-        with locks.lease(path, wait=False) as other:
+        with locks.hold(path, wait=False) as other:
             assert not other
 
 
 def test_what_a_killed_process_left_is_taken_over_in_time(path: Path):
     path.write_text("of a process that is no more")
-    with locks.lease(path, wait=False) as held:
+    with locks.hold(path, wait=False) as held:
         assert not held, "it may be alive"
     began = time.perf_counter()
-    with locks.lease(path, wait=True) as held:
+    with locks.hold(path, wait=True) as held:
         assert held
     assert time.perf_counter() - began >= locks.EXPIRED
 
 
 def test_who_lost_it_leaves_it_to_the_next_one(path: Path):
-    with locks.lease(path, wait=False):
+    with locks.hold(path, wait=False):
         path.write_text("of another, who thought that we were gone")
     assert path.exists()
 
 
 def test_what_was_made_anew_while_it_was_put_away_is_put_back(path: Path):
     path.write_text("left behind")
-    seen = locks._touched(path)
+    seen = locks._modified(path)
     path.unlink()
     path.write_text("alive")
     os.utime(path, ns=(0, 0))
-    locks._put_away(path, seen)
+    locks._remove_stale(path, seen)
     assert path.read_text() == "alive"
     assert list(path.parent.iterdir()) == [path]
 

@@ -10,7 +10,7 @@ from ntkbench.analyses.measurement import Scalar
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.run import recording
 from ntkbench.store import record
-from ntkbench.text import tamed
+from ntkbench.text import without_control_characters
 from ntkbench.uncertainty import wilson
 from tests.examples.factory import a_record, cell, failed, outcomes, planned, store
 
@@ -126,7 +126,10 @@ def test_any_number_survives_the_file(value, where):
     row = recording.metric_row("transfer", Scalar("gradient_cosine", value, where))
     found = record.validate(a_record(RUN, metrics=[row])).metrics[0]
     assert found.value == value
-    expected = {tamed(key): tamed(label) if isinstance(label, str) else label for key, label in where.items()}
+    expected = {
+        without_control_characters(key): without_control_characters(label) if isinstance(label, str) else label
+        for key, label in where.items()
+    }
     assert found.where == expected
     assert [type(v) for v in found.where.values()] == [type(v) for v in expected.values()]
 

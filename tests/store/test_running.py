@@ -22,7 +22,7 @@ def test_what_is_done_is_noted_while_it_is_done_and_no_longer(tmp_path: Path, st
     planned = tiny.planned(tmp_path)
 
     def look(run, what) -> None:
-        seen.extend((found, running.is_left(store, found)) for found in running.running(store))
+        seen.extend((found, running.is_abandoned(store, found)) for found in running.running(store))
 
     tiny.run(planned, store, listener=Listener(training=look, epoch=look, analysis=look, kernel=look))
     assert seen
@@ -46,7 +46,7 @@ def left_behind(store: Store, planned, tile_bytes: float, starved: int) -> None:
     from ntkbench.plan.runs import units
 
     (unit,) = units([(run, 0) for run in planned.runs])
-    with progress.keep(store, unit, tile_bytes, Listener()):
+    with progress.noted_in_store(store, unit, tile_bytes, Listener()):
         (path,) = (store.root / "running").glob("*.json")
         note = json.loads(path.read_bytes())
     path.write_text(json.dumps({**note, "starved": starved, "doing": "kernel limit"}))
@@ -54,9 +54,9 @@ def left_behind(store: Store, planned, tile_bytes: float, starved: int) -> None:
 
 def test_work_of_a_process_that_died_is_taken_up(tmp_path: Path, store: Store):
     planned = tiny.planned(tmp_path)
-    left_behind(store, planned, 1e6, running.starved() or 0)
+    left_behind(store, planned, 1e6, running.oom_kill_count() or 0)
     (found,) = running.running(store)
-    assert running.is_left(store, found)
+    assert running.is_abandoned(store, found)
     told = tiny.run(planned, store)
     assert told.warnings == []
     assert running.running(store) == []

@@ -18,7 +18,7 @@ import numpy as np
 
 from ntkbench.boards.ranking.pairs import Scores, compared, moderated, p_values
 from ntkbench.boards.tracks.columns import Scale
-from ntkbench.uncertainty import Estimate, holm, interval, of_influence, of_seeds, student
+from ntkbench.uncertainty import Estimate, from_influence, from_seeds, holm, interval, student
 
 _RANGES: dict[Scale, tuple[float, float]] = {
     "share": (0.0, 1.0),
@@ -101,8 +101,8 @@ def _on_scale(entry: Scores, scale: Scale) -> Scores:
 
 def _estimate(entry: Scores) -> Estimate:
     if entry.influence is None:
-        return of_seeds(entry.values)
-    return of_influence(entry.values, entry.influence)
+        return from_seeds(entry.values)
+    return from_influence(entry.values, entry.influence)
 
 
 def _with_interval(entry: Scores, scale: Scale, level: float) -> tuple[float, float, float]:

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from ntkbench.documents import Document, Line
 from ntkbench.spec import cell, schema
-from ntkbench.spec.document import Node, Place, mapping
-from ntkbench.text import printable
+from ntkbench.spec.document import Node, SourcePosition, mapping
+from ntkbench.text import one_line
 
 Pattern = Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*$", max_length=200)]
 Value = Line | bool | int | float | None
@@ -59,7 +59,7 @@ def known(pattern: str) -> bool:
 @cache
 def _paths(dots: int) -> frozenset[str]:
     """Return all paths with that many dots that a cell can have, with `*` for ids."""
-    place = Place("", 1, 1)
+    place = SourcePosition("", 1, 1)
     ids = mapping({"*": mapping({}, place)}, place)
     root: Node = mapping(dict.fromkeys(cell.BY_ID, ids), place)
     return frozenset(path for path in schema.paths(root) if path.count(".") == dots)
@@ -90,7 +90,7 @@ def words(allowed: Allowed) -> str:
 
 def _word(value: Any) -> str:
     """Return a value as a spec writes it."""
-    return ({None: "null", True: "true", False: "false"}[value]) if _is_word(value) else printable(value)
+    return ({None: "null", True: "true", False: "false"}[value]) if _is_word(value) else one_line(value)
 
 
 def _is_word(value: Any) -> bool:

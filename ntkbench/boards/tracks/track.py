@@ -12,19 +12,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ntkbench.boards.outcomes import is_coded, of_correct
+from ntkbench.boards.outcomes import counts_correct_only, is_coded
 from ntkbench.boards.tracks.columns import Column, Rank, Requirement
 from ntkbench.boards.tracks.constraints import Allowed, Pattern, known, violations
 from ntkbench.documents import Document, Facts, Line, Natural, accept, explain
 from ntkbench.errors import NtkbenchError
 from ntkbench.metrics import METRICS
-from ntkbench.plan.seeding import SeedOf, of_seed, shared
+from ntkbench.plan.seeding import SeedOf, for_seed, shared
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.document import Node, plain
 from ntkbench.spec.identity import leaves, normalized, resolved
 from ntkbench.spec.reading import parse
 from ntkbench.spec.reading.extends import merge
-from ntkbench.text import printable
+from ntkbench.text import one_line
 
 FILE = "track.yaml"
 """name of the file with a track's rules"""
@@ -108,7 +108,7 @@ class Track(Document):
     def _comparable(self) -> "Track":
         if not self.by_point and self.min_seeds < 2:
             raise ValueError(f"min_seeds: {self.rank} is compared over seeds, which needs 2 of them or more")
-        counted = [column for column in self.measured if of_correct(column.metric, column.where)]
+        counted = [column for column in self.measured if counts_correct_only(column.metric, column.where)]
         for column in counted:
             about = {"target": column.where["target"]} if "target" in column.where else {}
             if not any(each.metric == "accuracy" and about.items() <= each.where.items() for each in self.measured):
@@ -221,7 +221,7 @@ class Track(Document):
 
     def of_seed(self, cell: Cell, seed: int) -> Cell:
         """Return the cell that is run for a seed of an entry, with its own training subset if `seed_of` is data."""
-        return of_seed(cell, seed, self.seed_of)
+        return for_seed(cell, seed, self.seed_of)
 
     def shared(self, cell: Cell) -> Cell:
         """Return the cell of an entry from one of its runs: the inverse of `of_seed`."""
@@ -286,7 +286,7 @@ def differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
 
 def shown(leaves: Mapping[str, Any], path: str) -> str:
     """Return the value at a path as messages show it."""
-    return printable(leaves[path]) if path in leaves else "nothing"
+    return one_line(leaves[path]) if path in leaves else "nothing"
 
 
 def _overridden(value: Mapping[str, Any], mini: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ntkbench.plan.cost.networks import (
     _through,
 )
 from ntkbench.plan.cost.work import Program, Work
-from ntkbench.plan.keys import judged
+from ntkbench.plan.keys import attacks_shown
 from ntkbench.spec.analyses import Analysis, Consistency, Drift, Eigenspace, Spectral, TimeCourse
 from ntkbench.spec.attacks import SELF, GradientAttack, Iterated
 from ntkbench.spec.cell import Cell
@@ -38,10 +38,10 @@ BACKWARD = 3
 def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
     """Return the work of an analysis once its kernels and adversarial examples are there."""
     if isinstance(analysis, Spectral):
-        return dissecting(cell, analysis, tile)
+        return spectral_cost(cell, analysis, tile)
     if isinstance(analysis, Drift):
-        return following(cell, analysis, tile)
-    budgets = [len(cell.attacks[name].eps) for name in judged(analysis)]
+        return drift_cost(cell, analysis, tile)
+    budgets = [len(cell.attacks[name].eps) for name in attacks_shown(analysis)]
     gradients = cell.data.n_test if getattr(analysis, "ceiling", None) or hasattr(analysis, "floor") else 0
     work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
     work += _gradients(cell, analysis.target, gradients, tile)
@@ -86,7 +86,7 @@ def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
     return _passes(cell, dtype, gradient, examples)
 
 
-def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
+def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
     """Return the work of crafting: gradients of every test point, then the source on clean and on attacked images.
 
     An iterated attack takes a gradient for each budget and step, a single step one for all budgets; one more gradient
@@ -111,7 +111,7 @@ def crafting(cell: Cell, attack_id: str, tile: int) -> Work:
 # ---- analyses ------------------------------------------------------------------------------------
 
 
-def following(cell: Cell, drift: Drift, tile: int) -> Work:
+def drift_cost(cell: Cell, drift: Drift, tile: int) -> Work:
     """Return the work of a drift analysis: at each snapshot a kernel with its eigenvectors, and attacks.
 
     Inner products of all pairs of kernels follow. Memory: half of each kernel in float32 as long as they fit, and the
@@ -127,23 +127,23 @@ def following(cell: Cell, drift: Drift, tile: int) -> Work:
     for split in drift.accuracy_on:
         examples = cell.data.n_test if split == "test" else cell.data.n_train
         times = {"all": count, "ends": 2, "final": 1}[drift.accuracy_at]
-        work += _judging(cell, drift.attack, examples, tile).times(times)
+        work += _accuracy_cost(cell, drift.attack, examples, tile).times(times)
     if drift.adversarial_probe:
-        work += _judging(cell, drift.adversarial_probe, drift.probe.n, tile).times(count)
+        work += _accuracy_cost(cell, drift.adversarial_probe, drift.probe.n, tile).times(count)
     return work + Work(
         programs=_programs(("kernels", _form(cell, None)), cell, GRADIENT.rest * _through(cell, SELF), 3)
     )
 
 
-def _judging(cell: Cell, attack_id: str | None, n: int, tile: int) -> Work:
+def _accuracy_cost(cell: Cell, attack_id: str | None, n: int, tile: int) -> Work:
     """Return the work of judging the network on n examples, clean and under an attack if one is named."""
     of = cell.model_copy(update={"data": cell.data.model_copy(update={"n_test": n})})
     budgets = len(cell.attacks[attack_id].eps) if attack_id else 0
     work = _values(of, SELF, n * (1 + budgets), tile)
-    return work + crafting(of, attack_id, tile) if attack_id else work
+    return work + crafting_cost(of, attack_id, tile) if attack_id else work
 
 
-def dissecting(cell: Cell, analysis: Spectral, tile: int) -> Work:
+def spectral_cost(cell: Cell, analysis: Spectral, tile: int) -> Work:
     """Return the work of judging many filters of a kernel at the test points.
 
     At a clean test point one row of the kernel serves all filters, and their gradients are one product of matrices. On

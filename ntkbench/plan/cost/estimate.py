@@ -14,11 +14,11 @@ from itertools import groupby
 from types import MappingProxyType
 
 from ntkbench.plan import memory, sizes
-from ntkbench.plan.cost.analyses import _analysis, crafting
+from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import gram
 from ntkbench.plan.cost.networks import training, trainings
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
-from ntkbench.plan.keys import craft_key, judged, kernel_key, training_key
+from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.spec.analyses import Analysis, Drift, Spectral
 from ntkbench.spec.attacks import SELF
@@ -32,7 +32,7 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Stage:
+class PricedStage:
     """A part of a run by its name in the record; `key`: of its object in the store, empty if each run does it."""
 
     name: str
@@ -41,7 +41,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """The work of a plan.
 
     `stages`: work by key of the object that it makes, done once for all runs that share it; `runs`: what is left to
@@ -85,7 +85,7 @@ def peak_bytes(work: Work) -> int:
     return BASE_BYTES + compiled + work.bytes
 
 
-def estimate(plan: Plan) -> Estimate:
+def estimate(plan: Plan) -> CostEstimate:
     """Return the work of the whole plan: shared stages count once, and the seeds of a cell train together."""
     tile = tile_bytes(plan)
     seeds: dict[str, set[int]] = {}
@@ -100,8 +100,8 @@ def estimate(plan: Plan) -> Estimate:
         for part in trainings(cell):
             key = training_key(part)
             seeds.setdefault(key, set()).update(run.seed for run in same)
-            shared[key] = training(part).times(len(seeds[key]), sizes.together(part))
-    return Estimate(shared, runs)
+            shared[key] = training(part).times(len(seeds[key]), sizes.seeds_per_group(part))
+    return CostEstimate(shared, runs)
 
 
 def tile_bytes(plan: Plan) -> int:
@@ -109,33 +109,38 @@ def tile_bytes(plan: Plan) -> int:
     return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
 
 
-def stages(cell: Cell, tile: int) -> Iterator[Stage]:
+def stages(cell: Cell, tile: int) -> Iterator[PricedStage]:
     """Yield the stages of a cell after its training in the order of a run, each once; `tile` in bytes."""
     done: set[str] = set()
     for name, analysis in cell.analyses.items():
-        for stage in (*_before(cell, analysis, tile), Stage(f"analysis.{name}", "", _analysis(cell, analysis, tile))):
+        for stage in (
+            *_before(cell, analysis, tile),
+            PricedStage(f"analysis.{name}", "", _analysis(cell, analysis, tile)),
+        ):
             if stage.name not in done:
                 done.add(stage.name)
                 yield stage
 
 
-def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[Stage]:
+def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
     """Yield the stages of the kernels and the attacks that an analysis needs."""
     if isinstance(analysis, Spectral):
         for name in (analysis.target, *getattr(analysis, "against", ())):
             yield _kernel(cell, name, "spectrum", tile)
     elif not isinstance(analysis, Drift):
-        attacks = {name: cell.attacks[name] for name in judged(analysis)}
+        attacks = {name: cell.attacks[name] for name in attacks_shown(analysis)}
         for name in (analysis.target, *(getattr(attack, "source", SELF) for attack in attacks.values())):
             if name in cell.kernels:
                 yield _kernel(cell, name, "kernel", tile)
         for name, attack in attacks.items():
             infinite = isinstance(cell.kernels.get(getattr(attack, "source", SELF)), InfiniteKernel)
-            yield Stage(f"craft.{name}", craft_key(cell, name) if infinite else "", crafting(cell, name, tile))
+            yield PricedStage(
+                f"craft.{name}", craft_key(cell, name) if infinite else "", crafting_cost(cell, name, tile)
+            )
 
 
-def _kernel(cell: Cell, name: str, stage: str, tile: int) -> Stage:
+def _kernel(cell: Cell, name: str, stage: str, tile: int) -> PricedStage:
     """Return the stage of a kernel and its eigendecomposition; only infinite kernels have a key."""
     kernel = cell.kernels[name]
     key = kernel_key(cell, name) if isinstance(kernel, InfiniteKernel) else ""
-    return Stage(f"{stage}.{name}", key, gram(cell, kernel, tile))
+    return PricedStage(f"{stage}.{name}", key, gram(cell, kernel, tile))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ntkbench.plan import limits, shapes, sizes
 from ntkbench.plan.cost.networks import OF_LIMIT, VALUE, _form, _itemsize, _layers, _passes, _products, _programs
 from ntkbench.plan.cost.work import Work
-from ntkbench.plan.limits import Positions
+from ntkbench.plan.limits import ComparedPositions
 from ntkbench.plan.shapes import Step
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
@@ -39,7 +39,9 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Wor
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
         entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
-        programs = _programs(("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0]))
+        programs = _programs(
+            ("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0])
+        )
     else:
         rows = n * shapes.outputs(cell.data)
         entries = _empirical(cell, n, tile)
@@ -81,16 +83,16 @@ def _gradients_of(step: Step, n: int, c: int, trace: bool) -> tuple[int, int]:
 
 def _pairs(cell: Cell, kernel: InfiniteKernel, count: int, tile: int) -> Work:
     """Return the work of `count` entries of an infinite kernel; a tile holds at least one, whatever `tile` allows."""
-    steps, needs = sizes.of_limit(cell, kernel)
+    steps, needs = sizes.limit_steps(cell, kernel)
     start = limits.entries(shapes.image(cell.data), needs)
     largest = max(start, *(limits.entries(step.after, needs) for step in steps))
-    rows = sizes.inputs(cell) if needs is not Positions.ALL else start * shapes.image(cell.data)[-1]
+    rows = sizes.inputs(cell) if needs is not ComparedPositions.ALL else start * shapes.image(cell.data)[-1]
     entrywise = sum(_propagation(step, needs) for step in steps)
     work = _products(cell.numerics.kernel, 2 * rows * count) + Work(entrywise=entrywise * count)
     return work + Work(bytes=ALIVE * max(CACHED, largest * _itemsize(cell.numerics.kernel)))
 
 
-def _propagation(step: Step, needs: Positions) -> int:
+def _propagation(step: Step, needs: ComparedPositions) -> int:
     """Return the operations of one layer on the covariances of a pair of examples.
 
     A covariance has an entry for each position, or for each pair of positions (`needs`).

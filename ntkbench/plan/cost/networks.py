@@ -14,9 +14,9 @@ from ntkbench.spec.training import Adam, Adversarial, InnerPGD, Trained
 
 
 def trainings(cell: Cell) -> Iterator[Cell]:
-    """Yield the cells whose last stretches, one after the other, are the cell's training; none without a network."""
+    """Yield the cells whose last phases, one after the other, are the cell's training; none without a network."""
     if cell.width is not None:
-        if isinstance(cell.training, Trained) and (earlier := timeline.beginning(cell)) is not None:
+        if isinstance(cell.training, Trained) and (earlier := timeline.first_phase(cell)) is not None:
             yield from trainings(earlier)
         yield cell
 
@@ -50,7 +50,7 @@ LINEAR_VALUE, LINEAR_GRADIENT, LINEAR_LEARNING = Passes(2, 3), Passes(6, 8), Pas
 
 
 def training(cell: Cell) -> Work:
-    """Return the work of one seed in the last stretch of a training: updates, and gradients of an inner attack.
+    """Return the work of one seed in the last phase of a training: updates, and gradients of an inner attack.
 
     Without training it is that of drawing the weights.
     """
@@ -63,7 +63,7 @@ def training(cell: Cell) -> Work:
     )
     if not isinstance(how, Trained):
         return drawing
-    linear, epochs, inner = how.linearize_at is not None, timeline.length(cell), _inner_gradients(cell)
+    linear, epochs, inner = how.linearize_at is not None, timeline.phase_epochs(cell), _inner_gradients(cell)
     learning, ascent = (LINEAR_LEARNING, LINEAR_GRADIENT) if linear else (LEARNING, GRADIENT)
     work = _passes(cell, cell.numerics.network, learning, epochs * n)
     work += _passes(cell, cell.numerics.network, ascent, inner * n)
@@ -72,7 +72,7 @@ def training(cell: Cell) -> Work:
     moved = itemsize * size * (updates * (4 + 2 * optimizer) + 2 * ascents)
     work += Work(moved=moved, steps=updates + ascents, calls=1)
     passes = LEARNING.rest + (GRADIENT.rest if isinstance(how, Adversarial) else 0)
-    batch = (how.batch_size or n) * max((_seen(step) for step in sizes.weighted(steps)), default=0) * itemsize
+    batch = (how.batch_size or n) * max((_patch_entries(step) for step in sizes.weighted(steps)), default=0) * itemsize
     state = max(sizes.state_bytes(cell), COPIES * itemsize * size)
     return replace(
         drawing + work,
@@ -82,18 +82,18 @@ def training(cell: Cell) -> Work:
     )
 
 
-def _seen(step: Step) -> int:
+def _patch_entries(step: Step) -> int:
     """Return how many numbers the gradient of a convolution gathers of an example: a window at each position."""
     return sizes.connections(step) // int(step.after[-1]) * sizes.places(step) if isinstance(step.layer, Conv) else 0
 
 
 def _inner_gradients(cell: Cell) -> int:
-    """Return the number of gradients of the inner attack for each example in a cell's last stretch."""
+    """Return the number of gradients of the inner attack for each example in a cell's last phase."""
     how = cell.training
     if not isinstance(how, Adversarial):
         return 0
     steps = how.attack.steps if isinstance(how.attack, InnerPGD) else 1
-    return steps * max(0, how.epochs - max(how.warm_up, timeline.first(cell)))
+    return steps * max(0, how.epochs - max(how.warm_up, timeline.phase_start(cell)))
 
 
 def _passes(cell: Cell, dtype: str, passes: Passes, examples: int) -> Work:
@@ -156,7 +156,7 @@ def _through(cell: Cell, who: str) -> int:
     """Return what one pass through a predictor takes to compile, in passes through a dense layer."""
     kernel = cell.kernels.get(who)
     if isinstance(kernel, InfiniteKernel):
-        return OF_LIMIT * _layers(sizes.of_limit(cell, kernel)[0])
+        return OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0])
     return _layers(sizes.network(cell)) * (1 + int(kernel is not None or _is_linear(cell)))
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost import networks
 from ntkbench.plan.cost.work import Work
-from ntkbench.plan.keys import shared, training_key
+from ntkbench.plan.keys import shared_stages, training_key
 from ntkbench.plan.runs import Plan
 
 
@@ -57,7 +57,7 @@ def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
         each = new(training) / len(runs)
         for run in runs:
             found[run.id] = each + new(estimate.runs[run.id])
-        for key in {key for _, key, _ in shared(cell)} - made:
+        for key in {key for _, key, _ in shared_stages(cell)} - made:
             made.add(key)
             found[runs[0].id] += new(estimate.stages.get(key, Work()))
     return found

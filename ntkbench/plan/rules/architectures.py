@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from ntkbench.errors import Problem
 from ntkbench.plan import limits, networks, shapes
-from ntkbench.plan.shapes import Misfit, Shape, Sizes
-from ntkbench.spec.architectures import LEAK, Architecture, CNNSmall, ConvNet, Layers, Named
+from ntkbench.plan.shapes import LayerError, Shape, WidthAndOutputs
+from ntkbench.spec.architectures import LEAK, Architecture, CNNSmall, ConvNet, Layers, NamedArchitecture
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.layers import Dense, Pool
@@ -38,10 +38,10 @@ def _network(draft: Draft, path: Path, architecture: Architecture, width: int | 
     shape = _image(draft)
     if shape is not None:
         try:
-            walk = list(shapes.steps(networks.layers(architecture), shape, Sizes(width, 1)))
+            walk = list(shapes.steps(networks.layers(architecture), shape, WidthAndOutputs(width, 1)))
             if not isinstance(architecture, Layers):
                 _tiled(walk)
-        except Misfit as fault:
+        except LayerError as fault:
             own = isinstance(architecture, Layers | ConvNet)
             advice = fault.advice if own else "choose another network, or write it as kind: layers"
             yield _problem(draft, path, architecture, fault, advice)
@@ -53,15 +53,19 @@ def _image(draft: Draft) -> Shape | None:
 
 
 def _tiled(walk: list[shapes.Step]) -> None:
-    """Raise a Misfit if a pool of a named network leaves out positions; lists of layers are allowed to."""
+    """Raise a LayerError if a pool of a named network leaves out positions; lists of layers are allowed to."""
     for step in walk:
         if isinstance(step.layer, Pool) and shapes.untiled(step.layer, step.before):
-            raise Misfit(step.path, f"its windows do not cover {shapes.shown(step.before)}", "")
+            raise LayerError(step.path, f"its windows do not cover {shapes.shown(step.before)}", "")
 
 
 def _leak(draft: Draft, path: Path, architecture: Architecture) -> Iterator[Problem]:
     """Yield a problem if a leak is set for an activation that has none."""
-    if isinstance(architecture, Named) and architecture.activation != "leaky_relu" and architecture.leak != LEAK:
+    if (
+        isinstance(architecture, NamedArchitecture)
+        and architecture.activation != "leaky_relu"
+        and architecture.leak != LEAK
+    ):
         message = f"{architecture.activation} has no leak; delete this, or write activation: leaky_relu"
         yield draft.root.at((*path, "leak")).place.problem((*path, "leak"), message)
 
@@ -94,12 +98,12 @@ def _limit(draft: Draft, path: Path, architecture: Architecture, asked: Path) ->
         return
     try:
         limits.check(networks.layers(architecture))
-    except Misfit as fault:
+    except LayerError as fault:
         where = path if isinstance(architecture, Layers) else asked
         yield _problem(draft, where, architecture, fault, fault.advice)
 
 
-def _problem(draft: Draft, path: Path, architecture: Architecture, fault: Misfit, advice: str) -> Problem:
+def _problem(draft: Draft, path: Path, architecture: Architecture, fault: LayerError, advice: str) -> Problem:
     """Return a problem at the layer at fault if the spec lists the layers, else at the architecture."""
     if isinstance(architecture, Layers):
         here = (*path, "layers", *fault.path)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from ntkbench.errors import Problem
 from ntkbench.plan import shapes
-from ntkbench.spec.attacks import APGD, Ascent, Iterated
+from ntkbench.spec.attacks import APGD, Iterated, LossAscent
 from ntkbench.spec.document import Path, text
 from ntkbench.spec.reading.validate import Draft
 from ntkbench.spec.training import Adversarial
@@ -27,17 +27,17 @@ def problems(draft: Draft) -> Iterator[Problem]:
             yield from _targets(draft, path, ascent, outputs)
 
 
-def _ascents(draft: Draft) -> Mapping[Path, Ascent]:
+def _ascents(draft: Draft) -> Mapping[Path, LossAscent]:
     """Return the gradient attacks of a cell by their paths, the one inside its training included."""
-    found: dict[Path, Ascent] = {
-        ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, Ascent)
+    found: dict[Path, LossAscent] = {
+        ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, LossAscent)
     }
     if isinstance(draft.cell.training, Adversarial):
         found["training", "attack"] = draft.cell.training.attack
     return found
 
 
-def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+def _loss(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iterator[Problem]:
     """Refuse the DLR loss where there are too few outputs: three, or four towards a class (Croce & Hein 2020)."""
     if ascent.loss != "dlr":
         return
@@ -49,7 +49,7 @@ def _loss(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Pr
         yield draft.problem((*path, "loss"), f"{why}; write margin or cross_entropy")
 
 
-def _targets(draft: Draft, path: Path, ascent: Ascent, outputs: int) -> Iterator[Problem]:
+def _targets(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iterator[Problem]:
     """Refuse more target classes than there are classes beside the label."""
     if not isinstance(ascent, APGD) or ascent.targeted is None:
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ntkbench.data.catalog import CATALOG, Entry, available, class_numbers
+from ntkbench.data.catalog import CATALOG, DatasetInfo, available, class_numbers
 from ntkbench.errors import Problem
 from ntkbench.spec.data import ExtensionDataset
 from ntkbench.spec.document import Node, plain
@@ -57,7 +57,7 @@ def absent(names: Iterable[str], data_dir: Path | None) -> list[str]:
     ]
 
 
-def _extension(dataset: Node) -> Entry | None:
+def _extension(dataset: Node) -> DatasetInfo | None:
     """Return what the catalog would say of another package's data set; None if the spec's mapping is no valid one."""
     kind = dataset.at(("kind",)).value
     model = next((each.model for each in installed("datasets") if each.kind == kind), None)
@@ -77,7 +77,7 @@ def _synthetic(data: Node) -> Iterator[Problem]:
     yield from _centered(data, 2)
 
 
-def _named(data: Node, entry: Entry) -> Iterator[Problem]:
+def _named(data: Node, entry: DatasetInfo) -> Iterator[Problem]:
     """Yield the mistakes about a named set: unknown or repeated classes, then too few examples of these classes."""
     classes = data.child("classes")
     every = classes is None or classes.value is None
@@ -99,7 +99,7 @@ def _named(data: Node, entry: Entry) -> Iterator[Problem]:
         yield from _centered(data, len(numbers))
 
 
-def _number(item: Node, entry: Entry) -> int | None:
+def _number(item: Node, entry: DatasetInfo) -> int | None:
     """Return the label of a class given by name or number; None if the set has no such class."""
     if not isinstance(item.value, (str, int)) or isinstance(item.value, bool):
         return None
@@ -109,14 +109,14 @@ def _number(item: Node, entry: Entry) -> int | None:
         return None
 
 
-def _classes(word: str, entry: Entry) -> str:
+def _classes(word: str, entry: DatasetInfo) -> str:
     """Return a hint for an unknown class: the nearest name, or all names."""
     if near := nearest(word, entry.classes):
         return f"did you mean {near}?"
     return f"its classes are {', '.join(entry.classes)} (or 0 to {len(entry.classes) - 1})"
 
 
-def _enough(data: Node, entry: Entry, numbers: Sequence[int]) -> Iterator[Problem]:
+def _enough(data: Node, entry: DatasetInfo, numbers: Sequence[int]) -> Iterator[Problem]:
     """Yield a problem where `n_train` or `n_test` is more than the set has of these classes."""
     said = data.child("subset")
     subset = str(said.value) if said else "balanced"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ntkbench.errors import Problem
-from ntkbench.spec.analyses import Analysis, Judged
+from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis
 from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import BY_ID
 from ntkbench.spec.document import Node, Path
@@ -66,7 +66,7 @@ def analysis_attacks(draft: Draft) -> Iterator[Problem]:
 def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[Path, str]]:
     """Yield the ids of the attacks that an analysis names, each with its path: in a list, that of the item."""
     path = ("analyses", name)
-    if not isinstance(analysis, Judged):
+    if not isinstance(analysis, EvaluatedAnalysis):
         roles = {role: getattr(analysis, role, None) for role in _ROLES}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ntkbench.results.plots import style as plots_style
 from ntkbench.results.plots.axes import INDEX, index_axis, share_axis
-from ntkbench.results.plots.study import Panel, Picture, Study, count, sheets
+from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, count, figures_of
 from ntkbench.vocabulary import LINEAR
 
 
@@ -40,7 +40,7 @@ _OVERLAP = _Measure("overlap", "overlap", "mean squared cosine", 1.0, plots_styl
 _ANGLE = _Measure("angle", "largest principal angle", "degrees", 90.0, f"{plots_style.MAP}_r", ".0f")
 
 
-def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield a heat map for each measure, with all cells as rows, and the gradient cosines with a panel for each cell.
 
     Cells that were compared with other kernels or at other sizes have pictures of their own. There is nothing to draw
@@ -58,14 +58,14 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
                 f"{measure.title.capitalize()} ({measure.unit}) between the top eigenspaces of the kernel "
                 f"{rows[0].asked['target']} of each row and of those of the columns, on the same training set; linear "
                 "is the kernel <x, x'>, up to its rank. "
-                f"{study.said(rows)}",
+                f"{study.provenance(rows)}",
             )
-        for sheet, panels in sheets(rows):
+        for sheet, panels in figures_of(rows):
             yield Picture(
                 f"gradients-{sheet or apart}",
                 _cosines(panels),
                 "Mean absolute cosine between the input gradients of features of the same index, of the kernel "
-                f"{panels[0].asked['target']} and others, over {count(panels)} test points. {study.said(panels)}",
+                f"{panels[0].asked['target']} and others, over {count(panels)} test points. {study.provenance(panels)}",
             )
 
 

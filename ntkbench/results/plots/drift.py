@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ntkbench.results.plots.axes import share_axis
 from ntkbench.results.plots.intervals import Shares, means
-from ntkbench.results.plots.study import MOST, Panel, Picture, Study, ball
+from ntkbench.results.plots.study import MOST, Panel, Picture, PlottedAnalysis, ball
 from ntkbench.results.plots.style import BLUE, COLORS, GREEN, MAP, MARKERS, VERMILLION, panels
 from ntkbench.uncertainty import Bounds
 
@@ -59,18 +59,18 @@ class _Curve:
     """returns the epoch of a seed whose mean over seeds a dashed line marks"""
 
 
-def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield maps, polar curves and kernel quantities for each probe, then weight distances and accuracies."""
     for sheet, cells in _sheets(list(_complete(study))):
         n = sorted({len(cell.seeds) for cell in cells})
         seeds = f"n = {', '.join(map(str, n))} seed{'s' if n != [1] else ''}"
         end = (
             f"Means over seeds, 95 % intervals, none where there is one seed; {seeds}. "
-            f"{study.said([seed for cell in cells for seed in cell.seeds])}"
+            f"{study.provenance([seed for cell in cells for seed in cell.seeds])}"
         )
         for prefix, probe in _PROBES.items():
             if all(f"{prefix}distance" in seed.series for cell in cells for seed in cell.seeds):
-                yield from _of_probe(cells, prefix, sheet, seeds, f"Of kernels on {probe}. {end}")
+                yield from _probe_pictures(cells, prefix, sheet, seeds, f"Of kernels on {probe}. {end}")
         weights = _Curve(r"$|\theta_t - \theta_0|\,/\,|\theta_0|$", lambda seed: seed["weight_distance"])
         yield Picture(
             f"weights-{sheet}", _curves(cells, [weights], seeds), f"Distance of the weights from those at init. {end}"
@@ -82,7 +82,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
             )
 
 
-def _of_probe(cells: Sequence[_Cell], prefix: str, sheet: str, seeds: str, end: str) -> Iterator[Picture]:
+def _probe_pictures(cells: Sequence[_Cell], prefix: str, sheet: str, seeds: str, end: str) -> Iterator[Picture]:
     """Yield the kernel pictures of one probe; `prefix`: that of its series, `end`: the end of captions."""
     name, first = f"{prefix.replace('_', '-')}{{}}-{sheet}", cells[0].seeds[0]
     yield Picture(
@@ -172,7 +172,7 @@ def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
 # ---- cells ---------------------------------------------------------------------------------------
 
 
-def _complete(study: Study) -> Iterator[_Cell]:
+def _complete(study: PlottedAnalysis) -> Iterator[_Cell]:
     """Yield the cells of which no planned run is missing, since a mean over some seeds would mislead."""
     found = {panel.record.run_id for panel in study.panels}
     cell_of = {run.id: tuple(run.coordinates.items()) for run in study.planned or ()}

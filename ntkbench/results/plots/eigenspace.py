@@ -20,7 +20,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from ntkbench.results.plots import style as plots_style
 from ntkbench.results.plots.axes import INDEX, index_axis, index_norm, index_ticks, share_axis
 from ntkbench.results.plots.intervals import band, bars, points, shares
-from ntkbench.results.plots.study import Panel, Picture, Study, ball, count, sheets
+from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, ball, count, figures_of
 from ntkbench.results.plots.style import MAP, WIDTH
 
 # The picture of features: test images and, beside each, the input gradients of features and of groups of them.
@@ -101,10 +101,10 @@ _KINDS = (("useful, robust", "o"), ("useful, not robust", "^"), ("not useful", "
 """legend and marker of the three groups of features; useful and robust are verdicts of corrected tests"""
 
 
-def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield all pictures of a study, those under attack once for each perturbation budget in `budgets`."""
-    for sheet, panels in sheets(study.panels):
-        who, n = study.said(panels), count(panels)
+    for sheet, panels in figures_of(study.panels):
+        who, n = study.provenance(panels), count(panels)
         for eps in budgets:
             on = f"eps-{eps}-{sheet}"
             attack = f"{panels[0].attack['kind']} on the predictor itself, {ball(panels[0], eps)}"

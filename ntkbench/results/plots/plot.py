@@ -20,13 +20,13 @@ from ntkbench.labels import as_number, label_key
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.results.plots import consistency, drift, eigenspace, style, time_course, transfer
 from ntkbench.results.plots.series import check
-from ntkbench.results.plots.study import Panel, Picture, Study, asked
+from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, asked
 from ntkbench.store import arrays, lookup, record
 from ntkbench.store.record import Record
 from ntkbench.store.store import Store
-from ntkbench.text import did_you_mean, printable
+from ntkbench.text import did_you_mean, one_line
 
-DRAWN: Mapping[str, Callable[[Study, Sequence[str]], Iterator[Picture]]] = MappingProxyType(
+DRAWN: Mapping[str, Callable[[PlottedAnalysis, Sequence[str]], Iterator[Picture]]] = MappingProxyType(
     {
         "eigenspace": eigenspace.pictures,
         "time": time_course.pictures,
@@ -53,7 +53,7 @@ class Results:
     """all runs of the spec, done or not; None where only records are known"""
 
 
-def of_plan(planned: Plan, store: Store) -> Results:
+def results_of_plan(planned: Plan, store: Store) -> Results:
     """Return the results that a store has of a plan.
 
     Warn where some runs are not done; raise UsageError where none is.
@@ -71,7 +71,7 @@ def of_plan(planned: Plan, store: Store) -> Results:
     return Results(planned.header.name, found, planned.runs)
 
 
-def of_store(store: Store) -> list[Results]:
+def results_of_store(store: Store) -> list[Results]:
     """Return all results of a store, grouped by the names of specs.
 
     Warn of damaged records, which are left out; raise UsageError where no run is ok.
@@ -114,7 +114,7 @@ def plot(
         analyses: ids of the analyses to draw; all that have pictures by default.
         budgets: perturbation budgets of pictures under attack; the largest one by default.
     """
-    found = studies(list(results), folder, analyses)
+    found = plotted_analyses(list(results), folder, analyses)
     chosen = [study.chosen(budgets) for study in found]  # all mistakes show before the first file
     output.mkdir(parents=True, exist_ok=True)
     written = []
@@ -133,16 +133,18 @@ def plot(
     return written
 
 
-def pictures(found: Sequence[Study], budgets: Sequence[Sequence[str]]) -> Iterator[tuple[Study, Picture]]:
+def pictures(
+    found: Sequence[PlottedAnalysis], budgets: Sequence[Sequence[str]]
+) -> Iterator[tuple[PlottedAnalysis, Picture]]:
     """Yield each study with each of its pictures; `budgets` holds the perturbation budgets of each study."""
     for study, eps in zip(found, budgets, strict=True):
-        with style.applied(), _of_strangers(study):
+        with style.applied(), _naming_the_runs(study):
             for picture in DRAWN[study.kind](study, eps):
                 yield study, picture
 
 
 @contextmanager
-def _of_strangers(study: Study) -> Iterator[None]:
+def _naming_the_runs(study: PlottedAnalysis) -> Iterator[None]:
     """Turn an error while drawing into a NtkbenchError that names the runs.
 
     Records may have been made by anybody. What `forms.check` does not notice shows here, and is a fault of the record.
@@ -151,14 +153,14 @@ def _of_strangers(study: Study) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         runs = ", ".join(panel.record.run_id for panel in study.panels[:3])
-        why = printable(f"{type(error).__name__}: {error}", 200)
+        why = one_line(f"{type(error).__name__}: {error}", 200)
         raise NtkbenchError(
             f"{study.spec}: {study.analysis} of {runs} cannot be drawn, as its arrays or its cell are not what "
             f"an analysis of the kind {study.kind} leaves ({why}); run the spec again in a new store"
         ) from error
 
 
-def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[Study]:
+def plotted_analyses(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[PlottedAnalysis]:
     """Return one study for each spec and analysis that has pictures, with the arrays loaded.
 
     Raise UsageError where an analysis asked for does not exist, or where none of them has pictures. `folder` and
@@ -177,7 +179,8 @@ def studies(results: Sequence[Results], folder: Path, analyses: Sequence[str] = 
             f"pictures are of the kinds {', '.join(DRAWN)}"
         )
     return [
-        Study(each.spec, id, kind, tuple(_panels(each, id, kind, folder)), each.planned) for each, id, kind in drawn
+        PlottedAnalysis(each.spec, id, kind, tuple(_panels(each, id, kind, folder)), each.planned)
+        for each, id, kind in drawn
     ]
 
 

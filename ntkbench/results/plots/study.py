@@ -92,7 +92,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Study:
+class PlottedAnalysis:
     """One analysis in all runs of a spec that are ok."""
 
     spec: str
@@ -124,7 +124,7 @@ class Study:
                 raise UsageError(f"{self.spec}: {self.analysis} has no eps {eps}; there are {', '.join(self.budgets)}")
         return tuple(same[as_number(eps)] for eps in asked) if same else ()
 
-    def said(self, panels: Sequence[Panel]) -> str:
+    def provenance(self, panels: Sequence[Panel]) -> str:
         """Return the end of a caption: spec, analysis, and the ids of the runs."""
         runs = ", ".join(
             f"{panel.label}: {panel.record.run_id}" if panel.label else panel.record.run_id for panel in panels
@@ -141,7 +141,7 @@ class Picture:
     caption: str
 
 
-def sheets(panels: Sequence[Panel]) -> Iterator[tuple[str, tuple[Panel, ...]]]:
+def figures_of(panels: Sequence[Panel]) -> Iterator[tuple[str, tuple[Panel, ...]]]:
     """Yield name and panels of each picture: all runs together where they are at most `MOST`.
 
     Otherwise each cell has its own picture, and a cell with too many seeds one for each run.

@@ -10,15 +10,15 @@ from matplotlib.lines import Line2D
 from ntkbench.results.plots import style
 from ntkbench.results.plots.axes import log_axis, places, share_axis
 from ntkbench.results.plots.intervals import band, shares
-from ntkbench.results.plots.study import Panel, Picture, Study, ball, count, sheets
+from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, ball, count, figures_of
 
 
-def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield, for each budget, a picture against the time and one against the ridge."""
-    for sheet, panels in sheets(study.panels):
+    for sheet, panels in figures_of(study.panels):
         for eps in budgets:
             attack = f"{panels[0].attack['kind']} on the predictor itself, {ball(panels[0], eps)}"
-            end = f"{count(panels)} test points, Wilson 95 % intervals. {study.said(panels)}"
+            end = f"{count(panels)} test points, Wilson 95 % intervals. {study.provenance(panels)}"
             yield Picture(
                 f"flow-eps-{eps}-{sheet}",
                 _figure(panels, eps, "time", "time t of the flow (1 / eigenvalue)"),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ntkbench.labels import FIXED, as_number, label_key
-from ntkbench.results.plots.study import MOST, Picture, Study, ball
+from ntkbench.results.plots.study import MOST, Picture, PlottedAnalysis, ball
 from ntkbench.results.plots.style import BLUE, COLORS, GRAY, MARKERS, VERMILLION, panels, plain
 from ntkbench.results.show import select
 from ntkbench.results.tables import aggregate, groups
@@ -53,7 +53,7 @@ class _Results:
         return f"n = {', '.join(map(str, counts))} seed{'s' if counts != [1] else ''}"
 
 
-def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
+def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield, for each budget, the transfer rates in panels and, with a ceiling and a floor, the normalized transfer."""
     panel = study.panels[0]
     asked = {role: panel.asked[role] for role, *_ in _ROLES if panel.asked.get(role)}
@@ -78,7 +78,7 @@ def pictures(study: Study, budgets: Sequence[str]) -> Iterator[Picture]:
                 )
 
 
-def _results(study: Study, metric: str, eps: str) -> _Results:
+def _results(study: PlottedAnalysis, metric: str, eps: str) -> _Results:
     """Return the summaries of a metric at a budget, with the matrix split into an axis to draw along and panels."""
     records = [panel.record for panel in study.panels]
     chosen = select(records, [metric], {"analysis": study.analysis, "eps": eps}, (), study.planned)
@@ -86,7 +86,7 @@ def _results(study: Study, metric: str, eps: str) -> _Results:
     axis = _along({name: chosen.labels(name) for name in matrix})
     summary = aggregate(chosen.numbers, chosen.runs, [*matrix, "attack"]).dropna(subset=["mean"])
     others = [name for name in matrix if name != axis and len(chosen.labels(name)) > 1]
-    panels = {_said(others, key): frame for key, frame in groups(summary, others).items() if len(frame)}
+    panels = {_panel_title(others, key): frame for key, frame in groups(summary, others).items() if len(frame)}
     labels = [str(label) for label in chosen.runs[axis].unique()] if axis else [""]
     if all(as_number(label) is not None for label in labels):
         labels.sort(key=label_key)
@@ -103,7 +103,7 @@ def _along(axes: Mapping[str, Sequence[str]]) -> str:
     return next((name for name in order if len(axes[name]) > 1), "")
 
 
-def _said(axes: Sequence[str], labels: Sequence[str]) -> str:
+def _panel_title(axes: Sequence[str], labels: Sequence[str]) -> str:
     """Return the title of a panel, from its labels on the axes that distinguish panels."""
     said = (
         label if as_number(label) is None else f"{axis.rpartition('.')[2]} {label}"

@@ -2,7 +2,7 @@
 
 import jax
 
-from ntkbench.analyses.crafting import Threat
+from ntkbench.analyses.crafting import BudgetedAttack
 from ntkbench.ntk import apgd, attacks, balls
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
@@ -16,13 +16,13 @@ NO_SOURCE = "none"
 _BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
 
-def threat(cell: Cell, attack_id: str) -> Threat:
+def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
-    words = identity.settled(cell).attacks[attack_id]
+    words = identity.with_auto_losses(cell).attacks[attack_id]
     ball = _BALLS[words.norm]
     eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
     if isinstance(words, RandomSign):
-        return Threat(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
+        return BudgetedAttack(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
     centered = cell.data.targets == "centered"
     objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
     if isinstance(words, APGD):
@@ -34,7 +34,7 @@ def threat(cell: Cell, attack_id: str) -> Threat:
         attack = _gradient_attack(words, ball, objective)
     if isinstance(words, Iterated) and words.restarts > 1:
         attack = attacks.Restarts(ball, objective, attack, words.restarts)
-    return Threat(attack_id, words.source, eps, radii, attack, objective)
+    return BudgetedAttack(attack_id, words.source, eps, radii, attack, objective)
 
 
 def _gradient_attack(

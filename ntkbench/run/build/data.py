@@ -34,7 +34,7 @@ def examples(data: Data, roots: Sequence[Path]) -> dataset.Dataset:
         case ExtensionDataset() as words:
             known = words.entry
             build = extensions.builder(words)
-            with contents.guarded(words, words.builder):
+            with contents.requiring_declared_files(words, words.builder):
                 built = build(words, roots)
             whole = load.verified(built, known, f"the builder {words.builder}")
             numbers = class_numbers(known, data.classes)

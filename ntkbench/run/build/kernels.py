@@ -9,7 +9,7 @@ import numpy as np
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import infinite, regression
 from ntkbench.plan import sizes
-from ntkbench.run.build.networks import recipe
+from ntkbench.run.build.networks import stateless
 from ntkbench.spec import attacks, kernels
 from ntkbench.spec.cell import Cell
 
@@ -26,7 +26,7 @@ def require_finite(values: T, what: str, advice: str) -> T:
     return values
 
 
-def require_sound(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
+def require_positive(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
     """Raise NumericsError if the spectrum of the kernel `name` is not finite, or has no positive eigenvalue."""
     other = "float64 or " if dtype == "float32" else ""
     advice = f"; try numerics.kernel: {other}another W_std" if other else "; try another W_std"
@@ -39,7 +39,7 @@ def require_sound(spectrum: regression.Spectrum, name: str, dtype: str) -> None:
 def infinite_kernel(cell: Cell, kernel: kernels.InfiniteKernel, outputs: int) -> infinite.InfiniteKernel:
     """Return the infinite kernel; its width, by default the cell's, matters in the standard parameterization alone."""
     width = kernel.width or cell.width or 1
-    return infinite.InfiniteKernel(recipe(kernel.architecture or cell.architecture, width, outputs), kernel.type)
+    return infinite.InfiniteKernel(stateless(kernel.architecture or cell.architecture, width, outputs), kernel.type)
 
 
 def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.Array) -> jax.Array:
@@ -53,9 +53,9 @@ def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.A
     return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
 
 
-def example_bytes(cell: Cell, subject: str, n_train: int, budgets: int | None = None) -> int:
+def example_bytes(cell: Cell, evaluator: str, n_train: int, budgets: int | None = None) -> int:
     """Return the bytes that the gradient at one test example takes: covariances, or activations, at each layer."""
-    kernel = cell.kernels.get(subject)
+    kernel = cell.kernels.get(evaluator)
     # Gradients at all budgets of an iterated attack are taken together.
     iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, attacks.Iterated))
     budgets = budgets or max(iterated, default=1)

@@ -15,7 +15,7 @@ from ntkbench.ntk.batch_norm import BatchNorm
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.layers import Dense, Flatten, Layer, Parameterization, Sequential, Sum
 from ntkbench.plan.networks import layers
-from ntkbench.plan.shapes import Sizes
+from ntkbench.plan.shapes import WidthAndOutputs
 from ntkbench.spec import layers as spec_layers
 from ntkbench.spec.architectures import Architecture
 from ntkbench.spec.cell import Cell
@@ -43,7 +43,7 @@ ACTIVATIONS: Mapping[str, activations.Activation] = MappingProxyType(
 `activations.Logistic`"""
 
 
-def recipe(architecture: Architecture, width: int, outputs: int) -> Sequential:
+def stateless(architecture: Architecture, width: int, outputs: int) -> Sequential:
     """Return the network that an architecture describes; equal descriptions give equal recipes.
 
     Args:
@@ -51,15 +51,17 @@ def recipe(architecture: Architecture, width: int, outputs: int) -> Sequential:
         width: units of a hidden layer of relative width 1x.
         outputs: number of outputs.
     """
-    sizes = Sizes(width, outputs)
+    sizes = WidthAndOutputs(width, outputs)
     return _sequential(layers(architecture), sizes, architecture.parameterization)
 
 
-def _sequential(words: Sequence[spec_layers.Layer], sizes: Sizes, parameterization: Parameterization) -> Sequential:
+def _sequential(
+    words: Sequence[spec_layers.Layer], sizes: WidthAndOutputs, parameterization: Parameterization
+) -> Sequential:
     return Sequential(tuple(_layer(word, sizes, parameterization) for word in words))
 
 
-def _layer(word: spec_layers.Layer, sizes: Sizes, parameterization: Parameterization) -> Layer:
+def _layer(word: spec_layers.Layer, sizes: WidthAndOutputs, parameterization: Parameterization) -> Layer:
     """Return the layer of a recipe that a layer of a spec describes."""
     match word:
         case spec_layers.Dense():
@@ -104,7 +106,7 @@ def stream(seed: int, purpose: str) -> jax.Array:
 def networks(cell: Cell, seeds: Sequence[int], shape: tuple[int, ...], outputs: int) -> network.Network:
     """Draw the initial networks of several seeds, stacked along a first axis, for examples of `shape`."""
     assert cell.width is not None
-    drawn = recipe(cell.architecture, cell.width, outputs)
+    drawn = stateless(cell.architecture, cell.width, outputs)
     keys = jnp.stack([stream(seed, "init") for seed in seeds])
     return _draw(drawn, shape, jnp.dtype(cell.numerics.network), keys)
 
@@ -114,7 +116,7 @@ def _draw(recipe, shape, dtype, keys):
     return eqx.filter_vmap(lambda key: network.initialize(recipe, shape, key=key, dtype=dtype))(keys)
 
 
-def settled(networks: network.Network, examples: dataset.Split) -> network.Network:
+def with_initial_statistics(networks: network.Network, examples: dataset.Split) -> network.Network:
     """Return the networks with batch normalization statistics from the first training examples, if they have any."""
     if not (there := batch_norm.statistics(networks.weights)):
         return networks
@@ -124,6 +126,6 @@ def settled(networks: network.Network, examples: dataset.Split) -> network.Netwo
 _settle = jit(eqx.filter_vmap(network.settled, in_axes=(eqx.if_array(0), None)))
 
 
-def at(stacked: Any, i: int) -> Any:
+def unstack(stacked: Any, i: int) -> Any:
     """Return the i-th of several stacked predictors."""
     return jax.tree.map(lambda leaf: leaf[i] if eqx.is_array(leaf) else leaf, stacked)

@@ -25,20 +25,20 @@ from ntkbench.spec.training import (
     Schedule,
     Trained,
     WarmupCosine,
-    explicit,
+    with_explicit_schedule,
 )
 
 
 def optimizer(cell: Cell) -> training.Optimizer:
-    """Return a function from a learning rate to the optimizer of the cell's last stretch of training."""
-    words = explicit(cell.training).optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
+    """Return a function from a learning rate to the optimizer of the cell's last phase of training."""
+    words = with_explicit_schedule(cell.training).optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
     return _optimizer(words, schedule(cell))
 
 
 def schedule(cell: Cell) -> optax.Schedule | None:
-    """Return the factor on the learning rate by step of the cell's last stretch; None: no schedule."""
-    words, steps = explicit(cell.training).optimizer.schedule, timeline.steps(cell)
-    return None if words is None else _schedule(words, steps, timeline.first(cell) * steps)
+    """Return the factor on the learning rate by step of the cell's last phase; None: no schedule."""
+    words, steps = with_explicit_schedule(cell.training).optimizer.schedule, timeline.steps(cell)
+    return None if words is None else _schedule(words, steps, timeline.phase_start(cell) * steps)
 
 
 @functools.cache
@@ -57,7 +57,7 @@ def _optimizer(words: SGD | Adam, share: optax.Schedule | None) -> training.Opti
 
 @functools.cache
 def _schedule(words: Schedule, steps: int, done: int) -> optax.Schedule:
-    """Return factors by step, `steps` an epoch; `done` steps of the schedule precede the stretch's first."""
+    """Return factors by step, `steps` an epoch; `done` steps of the schedule precede the phase's first."""
     match words:
         case Cosine(epochs=epochs, end=end):
             share = optax.cosine_decay_schedule(1.0, (epochs or 0) * steps, end)
@@ -70,16 +70,16 @@ def _schedule(words: Schedule, steps: int, done: int) -> optax.Schedule:
     return lambda step: share(step + done)
 
 
-def inner(cell: Cell, keys: jax.Array) -> training.Inner | None:
-    """Return the inner attack of the cell's last stretch, one key a seed; None unless training is adversarial."""
-    words = identity.settled(cell).training
+def inner(cell: Cell, keys: jax.Array) -> training.InnerAttack | None:
+    """Return the inner attack of the cell's last phase, one key a seed; None unless training is adversarial."""
+    words = identity.with_auto_losses(cell).training
     if not isinstance(words, Adversarial):
         return None
     objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
-    return training.Inner(
+    return training.InnerAttack(
         _gradient_attack(words.attack, _BALLS[words.attack.norm], objective),
         jnp.asarray(float(words.attack.eps), cell.numerics.network),
-        jnp.asarray(max(0, words.warm_up - timeline.first(cell))),
+        jnp.asarray(max(0, words.warm_up - timeline.phase_start(cell))),
         keys,
     )
 
@@ -96,21 +96,21 @@ Tick = Callable[[str], None]
 
 
 def epochs_trained(cell: Cell, losses: np.ndarray) -> np.ndarray:
-    """Return how many epochs of the cell's last stretch moved the weights, for each seed.
+    """Return how many epochs of the cell's last phase moved the weights, for each seed.
 
-    `losses`: (seeds, epochs), the mean training loss of each epoch of that stretch.
+    `losses`: (seeds, epochs), the mean training loss of each epoch of that phase.
     """
     words = cell.training
     assert isinstance(words, Trained)
     until = None if words.until is None else words.until.loss
-    warm_up = words.warm_up - timeline.first(cell) if isinstance(words, Adversarial) else 0
+    warm_up = words.warm_up - timeline.phase_start(cell) if isinstance(words, Adversarial) else 0
     return training.epochs_trained(losses, until, max(0, warm_up))
 
 
 def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndarray:
-    """Return the gradient-flow time of each seed's last stretch, NaN if the optimizer follows no gradient flow.
+    """Return the gradient-flow time of each seed's last phase, NaN if the optimizer follows no gradient flow.
 
-    `rates`: the seeds' learning rates; `epochs`: how many epochs of the stretch moved their weights.
+    `rates`: the seeds' learning rates; `epochs`: how many epochs of the phase moved their weights.
     """
     words = cell.training
     assert isinstance(words, Trained)
@@ -122,7 +122,7 @@ def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndar
         total = epochs * float(steps)
     else:
         with jax.numpy_dtype_promotion("standard"):  # optax divides its counter
-            shares = np.asarray(jax.vmap(share)(jnp.arange(timeline.length(cell) * steps)), np.float64)
+            shares = np.asarray(jax.vmap(share)(jnp.arange(timeline.phase_epochs(cell) * steps)), np.float64)
         total = np.append(0.0, np.cumsum(shares))[epochs * steps]
     return np.asarray(rates, np.float64) * total / (cell.data.n_train * (1 - words.optimizer.momentum))
 

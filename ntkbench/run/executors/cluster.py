@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from ntkbench.errors import UsageError
-from ntkbench.plan.keys import shared
+from ntkbench.plan.keys import shared_stages
 from ntkbench.plan.runs import Unit
 from ntkbench.run import settings
-from ntkbench.run.executors import crew
-from ntkbench.run.executors.crew import ProcessLost, StarvedError, drive
+from ntkbench.run.executors import dispatch
+from ntkbench.run.executors.dispatch import ProcessLost, StarvedError, drive
 from ntkbench.run.job import Job
-from ntkbench.run.progress import Heard, Progress
+from ntkbench.run.progress import BufferedProgress, Progress
 from ntkbench.spec.cell import Resources
 from ntkbench.store.store import Store
 
@@ -71,7 +71,7 @@ def _anywhere(job: Job) -> Job:
 
 
 class _Cluster:
-    """The crew, see `drive`, whose workers are Ray tasks.
+    """The executor, see `drive`, whose workers are Ray tasks.
 
     A kernel or a craft that several units share is a task of its own; units that depend on it wait without occupying a
     worker.
@@ -79,7 +79,7 @@ class _Cluster:
 
     capacity = 256
     """number of units that are submitted at once"""
-    patience = 1  # a lost process is final: Ray has tried again already
+    max_deaths = 1  # a lost process is final: Ray has tried again already
 
     def __init__(self, ray: Any, job: Job, progress: Progress):
         self._ray, self._store = ray, job.store
@@ -108,7 +108,7 @@ class _Cluster:
         """
         kernels, crafts = {}, {}
         for run in unit.runs:
-            for stage, key, name in shared(run.cell):
+            for stage, key, name in shared_stages(run.cell):
                 if self._store.has(stage, key):
                     continue
                 before = [] if stage == "kernel" else kernels.values()
@@ -118,13 +118,13 @@ class _Cluster:
         return [*kernels.values(), *crafts.values()]
 
     def _hand(self, name: str, *arguments: Any, needs: Sequence[Any] = ()) -> Future[Any]:
-        """Submit the function `name` of `crew`, to begin when the tasks `needs` have ended."""
+        """Submit the function `name` of `dispatch`, to begin when the tasks `needs` have ended."""
         reference = self._remote.remote(name, self._job, arguments, *needs)
         future = reference.future()
         self._references[future] = reference
         return future
 
-    def result(self, future: Future[Any]) -> Heard | None:
+    def result(self, future: Future[Any]) -> BufferedProgress | None:
         """Return what a task reported; None if it was cancelled, or another process is at its unit.
 
         Raises:
@@ -165,8 +165,8 @@ def _resources(ray: Any, asked: Resources, progress: Progress) -> dict[str, floa
 
 
 def _task(name: str, job: Job, arguments: tuple[Any, ...], *needs: Any) -> Any:
-    """Call the function `name` of `crew`; `needs` are unused, Ray starts the call when they are there."""
-    return getattr(crew, name)(job, *arguments)
+    """Call the function `name` of `dispatch`; `needs` are unused, Ray starts the call when they are there."""
+    return getattr(dispatch, name)(job, *arguments)
 
 
 def _first_line(error: Exception) -> str:

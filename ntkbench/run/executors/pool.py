@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ntkbench.plan.runs import Unit
-from ntkbench.run.executors.crew import ProcessLost, check, do, drive, give_up
+from ntkbench.run.executors.dispatch import ProcessLost, check, do, drive, give_up
 from ntkbench.run.job import Job
-from ntkbench.run.progress import Heard, Progress
+from ntkbench.run.progress import BufferedProgress, Progress
 
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 """folder in which the driver has an entry for each GPU"""
@@ -28,11 +28,11 @@ _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 def execute(job: Job, units: Sequence[Unit], progress: Progress, workers: int) -> None:
     """Run all units in `workers` processes, and tell `progress` what happens."""
-    crew = _Pool(job, workers)
+    executor = _Pool(job, workers)
     try:
-        drive(crew, units, progress)
+        drive(executor, units, progress)
     finally:
-        crew.close()
+        executor.close()
 
 
 def accelerators() -> list[str]:
@@ -54,20 +54,21 @@ def _has_plugin() -> bool:
 
 
 class _Pool:
-    """A `drive.Crew` of processes on this machine.
+    """A `dispatch.Executor` of processes on this machine.
 
     Each process is an executor of its own, so that one that dies takes no other with it and its unit is known.
     """
 
-    patience = 3
+    max_deaths = 3
 
     def __init__(self, job: Job, workers: int):
         self.job, self.capacity = job, workers
         devices = accelerators()
-        self._seats = [
-            _Seat(devices[i % len(devices)] if devices else None, workers, len(devices)) for i in range(workers)
+        self._processes = [
+            _WorkerProcess(devices[i % len(devices)] if devices else None, workers, len(devices))
+            for i in range(workers)
         ]
-        self._taken: dict[Future[Any], _Seat] = {}
+        self._taken: dict[Future[Any], _WorkerProcess] = {}
 
     def check(self, units: Sequence[Unit]) -> Future[Any]:
         return self._hand(check, self.job, units)
@@ -80,30 +81,32 @@ class _Pool:
 
     def _hand(self, task: Any, *arguments: Any) -> Future[Any]:
         """Give a task to a free process; `drive` never hands over more than `capacity` at once."""
-        seat = next(seat for seat in self._seats if seat not in self._taken.values())
-        future = seat.submit(task, *arguments)
-        self._taken[future] = seat
+        worker_process = next(
+            worker_process for worker_process in self._processes if worker_process not in self._taken.values()
+        )
+        future = worker_process.submit(task, *arguments)
+        self._taken[future] = worker_process
         return future
 
-    def result(self, future: Future[Any]) -> Heard | None:
+    def result(self, future: Future[Any]) -> BufferedProgress | None:
         """Return what a task told; replace its process and raise ProcessLost where the process died."""
-        seat = self._taken.pop(future)
+        worker_process = self._taken.pop(future)
         try:
             return future.result()
         except BrokenProcessPool:
-            seat.renew()
+            worker_process.renew()
             raise ProcessLost("a process died (the system's log may say why)") from None
 
     def interrupt(self) -> None:
-        for seat in self._taken.values():
-            seat.interrupt()
+        for worker_process in self._taken.values():
+            worker_process.interrupt()
 
     def close(self) -> None:
-        for seat in self._seats:
-            seat.close()
+        for worker_process in self._processes:
+            worker_process.close()
 
 
-class _Seat:
+class _WorkerProcess:
     """One worker process with its accelerator, which is replaced when it dies.
 
     Args:

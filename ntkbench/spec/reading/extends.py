@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from ntkbench.errors import MOST, Problem, SpecError
 from ntkbench.spec.cell import BY_ID
-from ntkbench.spec.document import Node, Place, mapping
+from ntkbench.spec.document import Node, SourcePosition, mapping
 from ntkbench.spec.reading import parse
 from ntkbench.text import nearest
 
@@ -78,7 +78,7 @@ def nested(path: str, node: Node) -> Node:
     return node
 
 
-def overlay(settings: Iterable[tuple[str, Node]], place: Place) -> Node:
+def overlay(settings: Iterable[tuple[str, Node]], place: SourcePosition) -> Node:
     """Return all settings as one document at `place`, to be merged at once, so that their order does not matter."""
     together = mapping({}, place)
     for path, node in settings:
@@ -194,7 +194,7 @@ def overrides(assignments: Sequence[str]) -> list[tuple[str, Node]]:
     problems, settings = [], []
     for line, assignment in enumerate(assignments, 1):
         path, equals, value = assignment.partition("=")
-        place = Place("--set", line, 1)
+        place = SourcePosition("--set", line, 1)
         if not (equals and value.strip() and re.fullmatch(r"[\w-]+(\.[\w-]+)*", path)):
             problems.append(
                 place.problem("", f"{assignment!r} is not path=value, such as data.n_train=100 or width=null")

@@ -68,8 +68,8 @@ def missing(path: Path, root: Node) -> Problem:
 def expected(field: Schema) -> str:
     """Return what a field accepts, in English.
 
-    A type's own text (`notation.Says`) comes first; otherwise it follows from the schema: `a whole number, 1 or more,
-    or null`.
+    A type's own text (`notation.Expects`) comes first; otherwise it follows from the schema: `a whole number, 1 or
+    more, or null`.
     """
     if "$comment" in field:
         return field["$comment"]

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from ntkbench.errors import MOST, Problem, SpecError
-from ntkbench.files import TooLarge, content
-from ntkbench.spec.document import Node, Place, found, mapping
+from ntkbench.files import TooLarge, read_bounded
+from ntkbench.spec.document import Node, SourcePosition, found, mapping
 from ntkbench.spec.reading import lookalikes
 from ntkbench.spec.reading.scalars import _UNPRINTABLE, _control, _readable, scalar
 from ntkbench.text import did_you_mean
@@ -77,7 +77,7 @@ def read(file: str) -> Node:
 def parse(text: str, file: str, line: int = 1, column: int = 1) -> Node:
     """Return the top-level mapping of a text that starts at `line`, `column` (from 1) of `file`; SpecError if it has
     none."""
-    start = Place(file, line, column)
+    start = SourcePosition(file, line, column)
     root = parse_value(text, file, line, column)
     if root.value is None:
         raise SpecError([start.problem("", "nothing here; `ntkbench init` writes an example to start from")])
@@ -114,10 +114,10 @@ def _text(file: str) -> str:
     """Return the text of a file; raise SpecError where it cannot be read or is no UTF-8 text."""
 
     def refuse(message: str, line: int = 1) -> SpecError:
-        return SpecError([Place(file, line, 1).problem("", message)])
+        return SpecError([SourcePosition(file, line, 1).problem("", message)])
 
     try:
-        found = content(file, MAX_BYTES)
+        found = read_bounded(file, MAX_BYTES)
     except TooLarge:
         raise refuse(f"larger than {MAX_BYTES // 1000} kB; this is not a spec") from None
     except FileNotFoundError:
@@ -169,25 +169,25 @@ class _Builder:
     nodes: int = 0
     """nodes counted so far"""
 
-    def place(self, mark: Any) -> Place:
+    def place(self, mark: Any) -> SourcePosition:
         return self.place_at(mark.line, mark.column)
 
-    def place_at(self, row: int, column: int) -> Place:
+    def place_at(self, row: int, column: int) -> SourcePosition:
         """Return the place at a row and a column of the text, both from 0."""
-        return Place(self.file, self.line + row, column + (self.column if row == 0 else 1))
+        return SourcePosition(self.file, self.line + row, column + (self.column if row == 0 else 1))
 
-    def place_in(self, text: str, at: int) -> Place:
+    def place_in(self, text: str, at: int) -> SourcePosition:
         """Return the place of the character at an index of the whole text."""
         return self.place_at(text.count("\n", 0, at), at - (text.rfind("\n", 0, at) + 1))
 
-    def report(self, place: Place, message: str) -> None:
+    def report(self, place: SourcePosition, message: str) -> None:
         self.problems.append(place.problem("", message))
         if len(self.problems) > MOST:
             raise SpecError(self.problems)
 
     def not_yaml(self, error: yaml.MarkedYAMLError) -> SpecError:
         mark, message = _plainer(error)
-        place = self.place(mark) if mark else Place(self.file, self.line, self.column)
+        place = self.place(mark) if mark else SourcePosition(self.file, self.line, self.column)
         return SpecError([*self.problems, place.problem("", "not YAML: " + message)])
 
     def document(self, text: str, loader: Any) -> Node:
@@ -200,7 +200,7 @@ class _Builder:
                     self.report(self.place(event.start_mark), "a second document starts here; one file holds one spec")
                     return root
                 root = self.node(next(events), events, 0)
-        start = Place(self.file, self.line, self.column)
+        start = SourcePosition(self.file, self.line, self.column)
         return root or Node(None, start, start)
 
     def node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
@@ -224,7 +224,7 @@ class _Builder:
             self.anchors[anchor] = node, self.nodes - before
         return node
 
-    def value(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int, place: Place):
+    def value(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int, place: SourcePosition):
         if isinstance(event, yaml.MappingStartEvent):
             return self.entries(events, depth)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -260,7 +260,7 @@ class _Builder:
                 raise SpecError([*self.problems, key.place.problem("", f"more than {MAX_KEYS} keys in one mapping")])
         return entries
 
-    def alias(self, event: yaml.AliasEvent, place: Place) -> Node:
+    def alias(self, event: yaml.AliasEvent, place: SourcePosition) -> Node:
         """Return the node that an alias stands for, or an empty one with a problem reported."""
         name = event.anchor
         if name in self.open_anchors:
@@ -273,7 +273,7 @@ class _Builder:
             return node
         return Node(None, place, place)
 
-    def count(self, nodes: int, place: Place) -> None:
+    def count(self, nodes: int, place: SourcePosition) -> None:
         """Count nodes; raise SpecError beyond `MAX_NODES`, which aliases of aliases would reach in a few lines."""
         self.nodes += nodes
         if self.nodes > MAX_NODES:

@@ -18,14 +18,14 @@ from ntkbench.store import record
 from ntkbench.store.index import checksum
 from ntkbench.store.record import Record
 from ntkbench.store.store import STAGES, Store
-from ntkbench.store.upkeep.inventory import Thing
+from ntkbench.store.upkeep.inventory import StoredItem
 
 _AGAIN = "the next run that needs it makes it again"
 """what a damaged object means"""
 
 
 @dataclass(frozen=True)
-class Finding:
+class Damage:
     """One damage: what is wrong, what follows from it (`then`), and the files it is about."""
 
     what: str
@@ -36,27 +36,27 @@ class Finding:
         return f"{self.what}; {self.then}"
 
 
-def examined(things: Iterable[Thing]) -> list[Thing]:
+def examinable(items: Iterable[StoredItem]) -> list[StoredItem]:
     """Return the objects and records among the things of a store; nothing else holds a result."""
-    return [each for each in things if each.kind in STAGES or (each.kind == "records" and each.path.suffix == ".json")]
+    return [each for each in items if each.kind in STAGES or (each.kind == "records" and each.path.suffix == ".json")]
 
 
-def examine(store: Store, thing: Thing) -> Finding | None:
+def examine(store: Store, item: StoredItem) -> Damage | None:
     """Read an object or a record whole, and return what is wrong with it; None if nothing is, or if it has gone."""
-    if thing.kind in STAGES:
-        why = store.damage(thing.kind, thing.name) if thing.path.exists() else None
-        return Finding(f"{thing.path}: damaged: {why}", _AGAIN, (thing.path,)) if why else None
+    if item.kind in STAGES:
+        why = store.damage(item.kind, item.name) if item.path.exists() else None
+        return Damage(f"{item.path}: damaged: {why}", _AGAIN, (item.path,)) if why else None
     try:
-        sound(thing.path)
+        read_verified(item.path)
     except NtkbenchError as error:
-        if not thing.path.exists():  # gone since it was listed
+        if not item.path.exists():  # gone since it was listed
             return None
-        arrays = thing.path.with_suffix(".npz")
-        return Finding(str(error), "the run counts as not done: run its spec again", (thing.path, arrays))
+        arrays = item.path.with_suffix(".npz")
+        return Damage(str(error), "the run counts as not done: run its spec again", (item.path, arrays))
     return None
 
 
-def sound(path: Path) -> Record:
+def read_verified(path: Path) -> Record:
     """Return the record in a file after checking its id and its arrays.
 
     Raises:
@@ -87,13 +87,13 @@ def _arrays(found: Record, path: Path) -> None:
         raise NtkbenchError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def report(found: Sequence[Finding], examined: int, moved: Sequence[Path]) -> str:
+def report(found: Sequence[Damage], examined: int, moved: Sequence[Path]) -> str:
     """Return the report: a line for each finding, a line for each file that was moved, and the counts."""
     lines = [*map(str, found), *(f"moved to {path}" for path in moved)]
     return "\n".join([*lines, f"{examined} objects and records, of which {len(found)} are damaged"])
 
 
-def set_aside(store: Store, finding: Finding) -> Iterator[Path]:
+def quarantine(store: Store, finding: Damage) -> Iterator[Path]:
     """Move the files of a finding to the same place below `damaged/` in the store, and yield their new paths.
 
     Files that were moved there before are kept: a later one gets a number. StorageError if a file cannot be moved.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ntkbench.errors import UsageError
 from ntkbench.render import size, table
-from ntkbench.store.index import FILE, End
+from ntkbench.store.index import FILE, RunSummary
 from ntkbench.store.store import STAGES, Store
 
 _FOLDERS = ("logs", "locks", "running", "damaged", "conflicts")
@@ -25,7 +25,7 @@ KINDS = (*STAGES, "records", "arrays", *_FOLDERS, "drafts", "index", "other")
 
 
 @dataclass(frozen=True)
-class Thing:
+class StoredItem:
     """A stored object, or a file of the store that belongs to none.
 
     `name`: key or run id; `bytes`: size with all that is below; `used`: seconds since 1970 when it was last written, or
@@ -39,7 +39,7 @@ class Thing:
     used: float
 
 
-def things(store: Store) -> Iterator[Thing]:
+def items(store: Store) -> Iterator[StoredItem]:
     """Yield everything in a store. Raise UsageError if there is no such folder."""
     if not store.root.is_dir():
         raise UsageError(f"{store.root}: there is no store; name one with --store")
@@ -56,7 +56,7 @@ def things(store: Store) -> Iterator[Thing]:
             yield from _things("index" if entry.name == FILE else "other", [entry])
 
 
-def usage(found: Iterable[Thing], ends: Mapping[str, End]) -> str:
+def usage(found: Iterable[StoredItem], ends: Mapping[str, RunSummary]) -> str:
     """Return tables of the store's content: number and size by kind, the largest things, and the size of each spec.
 
     `ends`: the store's runs by id; a spec's size is that of its records and of the objects that they name.
@@ -68,12 +68,12 @@ def usage(found: Iterable[Thing], ends: Mapping[str, End]) -> str:
     parts = [
         table(["kind", "number", "size"], rows, "plain"),
         table(["largest", "", "size"], [[each.kind, each.name, size(each.bytes)] for each in largest], "plain"),
-        table(["spec", "runs", "size"], _of_specs(found, ends), "plain"),
+        table(["spec", "runs", "size"], _rows_by_spec(found, ends), "plain"),
     ]
     return "\n\n".join(parts)
 
 
-def _of_specs(found: Iterable[Thing], ends: Mapping[str, End]) -> list[list[str]]:
+def _rows_by_spec(found: Iterable[StoredItem], ends: Mapping[str, RunSummary]) -> list[list[str]]:
     """Return name, runs and size of each spec; an object that several specs share counts for each of them."""
     taken: Counter[str] = Counter()
     for each in found:
@@ -88,7 +88,7 @@ def _of_specs(found: Iterable[Thing], ends: Mapping[str, End]) -> list[list[str]
     return [[spec, str(len(runs[spec])), size(sizes[spec])] for spec in sorted(runs, key=lambda spec: -sizes[spec])]
 
 
-def _row(kind: str, found: list[Thing]) -> list[str]:
+def _row(kind: str, found: list[StoredItem]) -> list[str]:
     return [kind, str(len(found)), size(sum(each.bytes for each in found))]
 
 
@@ -102,7 +102,7 @@ def _in(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return _entries(folder.path) if folder.is_dir() else [folder]
 
 
-def _things(kind: str, entries: Iterable[os.DirEntry[str]]) -> Iterator[Thing]:
+def _things(kind: str, entries: Iterable[os.DirEntry[str]]) -> Iterator[StoredItem]:
     """Yield the entries of one kind, without those that another process removes in the meantime."""
     for entry in entries:
         try:
@@ -112,12 +112,12 @@ def _things(kind: str, entries: Iterable[os.DirEntry[str]]) -> Iterator[Thing]:
         yield found
 
 
-def _thing(kind: str, entry: os.DirEntry[str]) -> Thing:
+def _thing(kind: str, entry: os.DirEntry[str]) -> StoredItem:
     """Return an entry as a thing; names that begin with a dot are drafts."""
     found = entry.stat(follow_symlinks=False)
     name = Path(entry.name).stem if kind in ("records", "arrays") else entry.name
     kind = "drafts" if entry.name.startswith(".") else kind
-    return Thing(kind, name, Path(entry.path), _bytes(entry), found.st_mtime)
+    return StoredItem(kind, name, Path(entry.path), _bytes(entry), found.st_mtime)
 
 
 def _bytes(entry: os.DirEntry[str]) -> int:

@@ -24,7 +24,7 @@ from ntkbench.store import record as records
 from ntkbench.store.comparison import Comparison, comparisons
 from ntkbench.store.record import Record
 from ntkbench.store.store import STAGES, Store, damage
-from ntkbench.store.upkeep.audit import sound
+from ntkbench.store.upkeep.audit import read_verified
 from ntkbench.text import slug
 
 _KEY = re.compile(r"[a-z][0-9a-z]{12}(-[0-9]+(-[0-9]+)?(\.[0-9]+(-[0-9]+)?)*)?(@step[0-9]{1,12})?")
@@ -34,7 +34,7 @@ _OBJECT_LIMIT = 2**38
 """bytes; a larger file of an object is left out"""
 
 
-class _Strange(Exception):  # noqa: N818 (what is found, not an error of ours)
+class _NotMergeable(Exception):  # noqa: N818 (what is found, not an error of ours)
     """A file of the other store that is damaged, or that no store of ours holds; the message says why."""
 
 
@@ -111,8 +111,8 @@ def _try(merged: Merged, path: Path, bring: Callable[[], None]) -> None:
     """Call `bring`, which merges the file at `path`; where the file is strange, note it as left out instead."""
     try:
         bring()
-    except _Strange as why:
-        merged.skipped.append(text.printable(f"{path}: {why}; left out", 500))
+    except _NotMergeable as why:
+        merged.skipped.append(text.one_line(f"{path}: {why}; left out", 500))
 
 
 def _conflicts(store: Store, other: Path) -> Store:
@@ -137,7 +137,7 @@ def _record(store: Store, path: Path, merged: Merged, conflicts: Store) -> None:
     """
     match = _RECORD.fullmatch(path.name)
     if not match:
-        raise _Strange("not the name of a record")
+        raise _NotMergeable("not the name of a record")
     ours = store.record(match[1])
     with _ordinary(path, documents.LIMIT) as file:
         if ours.is_file() and file.read() == ours.read_bytes() and _is_sound(ours):
@@ -149,9 +149,9 @@ def _record(store: Store, path: Path, merged: Merged, conflicts: Store) -> None:
         if path.with_suffix(".npz").exists():
             _copy(path.with_suffix(".npz"), draft.with_suffix(".npz"), files.LIMIT)
         try:
-            theirs = sound(draft)
+            theirs = read_verified(draft)
         except NtkbenchError as error:
-            raise _Strange(str(error).replace(folder, str(path.parent))) from None
+            raise _NotMergeable(str(error).replace(folder, str(path.parent))) from None
         if not _is_sound(ours):
             _keep(store, theirs, draft)
             merged.counts["new records"] += 1
@@ -198,7 +198,7 @@ def _document(record: Record) -> dict[str, Any]:
 def _is_sound(path: Path) -> bool:
     """Return whether a file holds a record that can be believed, see `audit.sound`."""
     try:
-        sound(path)
+        read_verified(path)
     except NtkbenchError:
         return False
     return True
@@ -210,7 +210,7 @@ def _object(store: Store, stage: str, path: Path, merged: Merged) -> None:
     A checkpoint whose training has ended here is of no use and is not copied.
     """
     if not _KEY.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
-        raise _Strange("not an object")
+        raise _NotMergeable("not an object")
     if store.has(stage, path.name):
         return
     if stage == "checkpoint" and store.has("training", path.name.partition("@")[0]):
@@ -219,7 +219,7 @@ def _object(store: Store, stage: str, path: Path, merged: Merged) -> None:
         for name in ("arrays.npz", "manifest.json"):
             _copy(path / name, draft / name, _OBJECT_LIMIT)
         if why := damage(draft, stage, path.name):
-            raise _Strange(f"damaged: {why}")
+            raise _NotMergeable(f"damaged: {why}")
     merged.counts[f"{stage} objects"] += 1
 
 
@@ -232,11 +232,11 @@ def _ordinary(path: Path, limit: int) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise _Strange(f"{path.name} cannot be read, or is a link: {error.strerror}") from None
+        raise _NotMergeable(f"{path.name} cannot be read, or is a link: {error.strerror}") from None
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
-            raise _Strange(f"{path.name} is no ordinary file, or larger than {limit} bytes")
+            raise _NotMergeable(f"{path.name} is no ordinary file, or larger than {limit} bytes")
         yield file
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ntkbench.plan.runs import Run
 from ntkbench.results.plots import drift, plot
-from ntkbench.results.plots.study import Panel, Study
+from ntkbench.results.plots.study import Panel, PlottedAnalysis
 from ntkbench.store import arrays, record
 from ntkbench.uncertainty import mean_interval
 from tests.examples.factory import a_record, cell, planned
@@ -66,7 +66,7 @@ def runs(*regimes: str, seeds: int = 3) -> list[Run]:
     ]
 
 
-def study(folder: Path, every: Sequence[Run], done: Sequence[Run] | None = None, **how: bool) -> Study:
+def study(folder: Path, every: Sequence[Run], done: Sequence[Run] | None = None, **how: bool) -> PlottedAnalysis:
     pairs = []
     for run in every if done is None else done:
         rng = np.random.default_rng(run.seed + sum(map(ord, run.id)))
@@ -78,15 +78,15 @@ def study(folder: Path, every: Sequence[Run], done: Sequence[Run] | None = None,
         written["spec"]["resolved"] |= {"analyses": {"drift": {"kind": "drift", "attack": "own"}}}
         record.write(written, folder / f"{run.id}.json")
         pairs.append((record.read(folder / f"{run.id}.json"), run.coordinates))
-    (one,) = plot.studies([plot.Results("synthetic", tuple(pairs), every)], folder)
+    (one,) = plot.plotted_analyses([plot.Results("synthetic", tuple(pairs), every)], folder)
     return one
 
 
-def figures(of: Study, *budgets: str) -> dict[str, Figure]:
+def figures(of: PlottedAnalysis, *budgets: str) -> dict[str, Figure]:
     return {picture.name.removesuffix("-"): picture.figure for picture in drift.pictures(of, budgets)}
 
 
-def stacked(of: Study, regime: str, name: str) -> np.ndarray:
+def stacked(of: PlottedAnalysis, regime: str, name: str) -> np.ndarray:
     return np.stack([panel[name] for panel in of.panels if panel.cell == regime])
 
 
@@ -147,7 +147,7 @@ def test_records_of_earlier_versions_have_the_velocity_alone(tmp_path: Path):
         Panel(p.cell, p.label, p.analysis, p.record, {k: v for k, v in p.series.items() if "horizon" not in k})
         for p in of.panels
     ]
-    (axes,) = figures(Study(of.spec, of.analysis, of.kind, tuple(old), of.planned))["velocity"].axes
+    (axes,) = figures(PlottedAnalysis(of.spec, of.analysis, of.kind, tuple(old), of.planned))["velocity"].axes
     assert len(axes.lines) == 1
 
 

@@ -11,16 +11,16 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from ntkbench.results.plots import eigenspace, style
-from ntkbench.results.plots.study import Study
+from ntkbench.results.plots.study import PlottedAnalysis
 from tests.examples.findings import depths, studies
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> PlottedAnalysis:
     return studies(tmp_path, depths(1, 2))["eigen"]
 
 
-def figures(study: Study) -> dict[str, Figure]:
+def figures(study: PlottedAnalysis) -> dict[str, Figure]:
     return {picture.name.split("-")[0]: picture.figure for picture in eigenspace.pictures(study, ["8/255"])}
 
 
@@ -35,14 +35,14 @@ def _line(container):
     return container.lines[0]
 
 
-def test_usefulness_and_robustness_by_index(study: Study):
+def test_usefulness_and_robustness_by_index(study: PlottedAnalysis):
     for panel, axes in zip(study.panels, figures(study)["index"].axes, strict=True):
         assert axes.get_title() == panel.label
         for color, counts in ((style.CLEAN, panel["feature_clean"]), (style.ROBUST, panel["feature_robust"][1])):
             np.testing.assert_array_equal(drawn(axes, color), np.stack([panel["feature"], counts / 200], axis=1))
 
 
-def test_the_scatter_has_every_feature_once_in_the_color_of_its_index(study: Study):
+def test_the_scatter_has_every_feature_once_in_the_color_of_its_index(study: PlottedAnalysis):
     axes = figures(study)["scatter"].axes
     for panel, at in zip(study.panels, axes, strict=False):
         clouds = [each for each in at.collections if isinstance(each, PathCollection)]
@@ -58,7 +58,7 @@ def test_the_scatter_has_every_feature_once_in_the_color_of_its_index(study: Stu
         assert sizes == [robust.sum(), (useful & ~robust).sum(), (~useful).sum()]
 
 
-def test_cumulative_curves_leave_out_the_empty_tail_and_mark_k90(study: Study):
+def test_cumulative_curves_leave_out_the_empty_tail_and_mark_k90(study: PlottedAnalysis):
     for panel, axes in zip(study.panels, figures(study)["cumulative"].axes, strict=True):
         k = panel["truncation"]
         assert k[-1] == len(panel["eigenvalue"])
@@ -74,7 +74,7 @@ def test_cumulative_curves_leave_out_the_empty_tail_and_mark_k90(study: Study):
         assert [12, 12] in [np.asarray(line.get_xdata()).tolist() for line in axes.lines]
 
 
-def test_the_spectrum_flags_small_gaps(study: Study):
+def test_the_spectrum_flags_small_gaps(study: PlottedAnalysis):
     (axes,) = figures(study)["spectrum"].axes
     assert axes.get_yscale() == "log"
     values, rugs = axes.lines[::2], axes.lines[1::2]
@@ -84,7 +84,7 @@ def test_the_spectrum_flags_small_gaps(study: Study):
         assert value.get_label() == f"{panel.label}: 1 of 59"
 
 
-def test_a_test_image_stands_beside_its_features_and_groups(study: Study):
+def test_a_test_image_stands_beside_its_features_and_groups(study: PlottedAnalysis):
     """Six in a line: the image, three features, two groups; two test images of each of two kernels."""
     titles = [axes.get_title() for axes in figures(study)["features"].axes]
     for start in range(0, len(titles), 6):
@@ -93,7 +93,7 @@ def test_a_test_image_stands_beside_its_features_and_groups(study: Study):
     assert len(titles) == 4 * 6
 
 
-def test_captions_say_whose_results_these_are_and_how_many_points(study: Study):
+def test_captions_say_whose_results_these_are_and_how_many_points(study: PlottedAnalysis):
     pictures = list(eigenspace.pictures(study, study.budgets))
     for picture in pictures:
         for panel in study.panels:

@@ -47,7 +47,7 @@ def test_a_record_of_a_stranger_is_told_and_no_fault(id: str, tmp_path: Path):
         store, wrong = Store(tmp_path / name), MADE[id][name].ravel()[:1].astype(str)
         findings.store(store.records, depths(1), **{id: {**MADE[id], name: wrong}})
         with pytest.raises(NtkbenchError):
-            plot.plot(plot.of_store(store), store.records, tmp_path / "pictures", analyses=[id])
+            plot.plot(plot.results_of_store(store), store.records, tmp_path / "pictures", analyses=[id])
 
 
 def test_what_no_form_tells_is_told_too(tmp_path: Path, monkeypatch):
@@ -58,7 +58,7 @@ def test_what_no_form_tells_is_told_too(tmp_path: Path, monkeypatch):
     store = Store(tmp_path)
     findings.store(store.records, depths(1))
     with pytest.raises(NtkbenchError, match=r"eigen of r\w+ cannot be drawn, as its arrays or its cell .*IndexError"):
-        plot.plot(plot.of_store(store), store.records, tmp_path / "pictures", analyses=["eigen"])
+        plot.plot(plot.results_of_store(store), store.records, tmp_path / "pictures", analyses=["eigen"])
 
 
 @pytest.mark.parametrize("resolved", [{}, {"analyses": 3}, {"analyses": {"a": []}}, {"analyses": {"a": {"kind": 3}}}])

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from ntkbench.results.plots.study import MOST, Panel, sheets
+from ntkbench.results.plots.study import MOST, Panel, figures_of
 from ntkbench.store import record
 from tests.examples.factory import a_record, cell, planned
 
@@ -45,7 +45,7 @@ def test_what_was_asked_is_read_from_the_record():
 )
 def test_few_panels_share_a_picture(cells: int, seeds: int, names: list[tuple[str, int]]):
     panels = [panel(f"cell {c}", s) for c in range(cells) for s in range(seeds)]
-    found = list(sheets(panels))
+    found = list(figures_of(panels))
     assert [(name, len(part)) for name, part in found] == names
     assert [each for _, part in found for each in part] == panels
     assert all(len(part) <= MOST for _, part in found)

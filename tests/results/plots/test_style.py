@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ntkbench.results.plots import style
-from ntkbench.results.plots.plot import DRAWN, of_store, plot
+from ntkbench.results.plots.plot import DRAWN, plot, results_of_store
 from ntkbench.store import store
 from tests.examples import factory
 from tests.examples.findings import depths, studies
@@ -73,7 +73,7 @@ def test_colors_can_be_told_apart_in_gray_and_from_white():
 def test_the_same_records_are_the_same_file(form: str, tmp_path: Path):
     run = depths(1)
     studies(tmp_path, run)
-    (results,) = of_store(store.Store(tmp_path))
+    (results,) = results_of_store(store.Store(tmp_path))
     first, second = (
         plot([results], tmp_path / "records", tmp_path / name, form=form, analyses=["eigen"]) for name in "ab"
     )
@@ -86,7 +86,7 @@ def test_settings_of_the_user_change_nothing(tmp_path: Path):
     import matplotlib
 
     factory.store(tmp_path / "records", factory.planned(factory.cell(), [0]))
-    (results,) = of_store(store.Store(tmp_path))
+    (results,) = results_of_store(store.Store(tmp_path))
     (plain, _) = plot([results], tmp_path / "records", tmp_path / "a")
     with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50, "axes.facecolor": "red"}):
         (other, _) = plot([results], tmp_path / "records", tmp_path / "b")

@@ -10,7 +10,7 @@ from matplotlib.container import ErrorbarContainer
 from ntkbench.metrics import METRICS
 from ntkbench.plan.runs import Run
 from ntkbench.results.plots import plot, style, transfer
-from ntkbench.results.plots.study import Panel, Study
+from ntkbench.results.plots.study import Panel, PlottedAnalysis
 from ntkbench.uncertainty import summary
 from tests.examples import factory
 from tests.examples.factory import cell, planned
@@ -24,15 +24,15 @@ def runs(width: int, seeds: int = 3, **coordinates: str) -> list[Run]:
     return planned(of, range(seeds), width=str(width), **coordinates)
 
 
-def study(folder: Path, asked: list[Run], done: list[Run]) -> Study:
+def study(folder: Path, asked: list[Run], done: list[Run]) -> PlottedAnalysis:
     records = factory.store(folder, done)
     found = {each.run_id: each for each in records}
     results = plot.Results("synthetic", tuple((found[run.id], run.coordinates) for run in done), asked)
-    (study,) = plot.studies([results], folder)
+    (study,) = plot.plotted_analyses([results], folder)
     return study
 
 
-def values(of: Study, width: str, metric: str) -> list[float]:
+def values(of: PlottedAnalysis, width: str, metric: str) -> list[float]:
     about = WHERE if metric == "transfer_rate" else {"attack": "ntk", "eps": "8/255"}
     return [
         row.value
@@ -97,7 +97,7 @@ def test_what_is_undefined_has_no_picture_and_one_cell_has_one(tmp_path: Path):
         "rate-eps-8/255-",
         "normalized-eps-8/255-",
     ]
-    undefined = Study(of.spec, of.analysis, of.kind, tuple(map(without_ratio, of.panels)), every)
+    undefined = PlottedAnalysis(of.spec, of.analysis, of.kind, tuple(map(without_ratio, of.panels)), every)
     assert [picture.name for picture in transfer.pictures(undefined, ["8/255"])] == ["rate-eps-8/255-"]
 
 

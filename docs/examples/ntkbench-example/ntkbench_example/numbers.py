@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.accuracy import Attacked, share
-from ntkbench.analyses.evaluator import Subject
+from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk.attacks import Attack, Objective
@@ -41,7 +41,7 @@ def mim(said: words.MIM, ball: Ball, objective: Objective) -> Attack:
     return MomentumIterative(ball, objective, said.steps, said.decay)
 
 
-def noise(said: words.Noise, target: Subject, attacked: Sequence[Attacked]) -> Measurement:
+def noise(said: words.Noise, target: Evaluator, attacked: Sequence[Attacked]) -> Measurement:
     drawn = said.sd * jax.random.normal(jax.random.key(0), target.X.shape, target.X.dtype)
     noisy = jnp.clip(target.X + drawn, 0, 1)
     clean, robust = target.correct(jnp.stack([target.X, noisy]))

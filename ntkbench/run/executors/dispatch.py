@@ -12,12 +12,12 @@ from ntkbench.plan.keys import Shared
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.run.interrupt import interruptible
 from ntkbench.run.job import Job
-from ntkbench.run.progress import Heard, Progress
+from ntkbench.run.progress import BufferedProgress, Progress
 from ntkbench.run.worker import Worker
 
 # Hand units of work to other processes, and pass on what these report.
 #
-# The executors `pool` (processes of this machine) and `cluster` (Ray) implement `Crew` and call `drive`. The parent
+# The executors `pool` (processes of this machine) and `cluster` (Ray) implement `Executor` and call `drive`. The parent
 # process imports no JAX and holds no results: workers write these to the store themselves.
 
 
@@ -30,12 +30,12 @@ class StarvedError(ProcessLost, MemoryError):
 
 
 @runtime_checkable
-class Crew(Protocol):
+class Executor(Protocol):
     """A set of worker processes that execute units: the interface that `drive` needs of an executor."""
 
     capacity: int
     """the largest number of units in work at once"""
-    patience: int
+    max_deaths: int
     """the number of deaths of its process after which a unit is given up"""
 
     def check(self, units: Sequence[Unit]) -> "Future[Any]":
@@ -54,7 +54,7 @@ class Crew(Protocol):
         """Start a task that records every unfinished run of the unit as ended by the loss of its process."""
         ...
 
-    def result(self, future: "Future[Any]") -> Heard | None:
+    def result(self, future: "Future[Any]") -> BufferedProgress | None:
         """Return what a finished task reported; None if it was skipped for another command, or cancelled.
 
         Raise ProcessLost if the task's process died, and whatever the task itself raised.
@@ -66,15 +66,15 @@ class Crew(Protocol):
         ...
 
 
-def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
-    """Execute all units with a crew, and report their runs to `progress`.
+def drive(executor: Executor, units: Sequence[Unit], progress: Progress) -> None:
+    """Execute all units with an executor, and report their runs to `progress`.
 
     A unit that another command on the same store is executing is moved to the end of the queue and waited for. A unit
     whose process dies is tried again, with tiles of half the size if memory ran out; it is given up after
-    `crew.patience` deaths, or the second one for lack of memory. KeyboardInterrupt stops the workers in order and is
-    raised again. Raise ProcessLost if the process dies that records a unit as given up.
+    `executor.max_deaths` deaths, or the second one for lack of memory. KeyboardInterrupt stops the workers in order
+    and is raised again. Raise ProcessLost if the process dies that records a unit as given up.
     """
-    if heard := crew.result(crew.check(units)):
+    if heard := executor.result(executor.check(units)):
         heard.tell(progress)
     left = deque((unit, False) for unit in units)
     busy: dict[Future[Any], Unit] = {}
@@ -82,45 +82,45 @@ def drive(crew: Crew, units: Sequence[Unit], progress: Progress) -> None:
     given_up: set[str] = set()
     try:
         while left or busy:
-            while left and len(busy) < crew.capacity:
+            while left and len(busy) < executor.capacity:
                 unit, waits = left.popleft()
-                busy[crew.do(unit, wait=waits, halve=False)] = unit
+                busy[executor.do(unit, wait=waits, halve=False)] = unit
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 unit = busy.pop(future)
                 try:
-                    heard = crew.result(future)
+                    heard = executor.result(future)
                 except ProcessLost as lost:
                     if unit.key in given_up:  # no process lives long enough to record even that
                         raise
                     deaths[unit.key] += 1
-                    if deaths[unit.key] >= (2 if isinstance(lost, StarvedError) else crew.patience):
+                    if deaths[unit.key] >= (2 if isinstance(lost, StarvedError) else executor.max_deaths):
                         given_up.add(unit.key)
-                        busy[crew.give_up(unit, lost)] = unit
+                        busy[executor.give_up(unit, lost)] = unit
                     else:
-                        busy[_again(crew, unit, lost, progress)] = unit
+                        busy[_again(executor, unit, lost, progress)] = unit
                     continue
                 if heard is None:
                     left.append((unit, True))
                 else:
                     heard.tell(progress)
     except KeyboardInterrupt:
-        crew.interrupt()
+        executor.interrupt()
         for future in wait(busy).done:
-            _tell_the_rest(crew, future, progress)
+            _tell_the_rest(executor, future, progress)
         raise
 
 
-def _again(crew: Crew, unit: Unit, lost: ProcessLost, progress: Progress) -> "Future[Any]":
+def _again(executor: Executor, unit: Unit, lost: ProcessLost, progress: Progress) -> "Future[Any]":
     """Start another attempt at a unit whose process died, with tiles of half the size if memory ran out."""
     starved = isinstance(lost, StarvedError)
     progress.warn(f"{lost}; again{', with half the tiles' if starved else ''}")
-    return crew.do(unit, wait=True, halve=starved)
+    return executor.do(unit, wait=True, halve=starved)
 
 
-def _tell_the_rest(crew: Crew, future: "Future[Any]", progress: Progress) -> None:
+def _tell_the_rest(executor: Executor, future: "Future[Any]", progress: Progress) -> None:
     """Report the runs that ended before an interrupt; errors of their task no longer matter."""
     with suppress(Exception):
-        if heard := crew.result(future):
+        if heard := executor.result(future):
             heard.tell(progress)
 
 
@@ -136,12 +136,12 @@ def _worker(job: Job) -> Worker:
     return Worker(job)
 
 
-def check(job: Job, units: Sequence[Unit]) -> Heard:
+def check(job: Job, units: Sequence[Unit]) -> BufferedProgress:
     """Check that this process has the data sets and the memory that the units need; return its warnings.
 
     Raises DataError for a missing data set, and UsageError if there is far too little memory.
     """
-    _worker(job).check(units, heard := Heard())
+    _worker(job).check(units, heard := BufferedProgress())
     return heard
 
 
@@ -155,10 +155,10 @@ def share(job: Job, run: Run, stage: Shared, name: str) -> None:
         name: the id of the kernel or of the attack in the run's cell.
     """
     with suppress(Exception):
-        _worker(job).share(run, stage, name)
+        _worker(job).compute_stage(run, stage, name)
 
 
-def do(job: Job, unit: Unit, wait: bool, halve: bool) -> Heard | None:
+def do(job: Job, unit: Unit, wait: bool, halve: bool) -> BufferedProgress | None:
     """Execute what is left of a unit, and return what its runs reported; None if another process holds the unit.
 
     Args:
@@ -167,16 +167,16 @@ def do(job: Job, unit: Unit, wait: bool, halve: bool) -> Heard | None:
 
     After an interrupt, what was reported until then is returned.
     """
-    heard = Heard()
+    heard = BufferedProgress()
     try:
         with interruptible():
-            done = _worker(job).do(unit, heard, wait=wait, halve=halve)
+            done = _worker(job).execute(unit, heard, wait=wait, halve=halve)
     except KeyboardInterrupt:
         return heard
     return heard if done else None
 
 
-def give_up(job: Job, unit: Unit, lost: ProcessLost) -> Heard:
+def give_up(job: Job, unit: Unit, lost: ProcessLost) -> BufferedProgress:
     """Record the runs that are left of a unit as ended by `lost`, the death of their process; return the reports."""
-    _worker(job).give_up(unit, lost, heard := Heard())
+    _worker(job).give_up(unit, lost, heard := BufferedProgress())
     return heard

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ntkbench.plan.runs import Unit
-from ntkbench.run.executors.crew import ProcessLost, StarvedError, drive
-from ntkbench.run.progress import Heard
+from ntkbench.run.executors.dispatch import ProcessLost, StarvedError, drive
+from ntkbench.run.progress import BufferedProgress
 from tests.examples.tiny import Listener
 
 UNIT = Unit("one", (), ())
@@ -21,24 +21,24 @@ def ended(result: Any) -> "Future[Any]":
 
 
 @dataclass
-class Crew:
-    """A crew whose tasks end at once: with these deaths, one after the other, and then well."""
+class FakeExecutor:
+    """An executor whose tasks end at once: with these deaths, one after the other, and then well."""
 
     deaths: list[ProcessLost]
     asked: list[str] = field(default_factory=list)
     capacity: int = 1
-    patience: int = 3
+    max_deaths: int = 3
 
     def check(self, units):
         return ended(None)
 
     def do(self, unit, *, wait: bool, halve: bool):
         self.asked.append("halved" if halve else "do")
-        return ended(self.deaths.pop(0) if self.deaths else Heard())
+        return ended(self.deaths.pop(0) if self.deaths else BufferedProgress())
 
     def give_up(self, unit, lost):
         self.asked.append("give up")
-        return ended(self.deaths.pop(0) if self.deaths else Heard())
+        return ended(self.deaths.pop(0) if self.deaths else BufferedProgress())
 
     def result(self, future):
         found = future.result()
@@ -62,13 +62,13 @@ class Crew:
     ],
 )
 def test_a_unit_is_tried_again_and_then_given_up(deaths: list[ProcessLost], asked: list[str]):
-    crew = Crew(list(deaths))
-    drive(crew, [UNIT], Listener())
-    assert crew.asked == asked
+    executor = FakeExecutor(list(deaths))
+    drive(executor, [UNIT], Listener())
+    assert executor.asked == asked
 
 
 def test_a_process_that_dies_while_it_gives_up_ends_the_command():
-    crew = Crew([ProcessLost("x")] * 99)
+    executor = FakeExecutor([ProcessLost("x")] * 99)
     with pytest.raises(ProcessLost):
-        drive(crew, [UNIT], Listener())
-    assert crew.asked == ["do", "do", "do", "give up"]
+        drive(executor, [UNIT], Listener())
+    assert executor.asked == ["do", "do", "do", "give up"]

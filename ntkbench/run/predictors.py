@@ -1,0 +1,202 @@
+"""The predictors of one run, each built when it is asked for the first time: its network, its kernels, its attacks.
+
+`measure.py` asks it for what an analysis judges and for the attacked examples. What several runs can share (data,
+infinite kernels, examples crafted on them) comes from `SharedStages`; the rest lives as long as the run.
+
+    predictors = Predictors(shared, cell, group, tick)
+    target = predictors.evaluator("self")
+    threat, crafted = predictors.attacked("ntk", target)
+"""
+
+import functools
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.analyses.crafting import BudgetedAttack, Crafted
+from ntkbench.analyses.evaluator import Evaluator
+from ntkbench.analyses.trajectory import SeededAttack, View
+from ntkbench.data import dataset
+from ntkbench.errors import DivergedError
+from ntkbench.ntk import cheapest, empirical, features, gram, network, regression
+from ntkbench.plan import timeline
+from ntkbench.run.build import attacks as build_attacks
+from ntkbench.run.build.data import outputs, targets
+from ntkbench.run.build.kernels import coefficients, require_positive
+from ntkbench.run.build.training import Tick, at_time
+from ntkbench.run.environment import CompileClock
+from ntkbench.run.group import TrainedGroup
+from ntkbench.run.shared import SharedStages, StageResult
+from ntkbench.spec import attacks
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+
+
+@dataclass
+class Predictors:
+    """The predictors of a cell at one seed, and the test examples that its attacks make on them.
+
+    `asked` is the cell of the spec; `group` holds the networks of this seed, or is None if the cell has no width;
+    `tick` is called with a few words before each part of the work and may raise to end it. `timings` collects the
+    record's stages.
+    """
+
+    shared: SharedStages
+    asked: Cell
+    group: TrainedGroup | None
+    tick: Tick
+    timings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _evaluators: dict[str, Evaluator] = field(default_factory=dict)
+    """predictors by name, as far as they were built"""
+    _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
+    _attacked: dict[tuple[str, str], tuple[BudgetedAttack, Crafted]] = field(default_factory=dict)
+    """attacks and crafted test examples by attack and source"""
+
+    @functools.cached_property
+    def cell(self) -> Cell:
+        """The cell that was asked for, in which kernels with time `matched` have the network's flow time."""
+        return self.asked if self.group is None else at_time(self.asked, float(self.group.flow_time))
+
+    def evaluator(self, name: str) -> Evaluator:
+        """Return a predictor of the cell, with the test set, by the name that attacks and analyses use."""
+        if name not in self._evaluators:
+            self._evaluators[name] = self._network() if name == attacks.SELF else self._kernel(name)
+        return self._evaluators[name]
+
+    def _network(self) -> Evaluator:
+        return self.shared.evaluator(self.cell, attacks.SELF, self.trained(), self.cell.numerics.network)
+
+    def trained(self) -> network.Trainable:
+        """Return the network at the end of its training. Raise DivergedError if there is none."""
+        return self.network_at(timeline.moment(self.cell, "final"))
+
+    def network_at(self, moment: Fraction) -> network.Trainable:
+        """Return the run's network, or its first-order model, after `moment` epochs.
+
+        Raise DivergedError if the loss was not finite by then.
+        """
+        assert self.group is not None
+        losses = self.group.losses[: math.ceil(moment)]
+        if losses.size and not np.all(np.isfinite(losses)):
+            epoch, rate = int(np.argmin(np.isfinite(losses))), self.group.facts["learning_rate"]
+            raise DivergedError(
+                f"the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
+                "try a smaller training.optimizer.learning_rate"
+            )
+        return self.group.at(moment)
+
+    def _kernel(self, name: str) -> Evaluator:
+        """Return the regression with a kernel of the cell, as an evaluator on the test set."""
+        words = self.cell.kernels[name]
+        self.tick(f"kernel {name}")
+        with self.stage(f"kernel.{name}") as note:
+            if isinstance(words, InfiniteKernel):
+                predictor = note(self.shared.regression(self.cell, name))
+            else:
+                predictor = self._empirical_regression(name, words)
+        return self.shared.evaluator(self.cell, name, predictor, self.cell.numerics.kernel)
+
+    def _empirical_regression(self, name: str, words: EmpiricalKernel):
+        """Return f_0(x) + Theta(x, X) V g(lambda) V^T (Y - f_0(X)), where f_0 is the network at the kernel's weights.
+
+        `g` is the spectral filter of the kernel's time and ridge.
+        """
+        kernel, X, spectrum, Y = self._empirical(name, words)
+        residual = Y - jax.vmap(kernel.predictor)(X)
+        alpha = coefficients(spectrum, words, residual.reshape(-1, 1)).reshape(residual.shape)
+        return empirical.regression(kernel.predictor, X, alpha.astype(X.dtype))
+
+    def _empirical_eigensystem(self, name: str, words: EmpiricalKernel) -> features.Eigensystem:
+        """Return the eigensystem of an empirical kernel on the targets Y themselves.
+
+        Unlike in the regression, the network's own value f_0 is not subtracted: features are the kernel's alone.
+        """
+        kernel, X, spectrum, Y = self._empirical(name, words)
+        regression.require_regular(spectrum)
+        return features.EmpiricalEigensystem.of(kernel, X, spectrum, Y)
+
+    def _empirical(self, name: str, words: EmpiricalKernel):
+        """Return an empirical kernel, the training examples X, its spectrum on X, and their targets Y.
+
+        Raise an error if the spectrum is not finite or has no positive eigenvalue.
+        """
+        data, dtype = self.shared.data(self.cell), self.cell.numerics.kernel
+        net = network.cast(self.network_at(timeline.moment(self.cell, words.at)), dtype)
+        X = jnp.asarray(data.train.unit(dtype))
+        K = cheapest.ntk(net, X, tile_bytes=self.shared.tile_bytes)
+        kernel = cheapest.best(net, X[0], len(X))
+        spectrum = regression.Spectrum.of(gram.matrix(np.asarray(K)))
+        require_positive(spectrum, name, dtype)
+        return kernel, X, spectrum, targets(self.cell.data, data.train.labels, outputs(data))
+
+    def eigensystem(self, name: str) -> features.Eigensystem:
+        """Return the eigensystem of a kernel of the cell, computed at the first call."""
+        if name not in self._systems:
+            self.tick(f"kernel {name}")
+            with self.stage(f"spectrum.{name}") as note:
+                words = self.cell.kernels[name]
+                if isinstance(words, InfiniteKernel):
+                    self._systems[name] = note(self.shared.eigensystem(self.cell, name))
+                else:
+                    self._systems[name] = self._empirical_eigensystem(name, words)
+        return self._systems[name]
+
+    def attacked(self, attack_id: str, target: Evaluator) -> tuple[BudgetedAttack, Crafted]:
+        """Return an attack and the test examples that it made; each attack is made once for each source.
+
+        An attack without a gradient (random signs) has no source: it is made in the precision of `target`.
+        """
+        threat = build_attacks.attack(self.cell, attack_id)
+        source = target if threat.objective is None else self.evaluator(threat.source)
+        if (attack_id, source.name) not in self._attacked:
+            self.tick(f"attack {attack_id}")
+            with self.stage(f"craft.{attack_id}") as note:
+                made = note(self.shared.crafted(self.asked, threat, source))
+            self._attacked[attack_id, source.name] = threat, made
+        return self._attacked[attack_id, source.name]
+
+    def seeded_attack(self, attack_id: str | None) -> SeededAttack | None:
+        """Return the attack with its random key; None if no attack is named."""
+        if attack_id is None:
+            return None
+        return SeededAttack(build_attacks.attack(self.cell, attack_id), build_attacks.attack_key(self.cell, attack_id))
+
+    def split(self, name: str) -> dataset.Split:
+        """Return the training or the test examples."""
+        data = self.shared.data(self.cell)
+        return {"train": data.train, "test": data.test}[name]
+
+    def view(self, examples: dataset.Split, dtype: str) -> View:
+        """Return a function that gives a predictor, cast to `dtype`, as an evaluator on these examples."""
+
+        def on(predictor: network.Trainable) -> Evaluator:
+            predictor = network.cast(predictor, dtype)
+            return self.shared.evaluator(self.cell, attacks.SELF, predictor, dtype, examples)
+
+        return on
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Any]:
+        """Time the block as the stage `name`, split into compilation and the rest.
+
+        Yield a function that unwraps what `SharedStages` returned, and notes its key and whether it was in the store.
+        """
+        note: dict[str, Any] = {"key": "", "cached": False}
+
+        def unpack(made: StageResult) -> Any:
+            note.update(key=made.key, cached=made.cached)
+            return made.value
+
+        began = time.perf_counter()
+        with CompileClock() as compiling:
+            yield unpack
+        seconds = time.perf_counter() - began
+        self.timings[name] = {**note, "compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
