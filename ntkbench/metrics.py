@@ -1,7 +1,7 @@
 """The vocabulary of metrics: name, unit, range, direction and meaning of every number that a record may hold.
 
-Analyses name their numbers by it; tables, leaderboards and `ntkbench list metrics` read it. The formulas stand beside
-it in `formulas.py`.
+Analyses name their numbers by it; tables, leaderboards and `ntkbench list metrics` read it. The formulas stand
+below it.
 
     METRICS["kernel_drift"].unit    # "distance"
     metric("kernel_drfit")          # UsageError: ... did you mean kernel_drift?

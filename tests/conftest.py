@@ -68,9 +68,13 @@ def few_programs():
 
 @pytest.fixture(scope="session", autouse=True)
 def kept_programs(tmp_path_factory: pytest.TempPathFactory):
-    """Processes that tests start share what they compile; this one read its environment before, and keeps nothing."""
+    """Have the processes that tests start share what they compile, in the folder that JAX was given or in one of ours.
+
+    This process read its environment before: it keeps programs only if it was given a folder.
+    """
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "programs"
+    ours = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "programs"
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", ours)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -17,7 +17,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    code = f"from ntkbench import files; files.content({str(tmp_path / 'pipe')!r}, 9)"
+    code = f"from ntkbench import files; files.read_bounded({str(tmp_path / 'pipe')!r}, 9)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "OSError: [Errno 0] no regular file" in done.stderr
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def track(folder: File) -> "pd.DataFrame":
     """Return the numbers of a leaderboard's verified entries: one row for each entry, target, column and seed.
 
-    Columns: `track`, `entry`, its `level`, `of_target` (the label of the target), `run_id`, `seed`; every path that the
+    Columns: `track`, `entry`, its `level`, `target_label`, `run_id`, `seed`; every path that the
     track leaves free (`width`, ...); `column` (its title in the table, or that of a requirement), `metric`, `revision`,
     `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is about; software and device, where they are the
     same for all seeds. Raise UsageError if there are no entries, VerificationError if one of them is wrong.
@@ -42,7 +42,7 @@ def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]
     """Return the rows of one entry."""
     facts = {"software": _common(entry.software), "device": _common(entry.device)}
     return [
-        {"track": rules.name, "entry": entry.name, "level": level, "of_target": cell.label, "run_id": run_id}
+        {"track": rules.name, "entry": entry.name, "level": level, "target_label": cell.label, "run_id": run_id}
         | {"seed": run.seed, **_free(rules, cell.cell)}
         | {"column": column.title, "metric": result.metric, "revision": result.revision}
         | {"value": run.value, "k": run.k, "n": run.n, "unit": METRICS[result.metric].unit}

@@ -6,8 +6,8 @@ seeds as that was done for. An entry cannot say this of itself. It follows from 
 `checks/<entry>.json`, which holds the numbers and outcomes of the repeated runs, and the checksum of the entry that
 they belong to: any change of the entry makes it claimed again.
 
-`ntkbench verify` plans the runs (`of_mini`, `of_seeds`), executes them, and calls `rerun` on each record, `report` and
-`conclude`; the leaderboards call `judge`.
+`ntkbench verify` plans the runs (`mini_runs`, `seed_runs`), executes them, and calls `rerun` on each record,
+`report` and `conclude`; the leaderboards call `judge`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Write a frame of results as CSV, JSON, LaTeX or Parquet, with every digit, and missing values empty or null.
 
-`ntkbench export` calls `of_file` for the format, `of_metrics` to select rows, and `export` for the bytes.
+`ntkbench export` calls `format_of` for the format, `select_metrics` to select rows, and `export` for the bytes.
 """
 
 import gzip

@@ -3,7 +3,8 @@
     watcher = progress(Console(stderr=True), expected)
     watcher.begin(runs=12, done=3)
 
-Executors report to a `Watcher`. A worker process collects its reports in a `Heard`, which the parent process repeats.
+Executors report to a `PlanProgress`. A worker process collects its reports in a `BufferedProgress`, which the parent
+process repeats.
 """
 
 import os

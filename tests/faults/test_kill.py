@@ -51,7 +51,7 @@ class Kept:
         assert not list((self.store.root / "objects").glob("checkpoint/[!.]*")), "but drafts"
 
 
-@pytest.mark.parametrize("executor", ["one process", "two processes"])
+@pytest.mark.parametrize("executor", [pytest.param("one process", marks=pytest.mark.nightly), "two processes"])
 def test_killed_at_each_stage_and_resumed_is_uninterrupted(executor: str, whole: Whole, tmp_path: Path):
     """The command kills itself: at the very beginning of each stage, then a moment after it."""
     rng = np.random.default_rng([*executor.encode()])
@@ -67,7 +67,9 @@ def test_killed_at_each_stage_and_resumed_is_uninterrupted(executor: str, whole:
         kept.check_all()
 
 
-@pytest.mark.parametrize("executor", ["one process", "two processes", pytest.param("ray", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "executor", ["one process", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("two processes", "ray"))]
+)
 def test_killed_at_any_moment_and_resumed_is_uninterrupted(executor: str, whole: Whole, tmp_path: Path):
     rng, hit = np.random.default_rng([*executor.encode()]), Counter[str]()
     undisturbed, began = whole.at(tmp_path / "undisturbed", *EXECUTORS[executor]), time.perf_counter()

@@ -119,7 +119,7 @@ def test_every_number_of_an_entry_is_a_row(board):
     entry = json.loads(board.read_text())
     rows = boards_frame.track(board.parent.parent)
     assert len(rows) == sum(len(result["runs"]) for result in entry["results"])
-    assert set(rows["of_target"]) == {"cell"}
+    assert set(rows["target_label"]) == {"cell"}
     first = rows.loc[(rows["column"] == "transfer rate") & (rows["seed"] == 2)].iloc[0]
     number = entry["results"][0]["runs"][2]
     assert [first[name] for name in ("value", "k", "n")] == [number["value"], number["k"], number["n"]]

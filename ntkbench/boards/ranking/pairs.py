@@ -21,7 +21,7 @@ class Scores:
     """one id a seed; seeds of two entries with equal ids share an initial network or a training subset"""
     influence: np.ndarray | None
     """(seeds, points): N times the first-order change of each seed's value with each of the N test points, as in
-    `uncertainty.of_points`; None where the number is no function of test points"""
+    `uncertainty.from_points`; None where the number is no function of test points"""
     points: str | None = None
     """digest of which test points; entries with equal digests are paired on points"""
 

@@ -5,7 +5,7 @@ that are matched by index.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,10 +46,12 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
     Cells that were compared with other kernels or at other sizes have pictures of their own. There is nothing to draw
     at a budget: `budgets` is unused.
     """
-    first = {panel.cell: panel for panel in reversed(study.panels)}
-    cells = list(reversed(first.values()))  # the first seed of each: infinite kernels do not depend on it
-    alike = list(_alike(cells))
+    seeds: dict[str, list[Panel]] = {}
+    for panel in study.panels:
+        seeds.setdefault(panel.cell, []).append(panel)
+    alike = list(_alike([_mean(panels) for panels in seeds.values()]))
     for rows in alike:
+        runs = [panel for row in rows for panel in seeds[row.cell]]
         apart = rows[0].cell if len(alike) > 1 else ""
         for measure in (_OVERLAP, _ANGLE):
             yield Picture(
@@ -57,16 +59,30 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
                 _maps(rows, measure),
                 f"{measure.title.capitalize()} ({measure.unit}) between the top eigenspaces of the kernel "
                 f"{rows[0].asked['target']} of each row and of those of the columns, on the same training set; linear "
-                "is the kernel <x, x'>, up to its rank. "
-                f"{study.provenance(rows)}",
+                f"is the kernel <x, x'>, up to its rank. {_seeds(runs, rows)}{study.provenance(runs)}",
             )
         for sheet, panels in figures_of(rows):
             yield Picture(
                 f"gradients-{sheet or apart}",
                 _cosines(panels),
                 "Mean absolute cosine between the input gradients of features of the same index, of the kernel "
-                f"{panels[0].asked['target']} and others, over {count(panels)} test points. {study.provenance(panels)}",
+                f"{panels[0].asked['target']} and others, over {count(panels)} test points. "
+                f"{_seeds(runs, rows)}{study.provenance([run for panel in panels for run in seeds[panel.cell]])}",
             )
+
+
+def _mean(seeds: Sequence[Panel]) -> Panel:
+    """Return the panel of a cell, with the means of its series over the seeds: they may draw the training set."""
+    first = seeds[0]
+    shared = set.intersection(*(set(panel.series) for panel in seeds))
+    series = {name: np.mean([panel[name] for panel in seeds], axis=0) for name in first.series if name in shared}
+    whole = {name: first[name] for name in ("top", "feature", "n_test") if name in series}
+    return replace(first, label=first.cell if len(seeds) > 1 else first.label, series={**series, **whole})
+
+
+def _seeds(runs: Sequence[Panel], rows: Sequence[Panel]) -> str:
+    """Return the sentence of a caption that says what the numbers are means of; empty where each is of one run."""
+    return f"Means over {len(runs) / len(rows):g} seeds of each row. " if len(runs) > len(rows) else ""
 
 
 def _alike(cells: Sequence[Panel]) -> Iterator[list[Panel]]:
