@@ -33,8 +33,8 @@ from ntkbench.store.store import Store, Stored
 
 # Adaptive intervals of a training: how many steps until it next reports, and when to save its state.
 #
-# `training.states` takes a `CheckpointPace` as its argument `most`; the loop around it asks a `CheckpointSchedule` after
-# each report.
+# `training.states` takes a `CheckpointPace` as its argument `most`; the loop around it asks a `CheckpointSchedule`
+# after each report.
 
 
 _SECONDS = 2.0
