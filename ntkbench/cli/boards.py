@@ -17,7 +17,7 @@ def leaderboard() -> None:
 
 @leaderboard.command()
 @_leaderboards
-@click.option("--check", is_flag=True, help="Write nothing; fail if a table is not what its entries give.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a table does not agree with its entries.")
 def build(folder: Path, check: bool) -> None:
     """Write README.md and table.csv of every leaderboard, and their index, from the entries alone."""
     from ntkbench.boards import pages
@@ -30,7 +30,7 @@ def build(folder: Path, check: bool) -> None:
 @_leaderboards
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the pages.")
 def site(folder: Path, output: Path) -> None:
-    """Write the leaderboards as a website: pages to open from disk, or to put on any host."""
+    """Write the leaderboards as a website that can be opened from disk or put on any host."""
     from ntkbench.boards import standings
     from ntkbench.boards.site import site
 
@@ -42,20 +42,27 @@ def site(folder: Path, output: Path) -> None:
 @_store
 @_data_dir
 @_leaderboards
-@click.option("--track", "board", help="The leaderboard. Default: the one that the spec names.")
-@click.option("--name", required=True, help="What the entry is called on the board.")
-@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cells of the matrix, e.g. --where width=512.")
+@click.option("--track", "board", help="Leaderboard to submit to. Default: the one that the spec names.")
+@click.option("--name", required=True, help="Name of the entry on the leaderboard.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="AXIS=LABEL",
+    help="Select the cells of the matrix that are submitted, e.g. --where width=512.",
+)
 @click.option("--author", "authors", multiple=True)
-@click.option("--link", "links", multiple=True, help="Of a paper or code.")
-@click.option("--replace", is_flag=True, help="Overwrite the entry of that name.")
-@click.option("--allow-dirty", is_flag=True, help="Accept runs made with uncommitted changes of ntkbench.")
-@click.option("--mini/--no-mini", default=True, help="Run the track's small experiments, for others to check.")
+@click.option("--link", "links", multiple=True, help="URL of a paper or of code.")
+@click.option("--replace", is_flag=True, help="Overwrite an existing entry of that name.")
+@click.option("--allow-dirty", is_flag=True, help="Accept runs that were made with uncommitted changes of ntkbench.")
+@click.option(
+    "--mini/--no-mini", default=True, help="Run the track's small experiments too, with which others check the entry."
+)
 def submit(
     spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, folder: Path,
     board: str | None, name: str, where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool,
     allow_dirty: bool, mini: bool,
 ) -> None:  # fmt: skip
-    """Make a leaderboard entry from the finished runs of a spec: of a cell, or of one for each target of the track."""
+    """Make a leaderboard entry from the finished runs of one cell of a spec, or of one cell per target of the track."""
     from ntkbench.boards import submit, verify
     from ntkbench.boards.tracks import track
     from ntkbench.plan.read import read
@@ -80,12 +87,20 @@ def submit(
 @click.command()
 @click.argument("name", metavar="ENTRY")
 @click.option(
-    "--seeds", multiple=True, type=click.IntRange(0), help="Which of its seeds, e.g. --seeds 0. Default: the first."
+    "--seeds",
+    multiple=True,
+    type=click.IntRange(0),
+    help="Seed of the entry to run again, e.g. --seeds 0; may be repeated. Default: its first seed.",
 )
-@click.option("--draw", "lot", metavar="TEXT", help="A seed drawn by this text, unknown when the entry was made, too.")
-@click.option("--mini", is_flag=True, help="The track's small experiments instead.")
 @click.option(
-    "--store", type=FOLDER, help="Where to run; what is there is not run again. Default: a new folder, thrown away."
+    "--draw",
+    "lot",
+    metavar="TEXT",
+    help="Also run one seed that is drawn from this text, so that the entry's author could not know which.",
+)
+@click.option("--mini", is_flag=True, help="Run the track's small experiments instead.")
+@click.option(
+    "--store", type=FOLDER, help="Store to run in; runs that it has are not repeated. Default: a temporary folder."
 )
 @_data_dir
 @_leaderboards
@@ -93,7 +108,7 @@ def verify(
     name: str, seeds: Sequence[int], lot: str | None, mini: bool, store: Path | None, data_dir: Path | None,
     folder: Path,
 ) -> None:  # fmt: skip
-    """Run an entry again, compare every number, and write down that they agree. ENTRY: a file, or TRACK/NAME.
+    """Run an entry again, compare every number, and record that they agree. ENTRY is a file or TRACK/NAME.
 
     If a number differs by more than the track allows, nothing is written, and the exit code is 3.
     """
@@ -118,18 +133,33 @@ def verify(
 @click.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("--paired/--unpaired", default=True, help="On the same test points (default), or as if on others.")
-@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all that both have.")
-@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these, e.g. --where eps=8/255.")
+@click.option(
+    "--paired/--unpaired",
+    default=True,
+    help="Pair the two sides on their common test points, or treat them as independent samples.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Metric to compare; may be repeated. Default: all metrics that both sides have.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Show only numbers with this label, e.g. --where eps=8/255; may be repeated.",
+)
 @click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
 @_store
 @_leaderboards
 def compare(
     a: str, b: str, paired: bool, metrics: Sequence[str], where: Sequence[str], form: Any, store: Path, folder: Path
 ) -> None:
-    """Compare two entries, or two cells of specs: each number they share, the difference, its interval and p.
+    """Compare two entries or two cells of specs: for each number that both have, the difference, its interval and p.
 
-    A, B: the file of an entry, TRACK/NAME, or SPEC:AXIS=LABEL,AXIS=LABEL for what the store has of a cell.
+    A and B are each the file of an entry, TRACK/NAME, or a cell of a spec, SPEC:AXIS=LABEL,AXIS=LABEL, whose
+    records are read from the store.
     """
     from ntkbench.boards import comparand
     from ntkbench.boards.compare import compare

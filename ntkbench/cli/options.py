@@ -68,9 +68,15 @@ def _data_dir(command: F) -> F:
 
 def _spec(command: F) -> F:
     """Add the argument SPEC and the options `--set` and `--smoke`, which change it."""
-    command = click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")(command)
     command = click.option(
-        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field, e.g. --set data.n_train=100."
+        "--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small."
+    )(command)
+    command = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Override a field of the spec, e.g. --set data.n_train=100; may be repeated.",
     )(command)
     return click.argument("spec")(command)
 
@@ -81,7 +87,7 @@ def _part(command: F) -> F:
         "--where",
         multiple=True,
         metavar="AXIS=LABEL",
-        help="Only these cells of the matrix, e.g. --where width=64 --where width=512.",
+        help="Select cells of the matrix, e.g. --where width=64 --where width=512. Default: all cells.",
     )(command)
 
 

@@ -27,7 +27,7 @@ def doctor(store: Path, data_dir: Path | None) -> int:
 @click.command()
 @click.argument("path", type=FILE, default=Path("experiment.yaml"))
 def init(path: Path) -> None:
-    """Write a commented spec to start from. Never overwrites."""
+    """Write a commented spec to start from. An existing file is never overwritten."""
     from ntkbench.reference.starter import write
 
     write(path)
@@ -37,14 +37,14 @@ def init(path: Path) -> None:
 @click.command("list")
 @click.argument("what", type=click.Choice(["datasets", "architectures", "kernels", "attacks", "analyses", "metrics"]))
 def list_(what: str) -> None:
-    """List what a spec can name."""
+    """List the data sets, architectures, kernels, attacks, analyses or metrics that a spec can name."""
     from ntkbench.reference.listing import listing
 
     click.echo(listing(what))
 
 
 @click.command()
-@click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
+@click.option("-o", "--output", type=FILE, help="Write to this file instead of standard output.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of specs, for editors."""
     from ntkbench import files
@@ -58,7 +58,7 @@ def schema(output: Path | None) -> None:
 
 @click.command()
 @click.option("-o", "--output", type=FOLDER, default=Path("docs"), show_default=True, help="Folder of the pages.")
-@click.option("--check", is_flag=True, help="Write nothing; fail if a page is not what the program says.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is out of date.")
 def reference(output: Path, check: bool) -> None:
     """Write the reference pages: spec.md, metrics.md and cli.md."""
     from ntkbench.reference import pages
@@ -76,9 +76,11 @@ def data() -> None:
 
 @data.command()
 @click.argument("name")
-@click.option("--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Where to put it. Default: your own cache.")
+@click.option(
+    "--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Folder to download to. Default: the user's cache folder."
+)
 def fetch(name: str, data_dir: Path | None) -> None:
-    """Download a data set from its official address, and check every byte."""
+    """Download a data set from its official address and verify its checksum."""
     from ntkbench.data.fetch import fetch
 
     click.echo(fetch(name, data_dir, progress=sys.stderr.isatty()))

@@ -13,10 +13,20 @@ from ntkbench.errors import UsageError
 @click.command()
 @_spec
 @_store
-@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: transfer_rate, or all there are.")
-@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only these, e.g. --where eps=8/255.")
-@click.option("--rows", multiple=True, metavar="AXIS", help="Axes down the side.")
-@click.option("--column", metavar="AXIS", help="The axis across.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Metric to show; may be repeated. Default: transfer_rate if it was measured, otherwise all metrics.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Show only numbers with this label, e.g. --where eps=8/255; may be repeated.",
+)
+@click.option("--rows", multiple=True, metavar="AXIS", help="Axis whose labels become rows; may be repeated.")
+@click.option("--column", metavar="AXIS", help="Axis whose labels become columns.")
 @click.option("--format", "form", type=click.Choice(FORMS), default="md", show_default=True)
 @click.option("--digits", type=click.IntRange(0, 15), default=2, show_default=True)
 def show(
@@ -39,18 +49,29 @@ def show(
 
 @click.command()
 @click.argument("specs", nargs=-1)
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
-@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
+)
+@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small.")
 @_store
 @click.option("-o", "--output", type=FOLDER, default=Path("figures"), show_default=True, help="Folder of the pictures.")
 @click.option("--format", "form", type=click.Choice(PICTURES), default="png", show_default=True)
-@click.option("--analysis", "analyses", multiple=True, metavar="ID", help="Which analyses. Default: all with pictures.")
-@click.option("--eps", "budgets", multiple=True, help="Which budgets, e.g. --eps 8/255. Default: the largest.")
+@click.option(
+    "--analysis",
+    "analyses",
+    multiple=True,
+    metavar="ID",
+    help="Analysis to draw; may be repeated. Default: all analyses that have pictures.",
+)
+@click.option(
+    "--eps", "budgets", multiple=True, help="Budget to draw, e.g. --eps 8/255; may be repeated. Default: the largest."
+)
 def plot(
     specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, output: Path, form: str,
     analyses: Sequence[str], budgets: Sequence[str],
 ) -> None:  # fmt: skip
-    """Draw the results of specs, or of everything in a store, for a paper. A caption lies beside each picture."""
+    """Draw the results of specs, or of everything in a store, for a paper. A text file beside each picture holds its
+    caption."""
     from ntkbench.plan.read import read
     from ntkbench.store.store import Store
 
@@ -70,19 +91,24 @@ def plot(
 
 @click.command()
 @click.argument("specs", nargs=-1)
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
-@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
-@_store
-@click.option("--metric", "metrics", multiple=True, help="Which metrics. Default: all there are.")
 @click.option(
-    "--format", "form", type=click.Choice(TABLES), help="Default: by the file's name (.gz is compressed), or csv."
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
 )
-@click.option("-o", "--output", type=FILE, help="A file instead of the screen.")
+@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small.")
+@_store
+@click.option("--metric", "metrics", multiple=True, help="Metric to write; may be repeated. Default: all metrics.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(TABLES),
+    help="File format. Default: chosen by the name of the output file (.gz compresses it), otherwise csv.",
+)
+@click.option("-o", "--output", type=FILE, help="Write to this file instead of standard output.")
 def export(
     specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], form: Any,
     output: Path | None,
 ) -> None:  # fmt: skip
-    """Write the numbers of specs, or of everything in a store, one row each, with all digits and provenance."""
+    """Write the numbers of specs, or of everything in a store, one row per number, with all digits and provenance."""
     from ntkbench import files
     from ntkbench.results import frame
     from ntkbench.results.export import export, format_of, select_metrics
@@ -118,9 +144,9 @@ def diff(one: str, other: str, store: Path) -> None:
 @click.command()
 @_spec
 @_store
-@click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="The page.")
+@click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="File of the page.")
 def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output: Path) -> None:
-    """Write the results of a spec as one page for a browser: numbers, pictures, and what did not go well."""
+    """Write the results of a spec as one HTML page: numbers, pictures, failed runs and failed checks."""
     from ntkbench import files
     from ntkbench.plan.read import read
     from ntkbench.store.store import Store

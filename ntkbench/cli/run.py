@@ -28,24 +28,35 @@ from ntkbench.errors import UsageError
 @_part
 @_store
 @_data_dir
-@click.option("--retry/--no-retry", default=True, help="Try runs again that ended badly. Interrupted ones always are.")
+@click.option(
+    "--retry/--no-retry", default=True, help="Try failed runs again. Interrupted runs are always taken up again."
+)
 @click.option(
     "--executor", type=click.Choice(EXECUTORS), default="local", show_default=True,
-    help="Processes of this machine, or a Ray cluster.",
+    help="Where runs are executed: processes of this machine, or a Ray cluster.",
 )  # fmt: skip
 @click.option(
-    "--workers", type=click.IntRange(1), help="Processes of this machine. Default: one for each accelerator, or one."
+    "--workers",
+    type=click.IntRange(1),
+    help="Number of processes on this machine. Default: one per accelerator, or one.",
 )
-@click.option("--address", help="Of a running Ray cluster (or `auto`). Default: one on this machine, for this command.")
-@click.option("--force", is_flag=True, help="Begin also what takes far more memory than there is.")
-@click.option("--shard", metavar="i/n", help="Only the i-th of n parts, for array jobs. More cells move none.")
+@click.option(
+    "--address",
+    help="Address of a running Ray cluster, or `auto`. Default: a cluster is started on this machine for this command.",
+)
+@click.option("--force", is_flag=True, help="Start even if the estimated memory far exceeds what is available.")
+@click.option(
+    "--shard",
+    metavar="i/n",
+    help="Execute the i-th of n parts of the plan, for array jobs. A run stays in its part when cells are added.",
+)
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
 ) -> int:  # fmt: skip
-    """Execute a spec: one record a run. The same command again resumes, and repeats nothing that is done.
+    """Execute a spec and write one record per run. The same command again resumes; finished runs are not repeated.
 
-    Ctrl-C ends in order, a second Ctrl-C at once; nothing that is finished is lost.
+    Ctrl-C stops after recording what is in progress, a second Ctrl-C stops at once; finished runs are never lost.
     """
     from rich.console import Console
 
@@ -89,11 +100,13 @@ def run(
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True)
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field.")
-@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
+)
+@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small.")
 @_data_dir
 def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_dir: Path | None) -> None:
-    """Check specs: all errors at once, each with line and column. Data sets that are not here are told, too."""
+    """Check specs and report all errors at once, each with line and column. Missing data sets are reported too."""
     from ntkbench.errors import SpecError
     from ntkbench.plan.read import read
 
@@ -117,7 +130,7 @@ def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_d
 def plan(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None
 ) -> None:
-    """Show what `run` would do: runs, what is there already, time and memory. Nothing is executed."""
+    """Show what `run` would do: runs, cached stages, estimated time and memory. Nothing is executed."""
     from ntkbench.status.forecast import cost_forecast
     from ntkbench.store.store import Store
 
@@ -129,9 +142,9 @@ def plan(
 @click.command()
 @_spec
 @_store
-@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Which cell of the matrix. Default: the first.")
+@click.option("--where", multiple=True, metavar="AXIS=LABEL", help="Cell of the matrix to explain. Default: the first.")
 def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where: Sequence[str]) -> None:
-    """Show where each value of a spec comes from, and why its runs are done or are still to be done."""
+    """Show where each value of a spec comes from, and why its runs are done or still to be done."""
     from ntkbench.status.explain import explain
     from ntkbench.store.store import Store
 
@@ -142,14 +155,15 @@ def explain(spec: str, overrides: Sequence[str], smoke: bool, store: Path, where
 @_spec
 @_part
 @_store
-@click.option("--watch", "live", is_flag=True, help="Go on looking until every run has ended.")
-@click.option("--every", type=click.FloatRange(0.1), default=2, show_default=True, help="Seconds between two looks.")
+@click.option("--watch", "live", is_flag=True, help="Repeat until every run has ended.")
+@click.option("--every", type=click.FloatRange(0.1), default=2, show_default=True, help="Seconds between two updates.")
 def status(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, live: bool, every: float
 ) -> int:
     """Show progress, speed, estimated end and failures of the runs of a spec.
 
-    It works from any terminal, whoever executes the runs. --watch exits as `run` does: 0 if all are ok, 1 otherwise.
+    It reads the store, so that it works from any terminal while other processes execute the runs. --watch exits with
+    0 if all runs are ok, otherwise with 1.
     """
     from rich.console import Console
 

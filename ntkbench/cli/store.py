@@ -26,14 +26,23 @@ def du(store: Path) -> None:
 
 @store_.command("gc")
 @_store
-@click.option("--delete", is_flag=True, help="Delete it. Without this, it is only shown.")
+@click.option("--delete", is_flag=True, help="Delete the files. Without this option they are only listed.")
 @click.option(
-    "--older-than", default="7d", show_default=True, metavar="AGE", help="What was of use later stays: 90s, 12h, 30d."
+    "--older-than",
+    default="7d",
+    show_default=True,
+    metavar="AGE",
+    help="Only files that were not used for this long: 90s, 12h, 30d.",
 )
-@click.option("--drop", multiple=True, type=click.Choice(STAGES), help="Everything of a stage, whoever names it.")
-@click.option("--keep", multiple=True, type=click.Choice(STAGES), help="Nothing of a stage.")
+@click.option(
+    "--drop",
+    multiple=True,
+    type=click.Choice(STAGES),
+    help="Delete all files of this stage, also those that records name.",
+)
+@click.option("--keep", multiple=True, type=click.Choice(STAGES), help="Keep all files of this stage.")
 def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: Sequence[str]) -> None:
-    """Show, or delete, cached files that no result and no running process uses. No result is lost.
+    """List, or delete, cached files that no record and no running process uses. Records are never deleted.
 
     A run that needs one of them later computes it again.
     """
@@ -53,9 +62,12 @@ def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: S
 
 @store_.command("verify")
 @_store
-@click.option("--repair", is_flag=True, help="Move what is damaged to `damaged` in the store. Nothing is deleted.")
+@click.option(
+    "--repair", is_flag=True, help="Move damaged files to the folder `damaged` of the store. Nothing is deleted."
+)
 def verify_(store: Path, repair: bool) -> int:
-    """Read every object and every record of a store: checksums, form, run ids. Exit code 3 if one is damaged."""
+    """Verify every cached file and every record of a store: checksums, format, run ids. The exit code is 3 if one is
+    damaged."""
     from ntkbench.store.store import Store
     from ntkbench.store.upkeep import audit, inventory
 
@@ -82,11 +94,11 @@ def reindex(store: Path) -> None:
 @store_.command()
 @click.argument("others", nargs=-1, required=True, type=FOLDER, metavar="OTHER...")
 @_store
-@click.option("--objects/--no-objects", default=True, help="Cached stages, too, or records alone.")
+@click.option("--objects/--no-objects", default=True, help="Copy cached stages too, or only records.")
 def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
     """Copy the records and cached stages of other stores into this one.
 
-    A run that is in both must have the same numbers: exit code 3 if not.
+    A run that is in two stores must have the same numbers in both; otherwise the exit code is 3.
     """
     from ntkbench.store.store import Store
     from ntkbench.store.upkeep.merge import conclude, merge
