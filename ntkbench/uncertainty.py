@@ -147,7 +147,7 @@ def from_points(outcomes: np.ndarray) -> Estimate:
     points = outcomes.shape[1]
     n = counted.sum(axis=1)
     if not n.all():
-        raise ValueError("a seed without a single point that counts has no mean")
+        raise ValueError("a seed of which no test point counts has no mean")
     shares = np.where(counted, outcomes, 0.0).sum(axis=1) / n
     # A share is a ratio of two means over points: this is its first-order change with each of them.
     each = np.where(counted, outcomes - shares[:, None], 0.0) * (points / n)[:, None]

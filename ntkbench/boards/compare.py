@@ -34,11 +34,11 @@ COUNTS = "unpaired: seeds and counts"
 SEEDS = "unpaired: seeds alone (Welch)"
 FEW = "too few seeds: no interval"
 MEANINGS = {
-    PAIRED: "the test points vary together, as they are the same",
-    POINTS: "as if on other test points; too wide where they are the same",
-    COUNTS: "of one of them only the counts are known, so too wide",
-    SEEDS: "outcomes per test point do not give it: says nothing about other test points",
-    FEW: "nothing tells how the number varies",
+    PAIRED: "outcomes at the same test points are subtracted from each other, seeds are independent",
+    POINTS: "test points are treated as independent samples; the interval is too wide if they are the same",
+    COUNTS: "only counts are known for one of the sides, so that the interval is too wide",
+    SEEDS: "no function of outcomes per test point: the interval covers seeds and not test points",
+    FEW: "a number of one seed without outcomes shows no variance",
 }
 """by method, what it assumes, as a note below the table"""
 

@@ -151,7 +151,7 @@ def judge(runs: Sequence[str], code: Code, points: str) -> SeedValues:
         raise ValueError(f"a digit above {_DIGITS[len(code.above) - 1]}")
     counted = (code.everywhere | (letters != ord(NOT_COUNTED))).sum(axis=1)
     if not counted.all():
-        raise ValueError("a seed without a single point that counts")
+        raise ValueError("a seed of which no test point counts")
     width = below.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.where(width > 0, above.sum(axis=1) / width, np.nan)

@@ -25,7 +25,7 @@ MOST = 40
 """most rows of one picture"""
 _LETTERS = 30
 """most characters of a name"""
-_COLORS = "blue cannot be told from the best, orange are references and what nobody has run again"
+_COLORS = "blue: not significantly different from the best; orange: references and entries that nobody has run again"
 """what captions say of the colors, see `_colored`"""
 _TEXT: Mapping[str, Any] = MappingProxyType({"svg.fonttype": "none", "text.parse_math": False})
 """text stays text, in the fonts of the page around it, and a dollar in a name does not begin a formula"""

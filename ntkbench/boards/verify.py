@@ -226,7 +226,7 @@ def judge(track: Track, entry: Entry, check: EntryCheck | None, place: object) -
         for each in comparisons(track, entry, run):
             if not each.ok:
                 told = f"{each.what}: {_shown(each.claimed)} claimed, {_shown(each.measured)} measured"
-                raise VerificationError(f"{place}: run {run.run_id}: {told}; no check, delete it")
+                raise VerificationError(f"{place}: run {run.run_id}: {told}; this file is no valid check, delete it")
     again = {run.run_id for run in check.reruns}
     seeds = sum(again.issuperset(ids) for ids in zip(*(cell.run_ids for cell in entry.cells), strict=True))
     if seeds:

@@ -88,11 +88,11 @@ def _check(content: bytes) -> None:
                 found[code.name] += 1
                 far = code.name == "LONG_BINPUT" and int(argument or 0) > len(content)
                 if far or code.name not in _CODES.split():
-                    raise pickle.UnpicklingError(f"a data set needs no {code.name}")
+                    raise pickle.UnpicklingError(f"refused the pickle operation {code.name}, which no data set needs")
     except Warning as warning:
         raise pickle.UnpicklingError(str(warning)) from warning
     if sum(found[name] for name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")) > _TUPLES:
-        raise pickle.UnpicklingError("a data set needs fewer tuples")
+        raise pickle.UnpicklingError("refused a pickle with more tuples than any data set needs")
 
 
 def _empty(*_: Any) -> np.ndarray:
@@ -105,7 +105,7 @@ def _dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype:
     # The pickles are from Python 2 and hold 0 and 1, where NumPy now wants booleans.
     found = np.dtype(name, bool(align), bool(copy))  # type: ignore[call-overload]
     if found.kind not in "biuf":
-        raise pickle.UnpicklingError(f"a data set needs no {found}")
+        raise pickle.UnpicklingError(f"refused {found} in a pickle, which no data set needs")
     return found
 
 
@@ -120,4 +120,4 @@ class _ArraysOnly(pickle.Unpickler):
                 return np.ndarray
             case "numpy", "dtype":
                 return _dtype
-        raise pickle.UnpicklingError(f"a data set needs no {module}.{name}")
+        raise pickle.UnpicklingError(f"refused {module}.{name} in a pickle, which no data set needs")

@@ -120,7 +120,7 @@ def _download(url: str, checksum: str, to: Path, folder: Path, shown: Progress) 
         pooch.retrieve(url, checksum, fname=to.name, path=to.parent, downloader=downloader)
     except ValueError as error:
         raise DataError(
-            f"what came from {url} is not what it should be, and was thrown away: {error}\n"
+            f"the download from {url} does not have the expected content and was deleted: {error}\n"
             "Try again; if that does not help, the file has changed there, or something on the way answers for it."
         ) from error
     except OSError as error:

@@ -99,7 +99,7 @@ def test_an_entry_of_wrong_form_is_an_error_that_names_the_field(made, path, new
         ("cells.0.results.2.analysis", "x", "results.2.analysis: x is no transfer of it with a ceiling and a floor"),
         ("cells.0.results.2.outcomes.0", "1" * 20, "they give 1 of 20, but the number is"),
         ("cells.0.results.2.outcomes.0", "8" * 20, "outcomes: a digit above 7"),
-        ("cells.0.results.2.outcomes.0", "-" * 20, "a seed without a single point that counts"),
+        ("cells.0.results.2.outcomes.0", "-" * 20, "a seed of which no test point counts"),
     ],
 )
 def test_an_entry_that_does_not_add_up_fails_verification(made, path, new, message):

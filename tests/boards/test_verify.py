@@ -122,7 +122,11 @@ def test_numbers_may_be_off_by_the_tolerance(off: float | None, ok: bool):
 @pytest.mark.parametrize(
     ("path", "new", "message"),
     [
-        (("reruns", 0, "numbers", 1), {"value": 0.0, "k": 0, "n": 20}, "0 measured; no check, delete it"),
+        (
+            ("reruns", 0, "numbers", 1),
+            {"value": 0.0, "k": 0, "n": 20},
+            "0 measured; this file is no valid check, delete it",
+        ),
         (("reruns", 0, "run_id"), "r000000000000", "no numbers of the run r000000000000"),
         (("reruns", 0, "kind"), "seed", "no numbers of the run"),
         (("reruns", 0, "seed"), 2, "no numbers of the run"),

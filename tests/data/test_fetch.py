@@ -145,7 +145,7 @@ def test_an_address_that_is_gone(tiny, server, tmp_path):
 def test_wrong_checksum(tiny, server, tmp_path):
     download = gzipped(tiny, server)
     server.files["train-labels.gz"] = b"<html>please log in</html>"
-    with pytest.raises(DataError, match=r"what came from .*train-labels\.gz is not what it should be"):
+    with pytest.raises(DataError, match=r"the download from .*train-labels\.gz does not have the expected content"):
         install(tiny.layout, download, tmp_path)
     assert names(tmp_path) == {"Tiny/raw/train-images"}
 

@@ -117,9 +117,9 @@ def test_a_spec_extends_specs_alone(tmp_path):
     """What is in a file that it names shows in messages, and in CI these are public."""
     secret = tmp_path / "secret"
     secret.write_text("root:x:0:0")
-    assert "is a place on one machine" in refusal(tmp_path, str(secret))
-    assert "is a place on one machine" in refusal(tmp_path, "/etc/passwd")
-    assert "is no spec by its name" in refusal(tmp_path, "secret")
+    assert "is an absolute path" in refusal(tmp_path, str(secret))
+    assert "is an absolute path" in refusal(tmp_path, "/etc/passwd")
+    assert "is not named like a spec" in refusal(tmp_path, "secret")
     assert "is not there" in refusal(tmp_path, "../../../../../../proc/self/environ.yaml")
     (tmp_path / "zero.yaml").symlink_to("/dev/zero")
     assert "is not there" in refusal(tmp_path, "zero.yaml")

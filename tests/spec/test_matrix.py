@@ -95,5 +95,5 @@ def test_a_label_is_short_enough_for_a_record():
 def test_an_axis_cannot_be_called_like_a_column_of_tables(name: str):
     read = Matrix(parse(BASE % f"{{{name}: {{a: {{width: 8}}}}}}", "s.yaml"))
     assert [problem.message for problem in read.problems] == [
-        "tables have a column of this name; call the axis otherwise"
+        "tables have a column of this name; give the axis another name"
     ]

@@ -78,7 +78,8 @@ def _top(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
     for i, item in enumerate(draft.root.at((*path, "top")).items):
         if isinstance(item.value, int) and item.value >= size:
             message = (
-                f"{item.value} of the {size} eigenvectors of the kernel leave no rest; take fewer, or a larger probe"
+                f"{item.value} of the {size} eigenvectors of the kernel leave no rest to compare with; "
+                "name fewer, or a larger probe"
             )
             yield draft.problem((*path, "top", i), message)
 

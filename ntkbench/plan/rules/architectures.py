@@ -80,7 +80,7 @@ def _head(draft: Draft, path: Path, architecture: Architecture) -> Iterator[Prob
         message = f"a network ends in a dense layer, and this one in {head.op}; add {{op: dense}} below it"
         yield draft.root.at(here).place.problem(here, message)
     elif head.width != "1x":
-        message = "the last layer has one unit an output, as many as the data ask for; delete its width"
+        message = "the last layer has one unit per output, and the data determine how many; delete its width"
         yield draft.root.at((*here, "width")).place.problem((*here, "width"), message)
 
 

@@ -54,10 +54,10 @@ def _targets(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iter
     if not isinstance(ascent, APGD) or ascent.targeted is None:
         return
     if outputs == 1:
-        message = "of two classes only one is another, and away from the label is towards it; write null"
+        message = "with two classes, a step away from the label is a step towards the other class; write null"
         yield draft.problem((*path, "targeted"), message)
     elif ascent.targeted >= outputs:
-        message = f"{ascent.targeted} targets, but of {outputs} classes only {outputs - 1} are others"
+        message = f"{ascent.targeted} targets, but with {outputs} classes an image has only {outputs - 1} wrong ones"
         yield draft.problem((*path, "targeted"), f"{message}; write at most {outputs - 1}")
 
 

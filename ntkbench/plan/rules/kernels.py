@@ -36,7 +36,7 @@ def _classes(draft: Draft, analysis: Spectral) -> Iterator[Problem]:
     """Yield a problem where the training or the test set has one example, and so one class."""
     for name in ("n_train", "n_test") if draft.whole("data") else ():
         if getattr(draft.cell.data, name) == 1:
-            message = f"one example is of one class, and {analysis.kind} needs two; take more"
+            message = f"{analysis.kind} needs training examples of two classes, and one example has one; take more"
             yield draft.problem(("data", name), message)
 
 
@@ -156,12 +156,12 @@ def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:
     training = draft.cell.training
     if not isinstance(training, Trained):
         yield draft.problem(
-            path, "nothing is trained (training mode none), so that no time matches; write a number or inf"
+            path, "matched takes the time of the trained network, and training mode is none; write a number or inf"
         )
     elif not isinstance(training.optimizer, SGD):
         kind = training.optimizer.kind
         yield draft.problem(
-            path, f"{kind} follows no gradient flow, so that no time matches; use sgd, or write a number"
+            path, f"matched needs a training that follows gradient flow, and {kind} does not; use sgd, or a number"
         )
 
 

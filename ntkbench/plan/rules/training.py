@@ -49,7 +49,7 @@ def _moment(draft: Draft, path: Path, at: Fraction) -> Iterator[Problem]:
     if at > training.epochs:
         yield draft.problem(path, f"epoch {at} never comes: the training ends after {training.epochs}")
     elif at.denominator > 1 and draft.whole("data") and timeline.steps(draft.cell) == 1:
-        message = f"there is nothing at {at}, an epoch is one step on the whole training set"
+        message = f"there is no step at epoch {at}: an epoch is one step on the whole training set"
         yield draft.problem(path, f"{message}; give training a smaller `batch_size`, or write a whole number")
 
 
@@ -91,7 +91,9 @@ def _schedule(draft: Draft, training: Trained) -> Iterator[Problem]:
     """Yield a problem where the warm-up of a schedule leaves no epoch for its fall."""
     schedule = training.optimizer.schedule
     if isinstance(schedule, WarmupCosine) and schedule.warm_up >= (epochs := schedule.epochs or training.epochs):
-        message = f"{schedule.warm_up} of {epochs} epochs up leave none down; write fewer, or more `epochs`"
+        message = (
+            f"{schedule.warm_up} of {epochs} epochs of warm-up leave none for the decay; write fewer, or more epochs"
+        )
         yield draft.problem(("training", "optimizer", "schedule", "warm_up"), message)
 
 

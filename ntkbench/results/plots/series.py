@@ -112,7 +112,7 @@ def check(kind: str, series: Mapping[str, np.ndarray], who: str) -> None:
     lengths: dict[str, tuple[str, int]] = {}
     for name, (types, axes) in FORMS.get(kind, {}).items():
         if name in series and (why := _why_not(series[name], types, axes, lengths, name)):
-            raise NtkbenchError(f"{who}: its series {name} is {why}; it is not what ntkbench leaves")
+            raise NtkbenchError(f"{who}: its series {name} is {why}; it was not written by this version of ntkbench")
 
 
 def _why_not(array: np.ndarray, types: str, axes: str, lengths: dict[str, tuple[str, int]], name: str) -> str:

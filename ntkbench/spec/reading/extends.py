@@ -144,13 +144,11 @@ class _Loading:
         if real in visited:
             return f"files that extend each other: {' -> '.join([*chain[visited.index(real) :], file])}"
         if os.path.isabs(name):
-            return f"{name} is a place on one machine; name a file by its way from this one"
+            return f"{name} is an absolute path; write the path relative to this file"
         if not os.path.isfile(file):
             return f"{file} is {_why_not(file)}"
         if not real.endswith(_SUFFIXES):
-            return (
-                f"{file} is no spec by its name (that of a link's end counts), which ends in {' or '.join(_SUFFIXES)}"
-            )
+            return f"{file} is not named like a spec (of a link, its target's name counts): {' or '.join(_SUFFIXES)}"
         return f"more than {MAX_FILES} files" if len(self.known) >= MAX_FILES else None
 
 

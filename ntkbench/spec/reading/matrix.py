@@ -103,7 +103,7 @@ class Matrix:
     def _axis(self, name: str, node: Node) -> Axis:
         """Return an axis; whatever is wrong with it is reported."""
         if name in FIXED and name not in self._paths:
-            self._report(node, (name,), "tables have a column of this name; call the axis otherwise", key=True)
+            self._report(node, (name,), "tables have a column of this name; give the axis another name", key=True)
         if isinstance(node.value, tuple):
             return Axis(name, node, self._listed(name, node))
         if isinstance(node.value, Mapping):
