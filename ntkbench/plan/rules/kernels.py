@@ -36,7 +36,7 @@ def _classes(draft: Draft, analysis: Spectral) -> Iterator[Problem]:
     """Yield a problem where the training or the test set has one example, and so one class."""
     for name in ("n_train", "n_test") if draft.whole("data") else ():
         if getattr(draft.cell.data, name) == 1:
-            message = f"{analysis.kind} needs training examples of two classes, and one example has one; take more"
+            message = f"{analysis.kind} needs examples of two classes, and one example has one; take more"
             yield draft.problem(("data", name), message)
 
 
