@@ -3,7 +3,8 @@
 A lease is a file: the process that creates it holds it, and touches it every few seconds. A lease that nobody touches
 was left behind by a killed process, and whoever waits for it takes it over. A holder that stalls for longer than
 `EXPIRED` may lose its lease while it works; two processes then do the same work, which the store tolerates.
-`Store.lock` chooses between leases and `flock`.
+`Store.lock` chooses between leases and `flock`. `filelock.SoftFileLease` is no substitute: on Linux it takes an expired
+lease over by exchanging two names in one step, which these file systems cannot do, and then waits forever.
 """
 
 import errno
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event, Thread
+from typing import IO, Any
 from uuid import uuid4
 
 from ntkbench import files
@@ -32,13 +34,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.
 def has_locks(folder: Path) -> bool:
     """Return whether the file system of a folder has `flock`; a temporary file is made there to try."""
     with TemporaryFile(dir=folder) as probe:
-        try:
-            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            return False
-    return True
+        return _is_locked(probe, fcntl.LOCK_EX) is not None
 
 
 @contextmanager
@@ -47,23 +43,24 @@ def hold(path: Path, *, wait: bool) -> Iterator[bool]:
 
     Raise StorageError if the file cannot be made. A thread touches the file until the block ends.
     """
-    token = uuid4().hex
     with files.writing(path):
-        acquired = _acquire(path, token, wait)
-    if not acquired:
+        lease = _acquire(path, wait)
+    if lease is None:
         yield False
         return
     ended = Event()
-    beating = Thread(target=_refresh, args=(path, token, ended), daemon=True)
+    beating = Thread(target=_refresh, args=(lease, ended), daemon=True)
     beating.start()
     try:
         yield True
     finally:
         ended.set()
         beating.join()
-        with suppress(OSError):
-            if _holder(path) == token:
-                path.unlink(missing_ok=True)
+        with lease, suppress(OSError):
+            with path.open("rb") as there:
+                ours = os.path.sameopenfile(there.fileno(), lease.fileno())
+            if ours:
+                path.unlink()
 
 
 def is_held(path: Path) -> bool:
@@ -74,13 +71,7 @@ def is_held(path: Path) -> bool:
     with suppress(FileNotFoundError), path.open("rb") as file:
         if path.suffix == ".lease":
             return abs(time.time() - os.fstat(file.fileno()).st_mtime) < 2 * EXPIRED
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+        return bool(_is_locked(file, fcntl.LOCK_SH))
     return False
 
 
@@ -89,52 +80,46 @@ def remove(path: Path) -> bool:
     if path.suffix == ".lease" and is_held(path):
         return False
     with suppress(FileNotFoundError), path.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if _is_locked(file, fcntl.LOCK_EX):
             return False
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
         path.unlink()
     return True
 
 
-def _acquire(path: Path, token: str, wait: bool) -> bool:
-    """Create the lease, after its expiry if need be; return False if it is held and `wait` is off."""
-    seen, since = _modified(path), time.monotonic()
-    while not _create(path, token):
-        now = _modified(path)
+def _is_locked(file: IO[Any], kind: int) -> bool | None:
+    """Return whether another process has locked an open file, None if its file system has no locks.
+
+    If no other process has, this one holds the lock of that kind until the file is closed.
+    """
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
+    return False
+
+
+def _acquire(path: Path, wait: bool) -> IO[Any] | None:
+    """Create the lease, after its expiry if need be, and return it open; None if it is held and `wait` is off."""
+    seen, since = _state(path), time.monotonic()
+    while True:
+        with suppress(FileExistsError):
+            return path.open("x")
+        now = _state(path)
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > EXPIRED:
             _remove_stale(path, seen)
         elif not wait:
-            return False
+            return None
         else:
             time.sleep(_POLL)
-    return True
 
 
-def _create(path: Path, token: str) -> bool:
-    """Create the lease with its holder's token; return False if it exists."""
-    try:
-        with path.open("x") as file:
-            file.write(token)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _holder(path: Path) -> str | None:
-    """Return the token of the lease's holder; None if there is no lease."""
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        return None
-
-
-def _modified(path: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> tuple[int, int] | None:
     """Return the inode of a lease and when it was touched (ns), by the file system's clock; None if it is gone.
 
     The file is opened, since that makes a network file system ask its server.
@@ -156,15 +141,14 @@ def _remove_stale(path: Path, seen: tuple[int, int] | None) -> None:
     aside = path.with_name(f".{path.name}.{uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(aside)
-        if _modified(aside) != seen:
+        if _state(aside) != seen:
             with suppress(FileExistsError):
                 os.link(aside, path)
         aside.unlink()
 
 
-def _refresh(path: Path, token: str, ended: Event) -> None:
-    """Touch the lease until `ended`, as long as the token in it is ours."""
+def _refresh(lease: IO[Any], ended: Event) -> None:
+    """Touch the open lease until `ended`; that changes no lease of another process, which is another file."""
     while not ended.wait(BEAT):
         with suppress(OSError):
-            if _holder(path) == token:
-                os.utime(path)
+            os.utime(lease.fileno())

@@ -50,13 +50,17 @@ def test_what_a_killed_process_left_is_taken_over_in_time(path: Path):
 
 def test_who_lost_it_leaves_it_to_the_next_one(path: Path):
     with locks.hold(path, wait=False):
+        path.unlink()
         path.write_text("of another, who thought that we were gone")
+        os.utime(path, ns=(0, 0))
+        time.sleep(5 * locks.BEAT)
+        assert path.stat().st_mtime_ns == 0, "it is not touched either"
     assert path.exists()
 
 
 def test_what_was_made_anew_while_it_was_put_away_is_put_back(path: Path):
     path.write_text("left behind")
-    seen = locks._modified(path)
+    seen = locks._state(path)
     path.unlink()
     path.write_text("alive")
     os.utime(path, ns=(0, 0))
