@@ -47,7 +47,7 @@ def one_line(text: object, length: int = 80) -> str:
 #
 # Messages about unknown fields, kinds, metrics and axes end in what `did_you_mean` returns:
 #
-#     did_you_mean("acuracy", METRICS)    # "; did you mean accuracy?"
+#     did_you_mean("acuracy", known_metrics())    # "; did you mean accuracy?"
 
 
 _LONGEST = 100

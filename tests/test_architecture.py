@@ -14,7 +14,7 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-GROUND = ("text", "labels", "errors", "files", "documents", "render", "metrics", "vocabulary", "uncertainty")
+GROUND = ("text", "labels", "errors", "files", "documents", "render", "vocabulary", "uncertainty")
 WORDS = ("data", "spec", "plan", "store", "status", "results", "boards", "reference")
 ORDER = (*GROUND, *WORDS, "cli")
 """a package, or a module of the ground floor, imports none that stands after it; `ntk`, `analyses` and `run` beside"""
@@ -25,8 +25,7 @@ FOUNDATIONS = {
     "files": ("errors",),
     "documents": ("errors", "text", "files"),
     "render": (),
-    "metrics": (),
-    "vocabulary": ("errors", "text", "metrics"),
+    "vocabulary": ("errors", "text"),
     "uncertainty": (),
     "ntk": ("ntk", "errors"),
     "analyses": ("analyses", "ntk", "uncertainty", "vocabulary", "errors"),

@@ -10,9 +10,9 @@ from ntkbench.boards.entry import Entry
 from ntkbench.boards.tracks import track as tracks
 from ntkbench.errors import UsageError
 from ntkbench.labels import FIXED
-from ntkbench.metrics import METRICS
 from ntkbench.results.frame import _TYPES, File, _flat, _typed, is_provenance
 from ntkbench.spec.identity import leaves
+from ntkbench.vocabulary import metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +45,8 @@ def _rows(rules: tracks.Track, entry: Entry, level: str) -> list[dict[str, Any]]
         {"track": rules.name, "entry": entry.name, "level": level, "target_label": cell.label, "run_id": run_id}
         | {"seed": run.seed, **_free(rules, cell.cell)}
         | {"column": column.title, "metric": result.metric, "revision": result.revision}
-        | {"value": run.value, "k": run.k, "n": run.n, "unit": METRICS[result.metric].unit}
-        | {"higher_is_better": METRICS[result.metric].higher_is_better}
+        | {"value": run.value, "k": run.k, "n": run.n, "unit": metric(result.metric).unit}
+        | {"higher_is_better": metric(result.metric).higher_is_better}
         | {f"where.{name}" if name in FIXED else name: label for name, label in result.where.items()}
         | _flat(facts)
         for cell in entry.cells

@@ -23,9 +23,9 @@ from ntkbench.boards.standings import Board, Standing
 from ntkbench.boards.tracks.constraints import words
 from ntkbench.boards.tracks.track import Track
 from ntkbench.errors import VerificationError
-from ntkbench.metrics import METRICS
 from ntkbench.render import decimal, markdown, mean_sd, no_formula, table, with_interval
 from ntkbench.text import one_line, slug
+from ntkbench.vocabulary import metric
 
 _DIGITS = 3
 """decimals of numbers in tables"""
@@ -127,7 +127,7 @@ def _legend(board: Board) -> list[str]:
 
 def columns(track: Track) -> list[tuple[str, str]]:
     """Return titles and meanings of the columns, the ranking one first."""
-    return [(each.title, f"{each}. {_sentence(METRICS[each.metric].meaning)}") for each in (track.rank, *track.columns)]
+    return [(each.title, f"{each}. {_sentence(metric(each.metric).meaning)}") for each in (track.rank, *track.columns)]
 
 
 def rules(board: Board) -> list[str]:

@@ -17,10 +17,10 @@ from ntkbench.boards.tracks.columns import Column
 from ntkbench.boards.tracks.track import QUALIFY, Track
 from ntkbench.documents import explain
 from ntkbench.errors import NtkbenchError, VerificationError
-from ntkbench.metrics import METRICS
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import run_id
 from ntkbench.text import one_line
+from ntkbench.vocabulary import metric
 
 _REDO = "make the entry anew with `ntkbench submit`"
 """advice at the end of the message"""
@@ -126,7 +126,7 @@ def _wrong_column(place: str, column: Column, result: Numbers) -> Iterator[str]:
     """Yield where a result is not about its column, or of another revision of the metric than this version's."""
     if column.metric != result.metric or not column.where.items() <= result.where.items():
         yield f"{place}: not {column}"
-    elif result.revision != (revision := METRICS[result.metric].revision):
+    elif result.revision != (revision := metric(result.metric).revision):
         yield f"{place}.revision: {result.revision}, but {result.metric} is at {revision} now"
 
 
@@ -134,7 +134,7 @@ def _wrong_numbers(entry: Entry, result: CellNumbers, cell: Cell) -> Iterator[st
     """Yield what is wrong with the numbers of a result: seeds, range, counts of test points."""
     if tuple(run.seed for run in result.runs) != entry.seeds:
         yield "runs: not the entry's seeds in their order"
-    low, high = METRICS[result.metric].range
+    low, high = metric(result.metric).range
     if any(run.value is not None and not low <= run.value <= high for run in result.runs):
         yield f"runs: a value outside of [{low}, {high}]"
     share = is_share(result.metric, result.where)

@@ -25,7 +25,6 @@ from ntkbench.boards.tracks.track import FILE, QUALIFY, Track
 from ntkbench.boards.tracks.track import read as read_track
 from ntkbench.documents import accept
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
-from ntkbench.metrics import METRICS
 from ntkbench.plan.check import check
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import table
@@ -35,6 +34,7 @@ from ntkbench.store.arrays import read_samples
 from ntkbench.store.comparison import Comparison
 from ntkbench.store.record import Measured, MetricRow, Record
 from ntkbench.text import slug
+from ntkbench.vocabulary import metric
 
 _DIGITS = 6
 """significant digits of numbers in messages"""
@@ -155,7 +155,7 @@ def comparisons(track: Track, entry: Entry, run: Rerun) -> list[Comparison]:
             f"{entry.name}: it has no numbers of the run {run.run_id} ({run.kind}, seed {run.seed})"
         )
     numbers = [
-        Comparison(column.title, one.value, other.value, track.tolerance[METRICS[column.metric].unit])
+        Comparison(column.title, one.value, other.value, track.tolerance[metric(column.metric).unit])
         for column, one, other in zip(columns, claimed, run.numbers, strict=True)
     ]
     return [*numbers, *_points(track, entry, run)]

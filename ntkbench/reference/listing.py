@@ -9,10 +9,10 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from ntkbench.data.catalog import CATALOG
-from ntkbench.metrics import METRICS
 from ntkbench.render import table
 from ntkbench.spec import analyses, architectures, attacks, data, kernels, layers
 from ntkbench.spec.extensions import Kinds, installed
+from ntkbench.vocabulary import known_metrics
 
 _UNIONS: dict[str, Any] = {
     "architectures": architectures.Architecture,
@@ -29,7 +29,9 @@ def listing(what: str) -> str:
     if what == "datasets":
         return table(["name", "classes", "image", "train", "test", "licence", "bundled"], [*_datasets()], "plain")
     if what == "metrics":
-        rows = [[m.name, m.unit, "higher" if m.higher_is_better else "lower", m.meaning] for m in METRICS.values()]
+        rows = [
+            [m.name, m.unit, "higher" if m.higher_is_better else "lower", m.meaning] for m in known_metrics().values()
+        ]
         return table(["name", "unit", "better", "meaning"], rows, "plain")
     if what == "architectures":
         return "\n\n".join([_kinds("architectures", "kind"), _kinds("layers", "op")])

@@ -1,10 +1,11 @@
 """Write the reference pages docs/spec.md, metrics.md and cli.md from the program itself.
 
-Field texts come from the models of a spec, formulas from `formulas`, and the help of commands from click. `ntkbench
+Field texts come from the models of a spec, formulas from the vocabulary, and the help of commands from click. `ntkbench
 reference` writes the pages; with `--check` it fails if one is out of date.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
@@ -12,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ntkbench import files
 from ntkbench.errors import VerificationError
-from ntkbench.metrics import METRICS
-from ntkbench.reference.examples import EXAMPLES
 from ntkbench.render import markdown, table
 from ntkbench.spec import schema
 from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell
 from ntkbench.spec.identity import canonical
 from ntkbench.spec.reading.messages import expected
 from ntkbench.spec.schema import Schema
-from ntkbench.vocabulary import FORMULAS, NOTATION
+from ntkbench.vocabulary import known_metrics, notation
 
 if TYPE_CHECKING:
     import click
@@ -79,20 +78,28 @@ def spec_page() -> str:
     names = [*Cell.model_fields, *_LATER]
     header = {name: field for name, field in properties.items() if name in NOT_IN_THE_CELL and name not in names}
     contents = [f"- [`{name}`](#{name}): {_prose(properties[name]['description'])}" for name in names]
-    parts, known = [], set[str]()
+    parts, known, examples = [], set[str](), _examples()
     for name in names:
         models = dict.fromkeys(_models(properties[name]))
-        parts.append(_section(name, properties[name], [model for model in models if model not in known]))
+        unknown = [model for model in models if model not in known]
+        parts.append(_section(name, properties[name], examples.get(name), unknown))
         known |= set(models)
     contents = "\n".join(["- [the header](#the-header): names, and how to run", *contents])
     return "\n\n".join(("# The spec", _ABOUT_SPECS, contents, "## The header", _table(header), *parts))
 
 
-def _section(name: str, field: Schema, models: Sequence[str]) -> str:
+def _examples() -> dict[str, str]:
+    """Return the sections of `examples.yaml` by their names, as text."""
+    text = Path(__file__).with_name("examples.yaml").read_text("utf-8")
+    sections = re.split(r"^(?=\w)", text, flags=re.MULTILINE)
+    return {section.partition(":")[0]: section.strip() for section in sections}
+
+
+def _section(name: str, field: Schema, example: str | None, models: Sequence[str]) -> str:
     """Return a section's text, example and tables; `models`: those that no earlier section has described."""
     parts = [f"## {name}", _prose(_sentence(field["description"]))]
-    if name in EXAMPLES:
-        parts.append(f"```yaml\n{EXAMPLES[name].strip()}\n```")
+    if example is not None:
+        parts.append(f"```yaml\n{example}\n```")
     if not models:
         parts.append(f"{_prose(_sentence(expected(field)))} {_default(field, 'Default: ')}".strip())
     for model in models:
@@ -204,11 +211,11 @@ def metrics_page() -> str:
             "higher" if m.higher_is_better else "lower",
             str(m.revision),
         ]
-        for m in METRICS.values()
+        for m in known_metrics().values()
     ]
     overview = table(["metric", "unit", "range", "better", "revision"], rows, "md")
-    parts = [f"## {m.name}\n\n{_prose(_sentence(m.meaning))}\n\n$$\n{FORMULAS[m.name]}\n$$" for m in METRICS.values()]
-    return "\n\n".join(("# The metrics", _ABOUT_METRICS, overview, "## Notation", NOTATION, *parts))
+    parts = [f"## {m.name}\n\n{_prose(_sentence(m.meaning))}\n\n$$\n{m.formula}\n$$" for m in known_metrics().values()]
+    return "\n\n".join(("# The metrics", _ABOUT_METRICS, overview, "## Notation", notation(), *parts))
 
 
 def _range(bounds: tuple[float, float]) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 from markupsafe import Markup
 
 from ntkbench.errors import NtkbenchError, UsageError
-from ntkbench.metrics import METRICS
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import decimal, duration
 from ntkbench.results.plots import plot, svg
@@ -23,6 +22,7 @@ from ntkbench.status.forecast import spent_line
 from ntkbench.store import lookup
 from ntkbench.store.record import Record, distinct
 from ntkbench.store.store import Store
+from ntkbench.vocabulary import known_metrics
 
 _DIGITS = 3
 """digits after the point in the page's tables"""
@@ -76,7 +76,7 @@ def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], di
     Where no headline metric is measured, all metrics but the majority rate take their place.
     """
     measured = {row.metric for each in found if each.status == "ok" for row in each.metrics}
-    every = {name: grid(found, [name], planned=planned.runs) for name in METRICS if name in measured}
+    every = {name: grid(found, [name], planned=planned.runs) for name in known_metrics() if name in measured}
     headlines = {name: every[name] for name in HEADLINES if name in every}
     headlines = headlines or {name: table for name, table in every.items() if name != BESIDE}
     return headlines, {name: table for name, table in every.items() if name not in headlines}

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from ntkbench import render
 from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, FIXED, label_key, same_label
-from ntkbench.metrics import METRICS
 from ntkbench.plan.runs import Run
 from ntkbench.results.tables import aggregate, groups, numbers, runs
 from ntkbench.spec.notation import FIT
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
 from ntkbench.text import did_you_mean, one_line
-from ntkbench.vocabulary import metric
+from ntkbench.vocabulary import known_metrics, metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +202,7 @@ def _known(name: str, chosen: Selection) -> None:
 def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     """Return the numbers of these metrics; without a name, those of the headlines, or of all but how networks were
     fitted."""
-    there = [name for name in METRICS if name in set(everything.numbers["metric"])]
+    there = [name for name in known_metrics() if name in set(everything.numbers["metric"])]
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")

@@ -20,8 +20,8 @@ except ImportError:  # without libyaml, the same output takes longer
     from yaml import SafeDumper
 
 from ntkbench import __version__
-from ntkbench.metrics import METRICS
 from ntkbench.render import decimal
+from ntkbench.vocabulary import known_metrics
 
 SORTING = ("vendor/sortable.min.js", "table.js")
 """scripts that sort tables at a click"""
@@ -62,7 +62,7 @@ def number(value: float | None, metric: str) -> str:
     """
     if value is None:
         return "–"
-    fixed = metric not in METRICS or METRICS[metric].unit in _FRACTIONS
+    fixed = metric not in known_metrics() or known_metrics()[metric].unit in _FRACTIONS
     return decimal(value, _DIGITS) if fixed else f"{value:.4g}"
 
 

@@ -3,9 +3,9 @@ from typing import get_args
 import pytest
 
 from ntkbench.data.catalog import CATALOG
-from ntkbench.metrics import METRICS
 from ntkbench.reference.listing import listing
 from ntkbench.spec.layers import ActivationName
+from ntkbench.vocabulary import known_metrics
 
 
 def first_words(text: str) -> list[str]:
@@ -19,7 +19,7 @@ def first_words(text: str) -> list[str]:
         ("attacks", ["fgsm", "pgd", "apgd", "random_sign"]),
         ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "drift"]),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher"]),
-        ("metrics", [*METRICS]),
+        ("metrics", [*known_metrics()]),
     ],
 )
 def test_names_what_a_spec_may_say(what: str, words: list[str]):

@@ -12,9 +12,9 @@ from pydantic import model_validator
 
 from ntkbench.documents import Document, Line
 from ntkbench.errors import NtkbenchError
-from ntkbench.metrics import METRICS
 from ntkbench.store.record import MetricRow
 from ntkbench.text import did_you_mean
+from ntkbench.vocabulary import known_metrics, metric
 
 Scale = Literal["share", "linear", "log"]
 
@@ -28,14 +28,14 @@ class Column(Document):
 
     @model_validator(mode="after")
     def _known(self) -> "Column":
-        if self.metric not in METRICS:
-            raise ValueError(f"there is no metric {self.metric!r}{did_you_mean(self.metric, METRICS)}")
+        if self.metric not in known_metrics():
+            raise ValueError(f"there is no metric {self.metric!r}{did_you_mean(self.metric, known_metrics())}")
         return self
 
     @property
     def revision(self) -> int:
         """The revision of the metric's definition that this version of ntkbench computes."""
-        return METRICS[self.metric].revision
+        return metric(self.metric).revision
 
     def row(self, metrics: Sequence[MetricRow], place: object) -> MetricRow:
         """Return the one row of a record that this column shows; rows with equal value and counts are one.
@@ -72,7 +72,7 @@ class Rank(Column):
             return self.scale
         if self.metric == "kernel_drift":
             return "log"
-        return "share" if METRICS[self.metric].unit == "fraction" else "linear"
+        return "share" if metric(self.metric).unit == "fraction" else "linear"
 
 
 class Requirement(Column):

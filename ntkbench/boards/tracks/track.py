@@ -17,7 +17,6 @@ from ntkbench.boards.tracks.columns import Column, Rank, Requirement
 from ntkbench.boards.tracks.constraints import Allowed, Pattern, known, violations
 from ntkbench.documents import Document, Facts, Line, Natural, accept, explain
 from ntkbench.errors import NtkbenchError
-from ntkbench.metrics import METRICS
 from ntkbench.plan.seeding import SeedOf, for_seed, shared
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.document import Node, plain
@@ -25,6 +24,7 @@ from ntkbench.spec.identity import leaves, normalized, resolved
 from ntkbench.spec.reading import parse
 from ntkbench.spec.reading.extends import merge
 from ntkbench.text import one_line
+from ntkbench.vocabulary import known_metrics
 
 FILE = "track.yaml"
 """name of the file with a track's rules"""
@@ -117,7 +117,7 @@ class Track(Document):
 
     @model_validator(mode="after")
     def _tolerant(self) -> "Track":
-        for metric in (METRICS[column.metric] for column in self.measured):
+        for metric in (known_metrics()[column.metric] for column in self.measured):
             if metric.unit not in self.tolerance:
                 raise ValueError(f"tolerance: how far may a number in {metric.unit} be off? e.g. {metric.unit}: 0.01")
             low, high = metric.range

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
-from ntkbench.metrics import METRICS
 from ntkbench.plan.runs import Run
 from ntkbench.results.plots import plot, style, transfer
 from ntkbench.results.plots.study import Panel, PlottedAnalysis
 from ntkbench.uncertainty import summary
+from ntkbench.vocabulary import known_metrics
 from tests.examples import factory
 from tests.examples.factory import cell, planned
 
@@ -55,7 +55,7 @@ def test_means_and_intervals_over_seeds(place: int, metric: str, tmp_path: Path)
     of = study(tmp_path, every, every)
     figure = list(transfer.pictures(of, ["8/255"]))[place].figure
     found = line(figure.axes[0], style.BLUE)
-    summaries = [summary(values(of, width, metric), METRICS[metric].range) for width in ("32", "128")]
+    summaries = [summary(values(of, width, metric), known_metrics()[metric].range) for width in ("32", "128")]
     np.testing.assert_allclose(np.asarray(found.lines[0].get_ydata()), [each.mean for each in summaries])
     ends = [segment[:, 1] for segment in found.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [each.interval or () for each in summaries])
