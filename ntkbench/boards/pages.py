@@ -24,12 +24,12 @@ from ntkbench.boards.tracks.constraints import words
 from ntkbench.boards.tracks.track import Track
 from ntkbench.errors import VerificationError
 from ntkbench.render import decimal, markdown, mean_sd, no_formula, table, with_interval
+from ntkbench.results.web import page
 from ntkbench.text import one_line, slug
 from ntkbench.vocabulary import metric
 
 _DIGITS = 3
 """decimals of numbers in tables"""
-_GENERATED = "<!-- Made by `ntkbench leaderboard build` from the entries. Edits are lost. -->"
 BEST = "†"
 """mark of the entries that cannot be told from the entry with the best estimate"""
 _SEEDS = {"run": "", "data": ", each with a training subset of its own and the same test points"}
@@ -50,19 +50,8 @@ def index_page(boards: Sequence[Board]) -> str:
         ]
         for each in boards
     ]
-    return (
-        "\n\n".join(
-            [
-                _GENERATED,
-                "# Leaderboards",
-                table(["track", "question", "entries", "pairs told apart", "best"], rows, "md"),
-                "A track is frozen in its `track.yaml`; a change of its rules makes a new version. "
-                "Entries are files that `ntkbench submit` makes from records; tables are made from entries alone.",
-                *_submitting("SPEC", "TRACK", "../docs/submitting.md"),
-            ]
-        )
-        + "\n"
-    )
+    overview = table(["track", "question", "entries", "pairs told apart", "best"], rows, "md")
+    return page("boards.md.j2", table=overview, spec="SPEC", name="TRACK", docs="../docs/submitting.md")
 
 
 def _first(names: Sequence[str]) -> str:
@@ -72,19 +61,16 @@ def _first(names: Sequence[str]) -> str:
 
 def board_page(board: Board) -> str:
     """Return the Markdown page of a track: question, table, meaning of the columns, rules, how to submit."""
-    track = board.track
-    return (
-        "\n\n".join(
-            [
-                _GENERATED,
-                f"# {markdown(track.title)}",
-                markdown(track.about),
-                _table(board) if board.lines else "No entries yet.",
-                "\n".join(_legend(board)),
-                *_submitting(track.spec, track.name, "../../docs/submitting.md"),
-            ]
-        )
-        + "\n"
+    return page(
+        "board.md.j2",
+        track=board.track,
+        table=_table(board) if board.lines else "",
+        columns=columns(board.track),
+        rules=rules(board),
+        levels=LEVELS,
+        spec=board.track.spec,
+        name=board.track.name,
+        docs="../../docs/submitting.md",
     )
 
 
@@ -114,15 +100,6 @@ def _level(line: Standing) -> str:
 
 def _cell(result: Result) -> str:
     return "–" if result.mean is None else mean_sd(result.mean, result.sd, len(result.runs), _DIGITS)
-
-
-def _legend(board: Board) -> list[str]:
-    return [
-        *(f"- **{markdown(title)}**: {markdown(meaning)}" for title, meaning in columns(board.track)),
-        *(f"- {markdown(rule)}" for rule in rules(board)),
-        "- The other columns are mean ± standard deviation over seeds (number of seeds).",
-        *(f"- Level *{level}*: {meaning}." for level, meaning in LEVELS.items()),
-    ]
 
 
 def columns(track: Track) -> list[tuple[str, str]]:
@@ -180,18 +157,6 @@ def _interval(board: Board) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _submitting(spec: str, track: str, docs: str) -> list[str]:
-    """Return the paragraphs on how to submit; `docs`: path of docs/submitting.md, relative to the page."""
-    return [
-        "## Submit",
-        f"1. Copy `{spec}`, change what is free, and run it: `ntkbench run MY_SPEC`.\n"
-        "2. Make the entry from the records: "
-        f'`ntkbench submit MY_SPEC --track {track} --name "My entry"`.\n'
-        "3. Make the tables: `ntkbench leaderboard build`, and open a pull request with the entry and the tables.",
-        f"Step by step, with what can go wrong: [submitting]({docs}).",
-    ]
 
 
 def board_csv(board: Board) -> str:

@@ -1,7 +1,8 @@
-"""Make web pages that stand alone: style and scripts are inside, and nothing is loaded or sent.
+"""Make pages from the templates of `ntkbench/results/templates`.
 
-Reports and the leaderboards' site call `webpage` with a template of `ntkbench/results/templates`. The page's security
-policy admits its own style and scripts by their hashes, so that no text of a record or an entry can run.
+Web pages stand alone: style and scripts are inside, and nothing is loaded or sent. Reports and the leaderboards' site
+call `webpage`. The page's security policy admits its own style and scripts by their hashes, so that no text of a record
+or an entry can run. The leaderboards' Markdown comes from `page`.
 """
 
 from base64 import b64encode
@@ -11,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 try:
@@ -20,7 +21,7 @@ except ImportError:  # without libyaml, the same output takes longer
     from yaml import SafeDumper
 
 from ntkbench import __version__
-from ntkbench.render import decimal
+from ntkbench.render import decimal, markdown
 from ntkbench.vocabulary import known_metrics
 
 SORTING = ("vendor/sortable.min.js", "table.js")
@@ -46,6 +47,11 @@ def webpage(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
     rules = [f"{kind} {' '.join(map(_hash, texts)) or repr('none')}" for kind, texts in allowed.items()]
     policy = "; ".join(["default-src 'none'", *rules, "img-src data:", "base-uri 'none'", "form-action 'none'"])
     return _environment().get_template(template).render(policy=policy, style=style, scripts=own, **values)
+
+
+def page(template: str, **values: Any) -> str:
+    """Return a page of Markdown, made from a template that escapes foreign text by its filter `markdown`."""
+    return _environment().get_template(template).render(values) + "\n"
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
@@ -76,15 +82,15 @@ def interval(ends: tuple[float, float] | None, metric: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Return the Jinja environment: text is escaped, and an unknown variable is an error."""
+    """Return the Jinja environment: HTML escapes all text, and an unknown variable is an error."""
     environment = Environment(
         loader=PackageLoader("ntkbench.results"),
-        autoescape=True,
+        autoescape=select_autoescape(disabled_extensions=["md.j2"], default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "interval": interval}
+    environment.filters |= {"number": number, "interval": interval, "markdown": markdown}
     environment.globals |= {"version": __version__, "zip": zip}
     return environment
 
