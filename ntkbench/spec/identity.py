@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from ntkbench.budgets import Budget
 from ntkbench.data.catalog import class_numbers
 from ntkbench.errors import NtkbenchError
 from ntkbench.spec import extensions
@@ -95,7 +96,7 @@ def canonical(value: Any) -> Any:
         return {str(key): canonical(value[key]) for key in sorted(value)}
     if isinstance(value, (tuple, list)):
         return [canonical(item) for item in value]
-    if isinstance(value, Fraction):
+    if isinstance(value, (Fraction, Budget)):
         return str(value)
     if isinstance(value, float):
         return str(value) if value in (float("inf"), -float("inf")) else value + 0.0

@@ -13,12 +13,15 @@ The source looks at the first pixel alone, the target at both. Values are pixels
     H      0.48 0.47   0      right    right      fools both
 """
 
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
+from ntkbench.budgets import Budget
 from ntkbench.ntk import attacks, balls, losses
 from tests.ntk.predictors import linear
 
@@ -60,10 +63,14 @@ def target(**how) -> Evaluator:
     return evaluator("target", [1.0, 1.0], **how)
 
 
+def budgets(*eps: str) -> tuple[Budget, ...]:
+    return tuple(Budget(Fraction(each)) for each in eps)
+
+
 def threat(
     id: str, source: str, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
 ) -> BudgetedAttack:
-    return BudgetedAttack(id, source, eps, tuple(map(float, eps)), attack, objective)
+    return BudgetedAttack(id, source, budgets(*eps), attack, objective)
 
 
 def attacked(
