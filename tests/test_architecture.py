@@ -97,8 +97,6 @@ FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")
 MOST_MODULES = 14
 MOST_LINES = 300
-LONG = ("ntkbench.metrics",)
-"""modules that may be longer: a table"""
 OF_THE_LIBRARY = ("ntkbench.boards.site",)
 """modules that are called like one of the standard library, for lack of another word"""
 
@@ -285,7 +283,7 @@ def folders_and_files_are_small(house: House) -> Iterator[str]:
         is_package = any(other.startswith(f"{name}.") for other in house)
         inside[folder] = inside.get(folder, 0) + (not is_package and last != "__main__")
         lines = max((node.end_lineno or 0 for node in module.tree.body), default=0)
-        if lines > MOST_LINES and not within(name, "ntkbench.ntk") and name not in LONG:
+        if lines > MOST_LINES and not within(name, "ntkbench.ntk"):
             yield f"{name}: {lines} lines"
     for folder, modules in inside.items():
         if modules > MOST_MODULES and folder != "ntkbench.ntk":

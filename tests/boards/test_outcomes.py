@@ -96,7 +96,7 @@ def test_a_ceiling_that_is_not_above_the_floor_has_no_value():
 
 @pytest.mark.parametrize(
     ("runs", "told"),
-    [(["01", "0"], "different numbers of test points"), (["012"], "a digit above 1"), (["--"], "a single point")],
+    [(["01", "0"], "different numbers of test points"), (["012"], "a digit above 1"), (["--"], "no test point counts")],
 )
 def test_texts_that_are_no_outcomes_are_refused(runs, told):
     with pytest.raises(ValueError, match=told):

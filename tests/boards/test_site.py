@@ -138,7 +138,7 @@ def test_references_are_marked_and_have_no_rank(tmp_path: Path):
     three(tmp_path / "boards", track.read(written(tmp_path / "boards", text)))
     site(standings.boards(tmp_path / "boards"), tmp_path / "site")
     shown = markup.read((tmp_path / "site" / "small@1" / "index.html").read_text()).text
-    for words in ("reference: the floor", "reference: no attack", "0 of 1 pairs told apart", "orange are references"):
+    for words in ("reference: the floor", "reference: no attack", "0 of 1 pairs told apart", "orange: references"):
         assert words in shown
     page = markup.read((tmp_path / "site" / "small@1" / "entries" / "narrow.html").read_text()).text
     assert "Reference: the floor: transfer rate" in page
