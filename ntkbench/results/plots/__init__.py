@@ -1,1 +1,7 @@
-"""Draw pictures of what records hold: one file a kind of analysis."""
+"""Pictures of what records hold, with one file for each kind of analysis.
+
+`plot.plot` finds the analyses of a spec that have pictures, draws and saves them, each with its caption; the report of
+a spec embeds them as SVG.
+
+    plot([results_of_plan(plan, store)], store.records, Path("figures"), form="pdf")
+"""

@@ -1,1 +1,6 @@
-"""Look after a store: its size, damage, garbage, and merges with others."""
+"""Care of a store: its size, damaged files, files that nothing uses, and merges with other stores.
+
+The commands `ntkbench store du`, `verify`, `gc` and `merge` call it.
+
+    usage(items(store), summaries(store))
+"""
