@@ -31,13 +31,10 @@ from ntkbench.render import table
 from ntkbench.spec.cell import Cell, Header
 from ntkbench.spec.identity import run_id
 from ntkbench.store.arrays import read_samples
-from ntkbench.store.comparison import Comparison
+from ntkbench.store.comparison import Comparison, shown
 from ntkbench.store.record import Measured, MetricRow, Record
 from ntkbench.text import slug
 from ntkbench.vocabulary import metric
-
-_DIGITS = 6
-"""significant digits of numbers in messages"""
 
 
 def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:
@@ -186,7 +183,7 @@ def _fraction(track: Track) -> float:
 def report(track: Track, entry: Entry, run: Rerun) -> str:
     """Return the table of a run's comparisons."""
     rows = [
-        [each.what, _shown(each.claimed), _shown(each.measured), _off(each), f"{each.tolerance:g}", _verdict(each)]
+        [each.what, shown(each.claimed), shown(each.measured), _off(each), f"{each.tolerance:g}", _verdict(each)]
         for each in comparisons(track, entry, run)
     ]
     headers = ["", "claimed", "measured", "difference", "allowed", ""]
@@ -225,7 +222,7 @@ def judge(track: Track, entry: Entry, check: EntryCheck | None, place: object) -
     for run in check.reruns:
         for each in comparisons(track, entry, run):
             if not each.ok:
-                told = f"{each.what}: {_shown(each.claimed)} claimed, {_shown(each.measured)} measured"
+                told = each.told("claimed", "measured")
                 raise VerificationError(f"{place}: run {run.run_id}: {told}; this file is no valid check, delete it")
     again = {run.run_id for run in check.reruns}
     seeds = sum(again.issuperset(ids) for ids in zip(*(cell.run_ids for cell in entry.cells), strict=True))
@@ -279,12 +276,8 @@ def _outcomes(track: Track, entry: Entry, cell: EntryCell, record: Record, folde
     return [again(row, result) for row, result in zip(_rows(track, entry, record), cell.results, strict=True)]
 
 
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.{_DIGITS}g}"
-
-
 def _off(each: Comparison) -> str:
-    return "–" if each.claimed is None or each.measured is None else f"{each.measured - each.claimed:+.{_DIGITS}g}"
+    return "–" if each.claimed is None or each.measured is None else f"{each.measured - each.claimed:+.6g}"
 
 
 def _verdict(each: Comparison) -> str:

@@ -4,7 +4,7 @@ A run is named by the beginning of its id, or by the file of its record:
 
     print(diff(find("r1chq", store), find("results/records/r9ab.json", store)))
 
-`differences` and `asked` also serve `ntkbench explain`, which compares cells.
+What is compared, and with what, is up to `store/comparison.py`.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any
 from ntkbench.errors import UsageError
 from ntkbench.render import table
 from ntkbench.store import record
-from ntkbench.store.comparison import _ABSENT, asked, differences
+from ntkbench.store.comparison import _ABSENT, asked, differences, matched
 from ntkbench.store.record import MetricRow, Record
 from ntkbench.store.store import Store
 from ntkbench.text import one_line
@@ -80,21 +80,21 @@ def _part(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 def _numbers(one: Record, other: Record) -> str:
     """Return the table of all numbers that differ, with the difference and how their intervals overlap."""
-    ours, theirs = ({_about(row): row for row in each.metrics} for each in (one, other))
+    pairs = matched(one, other)
     rows = [
-        [*about, *_compared(ours.get(about), theirs.get(about))]
-        for about in {**ours, **theirs}
-        if about not in ours or about not in theirs or ours[about].value != theirs[about].value
+        [*_about(row), *_compared(ours, theirs)]
+        for row, ours, theirs in pairs
+        if ours is None or theirs is None or ours.value != theirs.value
     ]
-    same = f"{len({**ours, **theirs}) - len(rows)} numbers are the same"
+    same = f"{len(pairs) - len(rows)} numbers are the same"
     if not rows:
-        return same if ours else "neither has numbers"
+        return same if pairs else "neither has numbers"
     headers = ["analysis", "metric", "of", "a", "b", "b - a", "95 % intervals"]
     return "\n".join([table(headers, rows, "plain"), same])
 
 
 def _about(row: MetricRow) -> tuple[str, str, str]:
-    """Return analysis, metric and labels of a number, by which those of two records are matched."""
+    """Return analysis, metric and labels of a number."""
     return row.analysis, row.metric, one_line(", ".join(f"{name} {label}" for name, label in row.where.items()))
 
 

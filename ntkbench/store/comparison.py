@@ -32,6 +32,16 @@ class Comparison:
         # Round-off in the subtraction must not decide at the limit of the tolerance.
         return abs(self.claimed - self.measured) <= self.tolerance * (1 + 1e-9)
 
+    def told(self, claimed: str, measured: str) -> str:
+        """Return both values as text, each with the word for its side."""
+        one, other = (shown(value, "nothing") for value in (self.claimed, self.measured))
+        return f"{self.what}: {one} {claimed}, {other} {measured}"
+
+
+def shown(value: float | None, absent: str = "–") -> str:
+    """Return a value with six significant digits, the text `absent` for None."""
+    return absent if value is None else f"{value:.6g}"
+
 
 _ABSENT = "-"
 """stands for a value that one of the runs does not have"""
@@ -67,18 +77,25 @@ _RELATIVE = 0.05
 """the same for all other units, as a share of the larger absolute value"""
 
 
+def matched(ours: Record, theirs: Record) -> list[tuple[MetricRow, MetricRow | None, MetricRow | None]]:
+    """Return the numbers of two records in pairs: those of one analysis, metric, revision and labels.
+
+    Before each pair stands a row that says what the number is; None stands for a row that one of the records lacks.
+    """
+    here, there = ({_about(row): row for row in each.metrics} for each in (ours, theirs))
+    return [(row, here.get(about), there.get(about)) for about, row in {**here, **there}.items()]
+
+
 def comparisons(ours: Record, theirs: Record) -> list[Comparison]:
     """Return a comparison for each value that either record of a run has; a value that one of them lacks is None."""
-    here, there = ({_about(row): row for row in each.metrics} for each in (ours, theirs))
-    return [_compared(about, here.get(about), there.get(about)) for about in dict.fromkeys((*here, *there))]
+    return [_compared(*rows) for rows in matched(ours, theirs)]
 
 
-def _compared(about: str, one: MetricRow | None, other: MetricRow | None) -> Comparison:
+def _compared(about: MetricRow, *rows: MetricRow | None) -> Comparison:
     """Return the comparison of one value, from its rows in both records; one of the rows may be None."""
-    values = [row and row.value for row in (one, other)]
-    unit = (one or other).unit  # type: ignore[union-attr]
-    tolerance = TOLERANCE.get(unit, _RELATIVE * max(abs(value or 0) for value in values))
-    return Comparison(about, values[0], values[1], tolerance)
+    one, other = (row and row.value for row in rows)
+    tolerance = TOLERANCE.get(about.unit, _RELATIVE * max(abs(one or 0), abs(other or 0)))
+    return Comparison(_about(about), one, other, tolerance)
 
 
 def _about(row: MetricRow) -> str:

@@ -49,7 +49,7 @@ class Conflict:
     """the file that holds their record, below `conflicts/` of this store"""
 
     def __str__(self) -> str:
-        lines = [f"{each.what}: {_shown(each.claimed)} here, {_shown(each.measured)} there" for each in self.numbers]
+        lines = [each.told("here", "there") for each in self.numbers]
         return "\n".join(f"{self.run_id}: {line}" for line in [*lines, f"theirs is kept as {self.kept}"])
 
 
@@ -245,7 +245,3 @@ def _copy(source: Path, target: Path, limit: int) -> None:
     with _ordinary(source, limit) as file, target.open("xb") as copy:
         copyfileobj(file, copy, 2**20)
         files.flush(copy)
-
-
-def _shown(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:.6g}"
