@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ntkbench.plan.cost import estimate
+from ntkbench.plan import memory
 from ntkbench.plan.cost.work import CORES, START, Program
 from ntkbench.plan.read import read
 from ntkbench.plan.runs import Run
@@ -82,7 +82,7 @@ def of_process(entry: Mapping[str, Any]) -> Measurement:
     planned = read(str(ROOT / entry["spec"]), entry["set"], entry["smoke"])
     stages = {run: {name: _stage(*took) for name, took in its.items()} for run, its in entry["stages"].items()}
     runs = [run for run in planned.runs if run.id in stages]
-    parts = tuple(forecast.parts(runs, stages, estimate.tile_bytes(planned)))
+    parts = tuple(forecast.parts(runs, stages, memory.tile_bytes(planned.header.run.tile_bytes)))
     words = [entry["spec"].removeprefix("specs/").removesuffix(".yaml"), *entry["set"], *["--smoke"] * entry["smoke"]]
     return Measurement(" ".join(words), entry["cores"], parts, entry["seconds"], entry["peak_bytes"])
 
@@ -101,7 +101,8 @@ def recorded(folder: Path) -> Iterator[Measurement]:
         planned = None if path.parent.name == "base" else read(str(path))
         runs = [run for run in planned.runs if run.id in records] if planned else []
         if planned and runs:
-            parts = tuple(forecast.parts(runs, _typical(runs, records), estimate.tile_bytes(planned)))
+            tile = memory.tile_bytes(planned.header.run.tile_bytes)
+            parts = tuple(forecast.parts(runs, _typical(runs, records), tile))
             seconds = sum(part.compile_s + part.run_s for part in parts)
             peak = max(records[run.id]["resources"]["host_peak_bytes"] for run in runs)
             name = str(path.relative_to(ROOT / "specs")).removesuffix(".yaml")

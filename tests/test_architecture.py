@@ -188,6 +188,7 @@ def what_is_stored_knows_no_plan(house: House) -> Iterator[str]:
         for name, to in arrows(house, f"ntkbench.store.{each}"):
             if within(to, "ntkbench.plan"):
                 yield f"{name} -> {to}"
+    yield from (f"{name} -> {to}" for name, to in arrows(house, "ntkbench.store") if within(to, "ntkbench.plan.cost"))
 
 
 def upkeep_is_for_commands(house: House) -> Iterator[str]:

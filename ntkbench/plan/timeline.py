@@ -51,6 +51,14 @@ def first_phase(cell: Cell) -> Cell | None:
     return cell.model_copy(update={"training": with_explicit_schedule(cell.training).model_copy(update=update)})
 
 
+def trainings(cell: Cell) -> Iterator[Cell]:
+    """Yield the cells whose last phases, one after the other, are the cell's training; none without a network."""
+    if cell.width is not None:
+        if isinstance(cell.training, Trained) and (earlier := first_phase(cell)) is not None:
+            yield from trainings(earlier)
+        yield cell
+
+
 def phase_and_step(cell: Cell, moment: Fraction) -> tuple[Cell, int]:
     """Return the cell in whose last phase a moment falls, and the number of its steps up to the moment.
 

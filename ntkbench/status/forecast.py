@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntkbench.plan import memory, sizes
+from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost import networks
 from ntkbench.plan.cost.work import CORES, Work
@@ -61,7 +61,7 @@ def spent(parts: Sequence[CostLine], peaks: Sequence[int], cores: int = CORES) -
     return Spent(measured, total.seconds(cores), max(peaks), cost_estimate.peak_bytes(total))
 
 
-def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], tile: int) -> Iterator[CostLine]:
+def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], tile: float) -> Iterator[CostLine]:
     """Yield the stages that the runs of a plan did, each once.
 
     Args:
@@ -77,7 +77,7 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], t
     for cell, members in groupby(runs, key=lambda run: run.cell):
         expected = {stage.name: stage.work for stage in cost_estimate.stages(cell, tile)}
         if cell.width is not None:
-            training = sum((networks.training(part) for part in networks.trainings(cell)), Work())
+            training = sum((networks.training(part) for part in timeline.trainings(cell)), Work())
             expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.seeds_per_group(cell))
         for name, stage in (named for run in members for named in stages[run.id].items()):
             if not stage.cached and stage.key not in done and name in expected:
@@ -93,7 +93,7 @@ def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | Non
     if not peaks:
         return None
     stages = {name: each.stages for name, each in found.items()}
-    return spent(list(parts(runs, stages, cost_estimate.tile_bytes(planned))), peaks)
+    return spent(list(parts(runs, stages, memory.tile_bytes(planned.header.run.tile_bytes))), peaks)
 
 
 def cost_forecast(plan: Plan, store: Store) -> str:

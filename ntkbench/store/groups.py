@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, product
 
 from ntkbench.plan import sizes, timeline
-from ntkbench.plan.cost import networks
 from ntkbench.plan.keys import seeds_of, shared_stages, state_key, training_key
 from ntkbench.plan.runs import Run
 from ntkbench.spec.cell import Cell
@@ -89,7 +88,7 @@ def cached(runs: Sequence[Run], store: Store) -> set[str]:
     found = set()
     for cell, same in groupby(runs, key=lambda run: run.cell):
         seeds = {run.seed for run in same}
-        for each in networks.trainings(cell):
+        for each in timeline.trainings(cell):
             asked.setdefault(training_key(each), (each, set()))[1].update(seeds)
         found |= {key for stage, key, _ in shared_stages(cell) if store.has(stage, key)}
     return found | {key for key, (cell, seeds) in asked.items() if seeds <= trained(store, cell)}

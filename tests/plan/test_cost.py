@@ -39,7 +39,7 @@ def test_training_by_hand():
     assert networks.training(of("training.linearize_at", None)).dense == 20 * plain
     assert networks.training(cell()).dense == 20 * linear
     late = of("training.linearize_at", 5)
-    assert [networks.training(part).dense for part in networks.trainings(late)] == [5 * plain, 15 * linear]
+    assert [networks.training(part).dense for part in timeline.trainings(late)] == [5 * plain, 15 * linear]
     assert networks.training(of("numerics", {"network": "float64"})).double == 20 * linear
     assert networks.training(of("training", {"mode": "none"})).dense == 0
 
@@ -67,7 +67,7 @@ def test_an_inner_attack_costs_its_gradients():
         learning = (passes(2, 3) * 60, passes(3, 5) * 60)
         return [
             networks.training(part).dense - timeline.phase_epochs(part) * learning[timeline.phase_start(part) > 0]
-            for part in networks.trainings(asked)
+            for part in timeline.trainings(asked)
         ]
 
     assert extra() == [7 * 20 * gradient]
@@ -165,7 +165,7 @@ def test_nothing_takes_no_time():
 
 
 def test_a_run_has_the_stages_of_its_record():
-    found = {stage.name: stage.key for stage in cost_estimate.stages(cell(), 0)}
+    found = {stage.name: stage.key for stage in cost_estimate.stages(cell(), 0.0)}
     assert list(found) == [
         *("craft.own", "analysis.clean"),
         *("kernel.limit", "craft.ntk", "analysis.transfer"),

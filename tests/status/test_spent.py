@@ -4,8 +4,9 @@ from pathlib import Path
 import jax
 import pytest
 
+from ntkbench.plan import memory
 from ntkbench.plan.cost import networks, work
-from ntkbench.plan.cost.estimate import estimate, peak_bytes, stages, tile_bytes
+from ntkbench.plan.cost.estimate import estimate, peak_bytes, stages
 from ntkbench.plan.cost.work import Work
 from ntkbench.plan.keys import kernel_key, training_key
 from ntkbench.plan.runs import Plan
@@ -46,7 +47,7 @@ def test_what_was_done_counts_once_and_is_compared_with_its_own_estimate(planned
     found, (first, _) = forecast.spent_of_plan(planned, of(planned)), planned.runs
     assert found is not None
     assert found.seconds == 3 + 2 + 1 + 1
-    tile = tile_bytes(planned)
+    tile = memory.tile_bytes(planned.header.run.tile_bytes)
     works = {stage.name: stage.work for stage in stages(first.cell, tile)}
     analysis = works["analysis.transfer"]
     total = networks.training(first.cell).times(2, 2) + works["kernel.limit"] + analysis + analysis

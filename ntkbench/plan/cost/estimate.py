@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
 
-from ntkbench.plan import memory, sizes
+from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import gram
-from ntkbench.plan.cost.networks import training, trainings
+from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, training_key
 from ntkbench.plan.runs import Plan
@@ -87,7 +87,7 @@ def peak_bytes(work: Work) -> int:
 
 def estimate(plan: Plan) -> CostEstimate:
     """Return the work of the whole plan: shared stages count once, and the seeds of a cell train together."""
-    tile = tile_bytes(plan)
+    tile = memory.tile_bytes(plan.header.run.tile_bytes)
     seeds: dict[str, set[int]] = {}
     shared: dict[str, Work] = {}
     runs: dict[str, Work] = {}
@@ -97,25 +97,20 @@ def estimate(plan: Plan) -> CostEstimate:
         own = sum((stage.work for stage in parts if not stage.key), Work())
         runs |= dict.fromkeys((run.id for run in same), own)
         shared |= {stage.key: stage.work for stage in parts if stage.key}
-        for part in trainings(cell):
+        for part in timeline.trainings(cell):
             key = training_key(part)
             seeds.setdefault(key, set()).update(run.seed for run in same)
             shared[key] = training(part).times(len(seeds[key]), sizes.seeds_per_group(part))
     return CostEstimate(shared, runs)
 
 
-def tile_bytes(plan: Plan) -> int:
-    """Return the bytes of one tile for the runs of a plan, as a whole number."""
-    return int(min(memory.tile_bytes(plan.header.run.tile_bytes), 1e18))
-
-
-def stages(cell: Cell, tile: int) -> Iterator[PricedStage]:
+def stages(cell: Cell, tile: float) -> Iterator[PricedStage]:
     """Yield the stages of a cell after its training in the order of a run, each once; `tile` in bytes."""
-    done: set[str] = set()
+    whole, done = int(min(tile, 1e18)), set[str]()
     for name, analysis in cell.analyses.items():
         for stage in (
-            *_before(cell, analysis, tile),
-            PricedStage(f"analysis.{name}", "", _analysis(cell, analysis, tile)),
+            *_before(cell, analysis, whole),
+            PricedStage(f"analysis.{name}", "", _analysis(cell, analysis, whole)),
         ):
             if stage.name not in done:
                 done.add(stage.name)

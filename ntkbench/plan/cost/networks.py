@@ -1,6 +1,6 @@
 """Count the work and memory of training a network, and the passes through its layers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ntkbench.plan import sizes, timeline
@@ -11,14 +11,6 @@ from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.layers import Conv, Flatten
 from ntkbench.spec.training import Adam, Adversarial, InnerPGD, Trained
-
-
-def trainings(cell: Cell) -> Iterator[Cell]:
-    """Yield the cells whose last phases, one after the other, are the cell's training; none without a network."""
-    if cell.width is not None:
-        if isinstance(cell.training, Trained) and (earlier := timeline.first_phase(cell)) is not None:
-            yield from trainings(earlier)
-        yield cell
 
 
 def _images(cell: Cell, budgets: int) -> int:

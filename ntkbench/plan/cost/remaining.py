@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import groupby
 
+from ntkbench.plan import timeline
 from ntkbench.plan.cost import estimate as cost_estimate
-from ntkbench.plan.cost import networks
 from ntkbench.plan.cost.work import Work
 from ntkbench.plan.keys import shared_stages, training_key
 from ntkbench.plan.runs import Plan
@@ -52,7 +52,7 @@ def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
 
     for cell, same in groupby(plan.runs, key=lambda run: run.cell):
         runs = tuple(same)
-        keys = [training_key(part) for part in networks.trainings(cell)]
+        keys = [training_key(part) for part in timeline.trainings(cell)]
         training = sum((estimate.stages[key] for key in keys if key not in cached), Work())
         each = new(training) / len(runs)
         for run in runs:
