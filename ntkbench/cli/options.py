@@ -158,10 +158,12 @@ def _configure_jax() -> None:
 
 def _tell_absent(planned: Any, data_dir: Path | None) -> None:
     """Print a warning for each data set of the plan that is not on this machine."""
+    from ntkbench.plan import user_files
     from ntkbench.plan.rules.data import absent
 
-    names = (getattr(run.cell.data.dataset, "name", None) for run in planned.runs)
-    for line in absent(filter(None, names), data_dir):
+    sets = list(dict.fromkeys(run.cell.data.dataset for run in planned.runs))
+    names = (getattr(each, "name", None) for each in sets)
+    for line in (*absent(filter(None, names), data_dir), *filter(None, map(user_files.absent, sets))):
         _tell(line)
 
 

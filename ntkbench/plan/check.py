@@ -16,6 +16,7 @@ from ntkbench.plan.rules.analyses import transfers
 from ntkbench.plan.rules.attacks import budgets
 from ntkbench.plan.rules.references import analysis_attacks, analysis_targets, attack_sources, reserved_ids
 from ntkbench.plan.rules.training import batches, networks, problems, schedules
+from ntkbench.plan.user_files import unidentified
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import resolved
 from ntkbench.spec.reading import parse
@@ -55,6 +56,6 @@ def check(cell: Cell, place: str) -> None:
     """Raise SpecError with all mistakes of a cell that was not read from a file; `place` stands for the file."""
     root = parse.parse_value(json.dumps(resolved(cell)), place)
     draft, problems = Validator().draft(root)
-    found = [*problems, *rule_problems(draft), *rules_data.problems(root)]
+    found = [*problems, *rule_problems(draft), *rules_data.problems(root), *unidentified(root)]
     if found:
         raise SpecError(found)

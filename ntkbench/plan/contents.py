@@ -6,11 +6,11 @@ changed since, and files that the spec does not name.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import file_digest, sha256
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ntkbench.errors import DataError
@@ -41,11 +41,18 @@ def digest(files: tuple[Path, ...]) -> str:
 
     DataError if a file cannot be read.
     """
+    every = ((file, sorted(filter(Path.is_file, file.rglob("*"))) if file.is_dir() else [file]) for file in files)
+    return named_digest((path, path.relative_to(file)) for file, inside in every for path in inside)
+
+
+def named_digest(files: Iterable[tuple[Path, PurePath]]) -> str:
+    """Return one SHA-256 over the contents of files and the names that they have for a data set.
+
+    DataError if a file cannot be read.
+    """
     found = sha256()
-    for file in files:
-        inside = sorted(path for path in file.rglob("*") if path.is_file()) if file.is_dir() else [file]
-        for path in inside:
-            found.update(_read_file(path) + os.fsencode(path.relative_to(file)) + b"\0")
+    for path, name in files:
+        found.update(_read_file(path) + os.fsencode(name) + b"\0")
     return f"sha256:{found.hexdigest()}"
 
 

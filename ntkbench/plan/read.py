@@ -17,6 +17,7 @@ from ntkbench.plan import check, contents
 from ntkbench.plan.rules import data
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.plan.seeding import for_seed
+from ntkbench.plan.user_files import FilesOfSpec
 from ntkbench.spec import schema
 from ntkbench.spec.cell import Cell, Header
 from ntkbench.spec.document import Node
@@ -50,10 +51,12 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
         smoke: whether the spec's `smoke` section is applied.
     """
     root = document(path, overrides, smoke)
-    validator = Validator()
-    reading = _reading(root, validator)
+    validator, files = Validator(), FilesOfSpec()
+    reading = _reading(root, validator, files)
     tried = (
-        _reading(extends.smoked(root), validator).problems if not (smoke or overrides) and root.child("smoke") else ()
+        _reading(extends.smoked(root), validator, files).problems
+        if not (smoke or overrides) and root.child("smoke")
+        else ()
     )
     problems = [*reading.problems, *tried]
     if problems or reading.header is None:
@@ -114,8 +117,8 @@ def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
     return extends.merge(root, extends.overlay(settings, root.place))
 
 
-def _reading(root: Node, validator: Validator) -> _Reading:
-    """Check a document and expand its matrix; `validator` remembers what cells share."""
+def _reading(root: Node, validator: Validator, files: FilesOfSpec) -> _Reading:
+    """Check a document and expand its matrix; `validator` and `files` remember what cells share."""
     header, problems = validator.header(root)
     found = list(problems)
     matrix = Matrix(root)
@@ -129,10 +132,12 @@ def _reading(root: Node, validator: Validator) -> _Reading:
             root.at(("matrix", "exclude")).key.problem("matrix.exclude", "everything is excluded, no run is left")
         )
     for corner in corners:
-        draft, problems = validator.draft(corner.root)
+        filled, problems = files.filled(corner.root)
+        found.extend(problems)
+        draft, problems = validator.draft(filled)
         found.extend(problems)
         found.extend(islice(check.rule_problems(draft), MOST + 1))
-        found.extend(islice(data.problems(corner.root), MOST + 1))
+        found.extend(islice(data.problems(filled), MOST + 1))
         if not found:
             cells.append((corner, contents.with_content_digests(draft.cell)))
             found.extend(_seeds_that_change_nothing(header, draft.cell, root))

@@ -39,12 +39,14 @@ def listing(what: str) -> str:
 
 
 def _datasets() -> Iterator[list[str]]:
-    """Yield a row for each data set: those of the catalog, synthetic ones, those of other packages."""
+    """Yield a row for each data set: those of the catalog, synthetic ones, kinds of files, those of other packages."""
     for e in CATALOG.values():
         shape = " x ".join(map(str, e.shape))
         yield [e.name, str(len(e.classes)), shape, str(e.n_train), str(e.n_test), e.licence, "yes" if e.bundled else ""]
     for model in (data.TwoGaussians, data.SphereTeacher):
         yield [*_words(model, "kind"), "2", "1 x 1 x dim", "any", "any", "", "synthetic"]
+    for model in data.FileDataset.__subclasses__():
+        yield [*_words(model, "kind"), "", "", "", "", "", "your own files"]
     for each in installed("datasets"):
         yield [each.kind, "", "", "", "", "", f"of {each.package}"]
 

@@ -2,15 +2,16 @@
 
 import abc
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ntkbench.data.catalog import CATALOG, DatasetInfo
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import Classes, Count, Expects, Positive, Seed
-from ntkbench.spec.section import Section
+from ntkbench.spec.notation import Classes, Count, Expects, Positive, Seed, Several, Texts, listed
+from ntkbench.spec.section import FilePath, FileSection, Section
 
 # ---- the cell: all that can change a number ------------------------------------------------------
 
@@ -41,6 +42,19 @@ Synthetic = TwoGaussians | SphereTeacher
 """data sets of two classes that are drawn, with as many examples as are asked for"""
 
 
+def _interval(value: Any) -> tuple[float, float]:
+    """Return a list of two numbers, the smaller first, as floats; ValueError for any other value."""
+    numbers = [each for each in value if _is_number(each)] if isinstance(value, (list, tuple)) else []
+    if len(numbers) != 2 or len(value) != 2 or not numbers[0] < numbers[1]:
+        raise ValueError
+    return float(numbers[0]), float(numbers[1])
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a number of a size that floats have."""
+    return isinstance(value, (int, float, Fraction)) and not isinstance(value, bool) and abs(value) < 10**300
+
+
 def _named_or_synthetic(value: Any) -> Any:
     """Return the mapping that the bare name of a data set stands for; any other value as it is."""
     return {"kind": "named", "name": value} if isinstance(value, str) else value
@@ -52,6 +66,99 @@ class NamedDataset(Section):
     kind: Literal["named"]
     name: str
     """a name from the list"""
+
+
+_Counts = Annotated[
+    tuple[Count, ...], Field(min_length=2, max_length=1000), BeforeValidator(listed), Expects("a list of whole numbers")
+]
+_Shape = Annotated[
+    tuple[Count, Count, Count], BeforeValidator(listed), Expects("rows, columns and channels, such as [32, 32, 3]")
+]
+
+
+class FileContents(Section):
+    """What the files of a data set hold."""
+
+    classes: Annotated[Texts, Field(min_length=2, max_length=1000)]
+    """names of the classes, in the order of their labels"""
+    shape: _Shape
+    """rows, columns and channels of an image; a vector has its features as channels"""
+    train_counts: _Counts
+    """training examples of each class"""
+    test_counts: _Counts
+    """test examples of each class"""
+
+    @model_validator(mode="after")
+    def _one_count_a_class(self) -> "FileContents":
+        if not len(self.classes) == len(self.train_counts) == len(self.test_counts):
+            raise ValueError
+        return self
+
+
+class FileDataset(FileSection):
+    """Base of the data sets in a user's own files."""
+
+    holds: Annotated[FileContents | None, Field(json_schema_extra={"identity": False})] = None
+    """what the files hold, filled in when a spec is read; with content and holds a spec is planned without the files"""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files and folders of the data set."""
+        return tuple(getattr(self, name) for name in ("path", "train", "test") if hasattr(self, name))
+
+    @property
+    def entry(self) -> DatasetInfo | None:
+        """Classes, shape and counts of the data set; None before its files were looked at."""
+        if self.holds is None:
+            return None
+        return DatasetInfo(name=os.path.basename(self.paths[0]), title="", licence="", **dict(self.holds))
+
+
+class NpzDataset(FileDataset):
+    """An npz file with the arrays x_train, y_train, x_test and y_test, and class_names where classes have names.
+
+    Images are bytes (uint8) or floats in [0, 1]: (n, h, w, c), (n, h, w), or (n, d) for vectors. Labels are whole
+    numbers from 0 on.
+    """
+
+    kind: Literal["npz"]
+    path: FilePath
+    """the file"""
+
+
+class FolderDataset(FileDataset):
+    """A folder of images (.png, .jpg), which lie in train/CLASS and in test/CLASS; Pillow reads them.
+
+    Pillow is installed with `pip install 'ntkbench[images]'`. Classes are sorted by name.
+    """
+
+    kind: Literal["folder"]
+    path: FilePath
+    """the folder that has train and test"""
+    shape: Annotated[
+        tuple[Several, Several, Literal[1, 3]],
+        BeforeValidator(listed),
+        Expects("rows, columns and channels (1 for gray, 3 for colors), such as [32, 32, 3]"),
+    ]
+    """rows, columns and channels to which every image is resized (bilinear) and converted"""
+
+
+class CsvDataset(FileDataset):
+    """Vectors in two CSV files with the same columns, whose first line has the names of the columns."""
+
+    kind: Literal["csv"]
+    train: FilePath
+    """the file of training examples"""
+    test: FilePath
+    """the file of test examples"""
+    label: str
+    """the column of labels, which are texts or numbers; all other columns are features"""
+    range: Annotated[
+        tuple[float, float],
+        BeforeValidator(_interval),
+        Expects("two numbers, the smaller first, such as [0, 255]"),
+    ] = (0.0, 1.0)
+    """the least and the largest value that a feature can have, which become 0 and 1; other values are refused"""
 
 
 class ExtensionDataset(Section, abc.ABC):
@@ -83,11 +190,14 @@ class Data(Section):
     """The examples: a data set, its classes, how many, and how they are chosen."""
 
     dataset: Annotated[
-        Annotated[NamedDataset | TwoGaussians | SphereTeacher, Kinds("datasets", ExtensionDataset)],
+        Annotated[
+            NamedDataset | TwoGaussians | SphereTeacher | NpzDataset | FolderDataset | CsvDataset,
+            Kinds("datasets", ExtensionDataset),
+        ],
         BeforeValidator(_named_or_synthetic),
-        Expects("the name of a data set, or a mapping with the kind of a synthetic one", (".",)),
+        Expects("the name of a data set, or a mapping with the kind of a synthetic one or of files", (".",)),
     ]
-    """a name from `ntkbench list datasets`, or a synthetic set with its `kind`"""
+    """a name from `ntkbench list datasets`, or a synthetic set or one in files with its `kind`"""
     classes: Classes | None = None
     """names or numbers of the classes to keep, in the order of their labels; null keeps all"""
     n_train: Count
@@ -109,6 +219,6 @@ class Data(Section):
         match self.dataset:
             case NamedDataset(name=name):
                 return CATALOG.get(name)
-            case ExtensionDataset() as extension:
-                return extension.entry
+            case ExtensionDataset() | FileDataset() as other:
+                return other.entry
         return None

@@ -82,6 +82,16 @@ def mapping(entries: Mapping[str, Node], place: SourcePosition) -> Node:
     return Node(entries, place, place)
 
 
+def placed(value: object, place: SourcePosition) -> Node:
+    """Return a value of dicts, lists and scalars as a node, all of which is at one place; the inverse of `plain`."""
+    if isinstance(value, Mapping):
+        return Node({key: placed(below, place) for key, below in value.items()}, place, place)
+    if isinstance(value, (list, tuple)):
+        return Node(tuple(placed(item, place) for item in value), place, place)
+    assert value is None or isinstance(value, Scalar)
+    return Node(value, place, place)
+
+
 def plain(node: Node) -> object:
     """Return the value without places: dicts, lists, scalars."""
     if isinstance(node.value, Mapping):

@@ -2,7 +2,8 @@
 
 The id hashes every setting that affects results; names, notation, order and speed options do not count. A field that a
 later version adds declares the value that reproduces earlier results, `Field(json_schema_extra={"as_before": value})`,
-and is left out of the hash at that value, so that the ids of earlier runs stay valid.
+and is left out of the hash at that value, so that the ids of earlier runs stay valid. A field that is never part of the
+hash, such as the path of a file, declares `Field(json_schema_extra={"identity": False})`.
 """
 
 import hashlib
@@ -86,9 +87,7 @@ def canonical(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         kept = {
-            name: canonical(getattr(value, name))
-            for name, info in fields.items()
-            if not _omits_default(value, name, info)
+            name: canonical(getattr(value, name)) for name, info in fields.items() if not _omitted(value, name, info)
         }
         extension = extensions.identity(type(value))
         return dict(sorted(kept.items())) | ({"$extension": dict(extension)} if extension else {})
@@ -103,11 +102,16 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def _omits_default(model: BaseModel, name: str, info: Any) -> bool:
-    """Return whether a field has the value that reproduces results from before the field existed."""
+def _omitted(model: BaseModel, name: str, info: Any) -> bool:
+    """Return whether a field is no part of an identity.
+
+    It has the value that reproduces results from before the field existed, or declares `"identity": False`, as the path
+    of a file whose content counts.
+    """
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     before = extra.get("as_before", _ABSENT)
-    return before is not _ABSENT and canonical(getattr(model, name)) == canonical(before)
+    same = before is not _ABSENT and canonical(getattr(model, name)) == canonical(before)
+    return same or not extra.get("identity", True)
 
 
 def digest(prefix: str, value: Any) -> str:

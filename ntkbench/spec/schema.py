@@ -190,6 +190,8 @@ def step(schema: Schema, key: str | int, node: Node | None) -> Schema | None:
         if isinstance(key, int):
             if "items" in branch:
                 return branch["items"]
+            if key < len(branch.get("prefixItems", ())):
+                return branch["prefixItems"][key]
         elif key in branch.get("properties", {}):
             return branch["properties"][key]
         elif "patternProperties" in branch:

@@ -14,6 +14,7 @@ from typing import Any
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.plan.read import document, read
 from ntkbench.plan.runs import Run, label
+from ntkbench.plan.user_files import FilesOfSpec
 from ntkbench.spec.document import Node, SourcePosition
 from ntkbench.spec.identity import normalized, resolved
 from ntkbench.spec.reading import extends
@@ -126,7 +127,8 @@ def _sources(file: str, overrides: Sequence[str], smoke: bool, run: Run) -> Sour
         for _, node in axis.labels[corner.labels[axis.name]]
         for place in _places(node)
     }
-    entries = {**root.entries, **corner.root.entries}
+    filled, _ = FilesOfSpec().filled(corner.root)
+    entries = {**root.entries, **filled.entries}
     tried = extends.load(file).child("smoke") if smoke else None
     return Sources(root.with_entries(entries), axes, frozenset(_places(tried) if tried else ()), overrides)
 

@@ -18,7 +18,7 @@ def first_words(text: str) -> list[str]:
         ("kernels", ["infinite", "empirical"]),
         ("attacks", ["fgsm", "pgd", "apgd", "random_sign"]),
         ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "drift"]),
-        ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher"]),
+        ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher", "npz", "folder", "csv"]),
         ("metrics", [*known_metrics()]),
     ],
 )

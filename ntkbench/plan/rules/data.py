@@ -1,17 +1,18 @@
 """Rules for the `data` section: the set, its classes, and enough examples of them must exist.
 
 They read the YAML document, not the validated section, so that a mistake in one field of `data` hides no other. Only
-the catalog is asked; `absent` tells which sets are not on this machine.
+the catalog is asked, and what `plan.user_files` has filled in; `absent` tells which sets are not on this machine.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 
 from ntkbench.data.catalog import CATALOG, DatasetInfo, available, class_numbers
 from ntkbench.errors import Problem
-from ntkbench.spec.data import ExtensionDataset
+from ntkbench.spec.data import ExtensionDataset, FileDataset
 from ntkbench.spec.document import Node, plain
 from ntkbench.spec.extensions import installed
 from ntkbench.text import did_you_mean, nearest
@@ -35,7 +36,7 @@ def problems(root: Node) -> Iterator[Problem]:
             yield name.place.problem(path, f"no data set {name.value}{did_you_mean(name.value, CATALOG)}")
     elif plain(dataset.child("kind") or dataset) in _SYNTHETIC:
         yield from _synthetic(data)
-    elif known := _extension(dataset):
+    elif known := _described(dataset):
         yield from _named(data, known)
 
 
@@ -57,11 +58,15 @@ def absent(names: Iterable[str], data_dir: Path | None) -> list[str]:
     ]
 
 
-def _extension(dataset: Node) -> DatasetInfo | None:
-    """Return what the catalog would say of another package's data set; None if the spec's mapping is no valid one."""
+def _described(dataset: Node) -> DatasetInfo | None:
+    """Return what the catalog would say of a data set in files, or of another package's.
+
+    Return None if the spec's mapping is no valid one, or the files could not be read.
+    """
     kind = dataset.at(("kind",)).value
-    model = next((each.model for each in installed("datasets") if each.kind == kind), None)
-    if model is None or not issubclass(model, ExtensionDataset):
+    models = (*FileDataset.__subclasses__(), *(each.model for each in installed("datasets")))
+    model = next((each for each in models if get_args(each.model_fields["kind"].annotation) == (kind,)), None)
+    if model is None or not issubclass(model, FileDataset | ExtensionDataset):
         return None
     try:
         return model.model_validate(plain(dataset)).entry

@@ -10,35 +10,40 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.data import dataset, load, synthetic
-from ntkbench.data.catalog import class_numbers, entry
+from ntkbench.data.catalog import DatasetInfo, class_numbers, entry
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import losses
-from ntkbench.plan import contents
+from ntkbench.plan import contents, user_files
 from ntkbench.spec import extensions
-from ntkbench.spec.data import Data, ExtensionDataset, NamedDataset, SphereTeacher, TwoGaussians
+from ntkbench.spec.data import Data, ExtensionDataset, FileDataset, NamedDataset, SphereTeacher, TwoGaussians
 
 
 def examples(data: Data, roots: Sequence[Path]) -> dataset.Dataset:
     """Load or draw the training and test examples; DataError if a data set is not in `roots`, or is not as known."""
     match data.dataset:
         case NamedDataset(name=name):
-            numbers = class_numbers(entry(name), data.classes)
-            whole = load.load(name, roots)
-            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
+            return _selected(data, load.load(name, roots), entry(name))
         case TwoGaussians() as s:
             return synthetic.two_gaussians(
                 s.dim, s.distance, s.sd, data.n_train, data.n_test, data.seed, data.test_seed
             )
         case SphereTeacher() as s:
             return synthetic.sphere_teacher(s.dim, s.degree, data.n_train, data.n_test, data.seed, data.test_seed)
-        case ExtensionDataset() as words:
+        case FileDataset() as words:
             known = words.entry
+            assert known is not None, "plan.read fills in what files hold"
+            return _selected(data, load.verified(user_files.find(words, roots).load(), known, known.name), known)
+        case ExtensionDataset() as words:
             build = extensions.builder(words)
             with contents.requiring_declared_files(words, words.builder):
                 built = build(words, roots)
-            whole = load.verified(built, known, f"the builder {words.builder}")
-            numbers = class_numbers(known, data.classes)
-            return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
+            return _selected(data, load.verified(built, words.entry, f"the builder {words.builder}"), words.entry)
+
+
+def _selected(data: Data, whole: dataset.Dataset, known: DatasetInfo) -> dataset.Dataset:
+    """Return the classes and the subset of a whole data set that the data section asks for."""
+    numbers = class_numbers(known, data.classes)
+    return dataset.select(whole, numbers, data.n_train, data.n_test, data.subset, data.seed, data.test_seed)
 
 
 def outputs(examples: dataset.Dataset) -> int:
