@@ -24,10 +24,13 @@ class File:
     def locate(self, folder: Path) -> Path | None:
         """Return the path of the file in a folder, plain or gzipped; None if it is not there.
 
-        `train-images.idx3-ubyte` counts as `train-images-idx3-ubyte`, since some programs unpack it under that name.
+        `train-images.idx3-ubyte` counts as `train-images-idx3-ubyte`, since some programs unpack it under that name,
+        and others unpack each file into a folder of its name.
         """
         names = dict.fromkeys((self.name, self.name.replace("-idx", ".idx")))
-        paths = (folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
+        paths = (
+            place / f"{name}{suffix}" for name in names for place in (folder, folder / name) for suffix in ("", ".gz")
+        )
         return next((path for path in paths if os.path.isfile(path)), None)
 
     def is_right(self, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Find a named data set on this machine and read it.
+"""Find a named data set on this machine and read it: in folders of the names that it usually has, or in any others.
 
 CIFAR-10, for example, is returned as a `Dataset` by
 
@@ -8,6 +8,7 @@ CIFAR-10, for example, is returned as a `Dataset` by
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -101,27 +102,59 @@ def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path
 def _place(layouts: Sequence[FileLayout], roots: Sequence[Path]) -> tuple[FileLayout, Path] | None:
     """Return a layout and the folder that has all its files; None if there is none.
 
-    Folders of the right name come first, then any searched folder that holds the files itself.
+    Folders of the right name come first, then folders of any name that hold the files, those nearest to a root first.
     """
     places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
     named = (found for found in places if not found[0].missing(found[1]))
-    bare = ((layout, root) for root in roots for layout in layouts if layout.lies_in(root))
-    return next(named, None) or next(bare, None)
+    others = ((layout, folder) for root in roots for folder in _folders(root) for layout in layouts)
+    return next(named, None) or next((found for found in others if found[0].lies_in(found[1])), None)
+
+
+_DEPTH = 3
+"""how many folders below a root are looked into: `data/vision/MNIST/raw` is found in `data`"""
+_MOST = 10_000
+"""most files and folders that are looked at below a root: it may hold other data sets of many files"""
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Yield a root and the folders below it, level by level; hidden ones, and what cannot be read, are left out."""
+    level, left = [root], _MOST
+    for _ in range(_DEPTH + 1):
+        yield from level
+        below = list[Path]()
+        for folder in level:
+            inside = list(islice(_entries(folder), left))
+            left -= len(inside)
+            below += sorted(Path(each.path) for each in inside if not each.name.startswith(".") and each.is_dir())
+        level = below
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a folder; nothing if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        return
 
 
 def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:
     """Yield a line of advice for each archive that was found where unpacked files are needed."""
-    for path in (root / archive for root in roots for archive in ARCHIVES if name == "cifar10"):
-        if os.path.isfile(path):
+    for folder in (folder for root in roots if name == "cifar10" for folder in _folders(root)):
+        for path in (folder / archive for archive in ARCHIVES if os.path.isfile(folder / archive)):
             yield f"{path} is there, but packed: `tar -xf {path.name}` in its folder makes it usable.\n"
 
 
 def _absence(layout: FileLayout, roots: Sequence[Path]) -> str:
-    """Return the lines of a message that say what a layout needs, and what each of its places lacks."""
+    """Return the lines of a message that say what a layout needs, and what each place lacks.
+
+    Places are those where the layout belongs, and other folders that have some of its files.
+    """
     lines = ["  " + ", ".join(file.name for file in layout.files)]
-    for place in (place for root in roots for place in layout.places(root)):
-        lines.append(f"    in {place}: {_found(layout, place)}")
-    return "\n".join(lines)
+    places = [place for root in roots for place in layout.places(root)]
+    others = (folder for root in roots for folder in _folders(root) if folder not in places)
+    partly = [folder for folder in others if len(layout.missing(folder)) < len(layout.files)]
+    return "\n".join([*lines, *(f"    in {place}: {_found(layout, place)}" for place in (*places, *partly))])
 
 
 def _found(layout: FileLayout, place: Path) -> str:
@@ -132,7 +165,10 @@ def _found(layout: FileLayout, place: Path) -> str:
         return "it cannot be read"
     except OSError:
         return "no such folder"
-    return f"without {', '.join(layout.missing(place))}" if os.path.isdir(place) else "no folder"
+    if not os.path.isdir(place):
+        return "no folder"
+    absent = ", ".join(layout.missing(place))
+    return f"without {absent}" if absent else "files of these names, but of another data set, or damaged"
 
 
 def verified(found: Dataset, known: DatasetInfo, where: object) -> Dataset:

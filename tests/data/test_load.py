@@ -1,4 +1,6 @@
+import gzip
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def test_first_whole_root_wins(tiny, whole, tmp_path):
 
 def test_missing_says_what_was_looked_for_and_where(tiny, whole, tmp_path):
     (whole / "Tiny" / "raw" / "test-labels").unlink()
-    elsewhere = replace(tiny.layout, folders=("", "tiny"), files=tiny.layout.files[:1])
+    elsewhere = replace(tiny.layout, folders=("", "tiny"), files=(replace(tiny.layout.files[0], name="tiny.bin"),))
     with pytest.raises(DataError) as caught:
         find(tiny.entry, [tiny.layout, elsewhere], [whole, Path("/none")])
     assert str(caught.value) == (
@@ -37,8 +39,8 @@ def test_missing_says_what_was_looked_for_and_where(tiny, whole, tmp_path):
         "  train-images, train-labels, test-images, test-labels\n"
         f"    in {whole}/Tiny/raw: without test-labels\n"
         "    in /none/Tiny/raw: no such folder\n"
-        "  train-images\n"
-        f"    in {whole}: without train-images\n"
+        "  tiny.bin\n"
+        f"    in {whole}: without tiny.bin\n"
         f"    in {whole}/tiny: no such folder\n"
         "    in /none: no such folder\n"
         "    in /none/tiny: no such folder\n"
@@ -142,10 +144,70 @@ def test_a_folder_that_holds_the_files_itself(tiny, whole):
         find(tiny.entry, [other], [anywhere])
 
 
-def test_an_archive_that_is_not_unpacked_is_told(tmp_path):
-    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"")
+@pytest.mark.parametrize("folder", ["", "cifar10", "vision/CIFAR-10"])
+def test_an_archive_that_is_not_unpacked_is_told(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / folder / "cifar-10-python.tar.gz").write_bytes(b"")
     with pytest.raises(DataError, match=r"cifar-10-python.tar.gz is there, but packed: `tar -xf cifar-10-python"):
         load("cifar10", [tmp_path])
+
+
+PLACES = ["", "tiny", "tiny/raw", "TINY/Raw", "Tiny/Tiny/raw", "raw/raw", "vision/Tiny/raw", "a/b/c"]
+
+
+@pytest.mark.parametrize("folder", PLACES)
+def test_files_are_found_under_any_names_of_folders(tiny, tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for name, content in tiny.contents.items():
+        (tmp_path / folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert len(find(tiny.entry, [tiny.layout], [tmp_path]).train) == 6
+
+
+@pytest.mark.parametrize("folder", [".hidden", "a/b/c/d"])
+def test_but_not_anywhere(tiny, tmp_path, folder, monkeypatch):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "near").mkdir()
+    for name, content in tiny.contents.items():
+        (tmp_path / folder / name).write_bytes(content)
+    with pytest.raises(DataError, match="is not on this machine"):
+        find(tiny.entry, [tiny.layout], [tmp_path])
+    for name in tiny.contents:
+        (tmp_path / folder / name).rename(tmp_path / "near" / name)
+    find(tiny.entry, [tiny.layout], [tmp_path])
+    monkeypatch.setattr("ntkbench.data.load._MOST", 0)
+    with pytest.raises(DataError, match="is not on this machine"):
+        find(tiny.entry, [tiny.layout], [tmp_path])
+
+
+@pytest.mark.parametrize("dot", [False, True])
+@pytest.mark.parametrize("inner", [False, True])
+def test_the_names_that_programs_give_to_the_files(tiny, tmp_path, dot, inner):
+    """With a dot, and each in a folder of its name."""
+    known = [file.name for file in LAYOUTS["mnist"][0].files]
+    files = tuple(replace(file, name=name) for file, name in zip(tiny.layout.files, known, strict=True))
+    for name, content in zip(known, tiny.contents.values(), strict=True):
+        path = tmp_path / (name.replace("-idx", ".idx") if dot else name)
+        path = path / path.name if inner else path
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    layout = replace(tiny.layout, files=files)
+    assert len(find(tiny.entry, [layout], [tmp_path]).train) == 6
+
+
+def test_what_was_found_elsewhere_is_told(tiny, whole):
+    """A folder of another name that lacks a file, and one with files of another data set."""
+    part = (whole / "Tiny" / "raw").rename(whole / "part")
+    shutil.copytree(part, whole / "other")
+    (part / "test-labels").unlink()
+    (whole / "other" / "test-labels").write_bytes(bytes(11))
+    with pytest.raises(DataError) as caught:
+        find(tiny.entry, [tiny.layout], [whole])
+    assert str(caught.value).splitlines()[1:5] == [
+        "  train-images, train-labels, test-images, test-labels",
+        f"    in {whole}/Tiny/raw: no such folder",
+        f"    in {whole}/other: files of these names, but of another data set, or damaged",
+        f"    in {whole}/part: without test-labels",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["bin", "py"])
