@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from ntkbench.data.catalog import CATALOG
 from ntkbench.render import table
 from ntkbench.spec import analyses, architectures, attacks, data, kernels, layers
-from ntkbench.spec.extensions import Kinds, installed
+from ntkbench.spec.extensions import installed
+from ntkbench.spec.schema import models
 from ntkbench.vocabulary import known_metrics
 
 _UNIONS: dict[str, Any] = {
@@ -54,22 +55,10 @@ def _datasets() -> Iterator[list[str]]:
 def _kinds(what: str, tag: str) -> str:
     """Return the table of a section's models, which the field `tag` tells apart."""
     rows = []
-    for model in _members(_UNIONS[what]):
+    for model in models(_UNIONS[what]):
         fields = [name for name in model.model_fields if name != tag]
         rows.append([", ".join(_words(model, tag)), (model.__doc__ or " ").splitlines()[0], ", ".join(fields)])
     return table([tag, "meaning", "fields"], rows, "plain")
-
-
-def _members(union: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models of a union, however nested, with those that other packages add."""
-    if isinstance(union, type):
-        yield union
-        return
-    for argument in get_args(union):
-        if isinstance(argument, Kinds):
-            yield from argument.models
-        elif (isinstance(argument, type) and issubclass(argument, BaseModel)) or get_args(argument):
-            yield from _members(argument)
 
 
 def _words(model: type[BaseModel], tag: str) -> tuple[str, ...]:

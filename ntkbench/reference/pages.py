@@ -6,16 +6,18 @@ reference` writes the pages; with `--check` it fails if one is out of date.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from ntkbench import files
 from ntkbench.errors import VerificationError
 from ntkbench.render import markdown, table
 from ntkbench.spec import schema
-from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell
+from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell, Header
 from ntkbench.spec.identity import canonical
 from ntkbench.spec.reading.messages import expected
 from ntkbench.spec.schema import Schema
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 _NOTE = "<!-- written by `ntkbench reference`: what it says is what the program does -->"
 """first line of every page"""
-_DEFS = "#/$defs/"
-"""beginning of references in a JSON Schema"""
+Model = type[BaseModel]
+"""a model of a section of a spec, or of a kind of it"""
 _LATER = ("matrix", "run", "smoke")
 """sections of the header that the page shows after those of the cell"""
 _BETTER = {True: "higher", False: "lower"}
@@ -78,14 +80,13 @@ def spec_page() -> str:
     names = [*Cell.model_fields, *_LATER]
     header = {name: field for name, field in properties.items() if name in NOT_IN_THE_CELL and name not in names}
     contents = [f"- [`{name}`](#{name}): {_prose(properties[name]['description'])}" for name in names]
-    parts, known, examples = [], set[str](), _examples()
+    parts, known, examples = [], set[Model](), _examples()
     for name in names:
-        models = dict.fromkeys(_models(properties[name]))
-        unknown = [model for model in models if model not in known]
-        parts.append(_section(name, properties[name], examples.get(name), unknown))
-        known |= set(models)
+        annotation = (Cell.model_fields | Header.model_fields)[name].rebuild_annotation()
+        parts.append("\n\n".join(_section(name, properties[name], annotation, examples.get(name), known)))
+        known |= set(_models(annotation))
     contents = "\n".join(["- [the header](#the-header): names, and how to run", *contents])
-    return "\n\n".join(("# The spec", _ABOUT_SPECS, contents, "## The header", _table(header), *parts))
+    return "\n\n".join(("# The spec", _ABOUT_SPECS, contents, "## The header", _table(Header, header), *parts))
 
 
 def _examples() -> dict[str, str]:
@@ -95,61 +96,70 @@ def _examples() -> dict[str, str]:
     return {section.partition(":")[0]: section.strip() for section in sections}
 
 
-def _section(name: str, field: Schema, example: str | None, models: Sequence[str]) -> str:
-    """Return a section's text, example and tables; `models`: those that no earlier section has described."""
-    parts = [f"## {name}", _prose(_sentence(field["description"]))]
+def _section(name: str, field: Schema, annotation: Any, example: str | None, known: Collection[Model]) -> Iterator[str]:
+    """Yield a section's text, example and tables; `known`: models that an earlier section has described."""
+    yield f"## {name}"
+    yield _prose(_sentence(field["description"]))
     if example is not None:
-        parts.append(f"```yaml\n{example}\n```")
+        yield f"```yaml\n{example}\n```"
+    models = [model for model in dict.fromkeys(_models(annotation)) if model not in known]
     if not models:
-        parts.append(f"{_prose(_sentence(expected(field)))} {_default(field, 'Default: ')}".strip())
+        yield f"{_prose(_sentence(expected(field)))} {_default(field, 'Default: ')}".strip()
     for model in models:
-        whole = field.get("$ref") == _DEFS + model
-        parts += [_table(_model(model)["properties"])] if whole else [_heading(model), *_described(model)]
-    return "\n\n".join(parts)
+        if model is annotation:
+            yield _table(model, _schema(model)["properties"])
+        else:
+            yield _heading(model)
+            yield from _described(model)
 
 
-def _heading(model: str) -> str:
+def _heading(model: Model) -> str:
     """Return a model's heading with an anchor: its word in a spec, or its class name where it has no kinds."""
-    found = _model(model)
+    found = _schema(model)
     tag = schema.tag(found)
-    name = f"`{tag}: {', '.join(map(str, schema.words(found['properties'][tag])))}`" if tag else model.lower()
-    return f'### <a id="{_anchor(model)}"></a>{name}'
+    name = f"`{tag}: {', '.join(map(str, schema.words(found['properties'][tag])))}`" if tag else _name(model)
+    return f'### <a id="model-{_name(model)}"></a>{name}'
 
 
-def _described(model: str) -> Iterator[str]:
+def _described(model: Model) -> Iterator[str]:
     """Yield a model's description and the table of its fields."""
-    found = _model(model)
+    found = _schema(model)
     yield _prose(_sentence(found["description"]))
     tag = schema.tag(found)
     fields = {name: field for name, field in found["properties"].items() if name != tag or "description" in field}
     if fields:
-        yield _table(fields)
+        yield _table(model, fields)
 
 
-def _table(fields: dict[str, Schema]) -> str:
-    """Return the table of fields: name, value, default, meaning."""
+def _table(model: Model, fields: Mapping[str, Schema]) -> str:
+    """Return the table of fields of a model: name, value, default, meaning."""
     rows = [
-        [f"`{name}`", _type(field), _default(field) or "required", _prose(field.get("description", ""))]
+        [
+            f"`{name}`",
+            _type(field, model.model_fields[name].rebuild_annotation()),
+            _default(field) or "required",
+            _prose(field.get("description", "")),
+        ]
         for name, field in fields.items()
     ]
     return table(["field", "value", "default", "meaning"], rows, "md")
 
 
-def _type(field: Schema) -> str:
+def _type(field: Schema, annotation: Any) -> str:
     """Return what a field accepts, in English; kinds link to their own tables."""
-    models = list(_references(field))
+    models = list(schema.models(annotation))
     if "$comment" in field or not models:
         return _prose(expected(field))
-    links = ", ".join(f"[{_word(model)}](#{_anchor(model)})" for model in models)
+    links = ", ".join(f"[{_word(model)}](#model-{_name(model)})" for model in models)
     nullable = any(branch.get("type") == "null" for branch in schema.branches(field))
     return links + (", or null" if nullable else "")
 
 
-def _word(model: str) -> str:
+def _word(model: Model) -> str:
     """Return the word by which links call a model."""
-    found = _model(model)
+    found = _schema(model)
     tag = schema.tag(found)
-    return markdown(schema.words(found["properties"][tag])[0] if tag else model.lower())
+    return markdown(schema.words(found["properties"][tag])[0] if tag else _name(model))
 
 
 def _default(field: Schema, before: str = "") -> str:
@@ -157,33 +167,23 @@ def _default(field: Schema, before: str = "") -> str:
     return f"{before}`{json.dumps(canonical(field['default']))}`" if "default" in field else ""
 
 
-def _model(name: str) -> Schema:
+def _schema(model: Model) -> Schema:
     """Return the schema of a model."""
-    return schema.document()["$defs"][name]
+    return schema.document()["$defs"][model.__name__]
 
 
-def _anchor(model: str) -> str:
-    return f"model-{model.lower()}"
+def _name(model: Model) -> str:
+    """Return the name of a model in anchors."""
+    return model.__name__.lower()
 
 
-def _references(field: Any) -> Iterator[str]:
-    """Yield the models that a field names directly."""
-    if isinstance(field, dict):
-        if (reference := field.get("$ref", "")).startswith(_DEFS):
-            yield reference.removeprefix(_DEFS)
-        for below in field.values():
-            yield from _references(below)
-    elif isinstance(field, list):
-        for below in field:
-            yield from _references(below)
-
-
-def _models(field: Schema, known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the models that a field names, each before those that it names itself."""
-    for name in _references(field):
-        if name not in known:
-            yield name
-            yield from _models(_model(name), known | {name})
+def _models(annotation: Any, known: frozenset[Model] = frozenset()) -> Iterator[Model]:
+    """Yield the models that an annotation names, each before those that its own fields name."""
+    for model in schema.models(annotation):
+        if model not in known:
+            yield model
+            for field in model.model_fields.values():
+                yield from _models(field.rebuild_annotation(), known | {model})
 
 
 def _sentence(text: str) -> str:

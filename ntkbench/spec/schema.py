@@ -243,17 +243,39 @@ def elsewhere(name: str, known: Collection[str]) -> str | None:
 def _below(path: str, annotation: Any, node: Node | None) -> Iterator[str]:
     """Yield a path and all paths below it, by the annotation of its field; ids are those that `node` has."""
     yield path
+    for each in alternatives(annotation):
+        below: Mapping[str, Any] = {}
+        if _is_model(each):
+            below = {name: field.rebuild_annotation() for name, field in each.model_fields.items()}
+        elif get_origin(each) is dict and node is not None:
+            below = dict.fromkeys(node.entries, get_args(each)[1])
+        for name, of in below.items():
+            yield from _below(f"{path}.{name}", of, node.child(name) if node else None)
+
+
+def alternatives(annotation: Any) -> Iterator[Any]:
+    """Yield the types of which a value may be one: members of unions, however nested, and models of other packages."""
     parts = get_args(annotation)  # of Annotated: the type, then its metadata
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, field in annotation.model_fields.items():
-            yield from _below(f"{path}.{name}", field.rebuild_annotation(), node.child(name) if node else None)
-    elif get_origin(annotation) is dict:
-        for name in node.entries if node else ():
-            yield from _below(f"{path}.{name}", parts[1], node.child(name) if node else None)
-    elif get_origin(annotation) in (Union, UnionType):
+    if get_origin(annotation) in (Union, UnionType):
         for part in parts:
-            yield from _below(path, part, node)
+            yield from alternatives(part)
     elif get_origin(annotation) is Annotated:
-        added = (model for about in parts[1:] if isinstance(about, Kinds) for model in about.models)
-        for part in (parts[0], *added):
-            yield from _below(path, part, node)
+        yield from alternatives(parts[0])
+        for about in parts[1:]:
+            yield from about.models if isinstance(about, Kinds) else ()
+    else:
+        yield annotation
+
+
+def models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that an annotation names, also as items of lists and values of mappings."""
+    for each in alternatives(annotation):
+        if _is_model(each):
+            yield each
+        else:
+            for part in get_args(each):
+                yield from models(part)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
