@@ -1,3 +1,76 @@
-"""ntkbench: a declarative benchmark of what the Neural Tangent Kernel says about adversarial robustness."""
+"""ntkbench: a declarative benchmark of what the Neural Tangent Kernel says about adversarial robustness.
+
+    import ntkbench as nb
+
+    results = nb.run("specs/quickstart.yaml", store="runs")
+    results.frame
+
+The names of the interface are those of `__all__`, and are loaded when they are first used (PEP 562): importing ntkbench
+loads neither JAX nor pandas. Everything else is internal, and may change.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# The functions plan, results and run have the names of packages. Python binds a package to its name here when it is
+# first imported, which is now; what is deleted below is later found by `__getattr__`, as the function.
+import ntkbench.plan
+import ntkbench.results
+import ntkbench.run  # noqa: F401
+
+if TYPE_CHECKING:
+    from ntkbench.api.execution import run as run
+    from ntkbench.api.experiment import Spec as Spec
+    from ntkbench.api.experiment import load as load
+    from ntkbench.api.forecast import Plan as Plan
+    from ntkbench.api.forecast import plan as plan
+    from ntkbench.api.images import Images as Images
+    from ntkbench.api.pictures import Pictures as Pictures
+    from ntkbench.api.results import Results as Results
+    from ntkbench.api.results import results as results
+    from ntkbench.errors import NtkbenchError as NtkbenchError
+    from ntkbench.errors import SpecError as SpecError
 
 __version__ = "0.1.0"
+__all__ = [
+    "Images",
+    "NtkbenchError",
+    "Pictures",
+    "Plan",
+    "Results",
+    "Spec",
+    "SpecError",
+    "load",
+    "plan",
+    "results",
+    "run",
+]
+
+_HOMES = {
+    "load": "ntkbench.api.experiment",
+    "plan": "ntkbench.api.forecast",
+    "run": "ntkbench.api.execution",
+    "results": "ntkbench.api.results",
+    "Spec": "ntkbench.api.experiment",
+    "Plan": "ntkbench.api.forecast",
+    "Results": "ntkbench.api.results",
+    "Pictures": "ntkbench.api.pictures",
+    "Images": "ntkbench.api.images",
+    "SpecError": "ntkbench.errors",
+    "NtkbenchError": "ntkbench.errors",
+}
+"""module of each name of the interface, in the order of the reference page"""
+
+del plan, results, run
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of the interface, loading its module; AttributeError for any other name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ntkbench' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the names of the interface."""
+    return sorted([*__all__, "__version__"])

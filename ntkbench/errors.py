@@ -6,6 +6,7 @@ the name of the class that ended a run.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 from ntkbench.text import one_line
 
@@ -34,14 +35,15 @@ class Problem:
 
     file: str
     line: int
-    """counted from 1, as is the column"""
+    """counted from 1, as is the column; 0 where the spec is a Python value, which has no lines"""
     column: int
+    """in a Python value, the number of values before this one"""
     path: str
     """dotted path of the field; empty where it is about none"""
     message: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}: "
+        place = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: "
         return one_line(place + (f"{self.path}: " if self.path else "") + self.message, _LENGTH)
 
 
@@ -54,6 +56,22 @@ class SpecError(NtkbenchError):
         self.problems = tuple(sorted(set(problems)))
         more = ["... and more; mend these first"] if len(self.problems) > MOST else []
         super().__init__("\n".join([*map(str, self.problems[:MOST]), *more]))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows in place of a traceback: the mistakes, since none of them is in the program."""
+        return [f"{type(self).__name__}: mistakes in the spec", *str(self).splitlines()]
+
+    def _repr_html_(self) -> str:
+        """Return the mistakes as an HTML table, for notebooks that show the error as a value."""
+        rows = (
+            (f"{each.file}:{each.line}:{each.column}" if each.line else each.file, each.path, each.message)
+            for each in self.problems[:MOST]
+        )
+        cells = ("".join(f"<td style='text-align:left'>{escape(text)}</td>" for text in row) for row in rows)
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return (
+            f"<table><thead><tr><th>place</th><th>field</th><th>mistake</th></tr></thead><tbody>{body}</tbody></table>"
+        )
 
 
 class DataError(NtkbenchError):

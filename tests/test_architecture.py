@@ -1,5 +1,6 @@
 """The fences of the house: who may know whom. Each is tried on a small house that breaks it, too."""
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ Fence = Callable[[House], Iterator[str]]
 
 GROUND = ("text", "labels", "budgets", "errors", "files", "documents", "render", "vocabulary", "uncertainty")
 WORDS = ("data", "spec", "plan", "store", "status", "results", "boards", "reference")
-ORDER = (*GROUND, *WORDS, "cli")
+ORDER = (*GROUND, *WORDS, "api", "cli")
 """a package, or a module of the ground floor, imports none that stands after it; `ntk`, `analyses` and `run` beside"""
 FOUNDATIONS = {
     "text": (),
@@ -57,6 +58,10 @@ NUMBERS = ("run.build", "run.predictors", "run.shared", "run.phase", "run.group"
 """modules of `run` that may import the science"""
 PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course")
 AT_ONCE = (
+    "api.experiment",
+    "api.forecast",
+    "api.execution",
+    "api.results",
     "cli.main",
     "plan.read",
     "plan.runs",
@@ -141,9 +146,16 @@ def foundations_know_little(house: House) -> Iterator[str]:
             yield f"{name} -> {to}"
 
 
-def nobody_but_the_command_line_knows_run(house: House) -> Iterator[str]:
+def nobody_knows_the_interface(house: House) -> Iterator[str]:
+    """`ntkbench` itself finds it by names, when they are used."""
     for name, to in arrows(house, "ntkbench"):
-        if top(to) == "run" and top(name) not in ("run", "cli"):
+        if top(to) == "api" and top(name) != "api":
+            yield f"{name} -> {to}"
+
+
+def nobody_but_commands_and_the_interface_know_run(house: House) -> Iterator[str]:
+    for name, to in arrows(house, "ntkbench"):
+        if top(to) == "run" and top(name) not in ("", "run", "api", "cli"):
             yield f"{name} -> {to}"
 
 
@@ -292,22 +304,28 @@ def folders_and_files_are_small(house: House) -> Iterator[str]:
 
 
 def packages_are_docstrings(house: House) -> Iterator[str]:
+    """`ntkbench` itself has the names of the interface, too, and what finds them."""
     folders = {name.rpartition(".")[0] for name in house if "." in name}
     for name in sorted(folders):
         statements = [type(node).__name__ for node in house[name].tree.body] if name in house else ["nothing"]
-        if statements != ["Expr", "Assign"][: 2 if "." not in name else 1]:
+        if "." in name and statements != ["Expr"]:
             yield f"{name}: {statements}"
+    allowed = (ast.Import, ast.ImportFrom, ast.If, ast.Expr, ast.Assign, ast.Delete)
+    for node in house["ntkbench"].tree.body:
+        if not isinstance(node, allowed) and getattr(node, "name", "") not in ("__getattr__", "__dir__"):
+            yield f"ntkbench: {ast.unparse(node)}"
+    yield from (f"ntkbench -> {to}" for to in ours(house["ntkbench"]) if to not in folders)
 
 
 def no_relative_imports(house: House) -> Iterator[str]:
     yield from (f"{name}:{line}" for name, module in house.items() for line in module.relative_imports)
 
 
-def jax_is_configured_by_the_command_line(house: House) -> Iterator[str]:
+def jax_is_configured_by_settings(house: House) -> Iterator[str]:
     """The environment of a run is allowed to read what was configured."""
     for name, module in house.items():
         used = {name for name in module.attributes() if name.startswith("jax.config")}
-        if name not in ("ntkbench.cli.options", "ntkbench.run.environment") and used:
+        if name not in ("ntkbench.run.settings", "ntkbench.run.environment") and used:
             yield f"{name}: {used}"
         if name == "ntkbench.run.environment" and used != {"jax.config"}:
             yield f"{name}: {used}"
@@ -338,7 +356,8 @@ def nothing_global_changes(house: House) -> Iterator[str]:
 FENCES: dict[str, Fence] = {
     "order of packages": packages_stand_in_order,
     "foundations know little": foundations_know_little,
-    "run is for commands": nobody_but_the_command_line_knows_run,
+    "run is for commands": nobody_but_commands_and_the_interface_know_run,
+    "the interface": nobody_knows_the_interface,
     "run shows nothing": run_shows_nothing,
     "words never reach jax": words_never_reach_jax,
     "few turn words into numbers": few_turn_words_into_numbers,
@@ -361,7 +380,7 @@ FENCES: dict[str, Fence] = {
     "sizes": folders_and_files_are_small,
     "packages are docstrings": packages_are_docstrings,
     "no relative imports": no_relative_imports,
-    "jax.config": jax_is_configured_by_the_command_line,
+    "jax.config": jax_is_configured_by_settings,
     "isinstance Network": nobody_asks_whether_it_is_a_network,
     "names of data sets": only_data_knows_data_sets,
     "effects at import": nothing_happens_at_import,
@@ -372,6 +391,7 @@ BREAKS: dict[str, dict[str, str]] = {
     "order of packages": {"spec/a.py": "from ntkbench.plan import b", "plan/b.py": ""},
     "foundations know little": {"ntk/a.py": "from ntkbench.data import b", "data/b.py": ""},
     "run is for commands": {"plan/a.py": "from ntkbench.run import b", "run/b.py": ""},
+    "the interface": {"cli/a.py": "from ntkbench.api import b", "api/b.py": "", "api/__init__.py": '"""A door."""'},
     "run shows nothing": {"run/a.py": "from ntkbench.results import b", "results/b.py": ""},
     "words never reach jax": {
         "plan/a.py": "from ntkbench.plan import b",

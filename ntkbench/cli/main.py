@@ -1,8 +1,8 @@
 """The command line `ntkbench`: it reads options, calls the library, and turns errors into messages and exit codes.
 
 No command computes anything itself. Modules are imported inside the commands that need them: JAX, pandas and matplotlib
-take seconds, and commands that only read a spec answer without them. `_configure_jax` runs before JAX is imported, in
-every command that computes. Docstrings and help texts of commands are the page `docs/cli.md`.
+take seconds, and commands that only read a spec answer without them. `configure` runs before JAX is imported, in every
+command that computes. Docstrings and help texts of commands are the page `docs/cli.md`.
 
     main(["validate", "spec.yaml"])    # exits with 0, or 2 after a line for each mistake
 """

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from ntkbench.errors import UsageError
+from ntkbench.run.settings import configure
 from ntkbench.text import without_control_characters
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,28 +134,6 @@ def _summary(planned: Any, records: Sequence[Any]) -> str:
     return show(records, planned=planned.runs, form="md")
 
 
-def _configure_jax() -> None:
-    """Tell JAX how to compute, so that no setting of the shell changes a number. JAX is configured nowhere else.
-
-    The settings are environment variables, which JAX reads when it is imported, and which worker processes inherit.
-    Flags of XLA that change arithmetic are left out, with a warning.
-    """
-    from ntkbench.run import settings
-
-    for name, value in settings.environment().items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    flags, unsafe = settings.safe(os.environ.get("XLA_FLAGS", ""))
-    if unsafe:
-        os.environ["XLA_FLAGS"] = flags
-        warnings.warn(f"XLA_FLAGS: {unsafe} would change results, and is left out", stacklevel=2)
-    if jax := sys.modules.get("jax"):
-        for option, setting in settings.SETTINGS.items():
-            jax.config.update(option, setting)
-
-
 def _tell_absent(planned: Any, data_dir: Path | None) -> None:
     """Print a warning for each data set of the plan that is not on this machine."""
     from ntkbench.plan import user_files
@@ -177,7 +155,7 @@ def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Seque
     from ntkbench.store import lookup
     from ntkbench.store.store import Store
 
-    _configure_jax()
+    configure()
     from ntkbench.run.execute import execute
     from ntkbench.run.job import Options
 

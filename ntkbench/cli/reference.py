@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from ntkbench.cli.options import FILE, FOLDER, _configure_jax, _data_dir, _store
+from ntkbench.cli.options import FILE, FOLDER, _data_dir, _store
+from ntkbench.run.settings import configure
 
 
 @click.command()
@@ -16,7 +17,7 @@ def doctor(store: Path, data_dir: Path | None) -> int:
 
     Exit code 1 if something is wrong.
     """
-    _configure_jax()
+    configure()
     from ntkbench.run.doctor import examine
 
     healthy, report = examine(store, data_dir)

@@ -8,7 +8,6 @@ import click
 
 from ntkbench.cli.options import (
     EXECUTORS,
-    _configure_jax,
     _data_dir,
     _pairs,
     _part,
@@ -19,6 +18,7 @@ from ntkbench.cli.options import (
     _tell_absent,
 )
 from ntkbench.errors import UsageError
+from ntkbench.run.settings import configure
 
 # ---- commands ------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ def run(
         if not planned.runs:
             click.echo(f"no run of the plan belongs to part {shard}")
             return 0
-    _configure_jax()
+    configure()
     from ntkbench.run.execute import execute
 
     kept = Store(store)

@@ -224,6 +224,16 @@ def correct(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) 
 
 
 @jit
+def values(family: Family, X: Float[Array, "t ..."]) -> Float[Array, "m t c"]:
+    """The outputs of each member at each example."""
+
+    def example(x):
+        return jax.vmap(lambda coefficients: family.member(coefficients)(x))(family.coefficients)
+
+    return jnp.moveaxis(jax.lax.map(example, X), 0, 1)
+
+
+@jit
 def gradients(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) -> Float[Array, "m t ..."]:
     """Of each member's output in its input; of several outputs, that of the true class."""
     found = jax.lax.map(lambda pair: _gradients(family, *pair), (X, labels))

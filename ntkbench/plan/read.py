@@ -50,7 +50,15 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
         overrides: assignments `path=value` of `--set`, applied last.
         smoke: whether the spec's `smoke` section is applied.
     """
-    root = document(path, overrides, smoke)
+    return planned(extends.load(str(path)), str(path), overrides, smoke)
+
+
+def planned(root: Node, file: str, overrides: Sequence[str] = (), smoke: bool = False) -> Plan:
+    """Return the plan of a document that is merged with what it extends; otherwise as `read`.
+
+    `file` is what messages call the spec.
+    """
+    root = _changed(root, overrides, smoke)
     validator, files = Validator(), FilesOfSpec()
     reading = _reading(root, validator, files)
     tried = (
@@ -61,7 +69,7 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     problems = [*reading.problems, *tried]
     if problems or reading.header is None:
         raise SpecError(problems)
-    return Plan(reading.header, tuple(reading.runs), str(path))
+    return Plan(reading.header, tuple(reading.runs), file)
 
 
 def narrowed(plan: Plan, where: Mapping[str, Sequence[str]]) -> Plan:
@@ -87,12 +95,28 @@ def narrowed(plan: Plan, where: Mapping[str, Sequence[str]]) -> Plan:
     return Plan(plan.header, runs, plan.file)
 
 
+def with_seeds(plan: Plan, seeds: Sequence[int] | None) -> Plan:
+    """Return the plan with only the runs of these seeds; None keeps all. UsageError for a seed it does not have."""
+    if seeds is None:
+        return plan
+    there = list(dict.fromkeys(run.seed for run in plan.runs))
+    if unknown := [str(seed) for seed in seeds if seed not in there]:
+        raise UsageError(f"{plan.file} has no seed {', '.join(unknown)}; it has {', '.join(map(str, there))}")
+    if not seeds:
+        raise UsageError("no seed is asked for; name one, or leave seeds out")
+    return Plan(plan.header, tuple(run for run in plan.runs if run.seed in seeds), plan.file)
+
+
 def document(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool = False) -> Node:
     """Return the document of a spec file: merged with what it extends, with `smoke` and `overrides` applied.
 
     Only the paths of overrides are checked, not the values. Raise SpecError for files and paths that do not fit.
     """
-    root = extends.load(str(path))
+    return _changed(extends.load(str(path)), overrides, smoke)
+
+
+def _changed(root: Node, overrides: Sequence[str], smoke: bool) -> Node:
+    """Return the document with its `smoke` section applied where asked for, then the overrides."""
     return _overridden(extends.smoked(root) if smoke else root, extends.overrides(overrides))
 
 

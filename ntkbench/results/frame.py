@@ -7,6 +7,7 @@ Labels are texts, and empty where they do not apply, so that `groupby` drops no 
 missing (docs/python.md).
 """
 
+import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkbench.errors import UsageError
-from ntkbench.labels import OF_RUN
+from ntkbench.labels import CHECKS, FIXED, OF_RUN, as_number
 from ntkbench.plan.read import read
 from ntkbench.plan.runs import Plan
 from ntkbench.results import tables
@@ -71,6 +72,27 @@ def frame_of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
     )
     axes = [name for name in runs if name not in OF_RUN]
     return _frame(found.values(), runs.fillna(dict.fromkeys(axes, "")))
+
+
+def with_numbers(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the frame with numbers in place of labels, in those columns of labels where each is a number or empty.
+
+    An empty label becomes a missing number. Where some label is a fraction, and for `eps`, the texts stay beside the
+    numbers in the column `<name>_label`.
+    """
+    fixed = FIXED | {CHECKS}
+    for name in [name for name in frame if name not in fixed and not is_provenance(name)]:
+        texts = [text for text in frame[name] if text != ""]
+        if not texts or any(as_number(str(text)) is None for text in texts):
+            continue
+        place = list(frame).index(name)
+        whole = all(re.fullmatch(r"-?[0-9]{1,15}", str(text)) for text in texts)
+        numbers = frame[name].map(lambda text: None if text == "" else as_number(str(text))).astype(float)
+        if name == "eps" or any("/" in str(text) for text in texts):
+            frame.insert(place + 1, f"{name}_label", frame[name])
+        kind = float if not whole else int if len(texts) == len(frame) else "Int64"
+        frame = frame.assign(**{name: numbers.astype(kind)})
+    return frame
 
 
 def is_provenance(column: str) -> bool:

@@ -138,6 +138,13 @@ class Predictors:
         require_positive(spectrum, name, dtype)
         return kernel, X, spectrum, targets(self.cell.data, data.train.labels, outputs(data))
 
+    def decomposed(self, name: str):
+        """Return a kernel of the cell, the training examples X, its spectrum on X, and their targets Y."""
+        words = self.cell.kernels[name]
+        if isinstance(words, InfiniteKernel):
+            return self.shared.decomposed(self.cell, name).value
+        return self._empirical(name, words)
+
     def eigensystem(self, name: str) -> features.Eigensystem:
         """Return the eigensystem of a kernel of the cell, computed at the first call."""
         if name not in self._systems:

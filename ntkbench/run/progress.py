@@ -9,9 +9,10 @@ process repeats.
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -65,7 +66,9 @@ def progress(console: Console, expected: Mapping[str, float] | None = None) -> P
 
     `expected`: estimated seconds of each run by its id, for the remaining time that the bar shows.
     """
-    return Bar(console, expected or {}) if console.is_terminal else Lines(console)
+    if console.is_terminal:
+        return Bar(console, expected or {})
+    return Lines(partial(console.print, markup=False, highlight=False, soft_wrap=True))
 
 
 def _line(run: Run, status: Status, seconds: float, note: str) -> str:
@@ -98,27 +101,24 @@ class BufferedProgress:
 
 
 class Lines:
-    """A Watcher that prints one line for each run that ends, for files and pipes."""
+    """A Watcher that tells one line for each run that ends, for files, pipes and callers; `tell` receives each line."""
 
-    def __init__(self, console: Console):
-        self._console, self._done, self._runs = console, 0, 0
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+    def __init__(self, tell: Callable[[str], object]):
+        self._tell, self._done, self._runs = tell, 0, 0
 
     def begin(self, runs: int, done: int) -> None:
         self._runs, self._done = runs, done
-        self._print(f"{runs} runs, of which {done} are done")
+        self._tell(f"{runs} runs, of which {done} are done")
 
     def working(self, run: Run, what: str) -> None:
         pass
 
     def ended(self, run: Run, status: Status, seconds: float, note: str) -> None:
         self._done += 1
-        self._print(f"[{self._done}/{self._runs}] {_line(run, status, seconds, note)}")
+        self._tell(f"[{self._done}/{self._runs}] {_line(run, status, seconds, note)}")
 
     def warn(self, message: str) -> None:
-        self._print(f"warning: {message}")
+        self._tell(f"warning: {message}")
 
     def close(self) -> None:
         pass

@@ -1,11 +1,25 @@
 """JAX settings that can change a number, the same for every run: one run id means one way of computing.
 
-The command line applies them first of all, whatever the shell that it was started from says.
+The command line calls `configure` first of all, whatever the shell that it was started from says. Callers from Python
+compute inside `configured`, which gives JAX back as it was:
+
+    with configured():
+        execute(plan, store, roots, Options(), watcher)
+
+JAX is configured nowhere else.
 """
 
+import os
 import re
-from collections.abc import Mapping
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
+
+from ntkbench.errors import UsageError
+from ntkbench.run.interrupt import GIVEN_UP
 
 SETTINGS: Mapping[str, str | bool | int | None] = MappingProxyType(
     {
@@ -49,3 +63,70 @@ def safe(xla_flags: str) -> tuple[str, str]:
 def unsafe_flags(xla_flags: str) -> list[str]:
     """Return XLA's flags as a record states them, sorted, without values that hold a path: folders are private."""
     return sorted(flag if "/" not in flag and "\\" not in flag else flag.split("=")[0] for flag in xla_flags.split())
+
+
+def configure() -> None:
+    """Tell JAX how to compute, so that no setting of the shell changes a number.
+
+    The settings are environment variables, which JAX reads when it is imported, and which worker processes inherit.
+    Flags of XLA that change arithmetic are left out, with a warning.
+    """
+    _set_variables(environment())
+    flags, unsafe = safe(os.environ.get("XLA_FLAGS", ""))
+    if unsafe:
+        os.environ["XLA_FLAGS"] = flags
+        warnings.warn(f"XLA_FLAGS: {unsafe} would change results, and is left out", stacklevel=2)
+    if jax := sys.modules.get("jax"):
+        for option, setting in SETTINGS.items():
+            jax.config.update(option, setting)
+
+
+@contextmanager
+def configured() -> Iterator[None]:
+    """Configure JAX inside the block, and give it back as it was: the process, a notebook's, is not ours.
+
+    Raise UsageError where JAX computes in another way that can no longer be changed: flags of XLA that it has read
+    already, or a `with` of JAX around the call, which overrides its settings.
+    """
+    _, unsafe = safe(os.environ.get("XLA_FLAGS", ""))
+    if unsafe and "jax" in sys.modules:
+        raise UsageError(
+            f"XLA_FLAGS: {unsafe} changes results, and JAX may have read it already; restart Python with XLA_FLAGS "
+            "free of it, or delete it from os.environ before jax is imported"
+        )
+    import jax
+
+    variables = {variable(name): os.environ.get(variable(name)) for name in SETTINGS}
+    held = {name: getattr(jax.config, name) for name in SETTINGS}
+    configure()
+    try:
+        _require(jax)
+        yield
+    finally:
+        _set_variables(variables)
+        if any(thread.name == GIVEN_UP for thread in threading.enumerate()):
+            # Work that was interrupted inside compiled code goes on for a while, and may still save what it finds.
+            warnings.warn("interrupted work still runs, so that JAX keeps the settings of ntkbench", stacklevel=3)
+        else:
+            for name, value in held.items():
+                jax.config.update(name, value)
+
+
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    """Set environment variables; None removes one."""
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _require(jax: object) -> None:
+    """Raise UsageError where an option of JAX has another value than the one that was set."""
+    config = jax.config  # type: ignore[attr-defined]
+    for name, wanted in SETTINGS.items():
+        if (found := getattr(config, name)) != wanted:
+            raise UsageError(
+                f"JAX computes with {name} = {found} here, and runs are made with {wanted}: a `with jax....` around "
+                f"this call overrides the setting; call ntkbench outside of it"
+            )

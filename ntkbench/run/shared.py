@@ -70,7 +70,7 @@ class SharedStages:
         `name`: id of an infinite kernel for the stage `kernel`, of an attack on one for `craft`.
         """
         if stage == "kernel":
-            self._decomposed(cell, name)
+            self.decomposed(cell, name)
         else:
             threat = attacks.attack(cell, name)
             source = self.regression(cell, threat.source).value
@@ -85,7 +85,7 @@ class SharedStages:
         words = cell.kernels[kernel_id]
 
         def predictor() -> StageResult:
-            made = self._decomposed(cell, kernel_id)
+            made = self.decomposed(cell, kernel_id)
             kernel, X, spectrum, Y = made.value
             alpha = kernels.coefficients(spectrum, words, Y)
             return replace(
@@ -102,7 +102,7 @@ class SharedStages:
 
         Eigenvectors are large, and so are not remembered by the process.
         """
-        made = self._decomposed(cell, kernel_id)
+        made = self.decomposed(cell, kernel_id)
         regression.require_regular(made.value[2])
         return replace(made, value=features.InfiniteEigensystem.of(*made.value))
 
@@ -132,7 +132,7 @@ class SharedStages:
         X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
         return eigenvalues(cheapest.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
 
-    def _decomposed(self, cell: Cell, kernel_id: str) -> StageResult:
+    def decomposed(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
 
         Raise an error if the spectrum is not finite or has no positive eigenvalue; such a one is not stored.

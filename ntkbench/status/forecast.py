@@ -96,8 +96,50 @@ def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | Non
     return spent(list(parts(runs, stages, memory.tile_bytes(planned.header.run.tile_bytes))), peaks)
 
 
+@dataclass(frozen=True)
+class CellForecast:
+    """A cell of a plan: its labels, how many of its runs are done, and what all of them take if they run alone."""
+
+    labels: Mapping[str, str]
+    runs: int
+    done: int
+    seconds: float
+    bytes: int
+    first: str
+    """id of the cell's first run"""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What running a plan would do: its cells, and lines about all of it, each a word and what it says."""
+
+    cells: Sequence[CellForecast]
+    lines: Sequence[tuple[str, str]]
+
+    @property
+    def headers(self) -> list[str]:
+        """Headers of the table of cells: the axes of the matrix, then what is said of each cell."""
+        return [*self.cells[0].labels, "seeds done", "time if alone", "memory", "first run"]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Rows of the table of cells, as text."""
+        return [
+            [*cell.labels.values(), f"{cell.done}/{cell.runs}", duration(cell.seconds), size(cell.bytes), cell.first]
+            for cell in self.cells
+        ]
+
+
 def cost_forecast(plan: Plan, store: Store) -> str:
-    """Return a table of the cells, then runs done, stages in the store, time and memory of what is left.
+    """Return the forecast of a plan as text: a table of the cells, then the lines about all of them."""
+    found = forecast(plan, store)
+    return "\n".join(
+        [table(found.headers, found.rows, "plain"), "", *(f"{word:<9} {says}" for word, says in found.lines)]
+    )
+
+
+def forecast(plan: Plan, store: Store) -> Forecast:
+    """Return the cells of a plan, then runs done, stages in the store, time and memory of what is left.
 
     The estimate is for one process on two CPU cores. Where runs are done, the last line says what they took.
     """
@@ -108,14 +150,14 @@ def cost_forecast(plan: Plan, store: Store) -> str:
     left = [work for key, work in estimate.stages.items() if key not in there]
     total = sum([*left, *estimate.runs.values()], Work())
     done = len(plan.runs) - len(pending)
-    lines = [_cells(plan, waiting), "", f"runs      {len(plan.runs)}, of which {done} are done"]
-    lines += [f"{stage:<9} {there} of {whole} in the store" for stage, (there, whole) in _shared(plan, store).items()]
+    lines = [("runs", f"{len(plan.runs)}, of which {done} are done")]
+    lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, store).items()]
     if pending:
-        lines.append(f"time      about {duration(cost_estimate.seconds(total))} on two CPU cores")
-        lines.append(f"memory    about {_memory(cost_estimate.peak_bytes(total), estimate.advice)}")
+        lines.append(("time", f"about {duration(cost_estimate.seconds(total))} on two CPU cores"))
+        lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(total), estimate.advice)}"))
     if done and (said := spent_line(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
-        lines.append(f"took      {said}")
-    return "\n".join(lines)
+        lines.append(("took", said))
+    return Forecast(tuple(_cells(plan, waiting)), tuple(lines))
 
 
 def _memory(needed: int, advice: str) -> str:
@@ -139,23 +181,16 @@ def spent_line(plan: Plan, records: "Mapping[str, Record]") -> str:
     )
 
 
-def _cells(plan: Plan, waiting: set[str]) -> str:
-    """Return a table with a row for each cell: labels, seeds done, time and memory if it ran alone, first run id.
-
-    `waiting`: ids of the runs that are not done.
-    """
+def _cells(plan: Plan, waiting: set[str]) -> Iterator[CellForecast]:
+    """Yield each cell of a plan; `waiting`: ids of the runs that are not done."""
     cells: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in plan.runs:
         cells.setdefault(tuple(run.coordinates.items()), []).append(run)
-    axes = [axis for axis, _ in next(iter(cells))]
-    rows = []
     for labels, runs in cells.items():
         done = sum(run.id not in waiting for run in runs)
         work = cost_estimate.estimate(Plan(plan.header, tuple(runs), plan.file)).total
-        seeds = f"{done}/{len(runs)}"
-        time, room = duration(cost_estimate.seconds(work)), size(cost_estimate.peak_bytes(work))
-        rows.append([*(label for _, label in labels), seeds, time, room, runs[0].id])
-    return table([*axes, "seeds done", "time if alone", "memory", "first run"], rows, "plain")
+        seconds, room = cost_estimate.seconds(work), cost_estimate.peak_bytes(work)
+        yield CellForecast(dict(labels), len(runs), done, seconds, room, runs[0].id)
 
 
 def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:

@@ -17,6 +17,8 @@ from ntkbench.boards.entry import EntryCell, summarize
 from ntkbench.boards.tracks import track
 from ntkbench.cli.main import cli, main
 from ntkbench.cli.options import STAGES
+from ntkbench.plan import read as plan_read
+from ntkbench.run import execute as run_execute
 from ntkbench.store import store
 from ntkbench.store.store import Store
 from tests.boards.test_track import written
@@ -213,7 +215,7 @@ def test_a_fault_is_admitted_and_shown_on_demand(call, tmp_path: Path, monkeypat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("who knows")
 
-    monkeypatch.setattr("ntkbench.plan.read.read", broken)
+    monkeypatch.setattr(plan_read, "read", broken)
     code, _, err = call("validate", "x.yaml")
     assert code == 1
     assert "ZeroDivisionError: who knows" in err
@@ -226,7 +228,7 @@ def test_an_interrupt_exits_with_130(call, tmp_path: Path, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ntkbench.run.execute.execute", interrupted)
+    monkeypatch.setattr(run_execute, "execute", interrupted)
     code, out, err = call("run", tiny.spec(tmp_path))
     assert (code, out, err.strip()) == (130, "", "interrupted; the same command resumes")
 

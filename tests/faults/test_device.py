@@ -36,7 +36,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, step: str, message: str, times: int) 
             raise jax.errors.JaxRuntimeError(message)
         return works(*arguments, **options)
 
-    monkeypatch.setattr(f"{module}.{name}", fail)
+    monkeypatch.setattr(importlib.import_module(module), name, fail)
     return calls
 
 

@@ -13,6 +13,7 @@ from ntkbench.errors import DivergedError, NumericsError, StorageError, TimeoutR
 from ntkbench.plan import memory
 from ntkbench.plan.cost.estimate import estimate
 from ntkbench.plan.runs import Run
+from ntkbench.run import measure
 from ntkbench.run.environment import status_of
 from ntkbench.run.job import Options
 from ntkbench.store import lookup
@@ -140,7 +141,7 @@ def failing(monkeypatch, *failures: Exception) -> None:
             raise left.pop(0)
         return transfer(*arguments, **options)
 
-    monkeypatch.setattr("ntkbench.run.measure.transfer", fails)
+    monkeypatch.setattr(measure, "transfer", fails)
 
 
 @pytest.mark.parametrize(
@@ -294,13 +295,13 @@ def test_the_end_of_a_run_has_a_name():
 def test_too_little_memory_is_told_before_it_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     planned, store = tiny.planned(tmp_path, "run.timeout=1e-6"), Store(tmp_path / "runs")
     needed = estimate(planned).peak_bytes
-    monkeypatch.setattr("ntkbench.plan.memory.host_bytes", lambda: int(0.9 * needed))
+    monkeypatch.setattr(memory, "host_bytes", lambda: int(0.9 * needed))
     (told,) = tiny.run(planned, store).warnings
     assert "may run out of memory; what helps is " in told
 
 
 def test_what_takes_far_more_memory_than_there_is_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ntkbench.plan.memory.host_bytes", lambda: 10**6)
+    monkeypatch.setattr(memory, "host_bytes", lambda: 10**6)
     planned, store = tiny.planned(tmp_path, "run.timeout=1e-6"), Store(tmp_path / "runs")
     with pytest.raises(UsageError, match=r"there are 1\.0 MB; what helps is .* --force begins all the same"):
         tiny.run(planned, store)

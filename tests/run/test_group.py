@@ -15,6 +15,7 @@ from ntkbench.errors import NumericsError
 from ntkbench.ntk import batch_norm
 from ntkbench.plan import timeline
 from ntkbench.plan.keys import group_key, training_key
+from ntkbench.run import phase
 from ntkbench.run.build.data import examples
 from ntkbench.run.group import TrainedGroup, train
 from ntkbench.spec.cell import Cell
@@ -211,7 +212,7 @@ def test_the_learning_rate_is_taken_from_the_kernel_or_from_the_spec(tmp_path: P
 
 @pytest.mark.parametrize("eigenvalue", [0.0, *(pytest.param(v, marks=pytest.mark.slow) for v in (np.nan, np.inf))])
 def test_a_kernel_without_a_largest_eigenvalue_gives_no_learning_rate(eigenvalue: float, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("ntkbench.run.phase._largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
+    monkeypatch.setattr(phase, "_largest_eigenvalues", lambda *_: jnp.array([1.0, eigenvalue]))
     with pytest.raises(NumericsError, match=r"set training\.optimizer\.learning_rate to a number"):
         fit(Store(tmp_path), cell())
 

@@ -114,22 +114,44 @@ def plot(
         analyses: ids of the analyses to draw; all that have pictures by default.
         budgets: perturbation budgets of pictures under attack; the largest one by default.
     """
+    return save(drawings(results, folder, analyses, budgets), output, form)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture with the analysis that it shows."""
+
+    study: PlottedAnalysis
+    picture: Picture
+
+
+def drawings(
+    results: Iterable[Results], folder: Path, analyses: Sequence[str] = (), budgets: Sequence[str] = ()
+) -> list[Drawing]:
+    """Return the pictures of some results; parameters and errors are those of `plot`."""
     found = plotted_analyses(list(results), folder, analyses)
-    chosen = [study.chosen(budgets) for study in found]  # all mistakes show before the first file
-    output.mkdir(parents=True, exist_ok=True)
-    written = []
-    for study, picture in pictures(found, chosen):
-        path = output / f"{_slug(study.spec, study.analysis, picture.name)}.{form}"
-        if path in written:  # other signs between the same letters
-            path = path.with_stem(f"{path.stem}-{len(written)}")
-        style.save(picture.figure, path)
-        path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
-        written.append(path)
-    if not written:
+    chosen = [study.chosen(budgets) for study in found]  # all mistakes show before the first picture
+    made = [Drawing(study, picture) for study, picture in pictures(found, chosen)]
+    if not made:
         raise UsageError(
             "no cell of the matrix has all its runs with a number each; `ntkbench status` shows which are missing, and "
             "`ntkbench show` which are undefined"
         )
+    return made
+
+
+def save(drawings: Sequence[Drawing], output: Path, form: str = "png") -> list[Path]:
+    """Write pictures into the folder `output`, each with its caption beside it; return the files of the pictures."""
+    output.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for study, picture in ((each.study, each.picture) for each in drawings):
+        path = output / f"{_slug(study.spec, study.analysis, picture.name)}.{form}"
+        if path in written:  # other signs between the same letters
+            path = path.with_stem(f"{path.stem}-{len(written)}")
+        with style.applied():
+            style.save(picture.figure, path)
+        path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
+        written.append(path)
     return written
 
 

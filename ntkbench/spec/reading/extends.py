@@ -88,8 +88,16 @@ def overlay(settings: Iterable[tuple[str, Node]], place: SourcePosition) -> Node
 
 def load(file: str) -> Node:
     """Return a file merged over everything that it extends. Raise SpecError with all mistakes of all files."""
+    return merged(parse.read(file), file)
+
+
+def merged(root: Node, file: str) -> Node:
+    """Return the document of `file` merged over everything that it extends, whose paths are relative to the file.
+
+    Raise SpecError with all mistakes of all files.
+    """
     loading = _Loading()
-    root = loading.extended(parse.read(file), (file,))
+    root = loading.extended(root, (file,))
     if root.size > parse.MAX_NODES or any(len(node.entries) > parse.MAX_KEYS for node in root.entries.values()):
         message = f"more than {parse.MAX_NODES} values, or {parse.MAX_KEYS} keys in one mapping, in all files together"
         loading.problems.append(root.key.problem("extends", message))

@@ -1,0 +1,145 @@
+"""Build the predictors of a run again, from the store as far as it has them, and compute with them.
+
+    of = predictors(planned, run, shared(planned, store, roots))
+    train, test = kernel(of, "limit")
+
+JAX has to be configured before this module is imported (`run.settings.configured`).
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkbench.analyses.crafting import brought_into
+from ntkbench.analyses.evaluator import Evaluator
+from ntkbench.api.images import Images
+from ntkbench.errors import UsageError
+from ntkbench.labels import same_label
+from ntkbench.ntk import attacks, gram
+from ntkbench.ntk import features as eigen
+from ntkbench.ntk.losses import predict
+from ntkbench.ntk.network import Trainable
+from ntkbench.plan import memory, timeline
+from ntkbench.plan.keys import attacks_shown, training_key
+from ntkbench.plan.runs import Plan, Run
+from ntkbench.run import environment
+from ntkbench.run.group import train
+from ntkbench.run.predictors import Predictors
+from ntkbench.run.shared import SharedStages
+from ntkbench.spec.attacks import SELF
+from ntkbench.spec.cell import Cell
+from ntkbench.store.groups import groups
+from ntkbench.store.store import Store
+
+
+def shared(planned: Plan, store: Store, roots: tuple[Path, ...]) -> SharedStages:
+    """Return what the runs of a plan share; UsageError if JAX finds no device."""
+    environment.require_device()
+    return SharedStages(store, roots, memory.tile_bytes(planned.header.run.tile_bytes, environment.accelerator_bytes()))
+
+
+def predictors(planned: Plan, run: Run, shared: SharedStages) -> Predictors:
+    """Return the predictors of a run; its network is trained only if the store does not have it.
+
+    It is then trained together with the seeds with which the run would be.
+    """
+    if run.cell.width is None:
+        return Predictors(shared, run.cell, None, _unheard)
+    key = training_key(run.cell)
+    seeds = {each.seed for each in planned.runs if each.cell.width is not None and training_key(each.cell) == key}
+    (together,) = (group for group in groups(shared.store, run.cell, seeds) if run.seed in group)
+    moments, every = timeline.moments_needed(run.cell), int(planned.header.run.checkpoint_every)
+    trained = train(shared.store, run.cell, together, shared.data(run.cell), moments, every=every, tick=_unheard)
+    return Predictors(shared, run.cell, trained.of(run.seed), _unheard)
+
+
+def _unheard(what: str) -> None:
+    """Take a word of progress, and tell nobody."""
+
+
+def images(of: Predictors, attack: str, eps: str | Fraction | float | None, target: str | None) -> Images:
+    """Return the test images before and after an attack, and what the target predicts; UsageError for a budget that
+    the attack does not have."""
+    name = target or _shown_to(of.cell, attack)
+    if name == SELF and of.group is None:
+        raise UsageError(f"this cell has no network; name a kernel as target: {', '.join(of.cell.kernels)}")
+    judge = of.evaluator(name)
+    threat, crafted = of.attacked(attack, judge)
+    at = len(threat.eps) - 1 if eps is None else _position(str(eps), threat.eps, attack)
+    adversarial = brought_into(threat, crafted, judge)[at]
+    data = of.shared.data(of.cell)
+    return Images(
+        attack,
+        threat.eps[at],
+        name,
+        np.asarray(judge.X),
+        np.asarray(adversarial),
+        np.asarray(data.test.labels),
+        _predicted(judge, judge.X),
+        _predicted(judge, adversarial),
+        data.classes,
+    )
+
+
+def _shown_to(cell: Cell, attack: str) -> str:
+    """Return the target of the first analysis that shows the attack to one; else the network, or the first kernel."""
+    shown = (each.target for each in cell.analyses.values() if attack in attacks_shown(each))
+    return next(shown, SELF if cell.width is not None else next(iter(cell.kernels), SELF))
+
+
+def _position(eps: str, there: Sequence[str], attack: str) -> int:
+    for i, each in enumerate(there):
+        if same_label(eps, each):
+            return i
+    raise UsageError(f"{attack} has no eps {eps}; it has {', '.join(there)}")
+
+
+def _predicted(judge: Evaluator, images: Any) -> np.ndarray:
+    """Return the class that a predictor gives to each image."""
+    found = attacks.outputs(judge.predictor, jnp.asarray(images), batch_size=judge.batch_size)
+    return np.asarray(jax.vmap(predict)(found))
+
+
+def kernel(of: Predictors, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a kernel on the training examples, made of its spectrum, and between test and training examples."""
+    of_pairs, X, spectrum, _ = of.decomposed(name)
+    values, vectors = np.asarray(spectrum.eigenvalues), np.asarray(spectrum.eigenvectors)
+    train = (vectors * values) @ vectors.T
+    test = gram.gram(of_pairs, _test(of), X, tile_bytes=of.shared.tile_bytes)
+    return (train + train.T) / 2, gram.matrix(np.asarray(test))
+
+
+def features(of: Predictors, name: str, indices: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, input gradients and eigenvalues of features; UsageError for one that the kernel does not have."""
+    system = of.eigensystem(name)
+    every = system.spectrum.eigenvalues
+    if not indices or not all(0 <= i < every.size for i in indices):
+        raise UsageError(f"the features of {name} are 0 to {every.size - 1}; asked for are {list(indices)}")
+    family = eigen.family(system, eigen.spans(every, np.array([[i, i + 1] for i in indices])))
+    X, labels = _test(of), jnp.asarray(of.split("test").labels)
+    found = eigen.values(family, X), eigen.gradients(family, X, labels), every[np.array(indices)]
+    return np.asarray(found[0]), np.asarray(found[1]), np.asarray(found[2])
+
+
+def network(of: Predictors, at: str | int | Fraction) -> Trainable:
+    """Return the run's network at a moment; UsageError for one that the run did not keep, or without a network."""
+    if of.group is None:
+        raise UsageError("this cell has no network; give it a `width`")
+    moment = timeline.moment(of.cell, at if at in ("init", "final") else Fraction(at))  # type: ignore[arg-type]
+    if moment not in (there := {Fraction(0), timeline.moment(of.cell, "final"), *timeline.moments_needed(of.cell)}):
+        kept = ", ".join(map(str, sorted(there)))
+        raise UsageError(
+            f"the run did not keep its network at epoch {moment}; it kept {kept}. A kernel with this epoch as its "
+            "`at`, or a drift with it among its `snapshots`, keeps it"
+        )
+    return of.network_at(moment)
+
+
+def _test(of: Predictors) -> jax.Array:
+    """Return the test examples in the precision of kernels."""
+    return jnp.asarray(of.split("test").unit(of.cell.numerics.kernel))
