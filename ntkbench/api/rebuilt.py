@@ -70,12 +70,13 @@ def images(of: Predictors, attack: str, eps: str | Fraction | float | None, targ
         raise UsageError(f"this cell has no network; name a kernel as target: {', '.join(of.cell.kernels)}")
     judge = of.evaluator(name)
     threat, crafted = of.attacked(attack, judge)
-    at = len(threat.eps) - 1 if eps is None else _position(str(eps), threat.eps, attack)
+    budgets = tuple(budget.label for budget in threat.budgets)
+    at = len(budgets) - 1 if eps is None else _position(str(eps), budgets, attack)
     adversarial = brought_into(threat, crafted, judge)[at]
     data = of.shared.data(of.cell)
     return Images(
         attack,
-        threat.eps[at],
+        budgets[at],
         name,
         np.asarray(judge.X),
         np.asarray(adversarial),
