@@ -5,7 +5,6 @@
 `ntkbench show` prints the text of `show`; the report takes the `Grid`, plots the numbers of `select`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +13,7 @@ from ntkbench import render
 from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, FIXED, label_key, same_label
 from ntkbench.plan.runs import Run
+from ntkbench.results.export import exact
 from ntkbench.results.tables import aggregate, groups, numbers, runs
 from ntkbench.spec.notation import FIT
 from ntkbench.store import failed_checks
@@ -102,7 +102,7 @@ def show(
     row_axes, column = layout(chosen, rows, column)
     axes = [*row_axes, *([column] if column else [])]
     axes += [axis for axis in chosen.axes if axis not in (*axes, "seed") and any(chosen.labels(axis))]
-    return _exact(_summary(chosen, axes), form)
+    return exact(_summary(chosen, axes), form)
 
 
 def grid(
@@ -185,8 +185,8 @@ def _varies(chosen: Selection, axis: str) -> bool:
     """
     if axis in chosen.runs:
         return len(chosen.labels(axis)) > 1
-    within = any(part[axis].nunique() > 1 for part in groups(chosen.numbers, ["metric"]).values())
-    return within or sum(map(bool, chosen.labels(axis))) > 1
+    within = chosen.numbers.groupby("metric")[axis].nunique().gt(1).any()
+    return bool(within) or sum(map(bool, chosen.labels(axis))) > 1
 
 
 def _determine(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
@@ -224,14 +224,6 @@ def _filtered(chosen: Selection, name: str, label: str) -> Selection:
     of = chosen.runs.loc[chosen.runs[name].astype(str).isin(wanted)] if name in chosen.runs else chosen.runs
     kept = chosen.numbers.loc[chosen.numbers[name].astype(str).isin(wanted)]
     return Selection(kept, of)
-
-
-def _exact(summary: "pd.DataFrame", form: str) -> str:
-    """Return the summary as CSV or JSON in full precision, one row for each number with all that it is about."""
-    if form == "csv":
-        return render.csv_of(summary)
-    lines = [{name: None if v != v else v for name, v in row.items()} for row in summary.to_dict("records")]
-    return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
 
 
 def _text(grid: Grid, form: str, digits: int) -> str:

@@ -111,11 +111,9 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
     return pd.DataFrame(rows, columns=[*outer, *inner, *SUMMARY])
 
 
-def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple, "pd.DataFrame"]:
-    """Return the rows of a frame by their labels along the axes; without axes, all rows under the empty label `()`."""
-    if not axes:
-        return {(): frame}
-    return {key if isinstance(key, tuple) else (key,): part for key, part in frame.groupby(list(axes), sort=False)}
+def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> "Mapping[Any, pd.DataFrame]":
+    """Return the rows of a frame by the tuple of their labels along the axes; without axes, all rows under `()`."""
+    return dict(iter(frame.groupby(list(axes), sort=False))) if axes else {(): frame}
 
 
 def _beside(of: "pd.DataFrame", name: str) -> str:

@@ -2,12 +2,13 @@ import json
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 import jsonschema
 import pytest
 
 from ntkbench.spec import cell, schema
+from ntkbench.spec.attacks import FGSM, PGD, RandomSign
 from ntkbench.spec.document import plain
 from ntkbench.spec.reading.parse import parse
 from tests.examples.cells import EXAMPLE
@@ -94,6 +95,12 @@ def test_paths():
     assert not {"kernels.other", "kernels.other.ridge", "extends", "smoke"} & known
     assert schema.elsewhere("linearize_at", known) == "training.linearize_at"
     assert schema.elsewhere("nothing", known) is None
+
+
+def test_models_are_named_by_unions_lists_and_mappings():
+    annotation = dict[str, tuple[FGSM | PGD, ...] | None] | Annotated[RandomSign, "about it"] | str
+    assert list(schema.models(annotation)) == [FGSM, PGD, RandomSign]
+    assert [get_origin(each) or each for each in schema.alternatives(annotation)] == [dict, RandomSign, str]
 
 
 def test_what_stands_at_a_path_depends_on_the_kind():
