@@ -37,6 +37,8 @@ def test_each_metric_is_found_under_its_name():
         "feature_gradient_cosine",
         "spearman_usefulness_across",
         "spearman_robustness_across",
+        "certified_accuracy",
+        "certified_label_flips",
         "kernel_drift",
         "path_length",
         "lazy_onset",

@@ -42,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     architectures.problems,
     rules_kernels.problems,
     analyses.problems,
+    analyses.certificates,
 )
 """all rules, in the order in which they are applied"""
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.accuracy import accuracy
+from ntkbench.analyses.certificates.label_flips import label_flips
 from ntkbench.analyses.consistency import consistency
 from ntkbench.analyses.drift import drift
 from ntkbench.analyses.eigenspace import PictureChoice, eigenspace
@@ -73,6 +74,8 @@ def measure(predictors: Predictors, name: str) -> Measurement:
             return _time_course(predictors, name, words)
         case analyses.Consistency():
             return _consistency(predictors, name, words)
+        case analyses.LabelFlips():
+            return _label_flips(predictors, name, words)
 
 
 def _accuracy(predictors: Predictors, name: str, words: analyses.Accuracy) -> Measurement:
@@ -131,6 +134,14 @@ def _consistency(predictors: Predictors, name: str, words: analyses.Consistency)
     with predictors.stage(f"analysis.{name}"):
         top = tuple(k for k in words.top if k <= size)
         return consistency(study, others, top, selections.features(words.features, size))
+
+
+def _label_flips(predictors: Predictors, name: str, words: analyses.LabelFlips) -> Measurement:
+    fitted, shared = predictors.fitted(words.target), predictors.shared
+    tests = shared.data(predictors.cell).test
+    with predictors.stage(f"analysis.{name}"):
+        X = jnp.asarray(tests.unit(predictors.cell.numerics.kernel))
+        return label_flips(fitted, X, tests.labels, words.flips, tile_bytes=shared.tile_bytes)
 
 
 def _study(predictors: Predictors, kernel_id: str, attack_id: str | None) -> SpectralStudy:

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntkbench.analyses.certificates.label_flips import FittedKernel
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.trajectory import SeededAttack, View
@@ -156,6 +157,16 @@ class Predictors:
                 else:
                     self._systems[name] = self._empirical_eigensystem(name, words)
         return self._systems[name]
+
+    def fitted(self, name: str) -> FittedKernel:
+        """Return an infinite kernel on the training examples, with the filter of its time and ridge."""
+        data, words = self.shared.data(self.cell), self.cell.kernels[name]
+        self.tick(f"kernel {name}")
+        with self.stage(f"spectrum.{name}") as note:
+            kernel, X, spectrum, Y = note(self.shared.decomposed(self.cell, name))
+            g = regression.flow(float(words.time), words.ridge)
+            coefficients(spectrum, words, Y)  # refuses a singular kernel, as the regression itself does
+        return FittedKernel(name, kernel, X, spectrum, spectrum.filtered(g), data.train.labels, len(data.classes))
 
     def attacked(self, attack_id: str, target: Evaluator) -> tuple[BudgetedAttack, Crafted]:
         """Return an attack and the test examples that it made; each attack is made once for each source.

@@ -171,9 +171,20 @@ class Consistency(Section):
     """a gradient attack with the target as its source, used on the features of all; null: no robustness"""
 
 
+class LabelFlips(Section):
+    """How many wrong training labels the predictions of a kernel withstand, whichever labels they are: exact."""
+
+    kind: Literal["label_flips"]
+    target: str
+    """the id of an infinite kernel, with any time and ridge"""
+    flips: Counts = (1, 2, 5, 10, 20, 50)
+    """numbers of wrong labels at which the certified accuracy is given"""
+
+
 Spectral = Eigenspace | TimeCourse | Consistency
 """analyses of the features of a kernel"""
 
 Analysis = Annotated[
-    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Drift, Kinds("analyses", ExtensionAnalysis)
+    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | LabelFlips | Drift,
+    Kinds("analyses", ExtensionAnalysis),
 ]

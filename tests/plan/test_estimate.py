@@ -169,7 +169,15 @@ def test_a_run_has_the_stages_of_its_record():
     assert list(found) == [
         *("craft.own", "analysis.clean"),
         *("kernel.limit", "craft.ntk", "analysis.transfer"),
-        *("spectrum.limit", "analysis.eigen", "analysis.time", "spectrum.standard", "analysis.agree", "analysis.drift"),
+        *(
+            "spectrum.limit",
+            "analysis.eigen",
+            "analysis.time",
+            "spectrum.standard",
+            "analysis.agree",
+            "analysis.labels",
+            "analysis.drift",
+        ),
     ]
     assert found["kernel.limit"] == found["spectrum.limit"], "one object"
     assert [name for name, key in found.items() if not key and not name.startswith("analysis.")] == ["craft.own"]

@@ -17,7 +17,7 @@ def first_words(text: str) -> list[str]:
     [
         ("kernels", ["infinite", "empirical"]),
         ("attacks", ["fgsm", "pgd", "apgd", "random_sign"]),
-        ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "drift"]),
+        ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "label_flips", "drift"]),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher", "npz", "folder", "csv"]),
         ("metrics", [*known_metrics()]),
     ],

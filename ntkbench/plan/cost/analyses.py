@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ntkbench.plan import memory, selections, sizes
+from ntkbench.plan import memory, selections, shapes, sizes
 from ntkbench.plan.cost import networks
 from ntkbench.plan.cost.kernels import EIGH, _empirical, _pairs
 from ntkbench.plan.cost.networks import (
@@ -22,7 +22,7 @@ from ntkbench.plan.cost.networks import (
 )
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.keys import attacks_shown
-from ntkbench.spec.analyses import Analysis, Consistency, Drift, Eigenspace, Spectral, TimeCourse
+from ntkbench.spec.analyses import Analysis, Consistency, Drift, Eigenspace, LabelFlips, Spectral, TimeCourse
 from ntkbench.spec.attacks import SELF, GradientAttack, Iterated
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
@@ -41,6 +41,8 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
         return spectral_cost(cell, analysis, tile)
     if isinstance(analysis, Drift):
         return drift_cost(cell, analysis, tile)
+    if isinstance(analysis, LabelFlips):
+        return label_flips_cost(cell, analysis, tile)
     budgets = [len(cell.attacks[name].eps) for name in attacks_shown(analysis)]
     gradients = cell.data.n_test if getattr(analysis, "ceiling", None) or hasattr(analysis, "floor") else 0
     work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
@@ -176,6 +178,23 @@ def spectral_cost(cell: Cell, analysis: Spectral, tile: int) -> Work:
         )
     )
     return work + Work(bytes=SPECTRUM * 8 * size**2 * held, calls=4 * len(kernels), programs=programs)
+
+
+SORT = 30
+"""entrywise operations for each number of an array that is sorted and summed up"""
+
+
+def label_flips_cost(cell: Cell, analysis: LabelFlips, tile: int) -> Work:
+    """Return the work of label-flip certificates: a row of the kernel for each test point, two products with the
+    eigenvectors, and the influences sorted for each class."""
+    n, size = cell.data.n_test, selections.size(cell, analysis.target)
+    classes = max(2, shapes.outputs(cell.data))
+    work = _values(cell, analysis.target, n, tile)
+    work += Work(double=4 * n * size**2, entrywise=SORT * n * size * classes, calls=2)
+    held = 2 * 8 * size**2 + min(tile, 8 * 4 * n * size * classes)
+    form = _form(cell, cell.kernels.get(analysis.target))
+    programs = _programs(("label flips", form), cell, _through(cell, analysis.target), 2)
+    return replace(work, bytes=max(work.bytes, held), programs=work.programs | programs)
 
 
 def _members(analysis: Spectral, size: int) -> int:

@@ -20,7 +20,7 @@ from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, training_key
 from ntkbench.plan.runs import Plan
-from ntkbench.spec.analyses import Analysis, Drift, Spectral
+from ntkbench.spec.analyses import Analysis, Drift, LabelFlips, Spectral
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
@@ -119,7 +119,7 @@ def stages(cell: Cell, tile: float) -> Iterator[PricedStage]:
 
 def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
     """Yield the stages of the kernels and the attacks that an analysis needs."""
-    if isinstance(analysis, Spectral):
+    if isinstance(analysis, Spectral | LabelFlips):
         for name in (analysis.target, *getattr(analysis, "against", ())):
             yield _kernel(cell, name, "spectrum", tile)
     elif not isinstance(analysis, Drift):

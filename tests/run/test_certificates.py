@@ -1,0 +1,47 @@
+"""Runs that certify kernel predictors, from spec to record."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntkbench.store import arrays, lookup
+from ntkbench.store.store import Store
+from tests.examples import tiny
+
+SPEC = """
+ntkbench: 1
+name: certified
+data: {dataset: {kind: two_gaussians, dim: 6}, n_train: 12, n_test: 10}
+architecture: {kind: fc, depth: 1, b_std: 0.1}
+training: {mode: none}
+kernels:
+  limit: {kind: infinite, ridge: 0.1}
+analyses:
+  labels: {kind: label_flips, target: limit, flips: [1, 2, 5]}
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder: Path = tmp_path_factory.mktemp("certified")
+    planned, store = tiny.planned(folder, text=SPEC), Store(folder / "runs")
+    told = tiny.run(planned, store)
+    assert told.lines == [(planned.runs[0].id, "ok")], told.notes
+    (record,) = lookup.records(store, planned.runs)
+    return record, arrays.read_samples(store.records, record)
+
+
+def test_a_record_says_what_flipped_labels_change(done):
+    record, samples = done
+    clean, flips = samples["labels.clean"], samples["labels.label_flips"]
+    rows = [row for row in record.metrics if row.analysis == "labels"]
+    certified = {row.where["flips"]: row for row in rows if row.metric == "certified_accuracy"}
+    assert list(certified) == [1, 2, 5]
+    for r, row in certified.items():
+        assert (row.k, row.n) == (int(np.sum(clean & (flips >= r))), 10)
+        assert row.ci_method == "wilson"
+    number = {row.where["statistic"]: row.value for row in rows if row.metric == "certified_label_flips"}
+    assert number == {"median": np.median(flips), "mean": flips.mean()}
+    assert 0 < flips.max() <= 12
+    assert not flips[~clean].any()
