@@ -86,6 +86,17 @@ def craft(threat: BudgetedAttack, source: Evaluator, *, key: PRNGKeyArray) -> Cr
     return Crafted(np.asarray(images), unmoved, right[0], right[1:], gradient, loss)
 
 
+def as_crafted(threat: BudgetedAttack, images: Float[np.ndarray, "n ..."], X: Float[np.ndarray, "n ..."]) -> Crafted:
+    """Return images that were made elsewhere as if `threat` had made them of the clean images `X`.
+
+    They are brought into the threat set, to which they are near. Nothing is known of their source.
+    """
+    (radius,), n = threat.radii, len(X)
+    inside = np.asarray(_project(threat.ball, images[None], X, np.array([radius], X.dtype)))
+    unknown = np.zeros((1, n), bool)
+    return Crafted(inside, np.zeros(0, bool), unknown[0], unknown, np.zeros_like(X))
+
+
 def _batches(n: int, batch_size: int) -> tuple[int, int]:
     """Return how many examples to add to n, at least 1, and the size of the equal batches that they then fill.
 

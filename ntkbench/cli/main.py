@@ -23,7 +23,7 @@ from ntkbench import __version__
 from ntkbench.cli.boards import compare, leaderboard, submit, verify
 from ntkbench.cli.options import _tell
 from ntkbench.cli.reference import data, doctor, init, list_, reference, schema
-from ntkbench.cli.results import diff, export, plot, report, show
+from ntkbench.cli.results import diff, export, images, plot, report, show
 from ntkbench.cli.run import explain, plan, run, status, validate
 from ntkbench.cli.store import store_
 from ntkbench.errors import NtkbenchError
@@ -106,6 +106,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
         plot,
         export,
         diff,
+        images,
         report,
         leaderboard,
         submit,

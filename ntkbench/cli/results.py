@@ -1,4 +1,4 @@
-"""Commands that show results: show, plot, export, diff, report."""
+"""Commands that show results: show, plot, export, diff, images, report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _pairs, _spec, _store
+from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _configure_jax, _data_dir, _pairs, _spec, _store
 from ntkbench.errors import UsageError
 
 
@@ -139,6 +139,39 @@ def diff(one: str, other: str, store: Path) -> None:
     from ntkbench.store.store import Store
 
     click.echo(diff(*(find(name, Store(store)) for name in (one, other))))
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@_store
+@_data_dir
+@click.option("--attack", metavar="ID", help="Which attack of the run. Default: the only one.")
+@click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
+@click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
+def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path) -> None:
+    """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
+
+    RUN is an id, the beginning of one, or the file of a record. Images on infinite kernels are in the store; others are
+    made again, for which the network is trained if it is not in the store. `kind: images` judges such a file.
+    """
+    from ntkbench.data.load import search_roots
+    from ntkbench.data.user.images import write
+    from ntkbench.results.diff import find
+    from ntkbench.results.images import arrays, chosen, outcomes
+    from ntkbench.store.store import Store
+
+    kept = Store(store)
+    record = find(run, kept)
+    asked = chosen(record, attack, eps)
+    _configure_jax()
+    from ntkbench.run.execute import attacked
+
+    made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))
+    test, classes = made.data.test, made.data.classes
+    found = arrays(asked, test, classes, made.crafted.images[asked.place])
+    write(output, {**found, **outcomes(asked, record, Path(run).parent if run.endswith(".json") else kept.records)})
+    how = f"from the store ({made.key})" if made.key else "made again: the store does not keep them"
+    click.echo(f"{output}: {len(test)} images of {asked.attack} at {asked.eps}, {how}")
 
 
 @click.command()

@@ -114,6 +114,15 @@ class RandomSigns(Attack):
         return self.ball.project(x + eps * self.ball.signs(x, key=key), x, eps)
 
 
+class Unmoved(Attack):
+    """No attack: examples stay as they are. It stands for attacks whose images are given, and has their ball."""
+
+    ball: Ball = eqx.field(static=True)
+
+    def __call__(self, predictor, x, label, eps, *, key):
+        return x
+
+
 def start(ball: Ball, x: Image, eps: Eps, *, key: PRNGKeyArray) -> Image:
     """Drawn uniformly from the ball, then brought into the box."""
     return ball.project(x + ball.uniform(x, eps, key=key), x, eps)

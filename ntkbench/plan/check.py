@@ -39,6 +39,7 @@ RULES: tuple[Rule, ...] = (
     batches,
     problems,
     rules_attacks.problems,
+    rules_attacks.given_images,
     architectures.problems,
     rules_kernels.problems,
     analyses.problems,

@@ -2,36 +2,40 @@
 
 `plan.read` lets a `FilesOfSpec` fill in each cell's document: absolute paths, the digest of the content, and the
 classes, shape and counts of a data set. Mistakes in the files are problems of the spec, at the field that names the
-file. `build` asks `find` for the files when a run needs them.
+file. A run asks `find_dataset` and `find_images` for the files.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from ntkbench.errors import DataError, Problem
 from ntkbench.plan.contents import named_digest
+from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.data import CsvDataset, FileDataset, FolderDataset, NpzDataset
-from ntkbench.spec.document import Node, placed, plain
+from ntkbench.spec.document import Node, Path, placed, plain
+from ntkbench.spec.section import PATHS, FileSection
 
 if TYPE_CHECKING:
     from ntkbench.data.user.examples import Source
+    from ntkbench.data.user.images import AdversarialImages
 
-_MODELS = {"npz": NpzDataset, "folder": FolderDataset, "csv": CsvDataset}
-_PATHS = ("path", "train", "test")
-"""fields that are paths"""
-_DATASET = ("data", "dataset")
+_DATASETS = {"npz": NpzDataset, "folder": FolderDataset, "csv": CsvDataset}
+_ATTACKS = {"images": GivenImages}
+_HELD = ("classes", "shape", "train_counts", "test_counts")
+"""what is filled in of a data set"""
+_DATASET: Path = ("data", "dataset")
 
 
 @dataclass(frozen=True)
 class FilesOfSpec:
     """The files of one spec, each of which is looked into once, however many cells name it."""
 
-    _seen: dict[int, tuple[Node, Node, tuple[Problem, ...]]] = field(default_factory=dict)
+    _seen: dict[tuple[Path, int], tuple[Node, Node, tuple[Problem, ...]]] = field(default_factory=dict)
     """sections as they were written, by their identity, with what they became and what is wrong with them"""
 
     def filled(self, root: Node) -> tuple[Node, tuple[Problem, ...]]:
@@ -39,19 +43,32 @@ class FilesOfSpec:
 
         A section without files is returned as it is, and so is one with mistakes that validation tells.
         """
-        data = root.child("data")
-        if data is None or data.child("dataset") is None:
-            return root, ()
-        if id(data) not in self._seen:  # the node is kept, so that Python gives its identity to no other
-            dataset, problems = _filled_dataset(data.entries["dataset"])
-            self._seen[id(data)] = data, data.with_entries({**data.entries, "dataset": dataset}), problems
-        _, filled, problems = self._seen[id(data)]
-        return root.with_entries({**root.entries, "data": filled}), problems
+        found: list[Problem] = []
+        for section, names in (("data", ("dataset",)), ("attacks", tuple(root.at(("attacks",)).entries))):
+            if (node := root.child(section)) is not None and node.entries:
+                filled, problems = self._section(section, node, names)
+                root = root.with_entries({**root.entries, section: filled})
+                found += problems
+        return root, tuple(found)
+
+    def _section(self, section: str, node: Node, names: tuple[str, ...]) -> tuple[Node, tuple[Problem, ...]]:
+        """Return a section in which the mappings `names` are filled in, and the mistakes in their files.
+
+        The node is kept with the result, so that Python gives its identity to no other node.
+        """
+        key = (section,), id(node)
+        if key not in self._seen:
+            parts = {name: _filled((section, name), below) for name in names if (below := node.child(name))}
+            changed = {name: part for name, (part, _) in parts.items() if part is not node.entries[name]}
+            whole = node.with_entries({**node.entries, **changed}) if changed else node
+            self._seen[key] = node, whole, tuple(problem for _, found in parts.values() for problem in found)
+        return self._seen[key][1:]
 
 
-def _filled_dataset(written: Node) -> tuple[Node, tuple[Problem, ...]]:
-    """Return the mapping of a data set with absolute paths, `content` and `holds`, and the mistakes in its files."""
-    model = _MODELS.get(str(plain(written.child("kind") or written)))
+def _filled(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
+    """Return the mapping at `path` with absolute paths and what its files hold, and the mistakes in the files."""
+    models: Mapping[str, type[FileSection]] = _DATASETS if path == _DATASET else _ATTACKS
+    model = models.get(str(plain(written.child("kind") or written)))
     if model is None:
         return written, ()
     node = written.with_entries({name: _absolute(name, below) for name, below in written.entries.items()})
@@ -59,88 +76,117 @@ def _filled_dataset(written: Node) -> tuple[Node, tuple[Problem, ...]]:
         words = model.model_validate(plain(node))
     except ValidationError:
         return node, ()
-    if words.content and words.holds and not all(map(os.path.exists, words.paths)):
+    if words.content and getattr(words, "holds", True) and not all(map(os.path.exists, words.paths)):
         return node, ()  # planned without the files, as an entry of a leaderboard is
     try:
-        source = _source(words)
-        known, content = source.describe(), named_digest(source.files)
+        holds = _holds(words)
+        content = named_digest(_source(words).files)
     except DataError as error:
-        return node, (_wrong(node, getattr(error, "field", "path"), str(error)),)
+        return node, (_wrong(path, node, getattr(error, "field", "path"), str(error)),)
     if words.content not in (None, content):
-        message = f"{known.name} has another content, {content}; name the file that is meant"
-        return node, (_wrong(node, "content", message),)
-    names = ("classes", "shape", "train_counts", "test_counts")
-    filled = {"content": content, "holds": {name: getattr(known, name) for name in names}}
-    return node.with_entries({**node.entries, **placed(filled, node.place).entries}), ()
+        message = f"{os.path.basename(words.paths[0])} has another content, {content}; name the file that is meant"
+        return node, (_wrong(path, node, "content", message),)
+    return node.with_entries({**node.entries, **placed({"content": content, **holds}, node.place).entries}), ()
 
 
-def _wrong(dataset: Node, name: str, message: str) -> Problem:
-    """Return a problem at a field of a data set, or at the data set if the field is not written."""
-    return dataset.at((name,)).place.problem((*_DATASET, name), message)
+def _holds(words: FileSection) -> Mapping[str, Any]:
+    """Return what is to be filled in beside the digest, after a look into the files. Raise DataError for mistakes."""
+    if isinstance(words, FileDataset):
+        known = dataset_files(words).describe()
+        return {"holds": {name: getattr(known, name) for name in _HELD}}
+    images(words).check()
+    return {}
+
+
+def _wrong(path: Path, node: Node, name: str, message: str) -> Problem:
+    """Return a problem at a field of the mapping at `path`, or at the mapping if the field is not written."""
+    return node.at((name,)).place.problem((*path, name), message)
 
 
 def _absolute(name: str, node: Node) -> Node:
     """Return a field of a section; a path is absolute then: relative to the file that it is written in."""
-    if name not in _PATHS or not isinstance(node.value, str) or not node.value:
+    if name not in PATHS or not isinstance(node.value, str) or not node.value:
         return node
     folder = "" if node.place.file == "--set" else os.path.dirname(node.place.file)
     return Node(os.path.abspath(os.path.join(folder, node.value)), node.place, node.key)
 
 
 def unidentified(root: Node) -> Iterator[Problem]:
-    """Yield a problem where a cell that is not read from a spec has a data set in files without the files' digest."""
-    dataset = root.at(_DATASET)
-    if plain(dataset.child("kind") or dataset) in _MODELS:
-        for name in ("content", "holds"):
-            if plain(dataset.child(name) or dataset.with_entries({})) in (None, {}):
+    """Yield a problem for each digest of files, and for what they hold, that a cell not read from a spec lacks."""
+    attacks = {("attacks", name): node for name, node in root.at(("attacks",)).entries.items()}
+    for path, node in {_DATASET: root.at(_DATASET), **attacks}.items():
+        kind, needed = plain(node.child("kind") or node), ("content", "holds") if path == _DATASET else ("content",)
+        for name in needed if kind in (*_DATASETS, *_ATTACKS) else ():
+            if (below := node.child(name)) is None or below.value is None:
                 message = "missing: whoever has no files knows them by their digest and by what they hold"
-                yield dataset.place.problem((*_DATASET, name), message)
+                yield node.place.problem((*path, name), message)
 
 
-def find(words: FileDataset, roots: Sequence[Path]) -> "Source":
+def find_dataset(words: FileDataset, roots: Sequence[FilePath]) -> "Source":
     """Return the files of a data set: those that the spec names, or files of the same names in a folder of `roots`.
 
     Raise DataError if there are none whose content is that of the plan.
     """
+    return dataset_files(words, _folder(words, roots))
+
+
+def find_images(words: GivenImages, roots: Sequence[FilePath]) -> "AdversarialImages":
+    """Return the file of an attack's images, found as that of a data set is."""
+    return images(words, _folder(words, roots))
+
+
+def _folder(words: FileSection, roots: Sequence[FilePath]) -> FilePath | None:
+    """Return the folder that has the files with the content of the plan; None for the place that the spec names."""
     others = []
     for folder in (None, *roots):
-        source = _source(words, folder)
         try:
-            content = named_digest(source.files)
+            content = named_digest(_source(words, folder).files)
         except DataError:
             continue
         if content == words.content:
-            return source
-        others.append(f"{folder or Path(words.paths[0]).parent} ({content})")
+            return folder
+        others.append(f"{folder or FilePath(words.paths[0]).parent} ({content})")
     names = ", ".join(os.path.basename(path) for path in words.paths)
     if others:
         raise DataError(f"{names} with the content {words.content} is not in {', '.join(others)}: it has changed")
     raise DataError(
-        f"{names} with the content {words.content} is not on this machine. It is no public data set: ask those who ran "
+        f"{names} with the content {words.content} is not on this machine. It is no public file: ask those who ran "
         "the experiment for it, and name its folder with --data-dir or NTKBENCH_DATA"
     )
 
 
-def _source(words: FileDataset, folder: Path | None = None) -> "Source":
+def _source(words: FileSection, folder: FilePath | None = None) -> "Source | AdversarialImages":
+    return dataset_files(words, folder) if isinstance(words, FileDataset) else images(words, folder)
+
+
+def dataset_files(words: FileDataset, folder: FilePath | None = None) -> "Source":
     """Return the files of a data set, unread; those of the same names in `folder` if one is given."""
     from ntkbench.data.user import arrays, folders, tables  # NumPy, for the few that need it
 
-    def place(path: str) -> Path:
-        return Path(path) if folder is None else folder / os.path.basename(path)
-
-    match words:
-        case NpzDataset():
-            return arrays.Arrays(place(words.path))
-        case FolderDataset():
-            return folders.Folder(place(words.path), words.shape)
-        case CsvDataset():
-            return tables.Tables(place(words.train), place(words.test), words.label, *words.range)
+    match words, [_place(path, folder) for path in words.paths]:
+        case NpzDataset(), [path]:
+            return arrays.Arrays(path)
+        case FolderDataset(), [path]:
+            return folders.Folder(path, words.shape)
+        case CsvDataset(), [train, test]:
+            return tables.Tables(train, test, words.label, *words.range)
     raise TypeError(f"no files of {type(words).__name__}")
 
 
+def images(words: FileSection, folder: FilePath | None = None) -> "AdversarialImages":
+    """Return the file of an attack's images, unread; that of the same name in `folder` if one is given."""
+    from ntkbench.data.user.images import AdversarialImages  # NumPy, for the few that need it
+
+    return AdversarialImages(_place(words.paths[0], folder))
+
+
+def _place(path: str, folder: FilePath | None) -> FilePath:
+    return FilePath(path) if folder is None else folder / os.path.basename(path)
+
+
 def absent(words: Any) -> str | None:
-    """Return a line for a data set in files that are not at their place; None for all others."""
-    if isinstance(words, FileDataset) and not all(map(os.path.exists, words.paths)):
+    """Return a line for a section whose files are not at their place; None for all others."""
+    if isinstance(words, FileSection) and not all(map(os.path.exists, words.paths)):
         names = ", ".join(os.path.basename(path) for path in words.paths)
         return (
             f"{names} ({words.content}) is not at its place; --data-dir or NTKBENCH_DATA names the folder that has it"

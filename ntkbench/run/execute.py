@@ -6,14 +6,27 @@ is off. Two calls on one store, on one machine or on several, take different uni
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from ntkbench.analyses.crafting import Crafted
+from ntkbench.data.dataset import Dataset
+from ntkbench.plan import keys, memory, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
-from ntkbench.plan.runs import Plan, Unit, units
+from ntkbench.plan.runs import Plan, Run, Unit, units
+from ntkbench.plan.runs import key as units_key
+from ntkbench.run import environment
 from ntkbench.run.executors import cluster, pool
+from ntkbench.run.group import TrainedGroup, train
 from ntkbench.run.job import Job, Options
+from ntkbench.run.predictors import Predictors
 from ntkbench.run.progress import PlanProgress, Progress
+from ntkbench.run.shared import SharedStages
 from ntkbench.run.worker import Worker
+from ntkbench.spec.attacks import SELF
+from ntkbench.spec.cell import RunOptions
+from ntkbench.store import running
+from ntkbench.store.groups import groups
 from ntkbench.store.lookup import attempts, pending, statuses
 from ntkbench.store.record import Status
 from ntkbench.store.store import Store
@@ -31,6 +44,48 @@ def execute_here(job: Job, units: Sequence[Unit], progress: Progress) -> None:
     waiting = [unit for unit in units if not worker.execute(unit, progress, wait=False)]
     for unit in waiting:
         worker.execute(unit, progress, wait=True)
+
+
+@dataclass(frozen=True)
+class AttackedExamples:
+    """The test examples of a run, and what one of its attacks makes of them."""
+
+    data: Dataset
+    crafted: Crafted
+    key: str
+    """key of the crafted examples in the store; empty if they were made again"""
+
+
+def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> AttackedExamples:
+    """Return what an attack makes of a run's test examples: from the store if it keeps them, else made again.
+
+    The store keeps what is made on infinite kernels. Other examples need the run's network, which is trained again
+    unless it is in the store.
+    """
+    environment.require_device()
+    cell = run.cell
+    shared = SharedStages(store, tuple(roots), memory.tile_bytes(None, environment.accelerator_bytes()))
+    source = getattr(cell.attacks[attack_id], "source", None)
+    is_shared = keys.is_shared(cell.kernels.get(source or ""))
+    key = keys.craft_key(cell, attack_id) if is_shared else ""
+    if key and (stored := store.load("craft", key)) is not None:
+        return AttackedExamples(shared.data(cell), Crafted(**stored.arrays), key)
+    store.prepare()
+    with store.lock(running.lock(units_key(run))):
+        group = None if is_shared or cell.width is None else _trained(run, store, shared)
+        predictors = Predictors(shared, cell, group, lambda doing: None)
+        shown = (analysis.target for analysis in cell.analyses.values() if attack_id in keys.attacks_shown(analysis))
+        _, crafted = predictors.attacked(attack_id, predictors.evaluator(source or next(shown, SELF)))
+    return AttackedExamples(shared.data(cell), crafted, "")
+
+
+def _trained(run: Run, store: Store, shared: SharedStages) -> TrainedGroup:
+    """Return the network of a run, from the store as far as it has it."""
+    (seeds,) = groups(store, run.cell, {run.seed})
+    moments, every = timeline.moments_needed(run.cell), RunOptions().checkpoint_every
+    return train(store, run.cell, seeds, shared.data(run.cell), moments, every=every, tick=lambda doing: None).of(
+        run.seed
+    )
 
 
 def execute(

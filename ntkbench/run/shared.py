@@ -4,7 +4,7 @@ Each is computed once, kept in the store under a key (`keys`), and remembered by
 need it. The worker owns a `SharedStages`; each run's predictors ask it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,16 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ntkbench.analyses.crafting import BudgetedAttack, Crafted, craft
+from ntkbench.analyses.crafting import BudgetedAttack, Crafted, as_crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk import cheapest, features, gram, network, regression
 from ntkbench.ntk.empirical import TRACE
 from ntkbench.ntk.network import Network, Predictor
-from ntkbench.plan import keys, sizes
+from ntkbench.plan import keys, sizes, user_files
 from ntkbench.run.build import attacks, kernels
 from ntkbench.run.build.data import examples, outputs, targets
 from ntkbench.spec import identity
+from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.store.store import Store
@@ -75,6 +76,15 @@ class SharedStages:
             threat = attacks.attack(cell, name)
             source = self.regression(cell, threat.source).value
             self.crafted(cell, threat, self.evaluator(cell, threat.source, source, cell.numerics.kernel))
+
+    def check(self, cells: Collection[Cell]) -> None:
+        """Raise DataError if a data set, or a file of images that were made elsewhere, is not there or not as known."""
+        for first in {cell.data.dataset: cell for cell in cells}.values():
+            self.data(first)
+        for cell in cells:
+            for name, attack in cell.attacks.items():
+                if isinstance(attack, GivenImages):
+                    self.given(cell, name)
 
     def data(self, cell: Cell) -> Dataset:
         """Return the cell's training and test examples."""
@@ -176,6 +186,10 @@ class SharedStages:
         has no time yet.
         """
 
+        words = cell.attacks[threat.id]
+        if isinstance(words, GivenImages):
+            return StageResult(self.given(cell, threat.id))
+
         def make() -> Arrays:
             made = craft(threat, source, key=attacks.attack_key(cell, threat.id))
             return {name: np.asarray(array) for name, array in vars(made).items()}
@@ -186,6 +200,20 @@ class SharedStages:
         known = key in self._memory
         arrays, cached = self._remember(key, lambda: self._stored("craft", key, make))
         return StageResult(Crafted(**arrays), key, known or cached)
+
+    def given(self, cell: Cell, attack_id: str) -> Crafted:
+        """Return the images of an attack that were made elsewhere.
+
+        Raise DataError if their file is not there, or test examples have no image within the budget in it.
+        """
+        words, threat, test = cell.attacks[attack_id], attacks.attack(cell, attack_id), self.data(cell).test
+        assert isinstance(words, GivenImages)
+
+        def read() -> Crafted:
+            images = user_files.find_images(words, self.roots).load(test, *threat.radii, words.norm)
+            return as_crafted(threat, images, test.unit())
+
+        return self._remember(f"{keys.data_key(cell)} {identity.canonical(words)}", read)
 
     def _remember(self, key: str, make: Callable[[], T]) -> T:
         """Return the value remembered under `key`, or make it; the oldest value makes room."""

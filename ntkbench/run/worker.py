@@ -50,14 +50,12 @@ class Worker:
         self.job, self.shared = job, SharedStages(job.store, job.roots, tile_bytes)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
-        """Check, before hours of work, that every data set is there and that memory may suffice.
+        """Raise, before hours of work, DataError if data sets or given images are missing or are not as known.
 
-        DataError if a data set is missing. UsageError if the largest step takes far more memory than there is, unless
-        the job is forced; a warning if it takes more.
+        UsageError if the largest step takes far more memory than there is, unless forced; a warning if it takes more.
         """
         self._check_memory(progress)
-        for run in {run.cell.data.dataset: run for unit in units for run in unit.runs}.values():
-            self.shared.data(run.cell)
+        self.shared.check({id(run.cell): run.cell for unit in units for run in unit.runs}.values())
 
     def _check_memory(self, progress: Progress) -> None:
         """Warn, or raise a UsageError, if the estimate of the largest step exceeds the memory."""

@@ -21,6 +21,9 @@ from ntkbench.spec.notation import (
 )
 from ntkbench.spec.section import Section
 
+ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
+"""fields of analyses that name one attack"""
+
 # The words of a spec for what is measured along a training: the analysis `drift`, and its probe.
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.notation import Budgets, Count, Seed, Step
-from ntkbench.spec.section import Section
+from ntkbench.spec.section import FilePath, FileSection, Section
 
 SELF = "self"
 """name by which attacks and analyses refer to the network of the run itself"""
@@ -109,6 +109,18 @@ class RandomSign(Attack):
     """draws the signs"""
 
 
+class GivenImages(FileSection, Attack):
+    """Images that were made elsewhere, by any attack of any library: they are judged, and nothing is made.
+
+    The npz file has the attacked images as x_adv and, at the same places, the clean ones as x_clean, by which they are
+    found. All test images have to be there, within eps. `ntkbench images` writes such a file.
+    """
+
+    kind: Literal["images"]
+    path: FilePath
+    """the file"""
+
+
 class ExtensionAttack(GradientAttack):
     """The base class of attacks that other packages add."""
 
@@ -116,5 +128,5 @@ class ExtensionAttack(GradientAttack):
     """`package.module:function` that makes an `ntk.attacks.Attack` from this section, the ball and the objective"""
 
 
-AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign, Kinds("attacks", ExtensionAttack)]
+AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign | GivenImages, Kinds("attacks", ExtensionAttack)]
 """every attack that a spec can name, those of installed packages included"""

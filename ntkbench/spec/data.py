@@ -102,11 +102,6 @@ class FileDataset(FileSection):
     """what the files hold, filled in when a spec is read; with content and holds a spec is planned without the files"""
 
     @property
-    def paths(self) -> tuple[str, ...]:
-        """The files and folders of the data set."""
-        return tuple(getattr(self, name) for name in ("path", "train", "test") if hasattr(self, name))
-
-    @property
     def entry(self) -> DatasetInfo | None:
         """Classes, shape and counts of the data set; None before its files were looked at."""
         if self.holds is None:

@@ -33,9 +33,18 @@ FilePath = Annotated[
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$"), Expects("a digest such as sha256:0123... (64 digits)")]
 
 
+PATHS = ("path", "train", "test")
+"""fields of sections that are paths"""
+
+
 class FileSection(Section):
     """Base of the sections that name files, whose content is part of a run's identity."""
 
     content: Digest | None = None
     """digest of the content of the files, filled in when a spec is read; where it is written, files with another
     content are refused"""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files and folders that the section names."""
+        return tuple(getattr(self, name) for name in PATHS if hasattr(self, name))

@@ -20,6 +20,7 @@ from ntkbench.plan.runs import Run
 from ntkbench.plan.shapes import image, outputs
 from ntkbench.run.build.data import examples
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.data import FileDataset
 from ntkbench.spec.identity import resolved, run_id
 from ntkbench.status.explain import explain
 from ntkbench.store.store import Store
@@ -58,6 +59,13 @@ def one(spec: Path, *overrides: str) -> Run:
     return run
 
 
+def content(cell: Cell) -> str:
+    """The digest of its data set."""
+    assert isinstance(cell.data.dataset, FileDataset)
+    assert cell.data.dataset.content is not None
+    return cell.data.dataset.content
+
+
 def told(spec: Path, *overrides: str) -> str:
     with pytest.raises(SpecError) as error:
         read(spec, overrides)
@@ -91,7 +99,7 @@ def test_the_content_counts_and_the_path_does_not(spec, tmp_path):
     write(tmp_path / "lab.npz", x_test=images)
     ids = {before.id, changed.id, one(spec).id}
     assert len(ids) == 3, "one pixel is another experiment"
-    assert len({before.cell.data.dataset.content, changed.cell.data.dataset.content}) == 2
+    assert len({content(before.cell), content(changed.cell)}) == 2
 
 
 def test_paths_are_relative_to_the_file_that_names_them(spec, tmp_path, monkeypatch):
@@ -119,7 +127,7 @@ def test_records_have_the_digest_and_no_folder(spec, tmp_path):
     run = one(spec)
     text = json.dumps(resolved(run.cell))
     assert str(tmp_path) not in text
-    assert run.cell.data.dataset.content in text
+    assert content(run.cell) in text
     again = Cell.model_validate(json.loads(text))
     assert run_id(again, 0) == run.id
     check(again, "a record")
@@ -134,12 +142,12 @@ def test_a_cell_without_the_digest_is_refused(spec):
 
 def test_without_the_file_a_cell_is_planned_and_not_run(spec, tmp_path):
     cell = Cell.model_validate(resolved(one(spec).cell))
-    content = cell.data.dataset.content
+    known = content(cell)
     (tmp_path / "data").mkdir()
-    with pytest.raises(DataError, match=rf"lab\.npz with the content {content} is not on this machine\. It is no pub"):
+    with pytest.raises(DataError, match=rf"lab\.npz with the content {known} is not on this machine\. It is no pub"):
         examples(cell.data, [tmp_path / "data"])
     write(tmp_path / "data" / "lab.npz", x_test=np.zeros((6, 4, 5), np.uint8))
-    with pytest.raises(DataError, match=rf"{content} is not in {tmp_path}/data \(sha256:\w+\): it has changed"):
+    with pytest.raises(DataError, match=rf"{known} is not in {tmp_path}/data \(sha256:\w+\): it has changed"):
         examples(cell.data, [tmp_path / "data"])
     shutil.copy(tmp_path / "lab.npz", tmp_path / "data" / "lab.npz")
     assert len(examples(cell.data, [tmp_path / "data"]).train) == 8

@@ -23,7 +23,7 @@ from ntkbench.plan.cost.networks import (
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.spec.analyses import Analysis, Consistency, Drift, Eigenspace, LabelFlips, Spectral, TimeCourse
-from ntkbench.spec.attacks import SELF, GradientAttack, Iterated
+from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.training import Trained
@@ -96,6 +96,8 @@ def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
     """
     attack, n = cell.attacks[attack_id], cell.data.n_test
     images = _images(cell, len(attack.eps))
+    if isinstance(attack, GivenImages):
+        return Work(bytes=images)
     if not isinstance(attack, GradientAttack):
         return Work(
             entrywise=n * sizes.inputs(cell) * len(attack.eps) * DRAWN,

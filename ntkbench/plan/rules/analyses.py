@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ntkbench.errors import Problem
 from ntkbench.plan import selections, shapes
 from ntkbench.spec.analyses import Drift, LabelFlips, Transfer
-from ntkbench.spec.attacks import SELF, GradientAttack, RandomSign
+from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, RandomSign
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import EmpiricalKernel
 from ntkbench.spec.reading.validate import Draft, ids
@@ -45,7 +45,7 @@ def _attacks(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
     for role in ("attack", "adversarial_probe"):
         name = getattr(drift, role)
         attack, here = draft.cell.attacks.get(name or ""), (*path, role)
-        if attack is None:
+        if attack is None or isinstance(attack, GivenImages):
             continue
         if not isinstance(attack, GradientAttack):
             yield draft.problem(

@@ -5,7 +5,8 @@ from fractions import Fraction
 
 from ntkbench.errors import Problem
 from ntkbench.plan import shapes
-from ntkbench.spec.attacks import APGD, Iterated, LossAscent
+from ntkbench.spec.analyses import ROLES, EvaluatedAnalysis
+from ntkbench.spec.attacks import APGD, GivenImages, Iterated, LossAscent
 from ntkbench.spec.document import Path, text
 from ntkbench.spec.reading.validate import Draft
 from ntkbench.spec.training import Adversarial
@@ -25,6 +26,20 @@ def problems(draft: Draft) -> Iterator[Problem]:
             outputs = shapes.outputs(draft.cell.data)
             yield from _loss(draft, path, ascent, outputs)
             yield from _targets(draft, path, ascent, outputs)
+
+
+def given_images(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for each attack of given images with several budgets, and for each use but that of accuracy."""
+    given = {name: attack for name, attack in draft.cell.attacks.items() if isinstance(attack, GivenImages)}
+    for name, attack in given.items():
+        if len(attack.eps) > 1:
+            message = f"{len(attack.eps)} budgets, and the images of one file are of one; write an attack for each file"
+            yield draft.problem(("attacks", name, "eps"), message)
+    for id, analysis in draft.cell.analyses.items():
+        for role in ROLES if not isinstance(analysis, EvaluatedAnalysis) else ():
+            if (name := getattr(analysis, role, None)) in given:
+                message = f"{name} is given as images, of which nothing else is known; judge them with kind: accuracy"
+                yield draft.problem(("analyses", id, role), message)
 
 
 def _ascents(draft: Draft) -> Mapping[Path, LossAscent]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ntkbench.errors import Problem
 from ntkbench.plan import selections
 from ntkbench.spec.analyses import Consistency, Eigenspace, Spectral
-from ntkbench.spec.attacks import SELF, GradientAttack
+from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
 from ntkbench.spec.notation import MATCHED
@@ -77,7 +77,7 @@ def _attack(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
     """Yield a problem where the attack's source is not the kernel itself: features are attacked through their own
     gradient."""
     attack = draft.cell.attacks.get(analysis.attack or "")
-    if attack is None:
+    if attack is None or isinstance(attack, GivenImages):
         return
     if not isinstance(attack, GradientAttack):
         message = f"{analysis.attack} is random; features are attacked along a gradient"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ntkbench.errors import Problem
-from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis
+from ntkbench.spec.analyses import ROLES, Analysis, EvaluatedAnalysis
 from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import BY_ID
 from ntkbench.spec.document import Node, Path
@@ -14,8 +14,6 @@ from ntkbench.vocabulary import LINEAR, WORST
 
 _RESERVED = (SELF, "none")
 """ids that no section may use: the run's own network, and the source of attacks without a gradient"""
-_ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
-"""fields of analyses that name one attack"""
 
 
 def reserved_ids(draft: Draft) -> Iterator[Problem]:
@@ -67,7 +65,7 @@ def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[P
     """Yield the ids of the attacks that an analysis names, each with its path: in a list, that of the item."""
     path = ("analyses", name)
     if not isinstance(analysis, EvaluatedAnalysis):
-        roles = {role: getattr(analysis, role, None) for role in _ROLES}
+        roles = {role: getattr(analysis, role, None) for role in ROLES}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:
         several = draft.root.at((*path, "attacks")).items

@@ -7,7 +7,7 @@ from ntkbench.ntk import apgd, attacks, balls
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
 from ntkbench.spec import extensions, identity, training
-from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, Iterated, RandomSign, Steps
+from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, GivenImages, Iterated, RandomSign, Steps
 from ntkbench.spec.cell import Cell
 
 NO_SOURCE = "none"
@@ -22,6 +22,8 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     ball = _BALLS[words.norm]
     if isinstance(words, RandomSign):
         return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.RandomSigns(ball), None)
+    if isinstance(words, GivenImages):
+        return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.Unmoved(ball), None)
     centered = cell.data.targets == "centered"
     objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
     if isinstance(words, APGD):

@@ -1,5 +1,7 @@
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +62,7 @@ def test_images_of_bytes_are_not_read_to_describe_them(arrays, tmp_path):
 HALF = np.full((12, 4, 5), 0.5)
 BEYOND, NAN, BELOW = HALF.copy(), HALF.copy(), HALF.astype(np.float16)
 BEYOND[7, 1, 2], NAN[3, 0, 0], BELOW[11, 3, 4] = 1.001, np.nan, -0.5
-WRONG = {
+WRONG: Mapping[str, Mapping[str, Any]] = {
     "there is no array x_test, y_test; the arrays are x_train": {"x_test": None, "y_test": None},
     "x_train: image 7 holds 1.001, and floats have to lie in [0, 1]; divide by": {"x_train": BEYOND},
     "x_train: image 3 holds nan, and floats have to lie in [0, 1]": {"x_train": NAN},

@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def test_a_byte_order_mark_and_quotes(tmp_path):
     assert source.describe().n_test == 2
 
 
-WRONG = {
+WRONG: Mapping[str, Mapping[str, Any]] = {
     "train: train.csv is no table of numbers: row 3, column width: 'x' is no number": {
         "train": TRAIN.replace("0.25", "x")
     },
