@@ -50,10 +50,8 @@ class Worker:
         self.job, self.shared = job, SharedStages(job.store, job.roots, tile_bytes)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
-        """Raise, before hours of work, DataError if data sets or given images are missing or are not as known.
-
-        UsageError if the largest step takes far more memory than there is, unless forced; a warning if it takes more.
-        """
+        """Raise, before hours of work, DataError if data sets or given images are missing or are not as known, and
+        UsageError if the largest step takes far more memory than there is, unless forced; warn if it takes more."""
         self._check_memory(progress)
         self.shared.check({id(run.cell): run.cell for unit in units for run in unit.runs}.values())
 

@@ -16,14 +16,18 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType, NoneType
 
+import numpy as np
+
 from ntkbench import documents
 from ntkbench.boards import entry
 from ntkbench.boards.checks import EntryCheck
 from ntkbench.boards.recompute import recompute
 from ntkbench.boards.tracks import track
-from ntkbench.data import bundled, cifar, idx, keras, npz
+from ntkbench.data import bundled, cifar, idx, keras, load, npz
+from ntkbench.data.dataset import Split
 from ntkbench.data.files import File
 from ntkbench.data.layouts import FileLayout
+from ntkbench.data.user import arrays, examples, folders, images, tables
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.check import check
 from ntkbench.plan.read import read
@@ -170,6 +174,46 @@ def _layout(parse, files: int) -> Callable[[bytes, Path], bool]:
     return check
 
 
+def user_arrays(data: bytes, folder: Path) -> bool:
+    (folder / "lab.npz").write_bytes(data)
+    return _loads_as_described(arrays.Arrays(folder / "lab.npz", 10**6))
+
+
+def user_tables(data: bytes, folder: Path) -> bool:
+    train, _, test = data.partition(SPLIT)
+    (folder / "train.csv").write_bytes(train)
+    (folder / "test.csv").write_bytes(test)
+    return _loads_as_described(tables.Tables(folder / "train.csv", folder / "test.csv", "y", 0.0, 1.0))
+
+
+def user_folders(data: bytes, folder: Path) -> bool:
+    """One image, which is in both splits and both classes."""
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "0.png").write_bytes(data)
+    return _loads_as_described(folders.Folder(folder, (2, 3, 3)))
+
+
+def _loads_as_described(source: examples.Source) -> bool:
+    known, found = source.describe(), source.load()
+    load.verified(found, known, "set")
+    assert not any(CONTROL.search(name) for name in known.classes)
+    for split in (found.train, found.test):
+        pixels = split.unit()
+        assert ((pixels >= 0) & (pixels <= 1)).all()
+    return True
+
+
+def user_images(data: bytes, folder: Path) -> bool:
+    (folder / "adv.npz").write_bytes(data)
+    source = images.AdversarialImages(folder / "adv.npz", 10**6)
+    source.check()
+    test = Split(np.array([[[[9], [99]]]], np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64))
+    found = source.load(test, 0.1, "linf")
+    assert np.abs(found - test.unit()).max() < 0.11
+    return True
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "scalars": Target(scalars, 400),
@@ -188,6 +232,10 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "cifar_pickles": Target(_layout(cifar.pickled_splits, 2), 7000),
         "keras": Target(_layout(keras.splits, 1), 4096, (), "npz"),
         "bundled": Target(_layout(bundled.splits, 1), 4096, (), "npz"),
+        "user_arrays": Target(user_arrays, 4096, (), "npz"),
+        "user_tables": Target(user_tables, 4096),
+        "user_folders": Target(user_folders, 4096),
+        "user_images": Target(user_images, 4096, (), "npz"),
     }
 )
 

@@ -27,6 +27,8 @@ class Arrays:
     """
 
     path: Path
+    limit: int = LIMIT
+    """most bytes that the arrays may take together"""
 
     @property
     def files(self) -> Sequence[tuple[Path, PurePath]]:
@@ -60,7 +62,7 @@ class Arrays:
                     for name, header in headers.items()
                     if images or not name.startswith("x_") or header.dtype.kind == "f"
                 ]
-                arrays = npz.read(file, LIMIT, wanted)
+                arrays = npz.read(file, self.limit, wanted)
             except (npz.Damaged, UserFileError) as error:
                 raise UserFileError(f"{self.path.name}: {error}") from None
         for name in set(arrays).intersection(_NEEDED[::2]):
@@ -69,11 +71,11 @@ class Arrays:
 
     def _labels(self, arrays: Mapping[str, np.ndarray]) -> tuple[tuple[str, ...], list[np.ndarray]]:
         """Return the names of the classes, and the labels of both splits."""
-        labels = [arrays[f"y_{name}"].reshape(-1) for name in _SPLITS]
-        names = arrays[_NAMES].tolist() if _NAMES in arrays else None
+        labels = [arrays[f"y_{name}"].reshape(-1).astype(np.int64) for name in _SPLITS]
         try:
+            names = arrays[_NAMES].tolist() if _NAMES in arrays else None
             return named_classes(names, *labels), labels
-        except UserFileError as error:
+        except (UserFileError, ValueError) as error:  # ValueError: numbers that are no characters
             raise UserFileError(f"{self.path.name}: {error}") from None
 
 
@@ -86,7 +88,7 @@ def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 def check_images(name: str, header: npz.Header) -> None:
     """Raise UserFileError if an array is no images by its type and shape."""
-    if header.dtype != np.uint8 and header.dtype.kind != "f":
+    if header.dtype != np.uint8 and (header.dtype.kind != "f" or header.dtype.itemsize > 8):
         raise UserFileError(
             f"{name} holds {header.dtype}; images are bytes (uint8, 0 to 255) or floats in [0, 1], such as float32"
         )

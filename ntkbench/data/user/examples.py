@@ -18,7 +18,7 @@ from ntkbench.data.catalog import DatasetInfo
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.errors import DataError
 from ntkbench.files import open_regular
-from ntkbench.text import nearest, one_line
+from ntkbench.text import CONTROL, nearest, one_line
 
 MOST_CLASSES = 1000
 """most classes of a data set"""
@@ -95,8 +95,10 @@ def named_classes(names: Sequence[str] | None, train: np.ndarray, test: np.ndarr
     if not 2 <= count <= MOST_CLASSES:
         raise UserFileError(f"{count} classes; there have to be 2 to {MOST_CLASSES}")
     found = tuple(map(str, range(count))) if names is None else tuple(names)
-    if strange := next((name for i, name in enumerate(found) if not name.strip() or name in found[:i]), None):
-        raise UserFileError(f"the class name {one_line(strange)!r} is there twice")
+    for place, name in enumerate(found):
+        if not name.strip() or CONTROL.search(name) or name in found[:place]:
+            why = "is there twice" if name in found[:place] else "is no text that can be shown"
+            raise UserFileError(f"the class name {one_line(name)!r} {why}")
     for what, each in labels.items():
         absent = np.flatnonzero(np.bincount(each, minlength=count) == 0)
         if len(absent):
@@ -120,4 +122,5 @@ def require_box(name: str, images: np.ndarray) -> None:
 
 def split(images: np.ndarray, labels: np.ndarray) -> Split:
     """Return a split of images (n, h, w, c) and integer labels (n,), numbered as they come."""
-    return Split(images, labels.astype(np.int64), np.arange(len(labels)))
+    native = images.astype(images.dtype.newbyteorder("="), copy=False)
+    return Split(native, labels.astype(np.int64), np.arange(len(labels)))

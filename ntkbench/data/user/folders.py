@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +24,9 @@ _MODES = {1: "L", 3: "RGB"}
 """Pillow's names of gray and colored images of 8 bits, by their channels"""
 _COARSE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Pillow's names of images with at most 8 bits a channel, which lose nothing as bytes"""
+_BROKEN = (EOFError, OSError, SyntaxError, ValueError, struct.error, zlib.error)
+_FAULTS = (*_BROKEN, ArithmeticError, LookupError, TypeError, Warning)
+"""errors that Pillow raises for damaged images"""
 _MOST_PIXELS = 2**26
 """most pixels of an image file; larger ones are not decoded"""
 
@@ -119,6 +124,6 @@ def _decoded(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
                 if prod(image.size) > _MOST_PIXELS or image.mode not in _COARSE:
                     raise UserFileError(f"{path}: {image.size} pixels of mode {image.mode}; 8 bits a channel are read")
                 resized = image.convert(_MODES[channels]).resize((columns, rows), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
+    except (*_FAULTS, Image.DecompressionBombError) as error:
         raise UserFileError(f"{path} is damaged, or no image: Pillow raises {type(error).__name__}") from None
     return np.asarray(resized, np.uint8).reshape(shape)

@@ -26,6 +26,8 @@ class AdversarialImages:
     """An npz file of adversarial images, of any attack of any library."""
 
     path: Path
+    limit: int = files.LIMIT
+    """most bytes that the arrays may take together"""
 
     @property
     def files(self) -> Sequence[tuple[Path, PurePath]]:
@@ -83,7 +85,7 @@ class AdversarialImages:
                 one, other = (headers[name].shape for name in _NAMES)
                 if one != other:
                     raise UserFileError(f"x_adv has the shape {one} and x_clean {other}; they have to be the same")
-                arrays = npz.read(file, files.LIMIT, _NAMES)
+                arrays = npz.read(file, self.limit, _NAMES)
             except (npz.Damaged, UserFileError) as error:
                 raise UserFileError(f"{self.path.name}: {error}") from None
         for name in _NAMES:

@@ -91,7 +91,7 @@ class Tables:
         header = next(lines, [])
         if header.count(self.label) != 1:
             why = f"{path.name} has no column {self.label}" if self.label not in header else "two columns are called so"
-            raise UserFileError(f"{why}{did_you_mean(self.label, header)}", "label")
+            raise UserFileError(f"{why}{did_you_mean(self.label, map(one_line, header))}", "label")
         place = header.index(self.label)
         columns = tuple(header[:place] + header[place + 1 :])
         if not columns:
