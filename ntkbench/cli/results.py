@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _configure_jax, _data_dir, _pairs, _spec, _store
+from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _data_dir, _pairs, _spec, _store
 from ntkbench.errors import UsageError
+from ntkbench.run.settings import configure
 
 
 @click.command()
@@ -163,7 +164,7 @@ def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps
     kept = Store(store)
     record = find(run, kept)
     asked = chosen(record, attack, eps)
-    _configure_jax()
+    configure()
     from ntkbench.run.execute import attacked
 
     made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))

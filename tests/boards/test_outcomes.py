@@ -1,6 +1,5 @@
 """Numbers from digits, against counting by hand and against small changes of single points."""
 
-
 import numpy as np
 import pytest
 
