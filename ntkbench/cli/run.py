@@ -127,16 +127,19 @@ def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_d
 @_part
 @_store
 @_data_dir
+@click.option("--force", is_flag=True, help="Accept an estimated memory that far exceeds what is available here.")
 def plan(
-    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None
-) -> None:
+    spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
+    force: bool,
+) -> None:  # fmt: skip
     """Show what `run` would do: runs, cached stages, estimated time and memory. Nothing is executed."""
-    from ntkbench.status.forecast import cost_forecast
+    from ntkbench.status.forecast import check_memory, cost_forecast
     from ntkbench.store.store import Store
 
-    planned = _planned(spec, overrides, smoke, where)
-    click.echo(cost_forecast(planned, Store(store)))
+    planned, kept = _planned(spec, overrides, smoke, where), Store(store)
+    click.echo(cost_forecast(planned, kept))
     _tell_absent(planned, data_dir)
+    check_memory(planned, kept, force=force)
 
 
 @click.command()

@@ -17,8 +17,8 @@ from functools import partial
 from typing import TypeVar
 
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.errors import UsageError
 from ntkbench.plan import memory, timeline
+from ntkbench.plan.cost.estimate import require_memory
 from ntkbench.plan.keys import Shared
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.render import size
@@ -37,8 +37,6 @@ from ntkbench.store.lookup import attempts, is_pending
 from ntkbench.store.record import StageRow
 
 T = TypeVar("T")
-_FAR = 2
-"""ratio of estimated to available memory above which nothing is begun: no estimate is that wrong"""
 
 
 class Worker:
@@ -57,14 +55,9 @@ class Worker:
 
     def _check_memory(self, progress: Progress) -> None:
         """Warn, or raise a UsageError, if the estimate of the largest step exceeds the memory."""
-        needed, there = self.job.needed_bytes, environment.accelerator_bytes() or memory.host_bytes()
-        if needed <= there:
-            return
-        said = f"the largest step takes about {size(needed)}, and there are {size(there)}"
-        helps = f"{self.job.advice}, or a larger machine" if self.job.advice else "a larger machine"
-        if needed > _FAR * there and not self.job.options.force:
-            raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
-        progress.warn(f"{said}: it may run out of memory; what helps is {helps}")
+        there = environment.accelerator_bytes() or memory.host_bytes()
+        if said := require_memory(self.job.needed_bytes, there, self.job.advice, force=self.job.options.force):
+            progress.warn(said)
 
     def compute_stage(self, run: Run, stage: Shared, name: str, progress: Progress) -> None:
         """Compute what the run has in common with others, if the store lacks it: a kernel, or examples crafted on it.

@@ -160,6 +160,12 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     return Forecast(tuple(_cells(plan, waiting)), tuple(lines))
 
 
+def check_memory(plan: Plan, store: Store, *, force: bool) -> None:
+    """Raise a UsageError if what is left of a plan takes far more memory than this machine has, unless `force`."""
+    estimate = cost_estimate.estimate(Plan(plan.header, tuple(lookup.pending(store, plan.runs)), plan.file))
+    cost_estimate.require_memory(estimate.peak_bytes, memory.host_bytes(), estimate.advice, force=force)
+
+
 def _memory(needed: int, advice: str) -> str:
     """Return a need of memory in words, with advice how to lower it where this machine has less."""
     there = memory.host_bytes()

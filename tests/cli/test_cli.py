@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -137,6 +138,17 @@ def test_a_plan_before_and_after(call, tmp_path: Path):
     assert "kernel    0 of 1 in the store" in out
     assert not (tmp_path / "kept").exists(), "a look leaves no trace"
     assert call("status", "untrained.yaml", "--store", "kept") == (0, "1 runs: 1 not begun\n", "")
+
+
+def test_a_plan_far_beyond_the_memory_is_refused_with_its_numbers(call, tmp_path: Path):
+    """The table is printed all the same, and --force accepts it."""
+    (tmp_path / "untrained.yaml").write_text(UNTRAINED)
+    hopeless = ("plan", "untrained.yaml", "--set", "data.n_train=300000")
+    code, out, err = call(*hopeless)
+    assert code == 2
+    assert "runs      1, of which 0 are done" in out
+    assert re.search(r"the largest step takes about \d.* [GT]B, and there are .*fewer training examples.*--force", err)
+    assert call(*hopeless, "--force")[0] == 0
 
 
 def test_runs_that_are_not_ok_exit_with_1_and_tell_why(call, tmp_path: Path):

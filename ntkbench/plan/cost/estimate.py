@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
 
+from ntkbench.errors import UsageError
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import gram
@@ -20,6 +21,7 @@ from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, training_key
 from ntkbench.plan.runs import Plan
+from ntkbench.render import size
 from ntkbench.spec.analyses import Analysis, Drift, LabelFlips, Spectral
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
@@ -29,6 +31,9 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
     {"t": "a smaller width or training.batch_size", "k": "fewer training examples, numerics.kernel: float32"}
 )
 """what would make a stage smaller, by the first letter of its key: t for trainings, k for kernels"""
+
+_FAR = 2
+"""ratio of estimated to available memory above which nothing is begun: no estimate is that wrong"""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,20 @@ def peak_bytes(work: Work) -> int:
     """Return the bytes of memory at the peak of one process that does this work, compiled programs included."""
     compiled = min(COMPILED_MOST, int(COMPILED_BYTES * work.compiling(cores=1)))
     return BASE_BYTES + compiled + work.bytes
+
+
+def require_memory(needed: int, there: int, advice: str, *, force: bool) -> str:
+    """Return a warning if the largest step takes more memory than there is, in bytes; an empty text if it does not.
+
+    UsageError if it takes far more, unless `force`; `advice`: what would lower it.
+    """
+    if needed <= there:
+        return ""
+    said = f"the largest step takes about {size(needed)}, and there are {size(there)}"
+    helps = f"{advice}, or a larger machine" if advice else "a larger machine"
+    if needed > _FAR * there and not force:
+        raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
+    return f"{said}: it may run out of memory; what helps is {helps}"
 
 
 def estimate(plan: Plan) -> CostEstimate:
