@@ -261,6 +261,7 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "operator",
         "typing",
         "numpy",
+        "scipy",
         "jaxtyping",
         "ntkbench",
     )

@@ -80,6 +80,26 @@ def gram(
     return _spread(fill, K, blocks, devices)
 
 
+def on_host(
+    kernel: Kernel, X: Float[Array, "n ..."], *, rows: int = 512, tile_bytes: float = 5e8
+) -> Float[np.ndarray, "n n"]:
+    """Theta(X, X) as a NumPy matrix in float64, for a kernel that is a multiple of the identity of the outputs.
+
+    Blocks of `rows` x `rows` are computed one after the other and written to their place: no second matrix of this
+    size is ever in memory, on the device or here, and the matrix may be overwritten.
+    """
+    n, rows = len(X), _even(len(X), rows)
+    K = np.empty((n, n))
+    starts = [min(start, n - rows) for start in range(0, n, rows)]
+    for i, a in enumerate(starts):
+        for b in starts[i:]:
+            other = None if a == b else X[b : b + rows]
+            block = matrix(np.asarray(gram(kernel, X[a : a + rows], other, tile_bytes=tile_bytes)))
+            K[a : a + rows, b : b + rows] = block
+            K[b : b + rows, a : a + rows] = block.T
+    return K
+
+
 def examples(kernel: Kernel, X: Float[Array, "n ..."], batch_size: int) -> Example:
     """What the kernel keeps of each example."""
     n, rows, axis = len(X), _even(len(X), batch_size), kernel.axis

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import gram
+from ntkbench.ntk import cholesky, gram
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.gram import Example, Kernel
 
@@ -37,10 +37,10 @@ class Spectrum(eqx.Module):
     """relative round-off of the entries of the matrix, that of the type in which it was computed"""
 
     @classmethod
-    def of(cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"]) -> "Spectrum":
-        """Of a symmetric matrix, in float64 whatever its precision."""
-        values, vectors = jnp.linalg.eigh(jnp.asarray(matrix, jnp.float64))
-        return cls(values[::-1], vectors[:, ::-1], round_off(matrix.dtype))
+    def of(cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"], precision: float | None = None) -> "Spectrum":
+        """Of a symmetric matrix, in float64 whatever its precision, by default that of its type."""
+        values, vectors = _descending(jnp.asarray(matrix, jnp.float64))
+        return cls(values, vectors, precision or round_off(matrix.dtype))
 
     @property
     def floor(self) -> Float[Array, ""]:
@@ -49,7 +49,7 @@ class Spectrum(eqx.Module):
         The first is the error of the decomposition. The second is a hundred times that of the matrix, whose norm is
         about lambda_1 eps / 2 in float32 whatever n is: an eigenvalue above the floor is known to a per cent.
         """
-        return max(self.eigenvalues.size * _DOUBLE, _ULPS * self.precision) * self.eigenvalues[0]
+        return _least(self.eigenvalues.size, self.precision) * self.eigenvalues[0]
 
     def lost(self, g: Filter) -> Bool[Array, " n"]:
         """Which directions have an eigenvalue that is round-off, and a g that would make a number of it."""
@@ -78,9 +78,35 @@ class Spectrum(eqx.Module):
         return ~(self.eigenvalues > self.floor) & ~(found * size <= 1)
 
 
+@jax.jit
+def _descending(matrix):
+    """Eigenvalues and eigenvectors; `jnp.linalg.eigh` would make one more copy, to average the two halves."""
+    vectors, values = jax.lax.linalg.eigh(matrix, lower=True, symmetrize_input=False)
+    return values[::-1], vectors[:, ::-1]
+
+
 def round_off(dtype: Any) -> float:
     """The relative distance of two numbers of a type."""
     return float(jnp.finfo(dtype).eps)
+
+
+def _least(n: int, precision: float) -> float:
+    """The share of the largest eigenvalue below which one is round-off, see `Spectrum.floor`."""
+    return max(n * _DOUBLE, _ULPS * precision)
+
+
+def solve(
+    K: Float[np.ndarray, "n n"] | Float[Array, "n n"],
+    Y: Float[np.ndarray, "n m"],
+    ridge: float = 0.0,
+    precision: float = _DOUBLE,
+) -> Float[np.ndarray, "n m"] | None:
+    """alpha = (K + ridge)^-1 Y without a spectrum: what `Spectrum.coefficients` gives at infinite time.
+
+    None where an eigenvalue may be round-off: the spectrum then decides. A NumPy matrix is overwritten unless the
+    answer is None, see `cholesky.solve`.
+    """
+    return cholesky.solve(K, Y, ridge=ridge, least=_least(len(K), precision))
 
 
 def flow(time: float = float("inf"), ridge: float = 0.0) -> Filter:

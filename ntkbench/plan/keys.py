@@ -1,4 +1,4 @@
-"""Keys of what is computed once and kept. They chain: data -> training, data -> kernel -> craft.
+"""Keys of what is computed once and kept. They chain: data -> training, data -> kernel -> solve -> craft.
 
 A key is a hash of all that a stage's result depends on and nothing else, so that runs share what they can: the kernel
 of a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
@@ -11,9 +11,10 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
+from ntkbench.plan.cost import kernels
 from ntkbench.plan.networks import operations
 from ntkbench.plan.timeline import drops_last
-from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis, Transfer
+from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis, Spectral, Transfer
 from ntkbench.spec.attacks import GradientAttack
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import SphereTeacher
@@ -22,9 +23,13 @@ from ntkbench.spec.kernels import InfiniteKernel, Kernel
 from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.training import Trained
 
-Shared = Literal["kernel", "craft"]
-"""stages that cells have in common"""
-REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "craft": 1})
+Shared = Literal["kernel", "solve", "craft"]
+"""stages that cells have in common: spectra of kernels, coefficients of regressions, examples crafted on these"""
+SOLVED_FROM = 2000
+"""training examples from which on a regression is solved without the kernel's spectrum; with fewer, the spectrum takes
+a second or two, and then serves every time and ridge
+"""
+REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1})
 """revision of each stage's results, a part of its keys"""
 
 _MENDED = frozenset(("tanh", "sigmoid", "softplus", "silu", "sin", "gelu"))
@@ -69,6 +74,34 @@ def kernel_key(cell: Cell, kernel_id: str) -> str:
     return _key("kernel", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.kernel})
 
 
+def solve_key(cell: Cell, kernel_id: str) -> str:
+    """Return the key of the coefficients of a regression at infinite time."""
+    kernel = _infinite(cell, kernel_id)
+    return _key("solve", {"kernel": kernel_key(cell, kernel_id), "ridge": kernel.ridge})
+
+
+def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "solve"], str]:
+    """Return the stage, and its key, that regression with an infinite kernel needs: its spectrum, or one solve.
+
+    A solve is enough at infinite time. The spectrum is taken all the same where the cell needs it anyway, and where the
+    kernel's entries cost more than their decomposition: then they are better computed once for all times and ridges.
+    """
+    kernel, key = _infinite(cell, kernel_id), kernel_key(cell, kernel_id)
+    large = cell.data.n_train >= SOLVED_FROM and kernels.is_cheaper_than_its_spectrum(cell, kernel)
+    if large and kernel.time == float("inf") and key not in _decomposed(cell):
+        return "solve", solve_key(cell, kernel_id)
+    return "kernel", key
+
+
+def _decomposed(cell: Cell) -> set[str]:
+    """Return the keys of the kernels whose spectra an analysis or a finite time of the cell needs."""
+    studied = [analysis for analysis in cell.analyses.values() if isinstance(analysis, Spectral)]
+    names = {name for each in studied for name in (each.target, *getattr(each, "against", ()))}
+    infinite = {name: kernel for name, kernel in cell.kernels.items() if isinstance(kernel, InfiniteKernel)}
+    needed = (name for name, kernel in infinite.items() if name in names or kernel.time != float("inf"))
+    return {kernel_key(cell, name) for name in needed}
+
+
 def attacks_shown(analysis: Analysis) -> tuple[str, ...]:
     """Return the attacks whose examples an analysis shows to its target; analyses of features make their own."""
     if isinstance(analysis, EvaluatedAnalysis):
@@ -91,11 +124,11 @@ def is_shared(kernel: Kernel | None) -> bool:
 
 
 def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
-    """Yield stage, key and id of what a cell has in common with others: infinite kernels, then examples crafted on
-    them."""
+    """Yield stage, key and id of what a cell has in common with others: infinite kernels, or solves with them, then
+    examples crafted on them."""
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
-            yield "kernel", kernel_key(cell, name), name
+            yield *regression_stage(cell, name), name
     for name in crafted_attacks(cell):
         yield "craft", craft_key(cell, name), name
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -18,6 +19,7 @@ from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk import cheapest, features, gram, network, regression
 from ntkbench.ntk.empirical import TRACE
+from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.network import Network, Predictor
 from ntkbench.plan import keys, sizes, user_files
 from ntkbench.run.build import attacks, kernels
@@ -68,10 +70,12 @@ class SharedStages:
     def compute(self, cell: Cell, stage: keys.Shared, name: str) -> None:
         """Compute, unless it is in the store, a stage that runs share.
 
-        `name`: id of an infinite kernel for the stage `kernel`, of an attack on one for `craft`.
+        `name`: id of an infinite kernel for the stages `kernel` and `solve`, of an attack on one for `craft`.
         """
         if stage == "kernel":
             self.decomposed(cell, name)
+        elif stage == "solve":
+            self._solved(cell, name)
         else:
             threat = attacks.attack(cell, name)
             source = self.regression(cell, threat.source).value
@@ -92,17 +96,15 @@ class SharedStages:
 
     def regression(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return the predictor of an infinite kernel, with its time and ridge."""
-        words = cell.kernels[kernel_id]
+        words, (stage, key) = cell.kernels[kernel_id], keys.regression_stage(cell, kernel_id)
 
         def predictor() -> StageResult:
-            made = self.decomposed(cell, kernel_id)
-            kernel, X, spectrum, Y = made.value
-            alpha = kernels.coefficients(spectrum, words, Y)
-            return replace(
-                made, value=regression.predictor(kernel, X, alpha.astype(X.dtype), tile_bytes=self.tile_bytes)
-            )
+            kernel, X, _ = self._asked(cell, kernel_id)
+            made = (self._solved if stage == "solve" else self._filtered)(cell, kernel_id)
+            alpha = made.value.astype(X.dtype)
+            return replace(made, value=regression.predictor(kernel, X, alpha, tile_bytes=self.tile_bytes))
 
-        name = f"{keys.kernel_key(cell, kernel_id)} {words.time} {words.ridge}"
+        name = f"{key} {words.time} {words.ridge}"
         known = name in self._memory
         made = self._remember(name, predictor)
         return replace(made, cached=known or made.cached)
@@ -142,16 +144,50 @@ class SharedStages:
         X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
         return eigenvalues(cheapest.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
 
+    def _asked(self, cell: Cell, kernel_id: str) -> tuple[Kernel, Array, Array]:
+        """Return an infinite kernel, the training examples X in its precision, and their targets Y."""
+        words, data = cell.kernels[kernel_id], self.data(cell)
+        assert isinstance(words, InfiniteKernel)
+        kernel = kernels.infinite_kernel(cell, words, outputs(data))
+        X = jnp.asarray(data.train.unit(cell.numerics.kernel))
+        return kernel, X, targets(cell.data, data.train.labels, outputs(data))
+
+    def _filtered(self, cell: Cell, kernel_id: str) -> StageResult:
+        """Return the coefficients of a regression by the spectrum of its kernel."""
+        made = self.decomposed(cell, kernel_id)
+        _, _, spectrum, Y = made.value
+        return replace(made, value=kernels.coefficients(spectrum, cell.kernels[kernel_id], Y))
+
+    def _solved(self, cell: Cell, kernel_id: str) -> StageResult:
+        """Return the coefficients of a regression at infinite time: by the spectrum if it is there, else by one solve.
+
+        Raise an error if the kernel is singular.
+        """
+        key = keys.solve_key(cell, kernel_id)
+
+        def coefficients() -> Arrays:
+            if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
+                return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
+            kernel, X, Y = self._asked(cell, kernel_id)
+            K, dtype = self._matrix(kernel, X), cell.numerics.kernel
+            return {"alpha": kernels.solved(K, cell.kernels[kernel_id], np.asarray(Y), kernel_id, dtype)}
+
+        arrays, cached = self._stored("solve", key, coefficients)
+        return StageResult(jnp.asarray(arrays["alpha"]), key, cached)
+
+    def _matrix(self, kernel: Kernel, X: Array) -> np.ndarray | Array:
+        """Return the kernel of X as a matrix for a solve, in the host's memory or in that of an accelerator."""
+        if jax.default_backend() == "cpu":
+            return gram.on_host(kernel, X, tile_bytes=self.tile_bytes)
+        return gram.gram(kernel, X, tile_bytes=self.tile_bytes).reshape(len(X), len(X))
+
     def decomposed(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
 
         Raise an error if the spectrum is not finite or has no positive eigenvalue; such a one is not stored.
         """
-        words = cell.kernels[kernel_id]
-        assert isinstance(words, InfiniteKernel)
-        data, key = self.data(cell), keys.kernel_key(cell, kernel_id)
-        kernel = kernels.infinite_kernel(cell, words, outputs(data))
-        X = jnp.asarray(data.train.unit(cell.numerics.kernel))
+        key, precision = keys.kernel_key(cell, kernel_id), regression.round_off(cell.numerics.kernel)
+        kernel, X, Y = self._asked(cell, kernel_id)
 
         def decomposed() -> Arrays:
             K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
@@ -161,10 +197,9 @@ class SharedStages:
 
         arrays, cached = self._stored("kernel", key, decomposed)
         spectrum = regression.Spectrum(
-            **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=regression.round_off(X.dtype)
+            **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=precision
         )
         kernels.require_positive(spectrum, kernel_id, cell.numerics.kernel)  # older versions may have stored it
-        Y = targets(cell.data, data.train.labels, outputs(data))
         return StageResult((kernel, X, spectrum, Y), key, cached)
 
     def evaluator(

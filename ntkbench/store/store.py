@@ -30,7 +30,7 @@ from ntkbench.files import open_regular, read_bounded
 if TYPE_CHECKING:
     import numpy as np
 
-STAGES = ("training", "checkpoint", "snapshot", "kernel", "craft")
+STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft")
 """stages whose results are kept as objects, see docs/store.md"""
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """what file systems answer that cannot rename over a folder which is not empty"""

@@ -35,6 +35,18 @@ def test_tiles_do_not_matter(name, rows):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_matrix_on_the_host_is_the_same_by_blocks_and_may_be_overwritten(dtype):
+    """11 rows in blocks of 4: the last block overlaps the one before."""
+    k, inputs = kernels()["infinite"], X.astype(dtype)
+    whole = gram.matrix(np.asarray(gram.gram(k, inputs), np.float64))
+    found = gram.on_host(k, inputs, rows=4)
+    assert (found.dtype, found.flags.writeable, found.flags.c_contiguous) == (np.float64, True, True)
+    np.testing.assert_allclose(found, whole, rtol=EXACT if dtype == np.float64 else 1e-6)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_array_equal(gram.on_host(k, inputs), whole)
+
+
 @pytest.mark.parametrize(
     "name", ["infinite", *(pytest.param(k, marks=pytest.mark.slow) for k in ("jacobian", "structured"))]
 )

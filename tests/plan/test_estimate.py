@@ -7,7 +7,7 @@ from ntkbench.plan import selections, timeline
 from ntkbench.plan.cost import analyses, kernels, networks
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost.work import BASE_BYTES, START, Work
-from ntkbench.plan.keys import training_key
+from ntkbench.plan.keys import solve_key, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.spec.analyses import Drift, Eigenspace
 from ntkbench.spec.cell import Cell
@@ -81,11 +81,11 @@ def test_an_infinite_kernel_by_hand():
     pairs = 60 * 61 // 2
     assert work.double == pairs * 2 * 784 + kernels.EIGH * 60**3
     assert work.entrywise == pairs * (2 * kernels.ARC_COSINE + 3 * kernels.LINEAR)
-    assert work.bytes == 3 * 8 * 60**2 + kernels.ALIVE * kernels.CACHED
+    assert work.bytes == kernels.MATRICES * 8 * 60**2 + kernels.ALIVE * kernels.CACHED
 
 
 def test_an_empirical_kernel_has_a_row_for_each_output():
-    assert kernels.gram(cell(), cell().kernels["first"], tile=0).bytes == 3 * 8 * (60 * 3) ** 2
+    assert kernels.gram(cell(), cell().kernels["first"], tile=0).bytes == kernels.MATRICES * 8 * (60 * 3) ** 2
 
 
 def test_an_empirical_kernel_of_dense_layers_by_hand():
@@ -95,7 +95,7 @@ def test_an_empirical_kernel_of_dense_layers_by_hand():
     work = kernels.gram(cell(), cell().kernels["first"], tile=10**12)
     assert work.double == passes(1, 1) * n * (1 + 3) + grams + kernels.EIGH * (n * 3) ** 3
     kept = n * 3 * (64 + 64 + 3) + n * 785
-    assert work.bytes == 3 * 8 * (n * 3) ** 2 + 8 * kept
+    assert work.bytes == kernels.MATRICES * 8 * (n * 3) ** 2 + 8 * kept
 
 
 def test_an_empirical_kernel_of_convolutions_multiplies_gradients():
@@ -106,6 +106,28 @@ def test_an_empirical_kernel_of_convolutions_multiplies_gradients():
     assert work.convolved == 2 * 2 * 784 * (first + second) * n * (1 + 3), "float64 counts twice"
     dense = n**2 * (784 * 64 + 1 + 9 * 3)
     assert work.double == 2 * head * n * (1 + 3) + gradients + dense + kernels.EIGH * (n * 3) ** 3
+
+
+def test_a_solve_by_hand():
+    """The same entries, a third of n^3 in place of a decomposition, and one matrix with a quarter for all else."""
+    kernel = cell().kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    solved, decomposed = kernels.solve(cell(), kernel, 0), kernels.gram(cell(), kernel, 0)
+    assert solved.entrywise == decomposed.entrywise
+    assert decomposed.double - solved.double == kernels.EIGH * 60**3 - 60**3 // 3
+    assert solved.bytes == 8 * 60**2 * 5 // 4 + kernels.ALIVE * kernels.CACHED
+
+
+def test_a_regression_alone_is_priced_as_a_solve():
+    words = changed("data.n_train", 3000) | {
+        "analyses": {"transfer": {"kind": "transfer", "attack": "ntk"}},
+        "training": {"mode": "none"},
+    }
+    asked = Cell.model_validate(words)
+    (stage,) = (stage for stage in cost_estimate.stages(asked, 0) if stage.name == "kernel.limit")
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    assert (stage.key, stage.work) == (solve_key(asked, "limit"), kernels.solve(asked, kernel, 0))
 
 
 def test_a_kernel_costs_the_cube_of_its_examples():
@@ -224,7 +246,7 @@ def test_a_limit_costs_by_the_pairs_of_positions_that_it_tells_apart(head: str, 
     work = kernels.gram(asked, kernel, tile=0)
     assert work.entrywise == 60 * 61 // 2 * (2 * entries * layer + 2 * entries + kernels.LINEAR)
     assert work.double == 60 * 61 // 2 * 2 * entries + kernels.EIGH * 60**3
-    assert work.bytes == 3 * 8 * 60**2 + kernels.ALIVE * max(kernels.CACHED, entries * 8)
+    assert work.bytes == kernels.MATRICES * 8 * 60**2 + kernels.ALIVE * max(kernels.CACHED, entries * 8)
 
 
 def test_quadrature_is_dearer_than_a_closed_form():

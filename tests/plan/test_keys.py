@@ -1,6 +1,15 @@
 import pytest
 
-from ntkbench.plan.keys import REVISIONS, craft_key, data_key, kernel_key, training_key
+from ntkbench.plan.keys import (
+    REVISIONS,
+    craft_key,
+    data_key,
+    kernel_key,
+    regression_stage,
+    shared_stages,
+    solve_key,
+    training_key,
+)
 from ntkbench.spec.cell import Cell
 from tests.examples.cells import OTHER, cell, changed, other
 
@@ -66,9 +75,50 @@ def test_only_infinite_kernels_have_keys():
         craft_key(cell(), "noise")
 
 
+def regressions(n_train: int = 2000, architecture: object = None, **analyses: object) -> Cell:
+    """A cell that judges a kernel at infinite time, and one with a ridge."""
+    words = {
+        "data": changed("data.n_train", n_train)["data"] | {"dataset": "mnist", "classes": None},
+        "architecture": architecture or {"kind": "fc", "depth": 1},
+        "kernels": {"limit": {"kind": "infinite"}, "ridged": {"kind": "infinite", "ridge": 0.1}},
+        "attacks": {"fast": {"kind": "fgsm", "source": "limit", "eps": "8/255"}},
+        "analyses": {"clean": {"kind": "accuracy", "target": "limit"}, **analyses},
+    }
+    return Cell.model_validate(words)
+
+
+def test_a_regression_at_infinite_time_is_one_solve_for_each_ridge():
+    found = list(shared_stages(regressions()))
+    assert [stage for stage, _, _ in found] == ["solve", "solve"]
+    (_, one, _), (_, two, _) = found
+    assert one != two
+    assert (one[0], one) == ("s", solve_key(regressions(), "limit"))
+    assert solve_key(regressions(n_train=2001), "limit") != one
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        regressions(n_train=1999),
+        regressions(study={"kind": "time", "target": "ridged", "attack": "fast"}),
+        regressions(architecture={"kind": "conv", "depth": 1, "head": "gap"}),
+        regressions(architecture={"kind": "fc", "depth": 1, "activation": "tanh"}),
+    ],
+    ids=["few examples", "a spectrum is there anyway", "entries cost more", "quadrature costs more"],
+)
+def test_a_regression_takes_the_spectrum_where_that_is_better(cell: Cell):
+    assert regression_stage(cell, "limit") == ("kernel", kernel_key(cell, "limit"))
+
+
+def test_a_regression_at_a_finite_time_takes_the_spectrum():
+    words = regressions().model_dump(mode="json")
+    words["kernels"]["limit"]["time"] = 3.0
+    assert {regression_stage(Cell.model_validate(words), name)[0] for name in ("limit", "ridged")} == {"kernel"}
+
+
 def test_golden_keys():
     """A change of these computes every stage anew: raise a revision instead, where results change."""
-    assert dict(REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "craft": 1}
+    assert dict(REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1}
     said = other("attacks.ntk.loss")  # cross_entropy
     assert [key(said) for key, _ in KEYS.values()] == [
         "dz2avt37602mn",

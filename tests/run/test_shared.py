@@ -6,9 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntkbench.run.build import attacks
+from ntkbench.errors import NumericsError
+from ntkbench.plan import keys
+from ntkbench.run.build import attacks, kernels
 from ntkbench.run.shared import SharedStages
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.store.store import Store
 from tests.examples import tiny
 
@@ -31,6 +34,67 @@ def test_one_kernel_serves_every_width_test_set_time_and_ridge(store: Store, tmp
         assert (made.key, made.cached) == (first.key, True)
     assert not first.cached
     assert len(store.keys("kernel", "k")) == 1
+
+
+@pytest.fixture
+def solving(monkeypatch: pytest.MonkeyPatch):
+    """Few examples are enough for a solve."""
+    monkeypatch.setattr(keys, "SOLVED_FROM", 1)
+    monkeypatch.setattr(keys.kernels, "is_cheaper_than_its_spectrum", lambda cell, kernel: True)
+
+
+@pytest.mark.parametrize("change", ["kernels.limit.ridge=0", "kernels.limit.ridge=0.5", "numerics.kernel=float32"])
+def test_a_solve_gives_what_the_spectrum_gives_and_leaves_coefficients_alone(
+    change: str, store: Store, tmp_path: Path, request: pytest.FixtureRequest
+):
+    of = cell(tmp_path, change)
+    spectral = SharedStages(Store(tmp_path / "spectra"), (), 1e6).regression(of, "limit")
+    request.getfixturevalue("solving")
+    solved = SharedStages(store, (), 1e6).regression(of, "limit")
+    assert (solved.key, solved.cached) == (keys.solve_key(of, "limit"), False)
+    agreed = 1e-3 if "float32" in change else 1e-8
+    np.testing.assert_allclose(solved.value.alpha, spectral.value.alpha, rtol=agreed)
+    assert (store.keys("solve", "s"), store.keys("kernel", "k")) == ([solved.key], [])
+    stored = store.load("solve", solved.key)
+    assert stored is not None
+    assert {name: array.shape for name, array in stored.arrays.items()} == {"alpha": (12, 1)}
+    assert SharedStages(store, (), 1e6).regression(of, "limit").cached
+
+
+def test_a_spectrum_in_the_store_is_used(store: Store, tmp_path: Path, request: pytest.FixtureRequest):
+    of = cell(tmp_path)
+    spectral = SharedStages(store, (), 1e6).regression(of, "limit")
+    request.getfixturevalue("solving")
+    found = SharedStages(store, (), 1e6).regression(of, "limit")
+    assert found.key == keys.solve_key(of, "limit")
+    np.testing.assert_array_equal(found.value.alpha, spectral.value.alpha)
+
+
+@pytest.mark.parametrize("how", ["spectrum", "solving"])
+@pytest.mark.parametrize(("W_std", "message"), [
+    ("1e-6", "kernel limit: the kernel is zero: its largest eigenvalue is .*try numerics.kernel: float64 or"),
+    ("1e6", "kernel limit: the kernel is not finite"),
+])  # fmt: skip
+def test_what_cannot_be_inverted_is_refused_alike(
+    how: str, W_std: str, message: str, store: Store, tmp_path: Path, request: pytest.FixtureRequest
+):
+    if how == "solving":
+        request.getfixturevalue("solving")
+    scales = (f"architecture.W_std={W_std}", "architecture.b_std=0", "architecture.depth=4")
+    of = cell(tmp_path, *scales, "kernels.limit.ridge=1", "numerics.kernel=float32")
+    with pytest.raises(NumericsError, match=message):
+        SharedStages(store, (), 1e6).regression(of, "limit")
+    assert store.keys("kernel", "k") + store.keys("solve", "s") == []
+
+
+def test_a_singular_kernel_is_refused_with_the_words_of_its_spectrum():
+    """Two training images of six are the same."""
+    K = np.eye(6) + 1
+    K[1] = K[0]
+    K[:, 1] = K[:, 0]
+    words, Y = InfiniteKernel(kind="infinite"), np.ones((6, 1))
+    with pytest.raises(NumericsError, match=r"1 of its 6 eigenvalues are below round-off.*Duplicate examples"):
+        kernels.solved(K, words, Y, "limit", "float64")
 
 
 def test_another_process_finds_the_kernel(store: Store, tmp_path: Path):

@@ -16,10 +16,10 @@ from types import MappingProxyType
 from ntkbench.errors import UsageError
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
-from ntkbench.plan.cost.kernels import gram
+from ntkbench.plan.cost.kernels import gram, solve
 from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
-from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, training_key
+from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, regression_stage, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.render import size
 from ntkbench.spec.analyses import Analysis, Drift, LabelFlips, Spectral
@@ -28,9 +28,13 @@ from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 
 _ADVICE: Mapping[str, str] = MappingProxyType(
-    {"t": "a smaller width or training.batch_size", "k": "fewer training examples, numerics.kernel: float32"}
+    {
+        "t": "a smaller width or training.batch_size",
+        "k": "fewer training examples, numerics.kernel: float32",
+        "s": "fewer training examples",
+    }
 )
-"""what would make a stage smaller, by the first letter of its key: t for trainings, k for kernels"""
+"""what would make a stage smaller, by the first letter of its key: t for trainings, k for kernels, s for solves"""
 
 _FAR = 2
 """ratio of estimated to available memory above which nothing is begun: no estimate is that wrong"""
@@ -145,12 +149,22 @@ def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
         attacks = {name: cell.attacks[name] for name in attacks_shown(analysis)}
         for name in (analysis.target, *(getattr(attack, "source", SELF) for attack in attacks.values())):
             if name in cell.kernels:
-                yield _kernel(cell, name, "kernel", tile)
+                yield _regression(cell, name, tile)
         for name, attack in attacks.items():
             infinite = isinstance(cell.kernels.get(getattr(attack, "source", SELF)), InfiniteKernel)
             yield PricedStage(
                 f"craft.{name}", craft_key(cell, name) if infinite else "", crafting_cost(cell, name, tile)
             )
+
+
+def _regression(cell: Cell, name: str, tile: int) -> PricedStage:
+    """Return the stage of a kernel whose regression is asked for: its spectrum, or one solve."""
+    kernel = cell.kernels[name]
+    if isinstance(kernel, InfiniteKernel):
+        stage, key = regression_stage(cell, name)
+        if stage == "solve":
+            return PricedStage(f"kernel.{name}", key, solve(cell, kernel, tile))
+    return _kernel(cell, name, "kernel", tile)
 
 
 def _kernel(cell: Cell, name: str, stage: str, tile: int) -> PricedStage:

@@ -13,6 +13,8 @@ from ntkbench.spec.layers import Activation, AvgPool, Conv, Dense, LeakyReLU, Re
 
 EIGH = 12
 """operations of a symmetric eigendecomposition per n^3: 4/3 for the tridiagonal form, at a third of the rate; 8 more"""
+MATRICES = 5
+"""matrices in memory while one is decomposed: itself, a copy that becomes eigenvectors, two for LAPACK, the result"""
 ARC_COSINE = 60
 """operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
 MIXTURE = 20**2 * 130
@@ -33,21 +35,39 @@ ALIVE = 8
 def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Work:
     """Return the work of half a Gram matrix of the training set, and of its eigendecomposition in float64.
 
-    An infinite kernel has n rows, an empirical one n c. Memory: the matrix, its eigenvectors and a workspace in
-    float64, and a tile.
+    An infinite kernel has n rows, an empirical one n c. Memory: MATRICES of this size in float64, and a tile.
     """
     n, rows = cell.data.n_train, cell.data.n_train
     if isinstance(kernel, InfiniteKernel):
-        entries = _pairs(cell, kernel, n * (n + 1) // 2, tile)
-        programs = _programs(
-            ("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0])
-        )
+        entries = _half(cell, kernel, tile)
     else:
         rows = n * shapes.outputs(cell.data)
-        entries = _empirical(cell, n, tile)
         programs = _programs(("gram", _form(cell, kernel)), cell, 2 * _layers(sizes.network(cell)))
-    work = entries + Work(double=EIGH * rows**3, calls=2, programs=programs)
-    return replace(work, bytes=3 * 8 * rows**2 + entries.bytes)
+        entries = _empirical(cell, n, tile) + Work(programs=programs)
+    work = entries + Work(double=EIGH * rows**3, calls=2)
+    return replace(work, bytes=MATRICES * 8 * rows**2 + entries.bytes)
+
+
+def solve(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
+    """Return the work of half a Gram matrix of the training set, and of one regression by Cholesky in its memory.
+
+    Memory: the matrix in float64, blocks of it, and a tile.
+    """
+    n = cell.data.n_train
+    work = _half(cell, kernel, tile)
+    return replace(work + Work(double=n**3 // 3, calls=2), bytes=8 * n**2 * 5 // 4 + work.bytes)
+
+
+def is_cheaper_than_its_spectrum(cell: Cell, kernel: InfiniteKernel) -> bool:
+    """Return whether the entries of a kernel of the training set take less time than their eigendecomposition."""
+    return _half(cell, kernel, 0).running() < Work(double=EIGH * cell.data.n_train**3).running()
+
+
+def _half(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
+    """Return the work of half the infinite kernel of the training set, with its compilation."""
+    n = cell.data.n_train
+    programs = _programs(("gram", _form(cell, kernel)), cell, OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0]))
+    return _pairs(cell, kernel, n * (n + 1) // 2, tile) + Work(programs=programs)
 
 
 def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:

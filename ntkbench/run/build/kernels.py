@@ -53,6 +53,20 @@ def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.A
     return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
 
 
+def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
+    """Return alpha = (K + ridge)^-1 Y of the kernel matrix K, which is overwritten; `dtype` is that of its entries.
+
+    Where an eigenvalue may be round-off, the spectrum decides: raise its NumericsError, or leave null directions out.
+    """
+    precision = regression.round_off(dtype)
+    alpha = regression.solve(K, Y, float(words.ridge), precision)
+    if alpha is None:
+        spectrum = regression.Spectrum.of(K, precision)
+        require_positive(spectrum, name, dtype)
+        return np.asarray(coefficients(spectrum, words, jnp.asarray(Y)))
+    return require_finite(alpha, "the coefficients of the regression", _SCALE)
+
+
 def example_bytes(cell: Cell, evaluator: str, n_train: int, budgets: int | None = None) -> int:
     """Return the bytes that the gradient at one test example takes: covariances, or activations, at each layer."""
     kernel = cell.kernels.get(evaluator)

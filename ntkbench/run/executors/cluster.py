@@ -106,11 +106,11 @@ class _Cluster:
             for stage, key, name in shared_stages(run.cell):
                 if self._store.has(stage, key):
                     continue
-                before = [] if stage == "kernel" else kernels.values()
+                before = kernels.values() if stage == "craft" else []
                 if key not in self._shared:
                     arguments = {"run": run, "stage": stage, "name": name}
                     self._shared[key] = self._remote.remote(self._job, "compute_stage", arguments, *before)
-                (kernels if stage == "kernel" else crafts)[key] = self._shared[key]
+                (crafts if stage == "craft" else kernels)[key] = self._shared[key]
         return [*kernels.values(), *crafts.values()]
 
     def result(self, future: Future[Any]) -> BufferedProgress | None:
