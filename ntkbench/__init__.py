@@ -19,6 +19,7 @@ import ntkbench.results
 import ntkbench.run  # noqa: F401
 
 if TYPE_CHECKING:
+    from ntkbench.api.evaluation import evaluate as evaluate
     from ntkbench.api.execution import run as run
     from ntkbench.api.experiment import Spec as Spec
     from ntkbench.api.experiment import load as load
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ntkbench.api.forecast import plan as plan
     from ntkbench.api.images import Images as Images
     from ntkbench.api.pictures import Pictures as Pictures
+    from ntkbench.api.results import Features as Features
     from ntkbench.api.results import Results as Results
     from ntkbench.api.results import results as results
     from ntkbench.errors import NtkbenchError as NtkbenchError
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Features",
     "Images",
     "NtkbenchError",
     "Pictures",
@@ -40,6 +43,7 @@ __all__ = [
     "Results",
     "Spec",
     "SpecError",
+    "evaluate",
     "load",
     "plan",
     "results",
@@ -51,15 +55,17 @@ _HOMES = {
     "plan": "ntkbench.api.forecast",
     "run": "ntkbench.api.execution",
     "results": "ntkbench.api.results",
+    "evaluate": "ntkbench.api.evaluation",
     "Spec": "ntkbench.api.experiment",
     "Plan": "ntkbench.api.forecast",
     "Results": "ntkbench.api.results",
+    "Features": "ntkbench.api.results",
     "Pictures": "ntkbench.api.pictures",
     "Images": "ntkbench.api.images",
     "SpecError": "ntkbench.errors",
     "NtkbenchError": "ntkbench.errors",
 }
-"""module of each name of the interface, in the order of the reference page"""
+"""module of each name of the interface"""
 
 del plan, results, run
 

@@ -4,9 +4,10 @@ results = run("specs/quickstart.yaml", store="runs", where={"width": 64})
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -58,20 +59,35 @@ def run(
         DataError: a data set is missing.
     """
     found = load(spec)
-    planned, kept = part(found.planned, where, seeds), Store(Path(store))
+    planned = part(found.planned, where, seeds)
     roots = search_roots(None if data_dir is None else Path(data_dir))
     options = Options(retry, found.smoke, found.overrides, "local", workers, None, force)
     with configured():
-        from ntkbench.run.execute import execute
+        return executed(planned, Store(Path(store)), roots, options, progress)
 
-        watcher = watching(progress, planned, kept)
-        try:
-            ended = execute(planned, kept, roots, options, watcher)
-        finally:
-            watcher.close()
+
+def executed(
+    planned: Plan,
+    store: Store,
+    roots: tuple[Path, ...],
+    options: Options | None = None,
+    progress: Progress = True,
+    given: Mapping[str, Any] | None = None,
+) -> Results:
+    """Execute a plan, and return its results; JAX is configured already.
+
+    `given`: predictors that architectures of the kind `given` stand for, by their SHA-256.
+    """
+    from ntkbench.run.execute import execute
+
+    watcher = watching(progress, planned, store)
+    try:
+        ended = execute(planned, store, roots, options or Options(), watcher, given)
+    finally:
+        watcher.close()
     if bad := len(planned.runs) - ended["ok"]:
-        warnings.warn(f"{bad} of {len(planned.runs)} runs are not ok; results.runs tells why", stacklevel=2)
-    return Results(planned, kept, roots)
+        warnings.warn(f"{bad} of {len(planned.runs)} runs are not ok; results.runs tells why", stacklevel=3)
+    return Results(planned, store, roots, given or {})
 
 
 def watching(progress: Progress, planned: Plan, store: Store) -> run_progress.PlanProgress:

@@ -1,12 +1,12 @@
 """Build the predictors of a run again, from the store as far as it has them, and compute with them.
 
-    of = predictors(planned, run, shared(planned, store, roots))
+    of = predictors(planned, run, shared(planned, store, roots, {}))
     train, test = kernel(of, "limit")
 
 JAX has to be configured before this module is imported (`run.settings.configured`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,11 @@ from ntkbench.store.groups import groups
 from ntkbench.store.store import Store
 
 
-def shared(planned: Plan, store: Store, roots: tuple[Path, ...]) -> SharedStages:
-    """Return what the runs of a plan share; UsageError if JAX finds no device."""
+def shared(planned: Plan, store: Store, roots: tuple[Path, ...], given: Mapping[str, Trainable]) -> SharedStages:
+    """Return what the runs of a plan share, with the networks that were given; UsageError if JAX finds no device."""
     environment.require_device()
-    return SharedStages(store, roots, memory.tile_bytes(planned.header.run.tile_bytes, environment.accelerator_bytes()))
+    tile_bytes = memory.tile_bytes(planned.header.run.tile_bytes, environment.accelerator_bytes())
+    return SharedStages(store, roots, tile_bytes, given)
 
 
 def predictors(planned: Plan, run: Run, shared: SharedStages) -> Predictors:
@@ -66,7 +67,7 @@ def images(of: Predictors, attack: str, eps: str | Fraction | float | None, targ
     """Return the test images before and after an attack, and what the target predicts; UsageError for a budget that
     the attack does not have."""
     name = target or _shown_to(of.cell, attack)
-    if name == SELF and of.group is None:
+    if name == SELF and not of.cell.has_network:
         raise UsageError(f"this cell has no network; name a kernel as target: {', '.join(of.cell.kernels)}")
     judge = of.evaluator(name)
     threat, crafted = of.attacked(attack, judge)
@@ -90,7 +91,7 @@ def images(of: Predictors, attack: str, eps: str | Fraction | float | None, targ
 def _shown_to(cell: Cell, attack: str) -> str:
     """Return the target of the first analysis that shows the attack to one; else the network, or the first kernel."""
     shown = (each.target for each in cell.analyses.values() if attack in attacks_shown(each))
-    return next(shown, SELF if cell.width is not None else next(iter(cell.kernels), SELF))
+    return next(shown, SELF if cell.has_network else next(iter(cell.kernels), SELF))
 
 
 def _position(eps: str, there: Sequence[str], attack: str) -> int:
@@ -129,7 +130,7 @@ def features(of: Predictors, name: str, indices: tuple[int, ...]) -> tuple[np.nd
 
 def network(of: Predictors, at: str | int | Fraction) -> Trainable:
     """Return the run's network at a moment; UsageError for one that the run did not keep, or without a network."""
-    if of.group is None:
+    if not of.cell.has_network:
         raise UsageError("this cell has no network; give it a `width`")
     moment = timeline.moment(of.cell, at if at in ("init", "final") else Fraction(at))  # type: ignore[arg-type]
     if moment not in (there := {Fraction(0), timeline.moment(of.cell, "final"), *timeline.moments_needed(of.cell)}):

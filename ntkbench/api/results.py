@@ -6,7 +6,7 @@
 What the store has is read; what it does not have is computed again from the spec, as the run computed it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -62,6 +62,8 @@ class Results:
     planned: Plan
     store: Store
     roots: tuple[Path, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """networks that were given, by their SHA-256"""
     _rebuilt: dict[str, Any] = field(default_factory=dict, repr=False)
     """predictors by the id of their run, and what runs share, as far as they were asked for"""
 
@@ -188,7 +190,7 @@ class Results:
 
         if run.id not in self._rebuilt:
             if "" not in self._rebuilt:
-                self._rebuilt[""] = rebuilt.shared(self.planned, self.store, self.roots)
+                self._rebuilt[""] = rebuilt.shared(self.planned, self.store, self.roots, self.given)
             self._rebuilt[run.id] = rebuilt.predictors(self.planned, run, self._rebuilt[""])
         return self._rebuilt[run.id]
 

@@ -58,6 +58,12 @@ def check(cell: Cell, place: str) -> None:
     """Raise SpecError with all mistakes of a cell that was not read from a file; `place` stands for the file."""
     root = parse.parse_value(json.dumps(resolved(cell)), place)
     draft, problems = Validator().draft(root)
-    found = [*problems, *rule_problems(draft), *rules_data.problems(root), *unidentified(root)]
+    found = [
+        *problems,
+        *rule_problems(draft),
+        *architectures.absent(draft, ()),
+        *rules_data.problems(root),
+        *unidentified(root),
+    ]
     if found:
         raise SpecError(found)

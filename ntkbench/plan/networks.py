@@ -14,6 +14,7 @@ from ntkbench.spec.architectures import (
     CNNSmall,
     ConvNet,
     ExtensionArchitecture,
+    Given,
     Initialization,
     Layers,
     Myrtle,
@@ -43,7 +44,12 @@ _MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 
 
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
-    """Return the layers from example to outputs with W_std and b_std filled in; a width such as `2x` stays relative."""
+    """Return the layers from example to outputs with W_std and b_std filled in; a width such as `2x` stays relative.
+
+    Nothing is known of the layers of a given network: it has none here.
+    """
+    if isinstance(architecture, Given):
+        return ()
     return tuple(_scaled(layer, architecture) for layer in _layers(architecture))
 
 
@@ -68,7 +74,7 @@ def _scaled(layer: Layer, scales: Initialization) -> Layer:
     return layer.model_copy(update=own)
 
 
-def _layers(architecture: Architecture) -> Iterator[Layer]:
+def _layers(architecture: Initialization) -> Iterator[Layer]:
     """Yield the layers as the definition of the network has them, before scales are filled in."""
     if isinstance(architecture, Layers | ExtensionArchitecture):
         *body, last = architecture.layers if isinstance(architecture, Layers) else architecture.stack()

@@ -6,7 +6,7 @@
 JAX is not imported, so that commands can check a spec quickly and without an accelerator.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -14,7 +14,7 @@ from os import PathLike
 from ntkbench.errors import MOST, Problem, SpecError, UsageError
 from ntkbench.labels import same_label
 from ntkbench.plan import check, contents
-from ntkbench.plan.rules import data
+from ntkbench.plan.rules import architectures, data
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.plan.seeding import for_seed
 from ntkbench.plan.user_files import FilesOfSpec
@@ -53,16 +53,18 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     return planned(extends.load(str(path)), str(path), overrides, smoke)
 
 
-def planned(root: Node, file: str, overrides: Sequence[str] = (), smoke: bool = False) -> Plan:
+def planned(
+    root: Node, file: str, overrides: Sequence[str] = (), smoke: bool = False, given: Collection[str] = ()
+) -> Plan:
     """Return the plan of a document that is merged with what it extends; otherwise as `read`.
 
-    `file` is what messages call the spec.
+    `file` is what messages call the spec, `given` the digests of the given networks that are at hand.
     """
     root = _changed(root, overrides, smoke)
     validator, files = Validator(), FilesOfSpec()
-    reading = _reading(root, validator, files)
+    reading = _reading(root, validator, files, given)
     tried = (
-        _reading(extends.smoked(root), validator, files).problems
+        _reading(extends.smoked(root), validator, files, given).problems
         if not (smoke or overrides) and root.child("smoke")
         else ()
     )
@@ -141,8 +143,11 @@ def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
     return extends.merge(root, extends.overlay(settings, root.place))
 
 
-def _reading(root: Node, validator: Validator, files: FilesOfSpec) -> _Reading:
-    """Check a document and expand its matrix; `validator` and `files` remember what cells share."""
+def _reading(root: Node, validator: Validator, files: FilesOfSpec, given: Collection[str]) -> _Reading:
+    """Check a document and expand its matrix; `validator` and `files` remember what cells share.
+
+    `given` is as in `planned`.
+    """
     header, problems = validator.header(root)
     found = list(problems)
     matrix = Matrix(root)
@@ -161,6 +166,7 @@ def _reading(root: Node, validator: Validator, files: FilesOfSpec) -> _Reading:
         draft, problems = validator.draft(filled)
         found.extend(problems)
         found.extend(islice(check.rule_problems(draft), MOST + 1))
+        found.extend(architectures.absent(draft, given))
         found.extend(islice(data.problems(filled), MOST + 1))
         if not found:
             cells.append((corner, contents.with_content_digests(draft.cell)))

@@ -5,9 +5,10 @@ is off. Two calls on one store, on one machine or on several, take different uni
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ntkbench.analyses.crafting import Crafted
 from ntkbench.data.dataset import Dataset
@@ -89,22 +90,28 @@ def _trained(run: Run, store: Store, shared: SharedStages) -> TrainedGroup:
 
 
 def execute(
-    plan: Plan, store: Store, roots: Sequence[Path], options: Options, progress: PlanProgress
+    plan: Plan,
+    store: Store,
+    roots: Sequence[Path],
+    options: Options,
+    progress: PlanProgress,
+    given: Mapping[str, Any] | None = None,
 ) -> Counter[Status]:
     """Execute what is left of a plan; return how many of its runs ended how, those of earlier calls included.
 
     Units of work go to a Ray cluster with `options.executor` "ray", else to several processes where there are several
-    accelerators or workers are asked for, else to this process. `roots` are the folders of data sets. Raises DataError
-    if a data set is missing, StorageError if the store cannot be written.
+    accelerators or workers are asked for, else to this process. `roots` are the folders of data sets. `given` has the
+    predictors that architectures of the kind `given` stand for, by their SHA-256; they cannot leave this process.
+    Raises DataError if a data set is missing, StorageError if the store cannot be written.
     """
     tried = [(run, attempts(store, run)) for run in pending(store, plan.runs, options.retry)]
     if tried:
         store.prepare()
     progress.begin(len(plan.runs), len(plan.runs) - len(tried))
     estimate = cost_estimate.estimate(plan)
-    job = Job(store, tuple(roots), plan.header.run, options, estimate.peak_bytes, estimate.advice)
+    job = Job(store, tuple(roots), plan.header.run, options, estimate.peak_bytes, estimate.advice, given or {})
     if work := units(tried):
-        workers = min(options.workers or len(pool.accelerators()), len(work))
+        workers = 1 if given else min(options.workers or len(pool.accelerators()), len(work))
         if options.executor == "ray":
             cluster.execute(job, work, progress)
         elif workers > 1:

@@ -1,8 +1,9 @@
 """What a process must know to execute units of a plan: a `Job`, which can be sent to another process."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ntkbench.spec.cell import RunOptions
 from ntkbench.store.store import Store
@@ -43,3 +44,5 @@ class Job:
     """estimated peak memory of the largest step"""
     advice: str = ""
     """what to change in the spec so that less memory is needed; empty if unknown"""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """predictors that architectures of the kind `given` stand for, by their SHA-256; they stay in this process"""

@@ -81,10 +81,12 @@ class Predictors:
         return self.network_at(timeline.moment(self.cell, "final"))
 
     def network_at(self, moment: Fraction) -> network.Trainable:
-        """Return the run's network, or its first-order model, after `moment` epochs.
+        """Return the run's network, or its first-order model, after `moment` epochs; a given network as it is.
 
         Raise DivergedError if the loss was not finite by then.
         """
+        if (given := self.shared.given_network(self.cell)) is not None:
+            return given
         assert self.group is not None
         losses = self.group.losses[: math.ceil(moment)]
         if losses.size and not np.all(np.isfinite(losses)):

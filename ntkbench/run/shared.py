@@ -4,7 +4,7 @@ Each is computed once, kept in the store under a key (`keys`), and remembered by
 need it. The worker owns a `SharedStages`; each run's predictors ask it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +17,15 @@ from jaxtyping import Array
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, as_crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.ntk import cheapest, features, gram, network, regression
+from ntkbench.ntk import cheapest, features, given, gram, network, regression
 from ntkbench.ntk.empirical import TRACE
 from ntkbench.ntk.gram import Kernel
-from ntkbench.ntk.network import Network, Predictor
+from ntkbench.ntk.network import Network, Predictor, Trainable
 from ntkbench.plan import keys, sizes, user_files
 from ntkbench.run.build import attacks, kernels
 from ntkbench.run.build.data import examples, outputs, targets
 from ntkbench.spec import identity
+from ntkbench.spec.architectures import Given
 from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
@@ -54,18 +55,20 @@ class StageResult:
 class SharedStages:
     """Shared computations of one process.
 
-    `roots`: folders of data sets; `tile_bytes`: memory for the tile of a kernel that is computed at once.
+    `roots`: folders of data sets; `tile_bytes`: memory for the tile of a kernel that is computed at once; `given`: the
+    predictors that architectures of the kind `given` stand for, by their SHA-256.
     """
 
     store: Store
     roots: tuple[Path, ...]
     tile_bytes: float
+    given: Mapping[str, Trainable] = field(default_factory=dict)
     _memory: dict[str, Any] = field(default_factory=dict)
 
     def with_half_tiles(self) -> "SharedStages":
         """Return shared stages with tiles of half the size, and drop what this one remembers to free memory."""
         self._memory.clear()
-        return SharedStages(self.store, self.roots, self.tile_bytes / 2)
+        return SharedStages(self.store, self.roots, self.tile_bytes / 2, self.given)
 
     def compute(self, cell: Cell, stage: keys.Shared, name: str) -> None:
         """Compute, unless it is in the store, a stage that runs share.
@@ -208,10 +211,26 @@ class SharedStages:
         """Return a predictor with the test set, or with other examples, in the precision `dtype`."""
         data = self.data(cell)
         examples = examples or data.test
-        batch = kernels.batch_size(len(examples), kernels.example_bytes(cell, name, len(data.train)), self.tile_bytes)
+        batch = kernels.batch_size(len(examples), self.example_bytes(cell, name, len(data.train)), self.tile_bytes)
         if isinstance(predictor, regression.KernelPredictor):  # larger tiles of pairs bring no speed
             batch = min(batch, max(1, predictor.rows // len(data.train)))
         return Evaluator(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
+
+    def given_network(self, cell: Cell) -> Trainable | None:
+        """Return the predictor that the cell's architecture stands for; None if it is of another kind than `given`."""
+        return self.given[cell.architecture.sha256] if isinstance(cell.architecture, Given) else None
+
+    def example_bytes(self, cell: Cell, name: str, rows: int, budgets: int | None = None) -> int:
+        """Return the bytes that the gradient at one test example takes, through the predictor of that name.
+
+        `rows`: the number of training examples that a kernel compares with at once; `budgets`: the number of budgets
+        that an attack takes together, by default those of the cell's attacks.
+        """
+        network = self.given_network(cell)
+        kept = sizes.activations(sizes.network(cell))
+        if network is not None:
+            kept = given.kept_values(network, self.data(cell).test.images.shape[1:], cell.numerics.network)
+        return kernels.example_bytes(cell, name, rows, kept, budgets)
 
     def crafted(self, cell: Cell, threat: BudgetedAttack, source: Evaluator) -> StageResult:
         """Return the test examples that an attack makes on `source`.

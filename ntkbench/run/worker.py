@@ -45,7 +45,7 @@ class Worker:
     def __init__(self, job: Job):
         environment.require_device()
         tile_bytes = memory.tile_bytes(job.run.tile_bytes, environment.accelerator_bytes())
-        self.job, self.shared = job, SharedStages(job.store, job.roots, tile_bytes)
+        self.job, self.shared = job, SharedStages(job.store, job.roots, tile_bytes, job.given)
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
         """Raise, before hours of work, DataError if data sets or given images are missing or are not as known, and

@@ -5,13 +5,13 @@ into a list of layers, so that no other module knows a network by its name.
 """
 
 import abc
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.layers import ActivationName, Layer
-from ntkbench.spec.notation import BelowOne, Expects, Offset, Scale, Window, listed
+from ntkbench.spec.notation import BelowOne, Expects, Name, Offset, Scale, Window, listed
 from ntkbench.spec.section import Section
 
 LEAK = 0.01
@@ -124,6 +124,21 @@ class Layers(Initialization):
     """from the image to the outputs, each with its `op`"""
 
 
+class Given(Section):
+    """A trained network from a Python program, which `ntkbench.evaluate` hands over; a file cannot name one."""
+
+    kind: Literal["given"]
+    name: Name
+    """what its author calls it"""
+    version: Annotated[str, Field(min_length=1, max_length=80)]
+    """which one of that name it is"""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$"), Expects("64 hexadecimal digits")]
+    """SHA-256 of its weights: their places, types, shapes and values"""
+
+    parameterization: ClassVar[Literal["ntk"]] = "ntk"
+    """of a limit, which it does not have"""
+
+
 class ExtensionArchitecture(Initialization, abc.ABC):
     """Base class of the architectures of other packages, which give a network as the list of its layers."""
 
@@ -133,5 +148,5 @@ class ExtensionArchitecture(Initialization, abc.ABC):
 
 
 Architecture = Annotated[
-    FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers, Kinds("architectures", ExtensionArchitecture)
+    FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers | Given, Kinds("architectures", ExtensionArchitecture)
 ]

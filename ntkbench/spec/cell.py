@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_origin
 from pydantic import Field
 
 from ntkbench.spec.analyses import Analysis
-from ntkbench.spec.architectures import Architecture
+from ntkbench.spec.architectures import Architecture, Given
 from ntkbench.spec.attacks import AnyAttack
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import Kernel
@@ -50,6 +50,11 @@ class Cell(Section):
     """what is measured, by id; one at least"""
     numerics: Numerics = Numerics()
     """precision of the computation"""
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is a finite network, `self`: one that is drawn with a width, or one that was given."""
+        return self.width is not None or isinstance(self.architecture, Given)
 
 
 BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)

@@ -29,7 +29,7 @@ def test_names_what_a_spec_may_say(what: str, words: list[str]):
 
 def test_architectures_come_with_their_layers():
     kinds, ops = listing("architectures").split("\n\n")
-    assert first_words(kinds)[2:] == ["fc", "conv", "myrtle", "resnet", "cnn_small", "cnn_large", "layers"]
+    assert first_words(kinds)[2:] == ["fc", "conv", "myrtle", "resnet", "cnn_small", "cnn_large", "layers", "given"]
     listed = {op for row in first_words(ops)[2:] for op in row.split(", ")}
     activations = {name for part in get_args(ActivationName) for name in (get_args(part) or (part,))}
     assert listed >= activations | {"dense", "conv", "residual", "max_pool"}

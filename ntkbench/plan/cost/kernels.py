@@ -81,7 +81,7 @@ def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
     ways = [min(_grams(step, n, c, trace), _gradients_of(step, n, c, trace)) for step in layers]
     work = _passes(cell, cell.numerics.kernel, VALUE, n * (1 + c))
     work += _products(cell.numerics.kernel, sum(operations for operations, _ in ways))
-    numbers = n * c * sum(step.count for step in layers) + max(numbers for _, numbers in ways)
+    numbers = n * c * sum(step.count for step in layers) + max((numbers for _, numbers in ways), default=0)
     return work + Work(bytes=min(6 * tile, _itemsize(cell.numerics.kernel) * numbers))
 
 

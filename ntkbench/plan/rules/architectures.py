@@ -4,12 +4,12 @@ Shapes are followed through the layers; nothing is computed. A problem points at
 lists the layers, else at the architecture that it names. `rules.problems` calls `problems` for each cell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ntkbench.errors import Problem
 from ntkbench.plan import limits, networks, shapes
 from ntkbench.plan.shapes import LayerError, Shape, WidthAndOutputs
-from ntkbench.spec.architectures import LEAK, Architecture, CNNSmall, ConvNet, Layers, NamedArchitecture
+from ntkbench.spec.architectures import LEAK, Architecture, CNNSmall, ConvNet, Given, Layers, NamedArchitecture
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.layers import Dense, Pool
@@ -19,6 +19,8 @@ from ntkbench.spec.reading.validate import Draft
 def problems(draft: Draft) -> Iterator[Problem]:
     """Yield the problems of the cell's own network, and of the networks of its infinite kernels."""
     own, kernels = draft.cell.architecture, draft.cell.kernels
+    if isinstance(own, Given) and draft.whole("width") and draft.cell.width is not None:
+        yield draft.problem(("width",), "a given network has the width that it was made with; write null")
     if draft.whole("architecture", "width"):
         yield from _network(draft, ("architecture",), own, draft.cell.width)
     for name, kernel in kernels.items():
@@ -29,6 +31,17 @@ def problems(draft: Draft) -> Iterator[Problem]:
                 yield from _limit(draft, path, kernel.architecture, path)
             elif draft.whole("architecture"):
                 yield from _limit(draft, ("architecture",), own, ("kernels", name))
+
+
+def absent(draft: Draft, given: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem for a given network that is not at hand; `given`: the digests of those that are."""
+    own = draft.cell.architecture
+    if draft.whole("architecture") and isinstance(own, Given) and own.sha256 not in given:
+        message = (
+            "a given network is in the memory of the Python program that calls `ntkbench.evaluate`, and cannot be run "
+            "from here; hand it over there, or write another kind"
+        )
+        yield draft.root.at(("architecture",)).key.problem("architecture", message)
 
 
 def _network(draft: Draft, path: Path, architecture: Architecture, width: int | None) -> Iterator[Problem]:
@@ -89,6 +102,10 @@ def _limit(draft: Draft, path: Path, architecture: Architecture, asked: Path) ->
 
     `path` leads to the architecture, and `asked` to what needs the limit.
     """
+    if isinstance(architecture, Given):
+        message = "a given network has no known infinite-width limit; give the kernel an `architecture` of its own"
+        yield draft.root.at(asked).key.problem(asked, message)
+        return
     if isinstance(architecture, CNNSmall):
         message = (
             "cnn_small is a finite network; use kind: empirical, "

@@ -42,7 +42,7 @@ def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
     """Yield a problem at `path` if there is no predictor `who`: neither the network `self` nor a kernel of this id."""
     kernels = ids(draft, "kernels")
     if who == SELF:
-        if draft.cell.width is None and draft.whole("width"):
+        if not draft.cell.has_network and draft.whole("width", "architecture"):
             message = "self is the network of the run, and this cell has none; give it a `width`, or name a kernel"
             yield draft.problem(path, message + (f" ({', '.join(sorted(kernels))})" if kernels else ""))
     elif kernels is not None and who not in kernels:

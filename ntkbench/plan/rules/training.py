@@ -55,13 +55,15 @@ def _moment(draft: Draft, path: Path, at: Fraction) -> Iterator[Problem]:
 
 def networks(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for a training and for each empirical kernel of a cell without a finite network (no width)."""
-    if not draft.whole("width") or draft.cell.width is not None:
+    if not draft.whole("width", "architecture") or draft.cell.width is not None:
         return
     if isinstance(draft.cell.training, Trained):
         message = "there is no network to train; give the cell a `width`, or write mode: none"
+        if draft.cell.has_network:
+            message = "a given network was trained before; write mode: none"
         yield draft.root.at(("training",)).key.problem("training", message)
     for name, kernel in draft.cell.kernels.items():
-        if isinstance(kernel, EmpiricalKernel):
+        if isinstance(kernel, EmpiricalKernel) and not draft.cell.has_network:
             message = "an empirical kernel is that of a finite network; give the cell a `width`"
             yield draft.root.at(("kernels", name)).key.problem(("kernels", name), message)
 

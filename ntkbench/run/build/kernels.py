@@ -67,8 +67,11 @@ def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name
     return require_finite(alpha, "the coefficients of the regression", _SCALE)
 
 
-def example_bytes(cell: Cell, evaluator: str, n_train: int, budgets: int | None = None) -> int:
-    """Return the bytes that the gradient at one test example takes: covariances, or activations, at each layer."""
+def example_bytes(cell: Cell, evaluator: str, n_train: int, kept: int, budgets: int | None = None) -> int:
+    """Return the bytes that the gradient at one test example takes: covariances, or activations, at each layer.
+
+    `kept`: the number of values that a backward pass through the cell's network keeps of an example.
+    """
     kernel = cell.kernels.get(evaluator)
     # Gradients at all budgets of an iterated attack are taken together.
     iterated = (1 + len(attack.eps) for attack in cell.attacks.values() if isinstance(attack, attacks.Iterated))
@@ -76,7 +79,7 @@ def example_bytes(cell: Cell, evaluator: str, n_train: int, budgets: int | None 
     if isinstance(kernel, kernels.InfiniteKernel):
         itemsize = jnp.dtype(cell.numerics.kernel).itemsize
         return 16 * budgets * n_train * sizes.row_entries(cell, kernel) * itemsize
-    return 16 * budgets * sizes.activations(sizes.network(cell)) * 8
+    return 16 * budgets * kept * 8
 
 
 def batch_size(n: int, example_bytes: int, tile_bytes: float) -> int:

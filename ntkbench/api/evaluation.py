@@ -1,0 +1,86 @@
+"""Measure a network that somebody else trained, with the pipeline and the records of a spec.
+
+results = evaluate(net, {"dataset": "fashion_mnist_mini", "n_train": 500, "n_test": 200}, attacks, name="mine")
+"""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ntkbench.api.execution import Progress, executed
+from ntkbench.api.results import Results
+from ntkbench.data.load import search_roots
+from ntkbench.plan import read
+from ntkbench.run.settings import configured
+from ntkbench.spec.attacks import SELF
+from ntkbench.spec.reading import values
+from ntkbench.store.store import Store
+
+
+def evaluate(
+    model: Any,
+    data: Mapping[str, Any],
+    attacks: Mapping[str, Any] | None = None,
+    analyses: Mapping[str, Any] | None = None,
+    kernels: Mapping[str, Any] | None = None,
+    *,
+    name: str,
+    version: str = "1",
+    store: str | PathLike[str] = "runs",
+    batched: bool = False,
+    progress: Progress = True,
+    data_dir: str | PathLike[str] | None = None,
+) -> Results:
+    """Measure a network of one's own, and return the results: it takes the place of the network `self` of a spec.
+
+    A record keeps the network's name, version, and the SHA-256 of its weights, not the weights. The same call again
+    repeats nothing.
+
+    Args:
+        model: a PyTree that can be called with one image and holds its weights, such as an Equinox module; or a pair
+            (function, weights), where the function takes the weights and one image. An image has the shape (rows,
+            columns, channels) and pixels in [0, 1]. The outputs are one a class; two classes have one output, which is
+            positive for the second.
+        data: the section `data` of a spec. The training examples serve kernels alone.
+        attacks: the section `attacks`; an attack without a `source` follows the model's gradient.
+        analyses: the section `analyses`; by default the accuracy, clean and under all attacks.
+        kernels: the section `kernels`. An infinite kernel needs an `architecture` of its own.
+        name: what tables and records call the network.
+        version: which one of that name it is.
+        store: the folder of records and cached stages.
+        batched: whether the model takes a batch of images, and returns a row of outputs for each.
+        progress: as in `run`.
+        data_dir: the folder of data sets, searched before the usual ones.
+
+    Raises:
+        SpecError: a section has mistakes, or asks for what a given network cannot do: its training, its limit.
+        UsageError: the model's outputs have another shape, are not finite, change from call to call or do not depend on
+            the image; its weights are not finite; JAX cannot compile or differentiate it.
+        DataError: the data set is missing.
+    """
+    roots, kept = search_roots(None if data_dir is None else Path(data_dir)), Store(Path(store))
+    with configured():
+        from ntkbench.api import models
+
+        predictor = models.given(model, batched)
+        identity = {"kind": "given", "name": name, "version": version, "sha256": models.digest(predictor)}
+        sections = {"data": data, "attacks": attacks or {}, "kernels": kernels or {}}
+        spec = {
+            "ntkbench": 1,
+            "name": name,
+            "architecture": identity,
+            "training": {"mode": "none"},
+            "numerics": {"network": models.precision(predictor)},
+            "analyses": _accuracy(attacks or {}) if analyses is None else analyses,
+            **{section: words for section, words in sections.items() if words},
+        }
+        given = {identity["sha256"]: predictor}
+        planned = read.planned(values.document(spec, "evaluate"), "evaluate", given=given)
+        models.require_sound(predictor, planned.runs[0].cell, roots)
+        return executed(planned, kept, roots, progress=progress, given=given)
+
+
+def _accuracy(attacks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the analyses of a network if none is asked for: its accuracy, clean and under all attacks."""
+    return {"accuracy": {"kind": "accuracy", "target": SELF, "attacks": list(attacks)}}
