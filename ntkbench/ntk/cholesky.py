@@ -35,16 +35,17 @@ def solve(
 
 def _in_place(K, Y, ridge, least):
     """The factor takes the place of the half above the diagonal, from which LAPACK reads K."""
-    from scipy.linalg import lapack
+    from scipy.linalg import get_lapack_funcs
 
+    lange, potrf, pocon, potrs = get_lapack_funcs(("lange", "potrf", "pocon", "potrs"), (K,))
     diagonal, entries = K.diagonal().copy(), K.reshape(-1)
     entries[:: len(K) + 1] += ridge
-    norm = lapack.dlange("1", K.T)
+    norm = lange("1", K.T)
     if np.isfinite(norm):
-        factor, failed = lapack.dpotrf(K.T, lower=1, clean=0, overwrite_a=1)
-        inverse = 0.0 if failed else lapack.dpocon(factor, norm, uplo="L")[0]
+        factor, failed = potrf(K.T, lower=1, clean=0, overwrite_a=1)
+        inverse = 0.0 if failed else pocon(factor, norm, uplo="L")[0]
         if not failed and _is_known(float(norm), float(inverse * norm), ridge, least):
-            return lapack.dpotrs(factor, Y, lower=1)[0]
+            return potrs(factor, Y, lower=1)[0]
         for i in range(len(K)):
             K[i, i + 1 :] = K[i + 1 :, i]
     entries[:: len(K) + 1] = diagonal
@@ -61,8 +62,8 @@ def _on_device(K, Y, ridge, least):
     def inverse(columns):
         return np.asarray(_solved(factor, columns))
 
-    one = LinearOperator(K.shape, inverse, inverse, inverse, np.float64, inverse)
-    known = _is_known(float(norm), float(1 / onenormest(one, t=1)), ridge, least)
+    one = LinearOperator(K.shape, inverse, inverse, inverse, np.float64, inverse)  # type: ignore[call-arg]
+    known = _is_known(float(norm), float(1 / np.asarray(onenormest(one, t=1))), ridge, least)
     return inverse(Y) if known else None
 
 

@@ -80,6 +80,7 @@ def _layers(architecture: Initialization) -> Iterator[Layer]:
         *body, last = architecture.layers if isinstance(architecture, Layers) else architecture.stack()
         yield from (*body, _head(last) if isinstance(last, Dense) else last)
         return
+    assert isinstance(architecture, NamedArchitecture)
     act = activation(architecture)
     match architecture:
         case FC(depth=depth):

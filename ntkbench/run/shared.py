@@ -91,7 +91,7 @@ class SharedStages:
         for cell in cells:
             for name, attack in cell.attacks.items():
                 if isinstance(attack, GivenImages):
-                    self.given(cell, name)
+                    self.given_images(cell, name)
 
     def data(self, cell: Cell) -> Dataset:
         """Return the cell's training and test examples."""
@@ -242,7 +242,7 @@ class SharedStages:
 
         words = cell.attacks[threat.id]
         if isinstance(words, GivenImages):
-            return StageResult(self.given(cell, threat.id))
+            return StageResult(self.given_images(cell, threat.id))
 
         def make() -> Arrays:
             made = craft(threat, source, key=attacks.attack_key(cell, threat.id))
@@ -255,7 +255,7 @@ class SharedStages:
         arrays, cached = self._remember(key, lambda: self._stored("craft", key, make))
         return StageResult(Crafted(**arrays), key, known or cached)
 
-    def given(self, cell: Cell, attack_id: str) -> Crafted:
+    def given_images(self, cell: Cell, attack_id: str) -> Crafted:
         """Return the images of an attack that were made elsewhere.
 
         Raise DataError if their file is not there, or test examples have no image within the budget in it.
@@ -264,7 +264,8 @@ class SharedStages:
         assert isinstance(words, GivenImages)
 
         def read() -> Crafted:
-            images = user_files.find_images(words, self.roots).load(test, *threat.radii, words.norm)
+            (radius,) = threat.radii
+            images = user_files.find_images(words, self.roots).load(test, float(radius), words.norm)
             return as_crafted(threat, images, test.unit())
 
         return self._remember(f"{keys.data_key(cell)} {identity.canonical(words)}", read)

@@ -188,7 +188,7 @@ def test_what_is_advised_for_an_axis_can_be_done(axes: str):
     (told,) = lines(axes, "architecture.W_std=2")
     assert told.endswith("--set 'matrix.architecture.W_std=[...]', or choose of it, --where architecture.W_std=LABEL")
     read = plan_read.read(axes, ["matrix.architecture.W_std=[2, 3]", "matrix.exclude=[{kind of bias: none}]"])
-    assert [run.cell.architecture.W_std for run in read.runs] == [2.0, 3.0]
+    assert [run.cell.architecture.model_dump()["W_std"] for run in read.runs] == [2.0, 3.0]
     (told,) = lines(axes, "architecture.b_std=0.2")
     assert told.endswith("the axis kind of bias of the matrix sets this; choose of it, --where kind of bias=LABEL")
 

@@ -94,7 +94,7 @@ def peak_bytes(work: Work) -> int:
     return BASE_BYTES + compiled + work.bytes
 
 
-def require_memory(needed: int, there: int, advice: str, *, force: bool) -> str:
+def require_memory(needed: int | float, there: int, advice: str, *, force: bool) -> str:
     """Return a warning if the largest step takes more memory than there is, in bytes; an empty text if it does not.
 
     UsageError if it takes far more, unless `force`; `advice`: what would lower it.
