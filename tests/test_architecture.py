@@ -256,6 +256,7 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "dataclasses",
         "enum",
         "functools",
+        "hashlib",
         "itertools",
         "math",
         "operator",

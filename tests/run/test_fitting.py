@@ -138,8 +138,8 @@ def test_what_is_made_at_the_time_of_one_network_is_not_kept(record):
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ("{mode: none}", "nothing is trained"),
-        ("{mode: standard, epochs: 3, optimizer: {kind: adam}}", "adam follows no gradient flow"),
+        ("{mode: none}", "training mode is none"),
+        ("{mode: standard, epochs: 3, optimizer: {kind: adam}}", "needs a training that follows gradient flow, and adam does not"),
     ],
 )
 def test_a_time_that_nothing_matches(tmp_path, training: str, message: str):
