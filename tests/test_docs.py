@@ -10,7 +10,9 @@ from ntkbench.cli.main import cli
 from ntkbench.errors import VerificationError
 from ntkbench.plan.read import read
 from ntkbench.reference import pages
+from ntkbench.run.shared import SharedStages
 from ntkbench.spec import schema
+from ntkbench.store.store import Store
 from ntkbench.vocabulary import known_metrics
 from tests.cli.test_cli import commands
 
@@ -107,3 +109,22 @@ def test_each_fault_has_its_test():
         assert named, row
         for file, test in named:
             assert f"def {test}(" in (ROOT / "tests" / "faults" / file).read_text("utf-8"), test
+
+
+def test_the_data_page_goes_as_it_is_shown(tmp_path, monkeypatch):
+    """Its sessions make the files that its specs name; all examples are there, and the images fit."""
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / "data.md").read_text("utf-8")
+    specs = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    for spec in specs:
+        (tmp_path / f"{re.findall(r'^name: (.*)$', spec, flags=re.MULTILINE)[0]}.yaml").write_text(spec, "utf-8")
+    bare = re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
+    session = doctest.DocTestParser().get_doctest(bare, {}, "data.md", "docs/data.md", 0)
+    told: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    runner.run(session, out=told.append)
+    assert runner.failures == 0, "".join(told)
+    names = ["lab", "folder", "table", "theirs"]
+    cells = [read(f"{name}.yaml").runs[0].cell for name in names]
+    SharedStages(Store(tmp_path / "runs"), (), 1e8).check(cells)
+    assert len(cells) == len(specs)

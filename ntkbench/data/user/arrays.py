@@ -65,7 +65,7 @@ class Arrays:
                 arrays = npz.read(file, self.limit, wanted)
             except (npz.Damaged, UserFileError) as error:
                 raise UserFileError(f"{self.path.name}: {error}") from None
-        for name in set(arrays).intersection(_NEEDED[::2]):
+        for name in (name for name in _NEEDED[::2] if name in arrays):
             require_box(f"{self.path.name}: {name}", arrays[name])
         return headers, arrays
 

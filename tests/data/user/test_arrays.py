@@ -106,9 +106,8 @@ def test_what_is_wrong_is_told(arrays, tmp_path, message, ask):
     assert error.value.field == "path"
 
 
-def test_a_bomb_is_not_decompressed(arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr("ntkbench.data.user.arrays.LIMIT", 2000)
-    source = saved(tmp_path, arrays, x_train=np.zeros((12, 4, 5)))
+def test_a_bomb_is_not_decompressed(arrays, tmp_path):
+    source = Arrays(saved(tmp_path, arrays, x_train=np.zeros((12, 4, 5))).path, 2000)
     with pytest.raises(UserFileError, match=r"lab\.npz: its arrays take more than 2000 bytes"):
         source.describe()
 
