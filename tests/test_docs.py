@@ -40,7 +40,7 @@ def test_the_reference_is_what_the_program_says():
 
 
 def test_a_page_that_drifts_is_noticed(tmp_path):
-    assert [path.name for path in pages.write(tmp_path, cli)] == ["spec.md", "metrics.md", "cli.md"]
+    assert [path.name for path in pages.write(tmp_path, cli)] == ["spec.md", "metrics.md", "cli.md", "api.md"]
     (tmp_path / "cli.md").write_text("by hand")
     with pytest.raises(VerificationError, match=r"cli\.md: not what the program says; run `ntkbench reference"):
         pages.write(tmp_path, cli, check=True)

@@ -61,7 +61,7 @@ def schema(output: Path | None) -> None:
 @click.option("-o", "--output", type=FOLDER, default=Path("docs"), show_default=True, help="Folder of the pages.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is out of date.")
 def reference(output: Path, check: bool) -> None:
-    """Write the reference pages: spec.md, metrics.md and cli.md."""
+    """Write the reference pages: spec.md, metrics.md, cli.md and api.md."""
     from ntkbench.reference import pages
 
     commands = click.get_current_context().find_root().command

@@ -1,6 +1,7 @@
-"""Write the reference pages docs/spec.md, metrics.md and cli.md from the program itself.
+"""Write the reference pages docs/spec.md, metrics.md, cli.md and api.md from the program itself.
 
-Field texts come from the models of a spec, formulas from the vocabulary, and the help of commands from click. `ntkbench
+Field texts come from the models of a spec, formulas from the vocabulary, the help of commands from click, and the Python
+interface from its docstrings. `ntkbench
 reference` writes the pages; with `--check` it fails if one is out of date.
 """
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 
 from ntkbench import files
 from ntkbench.errors import VerificationError
+from ntkbench.reference import interface
 from ntkbench.render import markdown, table
 from ntkbench.spec import schema
 from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell, Header
@@ -60,7 +62,12 @@ def write(folder: Path, commands: "click.Group", check: bool = False) -> list[Pa
     `commands`: the program's group of commands. With `check` nothing is written. Raise VerificationError with `check`
     if a page is out of date.
     """
-    pages = {"spec.md": spec_page(), "metrics.md": metrics_page(), "cli.md": cli_page(commands)}
+    pages = {
+        "spec.md": spec_page(),
+        "metrics.md": metrics_page(),
+        "cli.md": cli_page(commands),
+        "api.md": interface.page(),
+    }
     wanted = {folder / name: f"{_NOTE}\n\n{text.strip()}\n".encode() for name, text in pages.items()}
     changed = [path for path, text in wanted.items() if not path.exists() or path.read_bytes() != text]
     if check and changed:
