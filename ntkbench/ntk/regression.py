@@ -80,7 +80,7 @@ class Spectrum(eqx.Module):
 
 @jax.jit
 def _descending(matrix):
-    """Eigenvalues and eigenvectors; `jnp.linalg.eigh` would make one more copy, to average the two halves."""
+    """Eigenvalues and eigenvectors; `jnp.linalg.eigh` would average the two halves first, which are equal already."""
     vectors, values = jax.lax.linalg.eigh(matrix, lower=True, symmetrize_input=False)
     return values[::-1], vectors[:, ::-1]
 
