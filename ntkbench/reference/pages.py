@@ -1,7 +1,8 @@
 """Write the reference pages docs/spec.md, metrics.md, cli.md and api.md from the program itself.
 
 Field texts come from the models of a spec, formulas from the vocabulary, the help of commands from click, and the
-Python interface from its docstrings. `ntkbench reference` writes the pages; with `--check` it fails if one is out of date.
+Python interface from its docstrings. `ntkbench reference` writes the pages; with `--check` it fails if one is out of
+date.
 """
 
 import json
