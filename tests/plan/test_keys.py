@@ -101,10 +101,11 @@ def test_a_regression_at_infinite_time_is_one_solve_for_each_ridge():
     [
         regressions(n_train=1999),
         regressions(study={"kind": "time", "target": "ridged", "attack": "fast"}),
+        regressions(study={"kind": "label_flips", "target": "limit"}),
         regressions(architecture={"kind": "conv", "depth": 1, "head": "gap"}),
         regressions(architecture={"kind": "fc", "depth": 1, "activation": "tanh"}),
     ],
-    ids=["few examples", "a spectrum is there anyway", "entries cost more", "quadrature costs more"],
+    ids=["few examples", "a spectrum is there anyway", "labels are flipped", "entries cost more", "quadrature costs more"],
 )
 def test_a_regression_takes_the_spectrum_where_that_is_better(cell: Cell):
     assert regression_stage(cell, "limit") == ("kernel", kernel_key(cell, "limit"))
