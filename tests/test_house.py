@@ -21,7 +21,7 @@ FILES = {
 
 @pytest.mark.parametrize(
     "value",
-    ["13/977", "ntk@13/977", Fraction(13, 977), Budget(13, 977), 13 / 977, ["13/977"], {"eps": 13 / 977}],
+    ["13/977", "ntk@13/977", Fraction(13, 977), Budget(Fraction(13, 977)), 13 / 977, ["13/977"], {"eps": 13 / 977}],
 )
 def test_a_budget_is_known_in_every_form(value: object):
     assert house.holds(value)

@@ -126,7 +126,7 @@ def test_points_that_do_not_count_do_not_count():
     outcomes = np.array([[1.0] * 60 + [0.0] * 40])
     padded = np.concatenate([outcomes, np.full((1, 100), np.nan)], axis=1)
     assert interval(from_points(padded)) == pytest.approx(interval(from_points(outcomes)), abs=1e-12)
-    with pytest.raises(ValueError, match="without a single point"):
+    with pytest.raises(ValueError, match="of which no test point counts"):
         from_points(np.full((1, 5), np.nan))
 
 

@@ -127,7 +127,7 @@ def test_a_regression_alone_is_priced_as_a_solve():
     (stage,) = (stage for stage in cost_estimate.stages(asked, 0.0) if stage.name == "kernel.limit")
     kernel = asked.kernels["limit"]
     assert isinstance(kernel, InfiniteKernel)
-    assert (stage.key, stage.work) == (solve_key(asked, "limit"), kernels.solve(asked, kernel, 0.0))
+    assert (stage.key, stage.work) == (solve_key(asked, "limit"), kernels.solve(asked, kernel, 0))
 
 
 def test_a_kernel_costs_the_cube_of_its_examples():
