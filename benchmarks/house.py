@@ -12,10 +12,11 @@ it, in the order of execution and without repetitions in a row, are its way: *fi
 them, *changes* the steps from one to the next, and *returns* those steps that lead to a file that was on the way
 before.
 
-**The source.** *Modules in the largest folder* and *lines of the largest file* leave `ntk` out. *Hidden imports* are import statements inside functions. A docstring *begins with a fragment* if its first
-word is one of `FRAGMENTS`; strings below a field or a constant are no docstrings. *Documentation* is the share of
-lines that are docstrings, strings below fields and constants, or comments. *Ledger* are the lines of all packages
-but `ntk`, `data` and `analyses`.
+**The source.** *Modules in the largest folder* and *lines of the largest file* leave `ntk` out. *Hidden imports* are
+import statements inside functions. A docstring *begins with a fragment* if its first word is one of `FRAGMENTS`;
+strings below a field or a constant are no docstrings. *Documentation* is the share of lines that are docstrings,
+strings below fields and constants, or comments. *Ledger* are the lines of all packages but `ntk`, `data` and
+`analyses`.
 """
 
 import argparse

@@ -105,7 +105,13 @@ def test_a_regression_at_infinite_time_is_one_solve_for_each_ridge():
         regressions(architecture={"kind": "conv", "depth": 1, "head": "gap"}),
         regressions(architecture={"kind": "fc", "depth": 1, "activation": "tanh"}),
     ],
-    ids=["few examples", "a spectrum is there anyway", "labels are flipped", "entries cost more", "quadrature costs more"],
+    ids=[
+        "few examples",
+        "a spectrum is there anyway",
+        "labels are flipped",
+        "entries cost more",
+        "quadrature costs more",
+    ],
 )
 def test_a_regression_takes_the_spectrum_where_that_is_better(cell: Cell):
     assert regression_stage(cell, "limit") == ("kernel", kernel_key(cell, "limit"))
