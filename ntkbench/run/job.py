@@ -44,5 +44,5 @@ class Job:
     """estimated peak memory of the largest step"""
     advice: str = ""
     """what to change in the spec so that less memory is needed; empty if unknown"""
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """predictors that architectures of the kind `given` stand for, by their SHA-256; they stay in this process"""

@@ -110,3 +110,10 @@ def test_what_a_task_raises_reaches_the_process_that_asked_for_it(monkeypatch, t
     monkeypatch.setattr(dispatch, "_worker", FakeWorker)
     with pytest.raises(DataError, match="1"):
         dispatch.call(Job(Store(tmp_path), (), RunOptions(), Options(), 0), "check", {"units": [UNIT]})
+
+
+def test_a_worker_process_knows_a_job_again(tmp_path: Path):
+    """It keeps one worker for each job, and finds it by the job, which therefore has to be hashable."""
+    one, two = (Job(Store(tmp_path), (), RunOptions(), Options(), 0) for _ in range(2))
+    assert hash(one) == hash(two)
+    assert one == two
