@@ -27,7 +27,7 @@ from ntkbench.cli.results import diff, export, images, plot, report, show
 from ntkbench.cli.run import explain, plan, run, status, validate
 from ntkbench.cli.store import store_
 from ntkbench.errors import NtkbenchError
-from ntkbench.run.interrupt import GIVEN_UP
+from ntkbench.run.settings import GIVEN_UP
 from ntkbench.text import escape_unencodable, without_control_characters
 
 

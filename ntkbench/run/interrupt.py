@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from ntkbench.errors import TimeoutReached
+from ntkbench.run.settings import GIVEN_UP
 
 # Enforce the time limit of a run, `run.timeout`, and pass on signals while compiled code is at work.
 #
@@ -29,8 +30,6 @@ from ntkbench.errors import TimeoutReached
 
 
 T = TypeVar("T")
-GIVEN_UP = "given up"
-"""name of a thread that was abandoned; the command line looks for it before it exits"""
 _LOOKS = 0.2
 """seconds between two checks of the time limit"""
 _GRACE = 3.0

@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from ntkbench.errors import UsageError
-from ntkbench.run.interrupt import GIVEN_UP
+
+GIVEN_UP = "given up"
+"""name of a thread that was abandoned; the command line looks for it before it exits"""
 
 SETTINGS: Mapping[str, str | bool | int | None] = MappingProxyType(
     {

@@ -11,7 +11,7 @@ import ntkbench as nb
 from ntkbench.errors import UsageError
 from ntkbench.ntk.losses import predict
 from ntkbench.run import group, settings
-from ntkbench.run.interrupt import GIVEN_UP
+from ntkbench.run.settings import GIVEN_UP
 from ntkbench.store.arrays import read_samples
 from ntkbench.store.store import Store
 from tests.examples import tiny

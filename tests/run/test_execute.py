@@ -20,6 +20,7 @@ from ntkbench.store import lookup
 from ntkbench.store.record import read, write
 from ntkbench.store.store import Store, StoreWarning
 from tests.examples import tiny
+from tests.examples.factory import valid
 from tests.examples.tiny import Listener
 
 
@@ -274,7 +275,7 @@ def test_what_another_process_tried_meanwhile_is_left_to_it(tmp_path: Path, stor
             tiny.run(planned, store, Options())
             failed = json.loads(store.record(planned.runs[1].id).read_bytes())
             failed |= {"status": "failed", "error": {"type": "NumericsError", "message": "no"}}
-            write(failed, store.record(planned.runs[1].id))
+            write(valid(failed), store.record(planned.runs[1].id))
 
     assert tiny.run(planned, store, listener=Late()).lines == []
     assert [found.attempt for found in lookup.records(store, planned.runs)] == [1, 1]
