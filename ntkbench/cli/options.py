@@ -81,6 +81,16 @@ def _spec(command: F) -> F:
     return click.argument("spec")(command)
 
 
+def _specs(command: F) -> F:
+    """Add the options `--set` and `--smoke` to a command that takes several specs."""
+    command = click.option(
+        "--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small."
+    )(command)
+    return click.option(
+        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
+    )(command)
+
+
 def _part(command: F) -> F:
     """Add the option `--where`, which selects cells of the matrix."""
     return click.option(

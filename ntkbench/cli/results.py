@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _data_dir, _pairs, _spec, _store
+from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _data_dir, _pairs, _spec, _specs, _store
 from ntkbench.errors import UsageError
 from ntkbench.run.settings import configure
 
@@ -50,10 +50,7 @@ def show(
 
 @click.command()
 @click.argument("specs", nargs=-1)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
-)
-@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small.")
+@_specs
 @_store
 @click.option("-o", "--output", type=FOLDER, default=Path("figures"), show_default=True, help="Folder of the pictures.")
 @click.option("--format", "form", type=click.Choice(PICTURES), default="png", show_default=True)
@@ -92,10 +89,7 @@ def plot(
 
 @click.command()
 @click.argument("specs", nargs=-1)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
-)
-@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small.")
+@_specs
 @_store
 @click.option("--metric", "metrics", multiple=True, help="Metric to write; may be repeated. Default: all metrics.")
 @click.option(

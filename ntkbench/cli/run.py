@@ -13,6 +13,7 @@ from ntkbench.cli.options import (
     _part,
     _planned,
     _spec,
+    _specs,
     _store,
     _summary,
     _tell_absent,
@@ -100,10 +101,7 @@ def run(
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the spec; may be repeated."
-)
-@click.option("--smoke", is_flag=True, help="Apply the spec's `smoke` section, which makes the experiment small.")
+@_specs
 @_data_dir
 def validate(specs: Sequence[str], overrides: Sequence[str], smoke: bool, data_dir: Path | None) -> None:
     """Check specs and report all errors at once, each with line and column. Missing data sets are reported too."""
