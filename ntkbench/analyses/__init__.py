@@ -1,4 +1,4 @@
-"""What is measured of built objects: accuracy, transfer, eigen-features, drift, consistency.
+"""Measure built objects: accuracy, transfer, eigen-features, drift, consistency, certificates.
 
 `run/measure.py` calls one function for each kind of analysis with evaluators, attacks and kernels that are built
 already, and gets a `Measurement`: scalars with their counts, series, outcomes of test points, checks.

@@ -42,7 +42,7 @@ class Damaged(ValueError):  # noqa: N818 (what the file is)
 
 @dataclass(frozen=True)
 class Header:
-    """What an npz file says of one of its arrays."""
+    """Hold what an npz file says of one of its arrays: its type and its shape."""
 
     dtype: np.dtype
     shape: tuple[int, ...]

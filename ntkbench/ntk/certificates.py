@@ -1,4 +1,4 @@
-"""How much a kernel predictor withstands for certain, from its coefficients.
+"""Certify from its coefficients how much a kernel predictor withstands.
 
 Kernel regression with the spectral filter g is linear in its targets:
 

@@ -38,7 +38,7 @@ class Spectrum(eqx.Module):
 
     @classmethod
     def of(cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"], precision: float | None = None) -> "Spectrum":
-        """Of a symmetric matrix, in float64 whatever its precision, by default that of its type."""
+        """Decompose a symmetric matrix in float64; `precision` is that of its entries, by default that of its type."""
         values, vectors = _descending(jnp.asarray(matrix, jnp.float64))
         return cls(values, vectors, precision or round_off(matrix.dtype))
 

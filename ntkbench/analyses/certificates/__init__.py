@@ -1,6 +1,6 @@
-"""What is certain of a kernel predictor, whatever an attacker does: to its training labels, to its test images.
+"""Measure what holds for a kernel predictor whatever an attacker does to its training labels.
 
 `run/measure.py` calls one function for each kind of analysis:
 
-    label_flips(target, influence, train_labels, labels, classes, flips)      # kind: label_flips
+    label_flips(fitted, tests, labels, [1, 2, 5], tile_bytes=1e8)      # kind: label_flips
 """
