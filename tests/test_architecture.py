@@ -256,7 +256,6 @@ def science_knows_only_arrays(house: House) -> Iterator[str]:
         "dataclasses",
         "enum",
         "functools",
-        "hashlib",
         "itertools",
         "math",
         "operator",

@@ -11,7 +11,8 @@ from typing import Any
 from ntkbench.api.execution import Progress, executed
 from ntkbench.api.results import Results
 from ntkbench.data.load import search_roots
-from ntkbench.plan import read
+from ntkbench.plan import read, shapes
+from ntkbench.plan.runs import Plan
 from ntkbench.run.settings import configured
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.reading import values
@@ -34,8 +35,8 @@ def evaluate(
 ) -> Results:
     """Measure a network of one's own, and return the results: it takes the place of the network `self` of a spec.
 
-    A record keeps the network's name, version, and the SHA-256 of its weights, not the weights. The same call again
-    repeats nothing.
+    A record keeps the network's name, version, and the SHA-256 of its weights and of the program that computes with
+    them, not the weights. The same call again repeats nothing; other weights, or changed code, are another run.
 
     Args:
         model: a PyTree that can be called with one image and holds its weights, such as an Equinox module; or a pair
@@ -64,21 +65,25 @@ def evaluate(
         from ntkbench.api import models
 
         predictor = models.given(model, batched)
-        identity = {"kind": "given", "name": name, "version": version, "sha256": models.digest(predictor)}
         sections = {"data": data, "attacks": attacks or {}, "kernels": kernels or {}}
-        spec = {
-            "ntkbench": 1,
-            "name": name,
-            "architecture": identity,
-            "training": {"mode": "none"},
-            "numerics": {"network": models.precision(predictor)},
-            "analyses": _accuracy(attacks or {}) if analyses is None else analyses,
-            **{section: words for section, words in sections.items() if words},
-        }
-        given = {identity["sha256"]: predictor}
-        planned = read.planned(values.document(spec, "evaluate"), "evaluate", given=given)
-        models.require_sound(predictor, planned.runs[0].cell, roots)
-        return executed(planned, kept, roots, progress=progress, given=given)
+
+        def planned(sha256: str) -> Plan:
+            spec = {
+                "ntkbench": 1,
+                "name": name,
+                "architecture": {"kind": "given", "name": name, "version": version, "sha256": sha256},
+                "training": {"mode": "none"},
+                "numerics": {"network": models.precision(predictor)},
+                "analyses": _accuracy(attacks or {}) if analyses is None else analyses,
+                **{section: words for section, words in sections.items() if words},
+            }
+            return read.planned(values.document(spec, "evaluate"), "evaluate", given=[sha256])
+
+        cell = planned(models.digest(predictor.model)).runs[0].cell  # which tells the shape of an image
+        models.require_sound(predictor, cell, roots)
+        sha256 = models.fingerprint(predictor, shapes.image(cell.data), cell.numerics.network)
+        plan, given = planned(sha256), {sha256: predictor}
+        return executed(plan, kept, roots, progress=progress, given=given)
 
 
 def _accuracy(attacks: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,18 +3,25 @@
 JAX has to be configured before this module is imported (`run.settings.configured`).
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkbench.errors import UsageError
 from ntkbench.ntk import given as ntk_given
 from ntkbench.ntk.given import Given
 from ntkbench.run.build.data import examples, outputs
 from ntkbench.spec.cell import Cell
+
+_ADDRESS = re.compile("0x[0-9a-f]+")
+"""place of an object in memory, which texts of programs name and which is another in each process"""
 
 
 def given(model: Any, batched: bool) -> Given:
@@ -33,9 +40,47 @@ def _called(model: Callable[[Any], Any], x: Any) -> Any:
     return model(x)
 
 
-def digest(predictor: Given) -> str:
-    """Return the SHA-256 of a predictor's model, by which records know it."""
-    return ntk_given.digest(predictor.model)
+def digest(model: Any) -> str:
+    """Return the SHA-256 of all leaves of a model: where each stands in the tree, its type, its shape, its values.
+
+    A leaf that is a function counts by its name.
+    """
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model):
+        found.update(f"{jax.tree_util.keystr(path)}\0{_told(leaf)}\0".encode())
+        if eqx.is_array(leaf) or isinstance(leaf, np.ndarray):
+            found.update(np.ascontiguousarray(_numbers(leaf)).tobytes())
+    return found.hexdigest()
+
+
+def fingerprint(predictor: Given, shape: tuple[int, ...], dtype: str) -> str:
+    """Return the SHA-256 of a network: of its model, and of the program that JAX traces from it for one image.
+
+    Functions whose code was changed and arrays that they close over therefore make another network of the same weights.
+    Another version of JAX may trace another program.
+    """
+    traced = jax.make_jaxpr(predictor)(jax.ShapeDtypeStruct(shape, dtype))
+    found = hashlib.sha256(digest(predictor.model).encode())
+    found.update(_ADDRESS.sub("", str(traced.jaxpr)).encode())
+    for array in traced.consts:
+        found.update(np.ascontiguousarray(_numbers(array)).tobytes())
+    return found.hexdigest()
+
+
+def _told(leaf: Any) -> str:
+    """Return type and shape of an array, the name of a function, and type and value of anything else."""
+    if eqx.is_array(leaf) or isinstance(leaf, np.ndarray):
+        return f"{leaf.dtype}{leaf.shape}"
+    if callable(leaf):
+        return f"{getattr(leaf, '__module__', '')}.{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"
+    return f"{type(leaf).__qualname__} {leaf!r}"
+
+
+def _numbers(leaf: Any) -> np.ndarray:
+    """Return the values of an array; of random keys, the bits."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf)
 
 
 def precision(predictor: Given) -> str:

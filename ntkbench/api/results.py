@@ -53,7 +53,7 @@ class Features(NamedTuple):
 
 @dataclass(eq=False)
 class Results:
-    """What a store has of a spec's runs, and what can be computed from them.
+    """Give access to what a store has of a spec's runs, and compute from it what the store does not keep.
 
     `cell` and `seed` choose a run in all methods: labels by axis, such as `{"width": 64}`, and a seed of the spec.
     `cell` may be left out where the spec has one cell, `seed` for the first.

@@ -133,7 +133,7 @@ class Given(Section):
     version: Annotated[str, Field(min_length=1, max_length=80)]
     """which one of that name it is"""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$"), Expects("64 hexadecimal digits")]
-    """SHA-256 of its weights: their places, types, shapes and values"""
+    """SHA-256 of its weights and of the program that JAX traces from it"""
 
     parameterization: ClassVar[Literal["ntk"]] = "ntk"
     """of a limit, which it does not have"""

@@ -81,7 +81,10 @@ def test_the_same_weights_are_one_run_and_others_are_another(trained: nb.Results
     pair = evaluated((lambda net, x: net(x), network), tmp_path, analyses=None)
     batch = evaluated((lambda net, X: jax.vmap(net)(X), network), tmp_path, analyses=None, batched=True)
     assert told == ["1 runs, of which 1 are done"]
-    assert {each.planned.runs[0].id for each in (first, again, pair, batch)} == {first.planned.runs[0].id}
+    assert {each.planned.runs[0].id for each in (first, again, pair)} == {first.planned.runs[0].id}
+    assert batch.planned.runs[0].id != first.planned.runs[0].id, "the program of a batch is another one"
+    ours, theirs = (numbers(each.records[0]) for each in (first, batch))
+    assert ours == pytest.approx(theirs)
     shifted = jax.tree.map(lambda leaf: leaf * 1.5, network)
     others = [
         evaluated(shifted, tmp_path, analyses=None),
@@ -160,3 +163,25 @@ def test_a_file_cannot_name_one(trained: nb.Results, tmp_path: Path):
     found = evaluated(trained.network(), tmp_path / "runs", analyses=None)
     with pytest.raises(nb.SpecError, match=r"entry:1:.*: architecture: a given network is in the memory"):
         check(found.planned.runs[0].cell, "entry")
+
+
+def test_changed_code_or_an_array_that_it_closes_over_is_another_network(tmp_path: Path):
+    weights = jnp.asarray(np.random.default_rng(0).normal(size=6))
+
+    def closed(shift: float):
+        mean = jnp.full(6, shift)
+        return lambda w, x: (x.ravel() - mean) @ w
+
+    functions = [
+        lambda w, x: x.ravel() @ w,
+        lambda w, x: jnp.tanh(x.ravel() @ w),
+        lambda w, x: 2 * x.ravel() @ w,
+        closed(0.1),
+        closed(0.2),
+    ]
+    store = tmp_path / "one"
+    found = [evaluated((function, weights), store, analyses=None, attacks=None, kernels=None) for function in functions]
+    ids = [each.records[0].run_id for each in found]
+    assert len(set(ids)) == len(functions)
+    again = evaluated((closed(0.2), weights), store, analyses=None, attacks=None, kernels=None)
+    assert again.records[0].run_id == ids[-1], "the same program, made anew"

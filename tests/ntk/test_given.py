@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntkbench.api.models import digest
 from ntkbench.errors import UsageError
 from ntkbench.ntk import cheapest
-from ntkbench.ntk.given import Given, digest, kept_values, require_sound
+from ntkbench.ntk.given import Given, kept_values, require_sound
 from ntkbench.ntk.network import cast
 from tests.conftest import EXACT
 
