@@ -8,6 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+if programs := os.environ.get("NTKBENCH_TEST_PROGRAMS"):
+    # One folder a worker: JAX writes a program in place, and another process may read half of it.
+    jax.config.update("jax_compilation_cache_dir", f"{programs}/{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -68,13 +72,9 @@ def few_programs():
 
 @pytest.fixture(scope="session", autouse=True)
 def kept_programs(tmp_path_factory: pytest.TempPathFactory):
-    """Have the processes that tests start share what they compile, in the folder that JAX was given or in one of ours.
-
-    This process read its environment before: it keeps programs only if it was given a folder.
-    """
+    """Have the processes that tests start share what they compile, apart from this one: some are killed at it."""
     own = tmp_path_factory.getbasetemp()
-    ours = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "programs"
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", ours)
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "programs"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
         patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
