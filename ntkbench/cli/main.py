@@ -30,6 +30,9 @@ from ntkbench.errors import NtkbenchError
 from ntkbench.run.settings import GIVEN_UP
 from ntkbench.text import escape_unencodable, without_control_characters
 
+INTERRUPTED = 130
+"""exit code of a command that was interrupted, as shells have it"""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with the code of its end: 0 all is well, 1, 2, 3 or 130 (see `docs/cli.md`).
@@ -37,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `arguments`: words of the command line; None for those that the process was started with.
     """
     code = _ended(arguments)
-    if arguments is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # While Python shuts down, KeyboardInterrupt inside a library's clean-up would abort the process.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if arguments is None and any(thread.name == GIVEN_UP for thread in threading.enumerate()):
-        # A thread that was given up still runs compiled code, and would crash while Python shuts down in order.
+    if arguments is None and (code == INTERRUPTED or any(each.name == GIVEN_UP for each in threading.enumerate())):
+        # Compiled code may still run in other threads; it would abort the process while Python shuts down in order.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    if arguments is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # While Python shuts down, KeyboardInterrupt inside a library's clean-up would abort the process.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
 
 
@@ -75,7 +78,7 @@ def _ended(arguments: Sequence[str] | None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command resumes", err=True)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

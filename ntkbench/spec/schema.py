@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -216,7 +216,10 @@ def paths(root: Node) -> frozenset[str]:
     """
     fields = Cell.model_fields | {name: Header.model_fields[name] for name in ("run", *_SCALARS)}
     found = {
-        path for name, field in fields.items() for path in _below(name, field.rebuild_annotation(), root.child(name))
+        f"{place}{below}"
+        for name, field in fields.items()
+        for place, annotation in _by_id(name, field.rebuild_annotation(), root.child(name))
+        for below in _below(annotation)
     }
     axes = root.child("matrix")
     return frozenset(found | {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))})
@@ -240,17 +243,27 @@ def elsewhere(name: str, known: Collection[str]) -> str | None:
     return same[0][1] if same and (len(same) == 1 or same[0][0] < same[1][0]) else None
 
 
-def _below(path: str, annotation: Any, node: Node | None) -> Iterator[str]:
-    """Yield a path and all paths below it, by the annotation of its field; ids are those that `node` has."""
-    yield path
+def _by_id(name: str, annotation: Any, node: Node | None) -> Iterator[tuple[str, Any]]:
+    """Yield a section's path and annotation, and those of each member that the document's `node` has in it by id."""
+    yield name, annotation
+    mappings = [each for each in alternatives(annotation) if get_origin(each) is dict]
+    for mapping, identifier in product(mappings, node.entries if node else ()):
+        yield f"{name}.{identifier}", get_args(mapping)[1]
+
+
+def _below(annotation: Any) -> Iterator[str]:
+    """Yield what can follow the path of a value of this type: nothing, or the path of a field of its models."""
+    yield ""
     for each in alternatives(annotation):
-        below: Mapping[str, Any] = {}
         if _is_model(each):
-            below = {name: field.rebuild_annotation() for name, field in each.model_fields.items()}
-        elif get_origin(each) is dict and node is not None:
-            below = dict.fromkeys(node.entries, get_args(each)[1])
-        for name, of in below.items():
-            yield from _below(f"{path}.{name}", of, node.child(name) if node else None)
+            yield from _below_model(each)
+
+
+@cache
+def _below_model(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(
+        f".{name}{below}" for name, field in model.model_fields.items() for below in _below(field.rebuild_annotation())
+    )
 
 
 def alternatives(annotation: Any) -> Iterator[Any]:
