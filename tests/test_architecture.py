@@ -14,13 +14,14 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-GROUND = ("text", "labels", "errors", "files", "documents", "render", "metrics", "vocabulary", "uncertainty")
+GROUND = ("text", "labels", "budgets", "errors", "files", "documents", "render", "metrics", "vocabulary", "uncertainty")
 WORDS = ("data", "spec", "plan", "store", "status", "results", "boards", "reference")
 ORDER = (*GROUND, *WORDS, "cli")
 """a package, or a module of the ground floor, imports none that stands after it; `ntk`, `analyses` and `run` beside"""
 FOUNDATIONS = {
     "text": (),
     "labels": (),
+    "budgets": (),
     "errors": ("text",),
     "files": ("errors",),
     "documents": ("errors", "text", "files"),
@@ -29,7 +30,7 @@ FOUNDATIONS = {
     "vocabulary": ("errors", "text", "metrics"),
     "uncertainty": (),
     "ntk": ("ntk", "errors"),
-    "analyses": ("analyses", "ntk", "uncertainty", "vocabulary", "errors"),
+    "analyses": ("analyses", "ntk", "uncertainty", "vocabulary", "budgets", "errors"),
     "data": ("data", "errors", "text", "files"),
 }
 """what these may import of the house"""

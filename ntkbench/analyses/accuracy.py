@@ -17,6 +17,7 @@ from jax import Array
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, brought_into, checks
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
+from ntkbench.budgets import Budget, column
 from ntkbench.vocabulary import WORST
 
 Attacked = tuple[BudgetedAttack, Crafted]
@@ -44,12 +45,12 @@ def accuracy(target: Evaluator, attacked: Sequence[Attacked]) -> Measurement:
     scalars = [share("accuracy", clean, {"target": target.name})]
     samples = {"clean": clean}
     for verdict in verdicts:
-        for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
-            scalars.append(share("robust_accuracy", robust, labels_of(verdict.threat, target, eps)))
-            samples[f"{verdict.threat.id}@{eps}"] = robust
-    for eps, robust in worst_case(verdicts).items():
-        scalars.append(share("robust_accuracy", robust, {"target": target.name, "attack": WORST, "eps": eps}))
-        samples[f"{WORST}@{eps}"] = robust
+        for budget, robust in zip(verdict.threat.budgets, verdict.robust, strict=True):
+            scalars.append(share("robust_accuracy", robust, labels_of(verdict.threat, target, budget)))
+            samples[column(verdict.threat.id, budget)] = robust
+    for budget, robust in worst_case(verdicts).items():
+        scalars.append(share("robust_accuracy", robust, {"target": target.name, "attack": WORST, "eps": budget.label}))
+        samples[column(WORST, budget)] = robust
     scalars.append(majority_rate(target.labels))
     found = tuple(check for verdict in verdicts for check in verdict.checks)
     return Measurement(tuple(scalars), samples=samples, checks=found)
@@ -70,7 +71,7 @@ def judge(target: Evaluator, attacked: Sequence[Attacked]) -> tuple[np.ndarray, 
     return clean, verdicts
 
 
-def worst_case(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
+def worst_case(verdicts: Sequence[Verdict]) -> dict[Budget, np.ndarray]:
     """Return, by budget, whether the target stays right at each test point under every one of the attacks.
 
     Budgets that some attack lacks are left out. The result is empty for fewer than two attacks, and for attacks whose
@@ -78,14 +79,14 @@ def worst_case(verdicts: Sequence[Verdict]) -> dict[str, np.ndarray]:
     """
     if len(verdicts) < 2 or len({verdict.threat.ball for verdict in verdicts}) > 1:
         return {}
-    rows = [dict(zip(verdict.threat.eps, verdict.robust, strict=True)) for verdict in verdicts]
-    shared = [eps for eps in verdicts[0].threat.eps if all(eps in row for row in rows)]
-    return {eps: np.all([row[eps] for row in rows], axis=0) for eps in shared}
+    rows = [dict(zip(verdict.threat.budgets, verdict.robust, strict=True)) for verdict in verdicts]
+    shared = [budget for budget in verdicts[0].threat.budgets if all(budget in row for row in rows)]
+    return {budget: np.all([row[budget] for row in rows], axis=0) for budget in shared}
 
 
-def labels_of(threat: BudgetedAttack, target: Evaluator, eps: str) -> dict[str, str]:
-    """Return the labels (`where`) of a number about `threat` at the budget `eps`, as the spec writes it: `8/255`."""
-    return {"target": target.name, "attack": threat.id, "source": threat.source, "eps": eps}
+def labels_of(threat: BudgetedAttack, target: Evaluator, budget: Budget) -> dict[str, str]:
+    """Return the labels (`where`) of a number about `threat` at one of its budgets."""
+    return {"target": target.name, "attack": threat.id, "source": threat.source, "eps": budget.label}
 
 
 def share(metric: str, outcome: np.ndarray, where: dict[str, str]) -> Scalar:

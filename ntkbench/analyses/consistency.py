@@ -78,7 +78,7 @@ def consistency(
         "gradient_cosine": np.stack([np.nanmean(cosine, axis=1) for cosine in cosines]),
         "usefulness": useful,
         "small_gap": np.stack([study.flagged(index) for study in studies]),
-        **({} if robust is None else {"eps": np.array(target.attack.radii), "robustness": robust}),
+        **({} if robust is None else {"eps": target.attack.radii, "robustness": robust}),
     }
     checks = [study.gaps(index) for study in studies]
     checks += [check for outcomes in attacked for check in outcomes.checks(target.attack.id)]

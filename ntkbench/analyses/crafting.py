@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check
+from ntkbench.budgets import Budget
 from ntkbench.ntk import attacks
 from ntkbench.ntk.balls import Ball
 
@@ -28,13 +29,15 @@ class BudgetedAttack:
     id: str
     source: str
     """name of the predictor whose gradient is followed; `none` for an attack without a gradient"""
-    eps: tuple[str, ...]
-    """budgets as records write them, such as `8/255`"""
-    radii: tuple[float, ...]
-    """the same budgets as numbers, in pixel units ([0, 1])"""
+    budgets: tuple[Budget, ...]
     attack: attacks.Attack
     objective: attacks.Objective | None
     """the loss that is ascended; None for an attack without a gradient"""
+
+    @property
+    def radii(self) -> Float[np.ndarray, " e"]:
+        """The budgets as numbers, in pixel units ([0, 1])."""
+        return np.array([budget.radius for budget in self.budgets])
 
     @property
     def ball(self) -> Ball:
@@ -159,10 +162,10 @@ def _ascent(threat: BudgetedAttack, crafted: Crafted) -> list[Check]:
     clean, *attacked = crafted.source_loss
     floor = clean - np.finfo(clean.dtype).eps ** 0.5 * np.maximum(1, np.abs(clean))
     found = []
-    for eps, radius, loss, robust in zip(threat.eps, threat.radii, attacked, crafted.source_robust, strict=True):
-        if radius > 0:
+    for budget, loss, robust in zip(threat.budgets, attacked, crafted.source_robust, strict=True):
+        if budget.radius > 0:
             fell = ~(loss >= floor)
             ok = not np.any(fell & robust) or isinstance(threat.attack, attacks.FGSM)
-            detail = {"attack": threat.id, "eps": eps, "fell": int(np.sum(fell)), "n": len(loss)}
+            detail = {"attack": threat.id, "eps": budget.label, "fell": int(np.sum(fell)), "n": len(loss)}
             found.append(Check("loss_increased", ok, detail))
     return found

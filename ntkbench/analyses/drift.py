@@ -19,6 +19,7 @@ from ntkbench.analyses.accuracy import judge, labels_of, majority_rate, share
 from ntkbench.analyses.crafting import craft
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.analyses.trajectory import SeededAttack, Snapshot, Trajectory, View, follow
+from ntkbench.budgets import column
 from ntkbench.ntk import drift as kernels
 
 CONSTANT = 1e-6
@@ -215,11 +216,11 @@ def _accuracy(
     samples = {"clean": clean}
     for verdict in verdicts:
         counts = [every[0].robust.sum(axis=1) for *_, every in found]
-        series |= {"eps": np.array(verdict.threat.radii), f"{split}_robust": np.stack(counts, axis=1)}
-        for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
+        series |= {"eps": verdict.threat.radii, f"{split}_robust": np.stack(counts, axis=1)}
+        for budget, robust in zip(verdict.threat.budgets, verdict.robust, strict=True):
             scalars.append(
-                share("robust_accuracy", robust, {**labels_of(verdict.threat, evaluator, eps), "split": split})
+                share("robust_accuracy", robust, {**labels_of(verdict.threat, evaluator, budget), "split": split})
             )
-            samples[f"{verdict.threat.id}@{eps}"] = robust
+            samples[column(verdict.threat.id, budget)] = robust
     checks = _grouped([check for *_, every in found for each in every for check in each.checks], split=split)
     return Measurement(tuple(scalars), series, samples if split == "test" else {}, tuple(checks))

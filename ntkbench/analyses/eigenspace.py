@@ -18,6 +18,7 @@ from ntkbench.analyses.halves import best
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.significance import beats, rank_correlation
 from ntkbench.analyses.spectral import Outcomes, SpectralStudy, singles
+from ntkbench.budgets import column
 from ntkbench.ntk import features
 from ntkbench.vocabulary import grid
 
@@ -105,7 +106,7 @@ def eigenspace(
     single, top, rest, group = every.split([len(each) for each in ranges])
     found, sums = _features(study, index, single), Truncations(k, np.isin(k, asked), top, clean)
     series = {
-        "eps": np.array(study.attack.radii),
+        "eps": study.attack.radii,
         "n_test": np.array(len(study.X)),
         "majority": np.array(study.majority),
         "eigenvalue": study.eigenvalues,
@@ -244,8 +245,12 @@ def _samples(study: SpectralStudy, sums: Truncations) -> dict[str, np.ndarray]:
         "all": right[-1],
         "grid": right[sums.places(sums.grid)].sum(axis=0, dtype=np.uint8),
     }
-    names = ("clean", *study.columns)
-    return {f"{part}.{name}": row for part, every in rows.items() for name, row in zip(names, every, strict=True)}
+
+    def names(part: str) -> list[str]:
+        attacked = [column(study.attack.id, budget, part) for budget in study.attack.budgets]
+        return [column("clean", part=part), *attacked]
+
+    return {name: row for part, every in rows.items() for name, row in zip(names(part), every, strict=True)}
 
 
 def _pictures(study: SpectralStudy, chosen: PictureChoice, spans: np.ndarray) -> dict[str, np.ndarray]:

@@ -96,11 +96,6 @@ class SpectralStudy:
         return self.threat
 
     @property
-    def columns(self) -> list[str]:
-        """The names of the outcomes at each budget, as samples of a record have them: `ATTACK@EPS`."""
-        return [f"{self.attack.id}@{eps}" for eps in self.attack.eps]
-
-    @property
     def majority(self) -> int:
         """The number of test examples of the most frequent class."""
         return int(np.bincount(np.asarray(self.labels)).max())
@@ -113,8 +108,8 @@ class SpectralStudy:
         """Return the labels (`where`) of a number at each budget of the attack; `about` adds to them."""
         threat = self.attack
         return [
-            {"target": self.name, "attack": threat.id, "source": threat.source, "eps": eps, **about}
-            for eps in threat.eps
+            {"target": self.name, "attack": threat.id, "source": threat.source, "eps": budget.label, **about}
+            for budget in threat.budgets
         ]
 
     @property

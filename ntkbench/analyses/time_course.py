@@ -38,7 +38,7 @@ def time_course(study: SpectralStudy, times: int | Sequence[float], ridges: int 
     every = study.outcomes(np.arange(len(filters)), lambda chosen: filters[chosen])
     of_time, of_ridge = every.split([len(time), len(ridge)])
     series = {
-        "eps": np.array(study.attack.radii),
+        "eps": study.attack.radii,
         "n_test": np.array(len(study.X)),
         "eigenvalue": values,
         "time": time,

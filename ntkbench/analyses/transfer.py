@@ -12,6 +12,7 @@ import numpy as np
 from ntkbench.analyses.accuracy import Attacked, judge, labels_of, majority_rate, share
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Measurement, Scalar
+from ntkbench.budgets import column
 from ntkbench.ntk import metrics
 
 
@@ -34,12 +35,12 @@ def transfer(
     scalars = [share("accuracy", clean, {"target": target.name}), majority_rate(target.labels)]
     samples = {"clean": clean, "source_clean": attack[1].source_clean}
     for role, verdict in judged.items():
-        for eps, robust in zip(verdict.threat.eps, verdict.robust, strict=True):
-            where = labels_of(verdict.threat, target, eps)
+        for e, (budget, robust) in enumerate(zip(verdict.threat.budgets, verdict.robust, strict=True)):
+            where = labels_of(verdict.threat, target, budget)
             scalars += [share("robust_accuracy", robust, where), _rate(clean, ~robust, clean, where, "target_correct")]
             if role == "attack":
-                scalars += _other_denominators(clean, ~robust, attack[1], verdict.threat.eps.index(eps), where)
-            samples[f"{verdict.threat.id}@{eps}"] = robust
+                scalars += _other_denominators(clean, ~robust, attack[1], e, where)
+            samples[column(verdict.threat.id, budget)] = robust
     scalars += _normalized(target, clean, judged)
     scalars += _alignment(target, *attack)
     found = tuple(check for verdict in judged.values() for check in verdict.checks)
@@ -68,8 +69,8 @@ def _normalized(target, clean, judged):
     attack, ceiling, floor = (~judged[role].robust[:, clean] for role in ("attack", "ceiling", "floor"))
     threat = judged["attack"].threat
     return [
-        _ratio(a * 1.0 - f, c * 1.0 - f, labels_of(threat, target, eps))
-        for eps, a, c, f in zip(threat.eps, attack, ceiling, floor, strict=True)
+        _ratio(a * 1.0 - f, c * 1.0 - f, labels_of(threat, target, budget))
+        for budget, a, c, f in zip(threat.budgets, attack, ceiling, floor, strict=True)
     ]
 
 
@@ -108,8 +109,8 @@ def _warnings(clean, judged):
         return ()
     fooled = {role: np.sum(clean & ~verdict.robust, axis=1) for role, verdict in judged.items()}
     return tuple(
-        f"{judged['attack'].threat.id} fools more than the white-box {judged['ceiling'].threat.id} at eps {eps} "
+        f"{judged['attack'].threat.id} fools more than the white-box {judged['ceiling'].threat.id} at eps {budget} "
         f"({a} of {clean.sum()} against {c}): the ceiling is too weak an attack"
-        for eps, a, c in zip(judged["attack"].threat.eps, fooled["attack"], fooled["ceiling"], strict=True)
+        for budget, a, c in zip(judged["attack"].threat.budgets, fooled["attack"], fooled["ceiling"], strict=True)
         if a > c
     )

@@ -23,10 +23,11 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from ntkbench.budgets import column
 from ntkbench.errors import NtkbenchError
 from ntkbench.spec.analyses import Transfer
 from ntkbench.spec.cell import Cell
-from ntkbench.store.arrays import column
+from ntkbench.store import arrays
 from ntkbench.store.record import Measured, MetricRow
 from ntkbench.vocabulary import grid
 
@@ -174,19 +175,19 @@ def _outcomes(row: MetricRow, samples: Mapping[str, np.ndarray], cell: Cell) -> 
     """Return the digit of each point and whether the point counts, (points,) each."""
 
     def kept(name: str) -> np.ndarray:
-        whole = column(row.analysis, name)
+        whole = arrays.column(row.analysis, name)
         if whole not in samples:
             raise NtkbenchError(f"the runs kept no outcomes {whole!r}; they kept {', '.join(samples)}")
         return samples[whole]
 
     def right(attack: object) -> np.ndarray:
-        return kept(f"{part}{attack}@{row.where['eps']}").astype(bool)
+        return kept(column(str(attack), str(row.where["eps"]), part)).astype(bool)
 
-    part = f"{row.where['part']}." if "part" in row.where else ""
+    part = str(row.where.get("part", ""))
     if row.metric == "eigenspace_robustness":
-        found = kept(f"grid.{row.where['attack']}@{row.where['eps']}")
+        found = kept(column(str(row.where["attack"]), str(row.where["eps"]), "grid"))
         return found, np.ones(found.shape, bool)
-    clean = kept(f"{part}clean").astype(bool)
+    clean = kept(column("clean", part=part)).astype(bool)
     everywhere = np.ones_like(clean)
     match row.metric:
         case "accuracy":

@@ -143,7 +143,7 @@ def _study(predictors: Predictors, kernel_id: str, attack_id: str | None) -> Spe
     system, tile_bytes = predictors.eigensystem(kernel_id), shared.tile_bytes
     X, labels = jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels)
     rows = min(len(data.train), system.kernel.pairs(X.shape[1:], X.dtype, tile_bytes))
-    each = example_bytes(cell, kernel_id, rows, 1 + len(threat.eps) if threat else 1)
+    each = example_bytes(cell, kernel_id, rows, 1 + len(threat.budgets) if threat else 1)
     together = max(1, int(tile_bytes / each))
     return SpectralStudy(kernel_id, system, X, labels, threat, key, together, tile_bytes, predictors.tick)
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, GetPydanticSchema, PlainSerializer
 from pydantic_core import CoreSchema, PydanticCustomError
+
+from ntkbench import budgets
 
 FRACTION = "^[0-9]+/[0-9]+$"
 """regular expression of a fraction in a spec, such as 8/255"""
@@ -109,18 +111,9 @@ def _quantity(units: Mapping[str, int | float]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-_SIZES: Mapping[str, int | float] = {
-    "": 1,
-    "b": 1,
-    "kb": 1e3,
-    "mb": 1e6,
-    "gb": 1e9,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-}
+_SIZES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 """bytes of each unit, by its name in lower case; a number without a unit is in bytes"""
-_TIMES: Mapping[str, int | float] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 """seconds of each unit; a number without a unit is in seconds"""
 _UNIT = "^[0-9.]+ ?[A-Za-z]*$"
 
@@ -201,9 +194,11 @@ class _Decimal:
 
 
 Budget = Annotated[
-    Fraction,
+    budgets.Budget,
+    GetPydanticSchema(lambda _, handler: handler.generate_schema(Fraction)),
     Field(ge=0),
     BeforeValidator(_fraction),
+    AfterValidator(budgets.Budget),
     _EXACT,
     _Decimal("minimum"),
     Expects("a number, 0 or more, or a fraction such as 8/255", (FRACTION,)),

@@ -14,6 +14,7 @@ from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.trajectory import SeededAttack, Trajectory, View
 from ntkbench.ntk import architectures, attacks, balls, linearize, losses, network
 from ntkbench.ntk.network import Trainable
+from tests.analyses.subjects import budgets
 from tests.ntk.predictors import drawn
 
 MOMENTS = tuple(map(Fraction, ("0", "1/4", "1", "2", "5")))
@@ -68,8 +69,6 @@ def trajectory(classes: int = 3, at: Callable[[Fraction], Trainable] | None = No
     return Trajectory(MOMENTS, at, view(N, classes, 0), targets(classes), **(settings | how))
 
 
-def seeded_attack(id: str = "own", eps: Sequence[str] = ("0.02", "0.1")) -> SeededAttack:
+def seeded_attack(id: str = "own", eps: Sequence[str] = ("1/50", "1/10")) -> SeededAttack:
     attack = attacks.FGSM(balls.Linf(), OBJECTIVE)
-    return SeededAttack(
-        BudgetedAttack(id, "self", tuple(eps), tuple(map(float, eps)), attack, OBJECTIVE), jax.random.key(0)
-    )
+    return SeededAttack(BudgetedAttack(id, "self", budgets(*eps), attack, OBJECTIVE), jax.random.key(0))

@@ -9,15 +9,16 @@ import numpy as np
 from ntkbench.analyses.crafting import BudgetedAttack
 from ntkbench.analyses.spectral import SpectralStudy
 from ntkbench.ntk import architectures, attacks, balls, features, gram, infinite, losses, regression
+from tests.analyses.subjects import budgets
 
 OBJECTIVE = attacks.Objective(losses.cross_entropy)
 STEP = attacks.FGSM(balls.Linf(), OBJECTIVE)
 N, TESTS, DIM = 12, 30, 4
-EPS = ("0.02", "0.2")
+EPS = ("1/50", "1/5")
 
 
 def threat(source: str) -> BudgetedAttack:
-    return BudgetedAttack("fgsm", source, EPS, tuple(map(float, EPS)), STEP, OBJECTIVE)
+    return BudgetedAttack("fgsm", source, budgets(*EPS), STEP, OBJECTIVE)
 
 
 @functools.cache

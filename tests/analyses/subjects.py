@@ -19,6 +19,7 @@ import numpy as np
 
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
+from ntkbench.budgets import Budget
 from ntkbench.ntk import attacks, balls, losses
 from tests.ntk.predictors import linear
 
@@ -60,10 +61,14 @@ def target(**how) -> Evaluator:
     return evaluator("target", [1.0, 1.0], **how)
 
 
+def budgets(*eps: str) -> tuple[Budget, ...]:
+    return tuple(map(Budget, eps))
+
+
 def threat(
     id: str, source: str, attack: attacks.Attack = STEP, objective: attacks.Objective | None = OBJECTIVE, eps=("0.1",)
 ) -> BudgetedAttack:
-    return BudgetedAttack(id, source, eps, tuple(map(float, eps)), attack, objective)
+    return BudgetedAttack(id, source, budgets(*eps), attack, objective)
 
 
 def attacked(

@@ -17,14 +17,14 @@ def test_shares_by_hand():
     found = accuracy(goal, [attacked("step", source(), eps=("0.01", "0.1")), attacked("white", goal), brighter(goal)])
     assert [(s.metric, s.k, s.n, s.where) for s in found.scalars] == [
         ("accuracy", 7, 8, {"target": "target"}),
-        ("robust_accuracy", 7, 8, {"target": "target", "attack": "step", "source": "source", "eps": "0.01"}),
-        ("robust_accuracy", 3, 8, {"target": "target", "attack": "step", "source": "source", "eps": "0.1"}),
-        ("robust_accuracy", 1, 8, {"target": "target", "attack": "white", "source": "target", "eps": "0.1"}),
-        ("robust_accuracy", 7, 8, {"target": "target", "attack": "brighter", "source": "target", "eps": "0.1"}),
-        ("robust_accuracy", 1, 8, {"target": "target", "attack": "worst", "eps": "0.1"}),
+        ("robust_accuracy", 7, 8, {"target": "target", "attack": "step", "source": "source", "eps": "1/100"}),
+        ("robust_accuracy", 3, 8, {"target": "target", "attack": "step", "source": "source", "eps": "1/10"}),
+        ("robust_accuracy", 1, 8, {"target": "target", "attack": "white", "source": "target", "eps": "1/10"}),
+        ("robust_accuracy", 7, 8, {"target": "target", "attack": "brighter", "source": "target", "eps": "1/10"}),
+        ("robust_accuracy", 1, 8, {"target": "target", "attack": "worst", "eps": "1/10"}),
         ("majority_rate", 6, 8, {}),
     ]
-    assert list(found.samples) == ["clean", "step@0.01", "step@0.1", "white@0.1", "brighter@0.1", "worst@0.1"]
+    assert list(found.samples) == ["clean", "step@1/100", "step@1/10", "white@1/10", "brighter@1/10", "worst@1/10"]
     assert found.samples["clean"].sum() == 7
     assert len(found.checks) == 3 * 3 + 2 * 2 + 3
     assert all(check.ok for check in found.checks)
@@ -44,12 +44,12 @@ def test_the_worst_case_is_that_of_each_point():
     goal, eps = target(), ("0", "0.2")
     up, down = attacked("up", goal, Brighter(), None, ("0.1", *eps)), attacked("down", goal, Darker(), None, eps)
     found = accuracy(goal, [up, down])
-    assert points(found, "up@0.2") == "ABCDEF"
-    assert points(found, "down@0.2") == "BGH"
-    assert points(found, "worst@0.2") == "B"
+    assert points(found, "up@1/5") == "ABCDEF"
+    assert points(found, "down@1/5") == "BGH"
+    assert points(found, "worst@1/5") == "B"
     assert points(found, "worst@0") == points(found, "clean")
     worst = [s for s in found.scalars if s.where.get("attack") == "worst"]
-    assert [(s.where["eps"], s.k, s.n) for s in worst] == [("0", 7, 8), ("0.2", 1, 8)]
+    assert [(s.where["eps"], s.k, s.n) for s in worst] == [("0", 7, 8), ("1/5", 1, 8)]
 
 
 def points(measured, sample):

@@ -121,7 +121,7 @@ def fallen(evaluator, attack, eps):
 def test_a_loss_that_falls_is_counted_for_each_budget():
     """Brighter pixels raise the output: the six points of label 1 lose loss, at a budget that is one."""
     up, none = fallen(source(), Broken(balls.Linf(), 1.0), ("0", "0.1")), fallen(source(), STEP, ("0.1",))
-    assert [(check.ok, check.detail) for check in up] == [(False, {"attack": "a", "eps": "0.1", "fell": 6, "n": 8})]
+    assert [(check.ok, check.detail) for check in up] == [(False, {"attack": "a", "eps": "1/10", "fell": 6, "n": 8})]
     assert [(check.ok, check.detail["fell"]) for check in none] == [(True, 0)]
 
 

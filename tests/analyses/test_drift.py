@@ -100,7 +100,7 @@ def test_accuracies_along_the_way_and_at_the_end(done: Measurement):
     np.testing.assert_array_equal(done.samples["clean"], right[-1])
     assert values(done, "accuracy", split="test") == [right[-1].mean()]
     assert values(done, "accuracy", split="train") == [done.series["train_clean"][-1] / N]
-    for e, eps in enumerate(("0.02", "0.1")):
+    for e, eps in enumerate(("1/50", "1/10")):
         assert values(done, "robust_accuracy", split="test", eps=eps) == [done.series["test_robust"][e, -1] / TESTS]
         assert done.samples[f"own@{eps}"].sum() == done.series["test_robust"][e, -1]
     assert (done.series["test_robust"] <= done.series["test_clean"]).all()

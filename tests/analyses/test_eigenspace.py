@@ -123,7 +123,7 @@ def test_the_whole_predictor_and_the_groups_stand_beside_it(done):
         assert value(done, "accuracy", part=part).k == clean.sum()
         for eps, outcome in zip(EPS, robust, strict=True):
             assert value(done, "robust_accuracy", part=part, eps=eps).k == outcome.sum()
-    np.testing.assert_array_equal(done.samples["all.fgsm@0.2"], accuracies(of, span(of, 0, N))[1][1])
+    np.testing.assert_array_equal(done.samples["all.fgsm@1/5"], accuracies(of, span(of, 0, N))[1][1])
 
 
 def test_the_best_truncation_is_chosen_on_one_half_and_judged_on_the_other(done):
@@ -168,7 +168,7 @@ def test_rank_correlations_are_over_all_tested_features(done):
 
 @pytest.mark.slow
 def test_a_rank_correlation_of_two_features_is_no_number():
-    found = value(eigenspace(study(), (0, 1), (), ((0, 4),)), "spearman_eigenvalue_robustness", eps="0.2")
+    found = value(eigenspace(study(), (0, 1), (), ((0, 4),)), "spearman_eigenvalue_robustness", eps="1/5")
     assert found.value is None
     assert "fewer than 3 features are tested" in str(found.reason)
 

@@ -104,5 +104,5 @@ def test_a_kernel_that_is_not_finite_is_noted():
     def at(moment: Fraction) -> Trainable:
         return with_weights(of.predictor_at(moment), weights) if moment == 1 else of.predictor_at(moment)
 
-    broken = replace(of, at=at)
+    broken = replace(of, predictor_at=at)
     assert [each.finite for each in follow(broken)[0]] == [True, True, False, True, True]

@@ -36,9 +36,9 @@ def test_outcomes_of_each_point(measured):
 
     assert points("clean") == "ABCDFGH"
     assert points("source_clean") == "ABCDGH"
-    assert points("step@0.1") == "BCG"
-    assert points("white@0.1") == "B"
-    assert points("brighter@0.1") == "ABCDEFG"
+    assert points("step@1/10") == "BCG"
+    assert points("white@1/10") == "B"
+    assert points("brighter@1/10") == "ABCDEFG"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_rates(measured, attack, denominator, k, n):
         "target": "target",
         "attack": attack,
         "source": origin,
-        "eps": "0.1",
+        "eps": "1/10",
         "denominator": denominator,
     }
 
@@ -89,7 +89,7 @@ def test_spread_of_normalized_transfer_is_that_of_resampling():
     goal, origin = (make(pixels=pixels, labels=labels) for make in (target, source))
     measured = transfer(goal, attacked("step", origin), ceiling=attacked("white", goal), floor=brighter(goal))
     found, clean = row(measured, "normalized_transfer"), measured.samples["clean"]
-    fooled = [~measured.samples[name][clean] * 1.0 for name in ("step@0.1", "white@0.1", "brighter@0.1")]
+    fooled = [~measured.samples[name][clean] * 1.0 for name in ("step@1/10", "white@1/10", "brighter@1/10")]
     draws = rng.integers(0, clean.sum(), (2000, clean.sum()))
     a, c, f = (outcome[draws].mean(1) for outcome in fooled)
     assert found.sd is not None
@@ -126,7 +126,7 @@ def test_several_budgets_are_rows_of_their_own():
     found = transfer(goal, attacked("step", source(), eps=eps), ceiling=attacked("white", goal, eps=eps))
     assert [
         (s.where["eps"], s.k) for s in rows(found, "transfer_rate", attack="step", denominator="target_correct")
-    ] == [("0.01", 0), ("0.1", 4)]
+    ] == [("1/100", 0), ("1/10", 4)]
     assert not rows(found, "normalized_transfer"), "there is no floor"
 
 
@@ -165,7 +165,7 @@ def test_warns_where_the_attack_beats_the_ceiling():
     goal = target()
     found = transfer(goal, attacked("white", goal), ceiling=attacked("step", source()))
     (warning,) = found.warnings
-    assert "white fools more than the white-box step at eps 0.1 (6 of 7 against 4)" in warning
+    assert "white fools more than the white-box step at eps 1/10 (6 of 7 against 4)" in warning
 
 
 @pytest.mark.slow
@@ -181,5 +181,5 @@ def test_examples_in_double_are_judged_in_single():
         double = target(pixels=pixels, labels=labels)
         one, two = (transfer(goal, (threat, crafted)) for goal in (single, double))
         assert all(check.ok for check in (*one.checks, *two.checks))
-        np.testing.assert_array_equal(one.samples["step@0.03"], two.samples["step@0.03"])
+        np.testing.assert_array_equal(one.samples["step@3/100"], two.samples["step@3/100"])
         assert row(one, "gradient_cosine").value == pytest.approx(math.sqrt(0.5), rel=1e-6)

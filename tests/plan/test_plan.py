@@ -1,10 +1,10 @@
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from ntkbench.budgets import Budget
 from ntkbench.errors import SpecError, UsageError
 from ntkbench.plan import read as plan_read
 from tests.examples.cells import EXAMPLE
@@ -39,7 +39,7 @@ def test_the_runs_in_the_order_of_the_matrix(spec: str):
     assert read.header.track == "transfer-fashion@1"
     assert read.header.run.tile_bytes == 64e6
     assert read.header.run.timeout == 1800
-    assert read.runs[0].cell.attacks["own"].eps == (Fraction(2, 255), Fraction(8, 255))
+    assert read.runs[0].cell.attacks["own"].eps == (Budget(2, 255), Budget(8, 255))
 
 
 def test_smoke(spec: str):

@@ -151,7 +151,8 @@ def test_an_inner_attack_has_what_the_spec_says():
 def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():
     pgd = {"kind": "pgd", "eps": ["2/255", "8/255"], "norm": "l2", "steps": 7, "step_size": "1/255", "start": "uniform"}
     threat = build_attacks.attack(cell(attacks={**FULL["attacks"], "own": pgd}), "own")
-    assert (threat.source, threat.eps, threat.radii) == ("self", ("2/255", "8/255"), (2 / 255, 8 / 255))
+    assert (threat.source, [str(budget) for budget in threat.budgets]) == ("self", ["2/255", "8/255"])
+    assert list(threat.radii) == [2 / 255, 8 / 255]
     assert isinstance(threat.attack, attacks.PGD)
     assert isinstance(threat.ball, balls.L2)
     assert (threat.attack.steps, threat.attack.step_size, threat.attack.uniform_start) == (

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import NtkbenchError, UsageError
-from ntkbench.labels import as_number
+from ntkbench.labels import label_key, same_label
 from ntkbench.plan.runs import Run
 from ntkbench.store.record import Record
 
@@ -66,7 +66,7 @@ class Panel:
 
     def at(self, eps: str) -> int:
         """Return the index of a budget along the axis of budgets of the series."""
-        return int(np.argmin(np.abs(self["eps"] - (as_number(eps) or 0.0))))
+        return self.budgets.index(eps)
 
     def number(self, metric: str) -> float | None:
         """Return the value of a metric that the analysis has one row of; None without a row or a value."""
@@ -109,7 +109,7 @@ class PlottedAnalysis:
         """Return the budgets that every run has, in rising order."""
         first, *others = self.panels
         there = (eps for eps in first.budgets if all(eps in other.budgets for other in others))
-        return tuple(sorted(there, key=lambda eps: as_number(eps) or 0.0))
+        return tuple(sorted(there, key=label_key))
 
     def chosen(self, asked: Sequence[str]) -> tuple[str, ...]:
         """Return the budgets to draw: those asked for, or the largest.
@@ -118,11 +118,13 @@ class PlottedAnalysis:
         """
         if not asked:
             return self.budgets[-1:]
-        same = {as_number(eps): eps for eps in self.budgets}
-        for eps in asked:
-            if same and (as_number(eps) is None or as_number(eps) not in same):
+        found = []
+        for eps in asked if self.budgets else ():
+            same = [budget for budget in self.budgets if same_label(budget, eps)]
+            if not same:
                 raise UsageError(f"{self.spec}: {self.analysis} has no eps {eps}; there are {', '.join(self.budgets)}")
-        return tuple(same[as_number(eps)] for eps in asked) if same else ()
+            found += same
+        return tuple(found)
 
     def provenance(self, panels: Sequence[Panel]) -> str:
         """Return the end of a caption: spec, analysis, and the ids of the runs."""

@@ -20,9 +20,8 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
     words = identity.with_auto_losses(cell).attacks[attack_id]
     ball = _BALLS[words.norm]
-    eps, radii = tuple(map(str, words.eps)), tuple(map(float, words.eps))
     if isinstance(words, RandomSign):
-        return BudgetedAttack(attack_id, NO_SOURCE, eps, radii, attacks.RandomSigns(ball), None)
+        return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.RandomSigns(ball), None)
     centered = cell.data.targets == "centered"
     objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
     if isinstance(words, APGD):
@@ -34,7 +33,7 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
         attack = _gradient_attack(words, ball, objective)
     if isinstance(words, Iterated) and words.restarts > 1:
         attack = attacks.Restarts(ball, objective, attack, words.restarts)
-    return BudgetedAttack(attack_id, words.source, eps, radii, attack, objective)
+    return BudgetedAttack(attack_id, words.source, words.eps, attack, objective)
 
 
 def _gradient_attack(

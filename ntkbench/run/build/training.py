@@ -78,7 +78,7 @@ def inner(cell: Cell, keys: jax.Array) -> training.InnerAttack | None:
     objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
     return training.InnerAttack(
         _gradient_attack(words.attack, _BALLS[words.attack.norm], objective),
-        jnp.asarray(float(words.attack.eps), cell.numerics.network),
+        jnp.asarray(words.attack.eps.radius, cell.numerics.network),
         jnp.asarray(max(0, words.warm_up - timeline.phase_start(cell))),
         keys,
     )
