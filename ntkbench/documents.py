@@ -10,6 +10,8 @@ Files may come from strangers: their size is bounded, and characters that would 
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -70,14 +72,9 @@ def read(path: Path, limit: int = LIMIT) -> bytes:
 
 
 def parse(model: type[D], content: bytes | str, place: object) -> D:
-    """Return the document in `content`.
-
-    Raise NtkbenchError with one line `place: field: problem` for each mistake; `place` is usually the file's path.
-    """
-    try:
+    """Return the document in `content`; raise NtkbenchError as `explained` does where it is none."""
+    with explained(place):
         return model.model_validate_json(content)
-    except ValidationError as error:
-        raise NtkbenchError(explain(error, place)) from None
 
 
 def accept(model: type[D], value: Any, place: object) -> D:
@@ -94,8 +91,24 @@ def accept(model: type[D], value: Any, place: object) -> D:
 
 def dump(document: Document) -> bytes:
     """Return a document as JSON, in the order of the model's fields."""
-    value = document.model_dump(mode="json", by_alias=True)
+    return encode(document.model_dump(mode="json", by_alias=True))
+
+
+def encode(value: Any) -> bytes:
+    """Return a JSON value as the content of a file."""
     return (json.dumps(value, allow_nan=False, indent=1) + "\n").encode()
+
+
+@contextmanager
+def explained(place: object) -> Iterator[None]:
+    """Turn a ValidationError of the block into a NtkbenchError with one line `place: field: problem` for each mistake.
+
+    `place`: where the document stands; usually the path of its file.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise NtkbenchError(explain(error, place)) from None
 
 
 def explain(error: ValidationError, place: object) -> str:

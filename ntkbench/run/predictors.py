@@ -38,6 +38,7 @@ from ntkbench.run.shared import SharedStages, StageResult
 from ntkbench.spec import attacks
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.store.record import StageRow
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Predictors:
     asked: Cell
     group: TrainedGroup | None
     tick: Tick
-    timings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    timings: dict[str, StageRow] = field(default_factory=dict)
     _evaluators: dict[str, Evaluator] = field(default_factory=dict)
     """predictors by name, as far as they were built"""
     _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
@@ -199,4 +200,4 @@ class Predictors:
         with CompileClock() as compiling:
             yield unpack
         seconds = time.perf_counter() - began
-        self.timings[name] = {**note, "compile_s": compiling.seconds, "run_s": max(0.0, seconds - compiling.seconds)}
+        self.timings[name] = StageRow(**note, compile_s=compiling.seconds, run_s=max(0.0, seconds - compiling.seconds))

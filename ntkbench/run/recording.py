@@ -1,21 +1,31 @@
-"""Turn what a run measured into the sections of its record."""
+"""Keep what a run measured, or what ended it: its arrays, its record and its log.
+
+kept = keep(job, run, RunEnd(watch, shared, measured))
+"""
 
 import datetime
 import time
 import traceback
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ntkbench.analyses.measurement import Measurement, Scalar
+from ntkbench.documents import explained
 from ntkbench.files import writing
 from ntkbench.plan.runs import Run
+from ntkbench.run import environment
 from ntkbench.run.group import TrainedGroup
+from ntkbench.run.job import Job
 from ntkbench.run.shared import SharedStages
-from ntkbench.store import arrays
-from ntkbench.store.record import Status
-from ntkbench.store.store import Store
+from ntkbench.spec import identity
+from ntkbench.store import arrays, record
+from ntkbench.store.lookup import attempts
+from ntkbench.store.record import CheckRow, Failure, MetricRow, Record, Request, StageRow, Status, Time
 from ntkbench.uncertainty import student_interval, wilson
 from ntkbench.vocabulary import metric
 
@@ -32,33 +42,104 @@ class Stopwatch:
         return time.perf_counter() - self._began
 
     @property
-    def time(self) -> dict[str, str]:
+    def time(self) -> Time:
         """Return begin and end until now, in UTC, as the section `time` of a record."""
-        return {"started": _instant(self._at), "ended": _instant(self._at + datetime.timedelta(seconds=self.seconds))}
+        ended = self._at + datetime.timedelta(seconds=self.seconds)
+        return Time(started=_instant(self._at), ended=_instant(ended))
 
 
-def results_of(
-    store: Store, run: Run, measured: dict[str, Measurement], group: TrainedGroup | None, shared: SharedStages
-) -> dict[str, Any]:
-    """Write the arrays of a run's measurements, and return the sections of its record that hold what was measured."""
-    samples = {f"{name}.{column}": values for name, m in measured.items() for column, values in m.samples.items()}
-    series = {f"{name}.{key}": values for name, m in measured.items() for key, values in m.series.items()}
-    if measured:
-        test = shared.data(run.cell).test
-        samples = {"index": test.index, "label": test.labels, **samples}
-        if group is not None and group.losses.size:
-            series["training.loss"] = group.losses
-    columns, files = arrays.write(store.arrays(run.id), samples, series)
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended, and with what it was done."""
+
+    watch: Stopwatch
+    """begun with the run"""
+    shared: SharedStages
+    measured: Mapping[str, Measurement] = field(default_factory=dict)
+    """what was measured, by the id of the analysis; empty for a run that failed"""
+    failure: BaseException | None = None
+    """what stopped the run; None if it is ok"""
+    group: TrainedGroup | None = None
+    """the networks of its seed; None if the cell has none, or their training failed"""
+    stages: Mapping[str, StageRow] = field(default_factory=dict)
+    """the parts of the run and the seconds that they took, by name"""
+
+
+def keep(job: Job, run: Run, end: RunEnd) -> Record:
+    """Write the arrays, the record and the log of a run that has ended, and return the record.
+
+    Raises:
+        NtkbenchError: if a record cannot hold what was measured; the message names the field.
+        StorageError: if the store cannot be written.
+    """
+    store, seconds, measured = job.store, end.watch.seconds, end.measured.items()
+    path = store.record(run.id)
+    with explained(path):
+        samples, series = arrays.write(store.arrays(run.id), *_arrays(run, end))
+        kept = Record(
+            schema="ntkbench.record/1",
+            run_id=run.id,
+            status=environment.status_of(end.failure),
+            attempt=attempts(store, run) + 1,
+            spec=Request(
+                name=run.name, cell=dict(run.coordinates), seed=run.seed, resolved=identity.resolved(run.cell)
+            ),
+            metrics=tuple(metric_row(analysis, scalar) for analysis, m in measured for scalar in m.scalars),
+            series=series,
+            samples=samples,
+            checks=tuple(
+                CheckRow(code=check.code, ok=check.ok, analysis=analysis, detail=dict(check.detail))
+                for analysis, m in measured
+                for check in m.checks
+            ),
+            stages=dict(end.stages),
+            software=environment.software(),
+            jax=environment.jax_settings(),
+            device=environment.device(),
+            execution=_execution(job, end),
+            resources=environment.resources(seconds),
+            time=end.watch.time,
+            warnings=tuple(warning for _, m in measured for warning in m.warnings),
+            error=_error(end.failure),
+        )
+    record.write(kept, path)
+    _append_log(store.log(run.id), kept.status, end.failure)
+    return kept
+
+
+def _arrays(run: Run, end: RunEnd) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the samples and the series of a run by their names in its record, which begin with the analysis."""
+    if not end.measured:
+        return {}, {}
+    test = end.shared.data(run.cell).test
+    samples, series = {"index": test.index, "label": test.labels}, {}
+    for analysis, found in end.measured.items():
+        samples |= {arrays.column(analysis, name): values for name, values in found.samples.items()}
+        series |= {arrays.column(analysis, name): values for name, values in found.series.items()}
+    if end.group is not None and end.group.losses.size:
+        series["training.loss"] = end.group.losses
+    return samples, series
+
+
+def _execution(job: Job, end: RunEnd) -> dict[str, Any]:
+    """Return the section `execution` of a record: options, the size of a tile, the seeds that trained together."""
     return {
-        "metrics": [metric_row(name, scalar) for name, m in measured.items() for scalar in m.scalars],
-        "series": files,
-        "samples": columns,
-        "checks": [{**asdict(check), "analysis": name} for name, m in measured.items() for check in m.checks],
-        "warnings": [warning for m in measured.values() for warning in m.warnings],
+        "executor": job.options.executor,
+        **job.run.model_dump(mode="json"),
+        "tile_bytes": end.shared.tile_bytes,
+        "smoke": job.options.smoke,
+        "overrides": list(job.options.overrides),
+        "trained_together": [] if end.group is None else end.group.facts.get("seeds", []),
     }
 
 
-def append_log(path: Path, status: Status, failure: BaseException | None) -> None:
+def _error(failure: BaseException | None) -> Failure | None:
+    if failure is None:
+        return None
+    return Failure(type=type(failure).__name__, message=environment.message(failure))
+
+
+def _append_log(path: Path, status: Status, failure: BaseException | None) -> None:
     """Append the end of a run, with the traceback of a failure, to its log."""
     trace = "" if failure is None else "".join(traceback.format_exception(failure))
     with writing(path):
@@ -78,29 +159,31 @@ _ROUND_OFF = 1e-6
 """how far rounding may carry a value out of its metric's range; a value further out means nothing"""
 
 
-def metric_row(analysis: str, scalar: Scalar) -> dict[str, Any]:
-    """Return the row of a record for one number of an analysis, as JSON.
+def metric_row(analysis: str, scalar: Scalar) -> MetricRow:
+    """Return the row of a record for one number of an analysis.
 
     Unit, direction and revision are the vocabulary's; the interval is over the number's test points. A number that is
-    not finite, or outside its metric's range, has the value None and a `reason`.
+    not finite, or outside its metric's range, has the value None and a `reason`. NtkbenchError where no record can
+    hold what the analysis says of the number.
     """
     word = metric(scalar.metric)
     value, reason = _meaningful(scalar, word.range)
     interval, method = _interval(scalar, word.range) if value is not None else (None, None)
-    row = {
-        "analysis": analysis,
-        "metric": word.name,
-        "revision": word.revision,
-        "value": value,
-        "k": scalar.k,
-        "n": scalar.n,
-        "ci95": interval and list(interval),
-        "ci_method": method,
-        "where": dict(scalar.where),
-        "unit": word.unit,
-        "higher_is_better": word.higher_is_better,
-    }
-    return row if value is not None else {**row, "reason": reason}
+    with explained(f"analyses.{analysis}: {word.name}"):
+        return MetricRow(
+            analysis=analysis,
+            metric=word.name,
+            revision=word.revision,
+            value=value,
+            k=scalar.k,
+            n=scalar.n,
+            ci95=interval,
+            ci_method=method,
+            where=dict(scalar.where),
+            unit=word.unit,
+            higher_is_better=word.higher_is_better,
+            reason=reason,
+        )
 
 
 def _meaningful(scalar: Scalar, bounds: tuple[float, float]) -> tuple[float | None, str | None]:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.errors import UsageError
@@ -28,12 +28,12 @@ from ntkbench.run.job import Job
 from ntkbench.run.measure import measurements
 from ntkbench.run.predictors import Predictors
 from ntkbench.run.progress import Progress, noted_in_store
-from ntkbench.run.recording import Stopwatch, append_log, results_of
+from ntkbench.run.recording import RunEnd, Stopwatch, keep
 from ntkbench.run.shared import SharedStages
-from ntkbench.spec import identity
-from ntkbench.store import record, running
+from ntkbench.store import running
 from ntkbench.store.groups import groups
 from ntkbench.store.lookup import attempts, is_pending
+from ntkbench.store.record import StageRow
 
 T = TypeVar("T")
 _FAR = 2
@@ -180,14 +180,14 @@ class _UnitExecution:
         stage = {"compile_s": compiling.seconds, "run_s": max(0.0, watch.seconds - compiling.seconds)}
         for run in runs:
             own = group.of(run.seed)
-            self.run(run, own, {"training": {"key": group.key, "cached": group.cached, **stage, "facts": own.facts}})
+            self.run(run, own, {"training": StageRow(key=group.key, cached=group.cached, facts=own.facts, **stage)})
 
     def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: Stopwatch | None = None) -> None:
         """Record the same failure for all of these runs."""
         for run in runs:
-            self._record(run, None, {}, None, failure, watch or Stopwatch(), self.shared)
+            self._record(run, RunEnd(watch or Stopwatch(), self.shared, failure=failure))
 
-    def run(self, run: Run, group: TrainedGroup | None, stages: dict[str, Any]) -> None:
+    def run(self, run: Run, group: TrainedGroup | None, stages: dict[str, StageRow]) -> None:
         """Measure one run and write its record.
 
         `group` holds the networks of its seed, None if the cell has none; `stages` is what the record says of training.
@@ -198,7 +198,7 @@ class _UnitExecution:
             return measurements(Predictors(shared, run.cell, group, tick, stages))
 
         results, failure, shared = self._attempt(measured, tick)
-        self._record(run, group, stages, results, failure, watch, shared)
+        self._record(run, RunEnd(watch, shared, results or {}, failure, group, stages))
 
     def _clock(self, run: Run, runs: int = 1) -> Clock:
         """Return a clock that reports what a run is doing and enforces `run.timeout`, here for so many runs at once."""
@@ -246,58 +246,14 @@ class _UnitExecution:
                 for warning in caught:
                     self.progress.warn(str(warning.message))
 
-    def _record(
-        self,
-        run: Run,
-        group: TrainedGroup | None,
-        stages: dict[str, Any],
-        results: dict[str, Measurement] | None,
-        failure: BaseException | None,
-        watch: Stopwatch,
-        shared: SharedStages,
-    ) -> None:
-        """Write the record, the arrays and the log of a run, and report its end.
+    def _record(self, run: Run, end: RunEnd) -> None:
+        """Keep how a run ended, and report it.
 
         Interrupts wait until all is written; an interrupt that ended the run is then raised again.
         """
-        store, status, seconds = self.job.store, environment.status_of(failure), watch.seconds
-        said = None if failure is None else environment.message(failure)
+        seconds = end.watch.seconds
         with deferred_interrupts():
-            document = {
-                "schema": "ntkbench.record/1",
-                "run_id": run.id,
-                "status": status,
-                "attempt": attempts(store, run) + 1,
-                "spec": {
-                    "name": run.name,
-                    "cell": dict(run.coordinates),
-                    "seed": run.seed,
-                    "resolved": identity.resolved(run.cell),
-                },
-                **results_of(store, run, results or {}, group, shared),
-                "stages": dict(stages),
-                "software": environment.software(),
-                "jax": environment.jax_settings(),
-                "device": environment.device(),
-                "execution": self._execution(group, shared),
-                "resources": environment.resources(seconds),
-                "time": watch.time,
-                "error": None if said is None else {"type": type(failure).__name__, "message": said},
-            }
-            record.write(document, store.record(run.id))
-            append_log(store.log(run.id), status, failure)
-            self.progress.ended(run, status, seconds, "" if said is None else said.splitlines()[0])
-        if isinstance(failure, KeyboardInterrupt):
-            raise failure
-
-    def _execution(self, group: TrainedGroup | None, shared: SharedStages) -> dict[str, Any]:
-        """Return the section `execution` of a record: options, the size of a tile, the seeds that trained together."""
-        together = [] if group is None else group.facts.get("seeds", [])
-        return {
-            "executor": self.job.options.executor,
-            **self.job.run.model_dump(mode="json"),
-            "tile_bytes": shared.tile_bytes,
-            "smoke": self.job.options.smoke,
-            "overrides": list(self.job.options.overrides),
-            "trained_together": together,
-        }
+            kept = keep(self.job, run, end)
+            self.progress.ended(run, kept.status, seconds, kept.error.message.splitlines()[0] if kept.error else "")
+        if isinstance(end.failure, KeyboardInterrupt):
+            raise end.failure

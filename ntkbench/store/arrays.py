@@ -9,20 +9,19 @@ import io
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ntkbench import documents, files
 from ntkbench.data import npz
 from ntkbench.errors import NtkbenchError
-from ntkbench.store.record import Record
+from ntkbench.store.record import Record, Samples, Series
 from ntkbench.text import one_line
 
 
 def write(
     path: Path, samples: Mapping[str, np.ndarray], series: Mapping[str, np.ndarray]
-) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+) -> tuple[Samples | None, dict[str, Series]]:
     """Write samples and series to the npz file at `path`, and return the record's fields `samples` and `series`.
 
     Without any array no file is written. ValueError if the samples differ in length.
@@ -37,10 +36,10 @@ def write(
     np.savez_compressed(buffer, allow_pickle=False, **named)  # type: ignore[arg-type]
     content = buffer.getvalue()
     files.write(path, content)
-    note = {"file": path.name, "sha256": sha256(content).hexdigest()}
+    digest = sha256(content).hexdigest()
     return (
-        {**note, "columns": list(samples)} if samples else None,
-        {name: {**note, "shape": list(values.shape)} for name, values in series.items()},
+        Samples(file=path.name, columns=tuple(samples), sha256=digest) if samples else None,
+        {name: Series(file=path.name, shape=values.shape, sha256=digest) for name, values in series.items()},
     )
 
 

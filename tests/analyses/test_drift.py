@@ -129,7 +129,7 @@ def test_checks_are_told_once_a_property(done: Measurement):
 def test_every_number_has_its_word(done: Measurement):
     for scalar in done.scalars:
         row = metric_row("drift", scalar)
-        assert row["value"] is not None or row["metric"] == "lazy_onset", row
+        assert row.value is not None or row.metric == "lazy_onset", row
 
 
 def test_a_linearized_network_stays_and_its_onset_has_a_reason():

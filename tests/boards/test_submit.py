@@ -10,11 +10,11 @@ from ntkbench.boards.tracks import track
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.plan.seeding import for_seed
 from ntkbench.spec.identity import resolved
-from ntkbench.store import arrays, record
+from ntkbench.store import arrays
 from ntkbench.store.record import Record
 from ntkbench.text import slug
 from tests.boards.test_track import TARGETS, TEXT, written
-from tests.examples.factory import a_record, cell, failed, planned, store
+from tests.examples.factory import a_record, cell, failed, planned, store, valid
 
 RUNS = planned(cell(), range(3), width="32")
 WIDE = {"width": 64, "training": {"mode": "standard", "epochs": 20}}
@@ -65,7 +65,7 @@ def test_incomplete_cells_are_refused(tmp_path, rules):
     records = store(tmp_path, RUNS)
     assert "2 seeds; the track asks for 3 or more" in refused(rules, tmp_path, RUNS[:2], records)
     assert f"seed 1 (run {RUNS[1].id}) is missing" in refused(rules, tmp_path, RUNS, [records[0], records[2]])
-    broken = [records[0], record.validate(failed(RUNS[1], "timeout")), records[2]]
+    broken = [records[0], valid(failed(RUNS[1], "timeout")), records[2]]
     assert f"seed 1 (run {RUNS[1].id}) is timeout" in refused(rules, tmp_path, RUNS, broken)
     assert "an entry needs a name" in refused(rules, tmp_path, RUNS, records, name=" ")
 
@@ -109,7 +109,7 @@ def test_outcomes_that_do_not_give_the_numbers_are_refused(tmp_path, rules):
     note, _ = arrays.write(tmp_path / f"{RUNS[0].id}.npz", samples, {})
     value = json.loads((tmp_path / f"{RUNS[0].id}.json").read_text()) | {"samples": note}
     with pytest.raises(NtkbenchError, match=r"results.0.outcomes: seed 0: they give .*, but the number is"):
-        submit.make(rules, RUNS, [record.validate(value), *records[1:]], tmp_path, name="x")
+        submit.make(rules, RUNS, [valid(value), *records[1:]], tmp_path, name="x")
 
 
 def test_outcomes_that_are_not_there_are_named(tmp_path, rules):
@@ -119,10 +119,10 @@ def test_outcomes_that_are_not_there_are_named(tmp_path, rules):
         for run, each in zip(RUNS, records, strict=True):
             samples = {name: v for name, v in arrays.read_samples(tmp_path, each).items() if name != drop}
             note, _ = arrays.write(tmp_path / drop / f"{run.id}.npz", samples, {})
-            changed.append(record.validate(json.loads((tmp_path / f"{run.id}.json").read_text()) | {"samples": note}))
+            changed.append(valid(json.loads((tmp_path / f"{run.id}.json").read_text()) | {"samples": note}))
         with pytest.raises(NtkbenchError, match=message):
             submit.make(rules, RUNS, changed, tmp_path / drop, name="x")
-    bare = [record.validate(a_record(run)) for run in RUNS]
+    bare = [valid(a_record(run)) for run in RUNS]
     with pytest.raises(NtkbenchError, match="no transfer_rate with attack ntk"):
         submit.make(rules, RUNS, bare, tmp_path, name="x")
 

@@ -19,7 +19,7 @@ from ntkbench.spec.identity import resolved, run_ids
 from ntkbench.store import record
 from ntkbench.text import slug
 from tests.boards.test_track import written
-from tests.examples.factory import a_record, cell, outcomes, planned, store
+from tests.examples.factory import a_record, cell, outcomes, planned, store, valid
 
 Tamper = Callable[[dict[str, Any]], Any]
 
@@ -33,7 +33,7 @@ def sound(tmp_path_factory) -> Path:
     records = store(tmp, runs)
     entry = submit.make(rules, runs, records, tmp, name="Sound")
     (small,) = verify.small(rules, entry)
-    again = record.validate(a_record(small, outcomes(np.random.default_rng(0))))
+    again = valid(a_record(small, outcomes(np.random.default_rng(0))))
     entry = verify.with_mini(entry, rules, [again])
     submit.save(entry, folder.parent)
     checks.save(folder, entry, [verify.rerun(rules, entry, each, tmp) for each in (again, records[0])])

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -116,7 +115,7 @@ def test_a_folder_is_named_like_a_track(tmp_path):
 
 
 def row(analysis: str, k: int, **where: str) -> MetricRow:
-    return MetricRow.model_validate_json(json.dumps(metric_row(analysis, Scalar.share("accuracy", k, 4, where))))
+    return metric_row(analysis, Scalar.share("accuracy", k, 4, where))
 
 
 def test_a_column_is_one_number():

@@ -13,7 +13,7 @@ from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 from ntkbench.plan.runs import Run
 from ntkbench.store import comparison, record
 from tests.boards.test_track import TARGETS, TEXT, written
-from tests.examples.factory import a_record, cell, failed, outcomes, planned, store
+from tests.examples.factory import a_record, cell, failed, outcomes, planned, store, valid
 
 RUNS = planned(cell(), range(3), width="32")
 CHECK = "checks/sound.json"
@@ -32,7 +32,7 @@ def board(tmp_path) -> Path:
 
 def again(run: Run, rate: float = 0.5) -> record.Record:
     """What running it gives; another rate stands for other numbers."""
-    return record.validate(a_record(run, outcomes(np.random.default_rng(0), n=run.cell.data.n_test, rate=rate)))
+    return valid(a_record(run, outcomes(np.random.default_rng(0), n=run.cell.data.n_test, rate=rate)))
 
 
 def claimed(board: Path) -> tuple[track.Track, Entry]:
@@ -161,7 +161,7 @@ def test_what_cannot_be_run_again_is_told(board, tmp_path):
         verify.mini_runs(rules, entry.model_copy(update={"mini": None}))
     (run,) = verify.small(rules, entry)
     with pytest.raises(NtkbenchError, match=f"run {run.id} is timeout: the loss is NaN"):
-        rerun(board, record.validate(failed(run, "timeout")))
+        rerun(board, valid(failed(run, "timeout")))
     with pytest.raises(NtkbenchError, match=r"nowhere.json: cannot be read"):
         verify.claim("nowhere.json", tmp_path)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_jsonable_python
 
+from ntkbench import documents
 from ntkbench.analyses.measurement import Scalar
 from ntkbench.plan.runs import Run
 from ntkbench.run import recording
@@ -96,7 +98,11 @@ def a_record(run: Run, columns: Mapping[str, np.ndarray] | None = None, **change
         "warnings": [],
         "error": None,
     }
-    return value | changes
+    return to_jsonable_python(value | changes)
+
+
+def valid(document: Mapping[str, Any]) -> record.Record:
+    return documents.accept(record.Record, to_jsonable_python(document), "record")
 
 
 def failed(run: Run, status: str = "failed") -> dict[str, Any]:
@@ -110,5 +116,5 @@ def store(folder: Path, runs: Sequence[Run], rate: float = 0.5, **changes: Any) 
         samples = {"index": np.arange(len(columns["clean"]))}
         samples |= {arrays.column("transfer", name): values for name, values in columns.items()}
         note, _ = arrays.write(folder / f"{run.id}.npz", samples, {})
-        record.write(a_record(run, columns, samples=note, **changes), folder / f"{run.id}.json")
+        record.write(valid(a_record(run, columns, samples=note, **changes)), folder / f"{run.id}.json")
     return [record.read(folder / f"{run.id}.json") for run in runs]

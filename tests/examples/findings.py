@@ -13,7 +13,7 @@ from ntkbench.results.plots.study import PlottedAnalysis
 from ntkbench.run import recording
 from ntkbench.store import arrays, record
 from ntkbench.store.store import Store
-from tests.examples.factory import EPS, a_record, cell, planned
+from tests.examples.factory import EPS, a_record, cell, planned, valid
 
 AGAINST = ("depth1", "depth2", "depth3")
 ASKED: dict[str, dict[str, Any]] = {
@@ -124,8 +124,10 @@ def store(folder: Path, runs: Sequence[Run], **series: Mapping[str, np.ndarray])
         written["spec"]["resolved"] |= {"analyses": ASKED}
         where = {"target": "limit", "attack": "ntk", "source": "limit", "eps": EPS[0]}
         row = recording.metric_row("eigen", Scalar.share("accuracy", 100, 200, where))
-        written["metrics"] = [row | {"metric": "k90", "value": 12.0, "k": None, "n": None, "unit": "features"}]
-        record.write(written, folder / f"{run.id}.json")
+        written["metrics"] = [
+            row.model_dump() | {"metric": "k90", "value": 12.0, "k": None, "n": None, "unit": "features"}
+        ]
+        record.write(valid(written), folder / f"{run.id}.json")
     return [record.read(folder / f"{run.id}.json") for run in runs]
 
 

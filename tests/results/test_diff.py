@@ -7,7 +7,7 @@ from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.results.diff import _overlap, diff, find
 from ntkbench.store import record
 from ntkbench.store.store import Store
-from tests.examples.factory import a_record, cell, planned, store
+from tests.examples.factory import a_record, cell, planned, store, valid
 
 EPOCHS = {"mode": "standard", "epochs": 20}
 
@@ -78,7 +78,7 @@ def test_the_same_run_twice_and_a_run_without_numbers(kept):
     text = diff(one, one)
     assert "config: the same" in text
     assert text.endswith(f"{len(one.metrics)} numbers are the same")
-    bare = record.validate(a_record(planned(cell(), [0])[0]))
+    bare = valid(a_record(planned(cell(), [0])[0]))
     assert diff(bare, bare).endswith("neither has numbers")
     assert all(row[4] == "-" for row in lines(diff(one, bare), "analysis") if len(row) > 1)
 
@@ -90,13 +90,13 @@ def test_the_same_experiment_in_other_words_is_no_difference(kept):
     (other,) = planned(cell(data={**cell().data.model_dump(), "classes": ["7", "9"]}), [0])
     assert named["classes"] == ["sneaker", "ankle_boot"]
     assert other.id == runs[0].id
-    assert "config: the same" in diff(record.validate(value), record.validate(a_record(other)))
+    assert "config: the same" in diff(valid(value), valid(a_record(other)))
 
 
 def test_a_run_is_found_by_its_id_the_beginning_of_it_or_its_file(kept):
     runs = planned(cell(), range(20))
     for run in runs:
-        record.write(a_record(run), kept.record(run.id))
+        record.write(valid(a_record(run)), kept.record(run.id))
     first = runs[0].id
     unique = next(first[:i] for i in range(1, 14) if sum(run.id.startswith(first[:i]) for run in runs) == 1)
     for name in (first, unique, str(kept.record(first))):

@@ -13,7 +13,7 @@ from ntkbench.errors import UsageError
 from ntkbench.results.export import export, format_of, select_metrics
 from ntkbench.results.frame import records
 from ntkbench.store import record
-from tests.examples.factory import cell, failed, planned, store
+from tests.examples.factory import cell, failed, planned, store, valid
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def rows(tmp_path_factory) -> pd.DataFrame:
     for width in (32, 128):
         store(folder, planned(cell(width=width), range(2), width=str(width), regime="50 %_{a}\\b & c"))
     (bad,) = planned(cell(width=7), [0], width="7", regime="")
-    record.write(failed(bad), folder / f"{bad.id}.json")
+    record.write(valid(failed(bad)), folder / f"{bad.id}.json")
     return records(folder.parent)
 
 

@@ -14,7 +14,7 @@ from ntkbench.store import record
 from ntkbench.store.store import Store, StoreWarning
 from tests.boards.test_track import written
 from tests.examples import tiny
-from tests.examples.factory import a_record, cell, failed, planned, store
+from tests.examples.factory import a_record, cell, failed, planned, store, valid
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def kept(tmp_path) -> Store:
     found = Store(tmp_path / "runs")
     runs = planned(cell(), range(3), width="32")
     store(found.records, runs[:2])
-    record.write(failed(runs[2]), found.record(runs[2].id))
+    record.write(valid(failed(runs[2])), found.record(runs[2].id))
     return found
 
 
@@ -67,7 +67,7 @@ def test_a_spec_asks_for_runs_that_are_not_there(tmp_path):
     kept = Store(tmp_path / "runs")
     nothing = frame.records(kept.root, tmp_path / "tiny.yaml")
     assert nothing[["spec", "status", "seed"]].to_numpy().tolist() == [["tiny", "missing", 0], ["tiny", "missing", 1]]
-    record.write(a_record(of.runs[0]), kept.record(of.runs[0].id))
+    record.write(valid(a_record(of.runs[0])), kept.record(of.runs[0].id))
     assert frame.records(kept.root, tmp_path / "tiny.yaml")["status"].tolist() == ["ok", "missing"]
     other = frame.records(kept.root, tmp_path / "tiny.yaml", overrides=["width=9"])
     assert other["status"].tolist() == ["missing", "missing"]

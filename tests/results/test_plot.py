@@ -82,7 +82,7 @@ def test_a_plan_draws_its_own_runs_under_its_own_labels(store: Store):
 def test_missing_runs_are_told_and_the_others_drawn(store: Store):
     runs = depths(1, 2, 3)
     findings.store(store.records, runs[:1])
-    record.write(failed(runs[1]), store.record(runs[1].id))
+    record.write(factory.valid(failed(runs[1])), store.record(runs[1].id))
     header = Header.model_validate({"ntkbench": 1, "name": "other"})
     with pytest.warns(UserWarning, match=r"other.yaml: 2 of 3 runs are not done, and not drawn"):
         results = results_of_plan(Plan(header, tuple(runs), "other.yaml"), store)

@@ -72,7 +72,7 @@ def test_numbers_have_their_seeds_and_intervals(store: Store):
 def test_an_unfinished_report_says_so_and_shows_what_is_missing(store: Store):
     runs = widths(16, 64)
     factory.store(store.records, runs[:4])
-    record.write(failed(runs[4], "oom"), store.record(runs[4].id))
+    record.write(factory.valid(failed(runs[4], "oom")), store.record(runs[4].id))
     page = markup.read(report(a_plan(runs), store, ["--set", "a b=[1]"]))
     for words in (
         "Unfinished: 4 of 6 runs are done",
@@ -89,7 +89,7 @@ def test_an_unfinished_report_says_so_and_shows_what_is_missing(store: Store):
 def test_of_runs_that_all_failed_there_are_reasons_and_no_numbers(store: Store):
     runs = widths(16)
     for run in runs:
-        record.write(failed(run), store.record(run.id))
+        record.write(factory.valid(failed(run)), store.record(run.id))
     page = markup.read(report(a_plan(runs), store))
     assert "3 runs: 3 failed." in page.text
     assert page.text.count("the loss is NaN") == 3
@@ -120,7 +120,7 @@ def test_text_is_text_wherever_it_comes_from(store: Store, text: str):
     check = {"code": text, "ok": False, "analysis": text, "detail": {text: text}}
     factory.store(store.records, [one], checks=[check], warnings=[text], software={text: text}, jax={"a": text})
     record.write(
-        a_record(two, status="failed", error={"type": "E", "message": text}, device={"kind": text}),
+        factory.valid(a_record(two, status="failed", error={"type": "E", "message": text}, device={"kind": text})),
         store.record(two.id),
     )
     header = {"title": "t " + text, "about": text, "tags": [text], "references": [text]}

@@ -10,7 +10,7 @@ from ntkbench.results.show import show
 from ntkbench.run import recording
 from ntkbench.store import record
 from ntkbench.uncertainty import summary
-from tests.examples.factory import a_record, cell, failed, planned
+from tests.examples.factory import a_record, cell, failed, planned, valid
 from tests.results.test_tables import NARROW, RATE, RECORDS, WIDE, records_of
 
 TRANSFER = ("transfer_rate",)
@@ -84,7 +84,7 @@ def test_every_seed_on_its_own():
 
 
 def test_an_incomplete_cell_shows_as_missing():
-    records = [*RECORDS[:3], RECORDS[3], record.validate(failed(WIDE[1]))]
+    records = [*RECORDS[:3], RECORDS[3], valid(failed(WIDE[1]))]
     text = show(records, where={"attack": "ntk"}, planned=[*NARROW, *WIDE])
     table = cells(text)
     assert table[3] == ["128", "– (1/3)", "– (1/3)"]
@@ -126,7 +126,7 @@ def test_numbers_of_two_definitions_are_never_mixed():
     def a_run(seed: int, revision: int) -> record.Record:
         (run,) = planned(cell(), [seed])
         row = recording.metric_row("drift", Scalar("lazy_onset", 4.0 + 10 * (revision == 2), {"probe": "clean"}))
-        return record.validate(a_record(run) | {"metrics": [row | {"revision": revision}]})
+        return valid(a_record(run) | {"metrics": [row.model_dump() | {"revision": revision}]})
 
     old, new = [a_run(0, 1), a_run(1, 1)], [a_run(2, 2)]
     text = show([*old, *new], form="plain")
@@ -142,7 +142,7 @@ def test_what_accuracies_have_to_beat_stands_below_them_and_is_no_row_unless_ask
         (run,) = planned(cell(), [seed])
         shares = [Scalar.share("accuracy", 15, 20, {"target": "self"}), Scalar.share("majority_rate", majority, 20, {})]
         rows = [recording.metric_row("clean", each) for each in shares]
-        return record.validate(a_record(run) | {"metrics": rows})
+        return valid(a_record(run) | {"metrics": rows})
 
     records = [a_run(0, 10), a_run(1, 12), a_run(2, 11)]
     text = show(records, form="plain")
@@ -186,7 +186,7 @@ def test_labels_of_any_origin_are_escaped():
 
 def test_specs_are_told_apart():
     other = [
-        record.validate(a_record(r) | {"metrics": m, "spec": s})
+        valid(a_record(r) | {"metrics": m, "spec": s})
         for r, m, s in (
             (
                 run,
@@ -208,7 +208,7 @@ def test_a_number_without_a_value_is_undefined_and_says_why():
     value = RECORDS[0].model_dump(mode="json", by_alias=True)
     value["metrics"] = [row | lacking for row in value["metrics"]]
     value.pop("sha256", None)
-    text = show([record.validate(value), *RECORDS[1:3]], where={"attack": "ntk"}, planned=NARROW)
+    text = show([valid(value), *RECORDS[1:3]], where={"attack": "ntk"}, planned=NARROW)
     assert cells(text)[2] == ["undefined (1/3)", "undefined (1/3)"]
     assert "undefined (3/5): three of five runs have no value; here no test point to count" in text
     assert "an incomplete cell" not in text

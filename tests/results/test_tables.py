@@ -7,15 +7,14 @@ from hypothesis import strategies as st
 from ntkbench.errors import UsageError
 from ntkbench.labels import as_number, label_key
 from ntkbench.results import tables
-from ntkbench.store import record
 from ntkbench.uncertainty import summary
-from tests.examples.factory import a_record, cell, failed, outcomes, planned
+from tests.examples.factory import a_record, cell, failed, outcomes, planned, valid
 
 
 def records_of(*parts):
     """(runs, rate) pairs -> valid records."""
     return [
-        record.validate(a_record(run, outcomes(np.random.default_rng(run.seed), rate=rate)))
+        valid(a_record(run, outcomes(np.random.default_rng(run.seed), rate=rate)))
         for runs, rate in parts
         for run in runs
     ]
@@ -74,7 +73,7 @@ def test_an_old_experiment_with_the_same_coordinates_is_not_mixed_in_unless_a_pl
 
 @pytest.mark.parametrize("status", ["failed", "diverged", "timeout", "oom", "interrupted", "missing"])
 def test_an_incomplete_cell_has_no_mean(status):
-    rest = [] if status == "missing" else [record.validate(failed(WIDE[0], status))]
+    rest = [] if status == "missing" else [valid(failed(WIDE[0], status))]
     records = [*records_of((NARROW, 0.2), (WIDE[1:], 0.8)), *rest]
     runs = tables.runs(records, [*NARROW, *WIDE])
     summary = tables.aggregate(picked(tables.numbers(records, runs), **RATE), runs, ["width", "eps"])
@@ -88,7 +87,7 @@ def test_a_number_that_is_null_in_one_seed_makes_the_cell_incomplete():
     value["metrics"] = [
         row | {"value": None, "k": None, "ci95": None, "ci_method": None, "reason": "none"} for row in value["metrics"]
     ]
-    records = [record.validate(value), *records_of((NARROW[1:], 0.2))]
+    records = [valid(value), *records_of((NARROW[1:], 0.2))]
     runs = tables.runs(records)
     summary = tables.aggregate(picked(tables.numbers(records, runs), **RATE), runs, ["width"])
     assert summary[["n", "expected"]].to_numpy().tolist() == [[2, 3]]
@@ -96,7 +95,7 @@ def test_a_number_that_is_null_in_one_seed_makes_the_cell_incomplete():
 
 
 def test_what_a_finished_cell_does_not_measure_is_no_row_and_an_unfinished_one_is():
-    bare = [record.validate(a_record(run)) for run in WIDE]
+    bare = [valid(a_record(run)) for run in WIDE]
     for records, expected in (([*RECORDS[:3], *bare], ["32"]), (RECORDS[:3], ["32", "128"])):
         runs = tables.runs(records, [*NARROW, *WIDE])
         summary = tables.aggregate(picked(tables.numbers(records, runs), **RATE), runs, ["width", "eps"])

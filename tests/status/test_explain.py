@@ -9,7 +9,7 @@ from ntkbench.status.explain import explain
 from ntkbench.store import record
 from ntkbench.store.store import Store
 from tests.examples import tiny
-from tests.examples.factory import a_record, failed
+from tests.examples.factory import a_record, failed, valid
 
 SPECS = Path(__file__).parent.parent.parent / "specs"
 BASE = """
@@ -114,8 +114,8 @@ def test_a_run_that_ended_badly_says_why(tmp_path):
     spec = str(tiny.spec(tmp_path))
     kept = Store(tmp_path / "runs")
     (bad, other) = read(spec).runs
-    record.write(failed(bad, "diverged"), kept.record(bad.id))
-    record.write(a_record(other), kept.record(other.id))
+    record.write(valid(failed(bad, "diverged")), kept.record(bad.id))
+    record.write(valid(a_record(other)), kept.record(other.id))
     text = explain(spec, (), False, kept)
     assert "diverged at attempt 1, would be tried again: the loss is NaN" in text
 
@@ -126,9 +126,9 @@ def test_records_of_kinds_that_are_not_installed_are_passed_over(tmp_path):
     first, second = read(spec).runs
     value = a_record(first)
     value["spec"]["resolved"]["architecture"]["kind"] = "strange"
-    record.write(value, kept.record(first.id))
+    record.write(valid(value), kept.record(first.id))
     assert "differs from" not in explain(spec, (), False, kept)
-    record.write(a_record(second), kept.record(second.id))
+    record.write(valid(a_record(second)), kept.record(second.id))
     text = explain(spec, ("training.epochs=4",), False, kept)
     assert text.count(f"differs from {second.id} in training.epochs: 4, not 3") == 2
 

@@ -7,7 +7,6 @@ import pytest
 from ntkbench.plan.runs import Plan
 from ntkbench.spec.cell import Header
 from ntkbench.status.status import PlanStatus, RunningUnit, RunOutcome
-from ntkbench.store import record
 from ntkbench.store.index import RunSummary
 from tests.examples import factory
 
@@ -107,7 +106,7 @@ def test_what_is_over():
 
 def end(**changes: object) -> RunSummary:
     """Of a record that was written."""
-    found = record.validate(factory.a_record(RUNS[0]))
+    found = factory.valid(factory.a_record(RUNS[0]))
     said = {
         "status": "ok",
         "attempt": 1,

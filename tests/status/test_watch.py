@@ -41,8 +41,8 @@ def told(planned: Plan, store: Store, terminal: bool = False, every: float = 0.0
 
 def test_a_look_at_what_goes_on(planned: Plan, store: Store):
     first, second, third = planned.runs
-    record.write(factory.failed(first), store.record(first.id))
-    record.write(factory.a_record(second), store.record(second.id))
+    record.write(factory.valid(factory.failed(first)), store.record(first.id))
+    record.write(factory.valid(factory.a_record(second)), store.record(second.id))
     note(store, second.id, third.id, "r000000000000")
     with store.lock(running.lock("t0")):
         lines = re.sub(r"begun (under 1|\d) s\b", "begun a moment", status(planned, store)).splitlines()
@@ -70,11 +70,11 @@ def test_other_plans_on_the_store_are_their_own_matter(planned: Plan, store: Sto
 def test_watching_ends_when_every_run_has(planned: Plan, store: Store):
     first, second, third = planned.runs
     for run in (first, second):
-        record.write(factory.a_record(run), store.record(run.id))
-    record.write(factory.failed(third, "oom"), store.record(third.id))
+        record.write(factory.valid(factory.a_record(run)), store.record(run.id))
+    record.write(factory.valid(factory.failed(third, "oom")), store.record(third.id))
     reason = f"{third.id}  oom         seed=2  the loss is NaN"
     assert told(planned, store) == (False, f"{reason}\n3 runs: 2 ok, 1 oom\n"), "each line once"
-    record.write(factory.a_record(third), store.record(third.id))
+    record.write(factory.valid(factory.a_record(third)), store.record(third.id))
     assert told(planned, store) == (True, "3 runs: 3 ok\n")
     fine, screen = told(planned, store, terminal=True)
     assert fine
@@ -84,7 +84,7 @@ def test_watching_ends_when_every_run_has(planned: Plan, store: Store):
 def test_a_screen_holds_the_first_of_many(tmp_path: Path, store: Store):
     many = tiny.planned(tmp_path, "seeds=30")
     for run in many.runs:
-        record.write(factory.failed(run), store.record(run.id))
+        record.write(factory.valid(factory.failed(run)), store.record(run.id))
     fine, screen = told(many, store, terminal=True)
     assert not fine
     assert "seed=29  the loss is NaN" in screen
@@ -95,13 +95,13 @@ def test_a_screen_holds_the_first_of_many(tmp_path: Path, store: Store):
 def test_a_record_is_read_when_its_file_is_new(planned: Plan, store: Store, monkeypatch: pytest.MonkeyPatch):
     read, reading, changed = [], record.read, planned.runs[-1]
     for run in planned.runs:
-        record.write(factory.failed(run, "interrupted"), store.record(run.id))
+        record.write(factory.valid(factory.failed(run, "interrupted")), store.record(run.id))
     looks = iter([False, True, False])
 
     def look_away(seconds: float) -> None:
         if next(looks, True):
             for run in planned.runs if read[3:] else [changed]:
-                record.write(factory.a_record(run), store.record(run.id))
+                record.write(factory.valid(factory.a_record(run)), store.record(run.id))
 
     monkeypatch.setattr("ntkbench.status.watch.time.sleep", look_away)
     monkeypatch.setattr(record, "read", lambda path: read.append(path.stem) or reading(path))

@@ -8,7 +8,7 @@ import pytest
 from ntkbench import files
 from ntkbench.errors import NtkbenchError
 from ntkbench.store import arrays, record
-from tests.examples.factory import a_record, cell, planned
+from tests.examples.factory import a_record, cell, planned, valid
 
 RUN = planned(cell(), [0])[0]
 FILE = f"{RUN.id}.npz"
@@ -22,13 +22,13 @@ SERIES = {"drift.distance": np.eye(3)}
 
 def written(folder) -> record.Record:
     samples, series = arrays.write(folder / FILE, SAMPLES, SERIES)
-    return record.validate(a_record(RUN, samples=samples, series=series))
+    return valid(a_record(RUN, samples=samples, series=series))
 
 
 def with_content(folder, content: bytes, columns=("index",)) -> record.Record:
     (folder / FILE).write_bytes(content)
     note = {"file": FILE, "columns": list(columns), "sha256": sha256(content).hexdigest()}
-    return record.validate(a_record(RUN, samples=note))
+    return valid(a_record(RUN, samples=note))
 
 
 def test_arrays_read_back_as_they_were_written(tmp_path):
@@ -45,7 +45,7 @@ def test_arrays_read_back_as_they_were_written(tmp_path):
 def test_the_series_of_one_analysis_are_read_together(tmp_path):
     series = SERIES | {"drift.epoch": np.arange(3), "drifting.x": np.zeros(1)}
     _, notes = arrays.write(tmp_path / FILE, SAMPLES, series)
-    of = record.validate(a_record(RUN, series=notes))
+    of = valid(a_record(RUN, series=notes))
     found = arrays.read_analysis(tmp_path, of, "drift")
     assert list(found) == ["distance", "epoch"]
     np.testing.assert_array_equal(found["distance"], np.eye(3))
@@ -62,7 +62,7 @@ def test_the_same_arrays_are_the_same_bytes(tmp_path):
 def test_nothing_to_write_is_no_file(tmp_path):
     assert arrays.write(tmp_path / FILE, {}, {}) == (None, {})
     assert not list(tmp_path.iterdir())
-    of = record.validate(a_record(RUN))
+    of = valid(a_record(RUN))
     with pytest.raises(NtkbenchError, match="kept no outcomes"):
         arrays.read_samples(tmp_path, of)
     with pytest.raises(NtkbenchError, match="no series 'x'; it has none"):

@@ -8,7 +8,7 @@ import numpy as np
 from ntkbench.results import tables
 from ntkbench.results.show import show
 from ntkbench.store import failed_checks, record
-from tests.examples.factory import a_record, cell, outcomes, planned
+from tests.examples.factory import a_record, cell, outcomes, planned, valid
 
 FAILED = {"code": "gradients_not_zero", "ok": False, "analysis": "transfer", "detail": {"zero": 40, "n": 50}}
 RUNS = planned(cell(), range(3))
@@ -18,7 +18,7 @@ def records(*checks: dict) -> list[record.Record]:
     """Of three seeds; the first has these checks."""
     made = [a_record(run, outcomes(np.random.default_rng(run.seed))) for run in RUNS]
     made[0]["checks"] = list(checks)
-    return [record.validate(each) for each in made]
+    return [valid(each) for each in made]
 
 
 def test_a_table_marks_what_rests_on_a_failed_check():

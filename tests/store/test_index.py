@@ -21,7 +21,7 @@ def store(tmp_path: Path, monkeypatch) -> Store:
     monkeypatch.setattr(index, "_SETTLED", -1e18)
     store = Store(tmp_path / "runs")
     factory.store(store.records, RUNS[:3])
-    record.write(factory.failed(RUNS[3]), store.record(RUNS[3].id))
+    record.write(factory.valid(factory.failed(RUNS[3])), store.record(RUNS[3].id))
     built, damaged = index.build(store)
     assert damaged == []
     built.save()
@@ -52,7 +52,7 @@ def test_an_end_says_what_its_record_says(store: Store):
 
 
 def test_another_record_is_read(store: Store):
-    record.write(factory.failed(RUN, "oom"), store.record(RUN.id))
+    record.write(factory.valid(factory.failed(RUN, "oom")), store.record(RUN.id))
     assert lookup.summaries(store, RUNS)[RUN.id].status == "oom"
     assert lookup.pending(store, RUNS) == [RUN, RUNS[3]]
 

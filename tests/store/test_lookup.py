@@ -31,7 +31,7 @@ def test_where_there_is_nothing_nothing_is_found(store: Store):
 )
 def test_what_is_still_to_be_done(status: str, retried: bool, kept: bool, store: Store):
     document = factory.a_record(RUN) if status == "ok" else factory.failed(RUN, status)
-    record.write({**document, "attempt": 3}, store.record(RUN.id))
+    record.write(factory.valid({**document, "attempt": 3}), store.record(RUN.id))
     assert lookup.is_pending(store, RUN) == retried
     assert lookup.is_pending(store, RUN, retry=False) == kept
     assert lookup.attempts(store, RUN) == 3

@@ -70,7 +70,7 @@ def test_records_alone(ours: Store, theirs: Store):
 
 def put(store: Store, run: Any, **changes: Any) -> None:
     document = factory.a_record(run, **changes)
-    record.write(document, store.record(run.id))
+    record.write(factory.valid(document), store.record(run.id))
 
 
 FAILED = {"status": "failed", "error": {"type": "NumericsError", "message": "the loss is NaN"}}
@@ -112,7 +112,7 @@ def off(row: dict[str, Any], by: float) -> dict[str, Any]:
 def test_numbers_within_the_tolerance_are_the_same(ours: Store, theirs: Store):
     document = json.loads(theirs.record(RUNS[1].id).read_bytes())
     document["metrics"] = [off(row, 0.009) if row["k"] is None else row for row in document["metrics"]]
-    record.write(document, theirs.record(RUNS[1].id))
+    record.write(factory.valid(document), theirs.record(RUNS[1].id))
     before = tiny.files(ours.root)
     merged = merge(ours, theirs, objects=False)
     assert merged.counts["records as here"] == 1
@@ -123,7 +123,7 @@ def test_numbers_within_the_tolerance_are_the_same(ours: Store, theirs: Store):
 def test_other_numbers_are_told_and_both_are_kept(ours: Store, theirs: Store):
     document = json.loads(theirs.record(RUNS[1].id).read_bytes())
     document["metrics"] = [off(row, 0.05) if row["k"] is None else row for row in document["metrics"]][1:]
-    record.write(document, theirs.record(RUNS[1].id))
+    record.write(factory.valid(document), theirs.record(RUNS[1].id))
     before = files(ours)
     merged = merge(ours, theirs)
     kept = Store(ours.root / "conflicts" / "node-7-runs")

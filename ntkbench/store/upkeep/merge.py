@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ntkbench import documents, files, text
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
@@ -172,7 +172,7 @@ def _reconcile(store: Store, ours: Record, theirs: Record, draft: Path, merged: 
         else:
             merged.counts["records as here"] += 1
     elif theirs.status == "ok":
-        records.write({**_document(theirs), "attempt": ours.attempt + theirs.attempt}, draft)
+        records.write(theirs.model_copy(update={"attempt": ours.attempt + theirs.attempt}), draft)
         _keep(store, theirs, draft)
         merged.counts["results of runs that were not ok here"] += 1
     elif ours.status != "ok" and (theirs.attempt, theirs.time.ended) > (ours.attempt, ours.time.ended):
@@ -188,11 +188,6 @@ def _keep(store: Store, theirs: Record, draft: Path) -> None:
     if draft.with_suffix(".npz").exists():
         draft.with_suffix(".npz").replace(store.arrays(theirs.run_id))
     draft.replace(store.record(theirs.run_id))
-
-
-def _document(record: Record) -> dict[str, Any]:
-    """Return a record as the JSON value that `record.write` takes."""
-    return record.model_dump(mode="json", by_alias=True)
 
 
 def _is_sound(path: Path) -> bool:

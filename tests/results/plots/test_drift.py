@@ -14,7 +14,7 @@ from ntkbench.results.plots import drift, plot
 from ntkbench.results.plots.study import Panel, PlottedAnalysis
 from ntkbench.store import arrays, record
 from ntkbench.uncertainty import mean_interval
-from tests.examples.factory import a_record, cell, planned
+from tests.examples.factory import a_record, cell, planned, valid
 
 EPOCH = np.array([0.0, 0.5, 1, 4])
 CLEAN = ["distance", "polar", "velocity", "mass", "ranks", "labels"]
@@ -76,7 +76,7 @@ def study(folder: Path, every: Sequence[Run], done: Sequence[Run] | None = None,
         _, notes = arrays.write(folder / f"{run.id}.npz", {}, flat)
         written = a_record(run, series=notes)
         written["spec"]["resolved"] |= {"analyses": {"drift": {"kind": "drift", "attack": "own"}}}
-        record.write(written, folder / f"{run.id}.json")
+        record.write(valid(written), folder / f"{run.id}.json")
         pairs.append((record.read(folder / f"{run.id}.json"), run.coordinates))
     (one,) = plot.plotted_analyses([plot.Results("synthetic", tuple(pairs), every)], folder)
     return one

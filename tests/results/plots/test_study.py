@@ -3,14 +3,13 @@ from typing import Any
 import pytest
 
 from ntkbench.results.plots.study import MOST, Panel, figures_of
-from ntkbench.store import record
-from tests.examples.factory import a_record, cell, planned
+from tests.examples.factory import a_record, cell, planned, valid
 
 
 def panel(name: str = "", seed: int = 0, **data: Any) -> Panel:
     of = cell(data={"dataset": "fashion_mnist_mini", "n_train": 100, "n_test": 20, **data})
     (run,) = planned(of, [seed])
-    return Panel(name, f"{name}, seed {seed}", "transfer", record.validate(a_record(run)), {})
+    return Panel(name, f"{name}, seed {seed}", "transfer", valid(a_record(run)), {})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from ntkbench.data.catalog import Entry
+from ntkbench.data.catalog import DatasetInfo
 from ntkbench.spec.analyses import ExtensionAnalysis
 from ntkbench.spec.architectures import ExtensionArchitecture
 from ntkbench.spec.attacks import ExtensionAttack
@@ -62,8 +62,8 @@ class Stripes(ExtensionDataset):
     builder: ClassVar[str] = "ntkbench_example.numbers:stripes"
 
     @property
-    def entry(self) -> Entry:
-        return Entry(
+    def entry(self) -> DatasetInfo:
+        return DatasetInfo(
             name="stripes",
             title="Stripes",
             classes=("horizontal", "vertical"),
