@@ -11,6 +11,7 @@ be written, ends them all. `execute` uses a worker in the process of the command
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -69,12 +70,19 @@ class Worker:
             raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
         progress.warn(f"{said}: it may run out of memory; what helps is {helps}")
 
-    def compute_stage(self, run: Run, stage: Shared, name: str) -> None:
+    def compute_stage(self, run: Run, stage: Shared, name: str, progress: Progress) -> None:
         """Compute what the run has in common with others, if the store lacks it: a kernel, or examples crafted on it.
 
-        `name` is the id of the kernel or of the attack in the run's cell.
+        A failure is not reported here: each run that needs the stage meets it again, and its record tells of it.
+
+        Args:
+            stage: `kernel`, or `craft` for the examples that an attack makes on a kernel.
+            name: the id of the kernel or of the attack in the run's cell.
+            progress: told what is being done.
         """
-        self.shared.compute(run.cell, stage, name)
+        progress.working(run, f"{stage} {name}")
+        with suppress(Exception):
+            self.shared.compute(run.cell, stage, name)
 
     def execute(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
         """Execute what is left of a unit; return whether this process had it.

@@ -1,14 +1,22 @@
 """Units whose processes die: how often they are tried, and that this ends."""
 
+import os
+import signal
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ntkbench.errors import DataError
 from ntkbench.plan.runs import Unit
+from ntkbench.run.executors import dispatch
 from ntkbench.run.executors.dispatch import ProcessLost, StarvedError, drive
-from ntkbench.run.progress import BufferedProgress
+from ntkbench.run.job import Job, Options
+from ntkbench.run.progress import BufferedProgress, Progress
+from ntkbench.spec.cell import RunOptions
+from ntkbench.store.store import Store
 from tests.examples.tiny import Listener
 
 UNIT = Unit("one", (), ())
@@ -29,15 +37,10 @@ class FakeExecutor:
     capacity: int = 1
     max_deaths: int = 3
 
-    def check(self, units):
-        return ended(None)
-
-    def do(self, unit, *, wait: bool, halve: bool):
-        self.asked.append("halved" if halve else "do")
-        return ended(self.deaths.pop(0) if self.deaths else BufferedProgress())
-
-    def give_up(self, unit, lost):
-        self.asked.append("give up")
+    def call(self, task, **arguments):
+        if task == "check":
+            return ended(None)
+        self.asked.append("halved" if arguments.get("halve") else task)
         return ended(self.deaths.pop(0) if self.deaths else BufferedProgress())
 
     def result(self, future):
@@ -53,12 +56,15 @@ class FakeExecutor:
 @pytest.mark.parametrize(
     ("deaths", "asked"),
     [
-        ([], ["do"]),
-        ([ProcessLost("x")], ["do", "do"]),
-        ([ProcessLost("x")] * 3, ["do", "do", "do", "give up"]),
-        ([StarvedError("x")], ["do", "halved"]),
-        ([StarvedError("x")] * 2, ["do", "halved", "give up"]),
-        ([ProcessLost("x"), ProcessLost("x"), StarvedError("x")], ["do", "do", "do", "give up"]),
+        ([], ["execute"]),
+        ([ProcessLost("x")], ["execute", "execute"]),
+        ([ProcessLost("x")] * 3, ["execute", "execute", "execute", "give_up"]),
+        ([StarvedError("x")], ["execute", "halved"]),
+        ([StarvedError("x")] * 2, ["execute", "halved", "give_up"]),
+        (
+            [ProcessLost("x"), ProcessLost("x"), StarvedError("x")],
+            ["execute", "execute", "execute", "give_up"],
+        ),
     ],
 )
 def test_a_unit_is_tried_again_and_then_given_up(deaths: list[ProcessLost], asked: list[str]):
@@ -71,4 +77,36 @@ def test_a_process_that_dies_while_it_gives_up_ends_the_command():
     executor = FakeExecutor([ProcessLost("x")] * 99)
     with pytest.raises(ProcessLost):
         drive(executor, [UNIT], Listener())
-    assert executor.asked == ["do", "do", "do", "give up"]
+    assert executor.asked == ["execute", "execute", "execute", "give_up"]
+
+
+class FakeWorker:
+    """A worker whose methods say what they were given, and do as the advice of their job tells."""
+
+    def __init__(self, job: Job):
+        self.does = job.advice
+
+    def execute(self, unit: Unit, progress: Progress, wait: bool) -> bool:
+        progress.warn(f"{unit.key}, {wait}")
+        if self.does == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.does != "held by another"
+
+    def check(self, units: list[Unit], progress: Progress) -> None:
+        raise DataError(f"{len(units)}")
+
+
+@pytest.mark.parametrize(
+    ("does", "warnings"), [("done", ["one, True"]), ("interrupted", ["one, True"]), ("held by another", None)]
+)
+def test_a_worker_process_does_what_it_is_asked_for(monkeypatch, tmp_path: Path, does: str, warnings: list[str] | None):
+    monkeypatch.setattr(dispatch, "_worker", FakeWorker)
+    job = Job(Store(tmp_path), (), RunOptions(), Options(), 0, does)
+    heard = dispatch.call(job, "execute", {"unit": UNIT, "wait": True}, "a result that it waited for")
+    assert (heard and heard.warnings) == warnings
+
+
+def test_what_a_task_raises_reaches_the_process_that_asked_for_it(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(dispatch, "_worker", FakeWorker)
+    with pytest.raises(DataError, match="1"):
+        dispatch.call(Job(Store(tmp_path), (), RunOptions(), Options(), 0), "check", {"units": [UNIT]})

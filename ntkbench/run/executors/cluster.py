@@ -17,8 +17,7 @@ from ntkbench.errors import UsageError
 from ntkbench.plan.keys import shared_stages
 from ntkbench.plan.runs import Unit
 from ntkbench.run import settings
-from ntkbench.run.executors import dispatch
-from ntkbench.run.executors.dispatch import ProcessLost, StarvedError, drive
+from ntkbench.run.executors.dispatch import ProcessLost, StarvedError, Task, call, drive
 from ntkbench.run.job import Job
 from ntkbench.run.progress import BufferedProgress, Progress
 from ntkbench.spec.cell import Resources
@@ -84,22 +83,18 @@ class _Cluster:
     def __init__(self, ray: Any, job: Job, progress: Progress):
         self._ray, self._store = ray, job.store
         resources = _resources(ray, job.run.resources, progress)
-        self._remote = ray.remote(_task).options(**resources, max_retries=_RETRIES)
+        self._remote = ray.remote(call).options(**resources, max_retries=_RETRIES)
         self._job = ray.put(job)
         self._shared: dict[str, Any] = {}
         self._references: dict[Future[Any], Any] = {}
 
-    def check(self, units: Sequence[Unit]) -> Future[Any]:
-        """Check on the cluster that memory and data sets are there."""
-        return self._hand("check", list(units))
-
-    def do(self, unit: Unit, *, wait: bool, halve: bool) -> Future[Any]:
-        """Execute a unit after the kernels and crafts that it needs; `halve`: with half the memory for tiles."""
-        return self._hand("do", unit, wait, halve, needs=self._needs(unit))
-
-    def give_up(self, unit: Unit, lost: ProcessLost) -> Future[Any]:
-        """Record the remaining runs of a unit as ended by the loss of their process."""
-        return self._hand("give_up", unit, lost)
+    def call(self, task: Task, **arguments: Any) -> Future[Any]:
+        """Submit a task; a unit is executed when the kernels and crafts that it needs are there."""
+        needs = self._needs(arguments["unit"]) if task == "execute" else []
+        reference = self._remote.remote(self._job, task, arguments, *needs)
+        future = reference.future()
+        self._references[future] = reference
+        return future
 
     def _needs(self, unit: Unit) -> list[Any]:
         """Return the tasks that make what a unit needs and the store lacks: kernels, and examples crafted on kernels.
@@ -113,16 +108,10 @@ class _Cluster:
                     continue
                 before = [] if stage == "kernel" else kernels.values()
                 if key not in self._shared:
-                    self._shared[key] = self._remote.remote("share", self._job, (run, stage, name), *before)
+                    arguments = {"run": run, "stage": stage, "name": name}
+                    self._shared[key] = self._remote.remote(self._job, "compute_stage", arguments, *before)
                 (kernels if stage == "kernel" else crafts)[key] = self._shared[key]
         return [*kernels.values(), *crafts.values()]
-
-    def _hand(self, name: str, *arguments: Any, needs: Sequence[Any] = ()) -> Future[Any]:
-        """Submit the function `name` of `dispatch`, to begin when the tasks `needs` have ended."""
-        reference = self._remote.remote(name, self._job, arguments, *needs)
-        future = reference.future()
-        self._references[future] = reference
-        return future
 
     def result(self, future: Future[Any]) -> BufferedProgress | None:
         """Return what a task reported; None if it was cancelled, or another process is at its unit.
@@ -162,11 +151,6 @@ def _resources(ray: Any, asked: Resources, progress: Progress) -> dict[str, floa
         told = ", ".join(f"{name} {amount:g}" for name, amount in needed.items() if amount)
         progress.warn(f"no node of the cluster has what run.resources asks for ({told}); this waits for one")
     return {"num_cpus": asked.cpu, "num_gpus": gpu, "memory": asked.memory}
-
-
-def _task(name: str, job: Job, arguments: tuple[Any, ...], *needs: Any) -> Any:
-    """Call the function `name` of `dispatch`; `needs` are unused, Ray starts the call when they are there."""
-    return getattr(dispatch, name)(job, *arguments)
 
 
 def _first_line(error: Exception) -> str:

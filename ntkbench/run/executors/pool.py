@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ntkbench.plan.runs import Unit
-from ntkbench.run.executors.dispatch import ProcessLost, check, do, drive, give_up
+from ntkbench.run.executors.dispatch import ProcessLost, Task, call, drive
 from ntkbench.run.job import Job
 from ntkbench.run.progress import BufferedProgress, Progress
 
@@ -70,21 +70,10 @@ class _Pool:
         ]
         self._taken: dict[Future[Any], _WorkerProcess] = {}
 
-    def check(self, units: Sequence[Unit]) -> Future[Any]:
-        return self._hand(check, self.job, units)
-
-    def do(self, unit: Unit, *, wait: bool, halve: bool) -> Future[Any]:
-        return self._hand(do, self.job, unit, wait, halve)
-
-    def give_up(self, unit: Unit, lost: ProcessLost) -> Future[Any]:
-        return self._hand(give_up, self.job, unit, lost)
-
-    def _hand(self, task: Any, *arguments: Any) -> Future[Any]:
-        """Give a task to a free process; `drive` never hands over more than `capacity` at once."""
-        worker_process = next(
-            worker_process for worker_process in self._processes if worker_process not in self._taken.values()
-        )
-        future = worker_process.submit(task, *arguments)
+    def call(self, task: Task, **arguments: Any) -> Future[Any]:
+        """Give a task to a free process; `drive` never asks for more than `capacity` at once."""
+        worker_process = next(process for process in self._processes if process not in self._taken.values())
+        future = worker_process.submit(call, self.job, task, arguments)
         self._taken[future] = worker_process
         return future
 
