@@ -28,9 +28,12 @@ _SHOWN = 5
 
 
 class Document(BaseModel):
-    """The content of a JSON file: strict and frozen, without unknown fields, NaN or infinity."""
+    """The content of a JSON file: strict and frozen, without unknown fields, NaN or infinity.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    Its validator is built when it is first used, so that commands which read no file start at once.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 D = TypeVar("D", bound=Document)

@@ -172,7 +172,7 @@ def test_all_four_run_and_are_recorded(package, tmp_path):
 TABLE = """
 from typing import ClassVar, Literal
 from ntkbench.spec.data import ExtensionDataset
-from ntkbench.data.catalog import Entry
+from ntkbench.data.catalog import DatasetInfo
 
 class Table(ExtensionDataset):
     '''Examples in a file.'''
@@ -182,8 +182,8 @@ class Table(ExtensionDataset):
     builder: ClassVar[str] = "ntkbench_example.table_numbers:table"
 
     @property
-    def entry(self) -> Entry:
-        return Entry("table", "Table", ("a", "b"), (2, 2, 1), (20, 20), (10, 10), "MIT")
+    def entry(self) -> DatasetInfo:
+        return DatasetInfo("table", "Table", ("a", "b"), (2, 2, 1), (20, 20), (10, 10), "MIT")
 """
 TABLE_NUMBERS = """
 import numpy as np

@@ -1,11 +1,21 @@
 """Commands about the store: its size, garbage, damage, index, and merges."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import click
+from rich import progress
+from rich.console import Console
 
-from ntkbench.cli.options import FOLDER, STAGES, _store, _tell, _track
+from ntkbench.cli.options import FOLDER, STAGES, _store, _tell
+from ntkbench.store import index
+from ntkbench.store.store import Store
+from ntkbench.store.upkeep import audit, garbage, inventory
+from ntkbench.store.upkeep import merge as merging
+
+T = TypeVar("T")
 
 
 @click.group("store")
@@ -17,10 +27,6 @@ def store_() -> None:
 @_store
 def du(store: Path) -> None:
     """Show the disk space that a store takes, by kind of content."""
-    from ntkbench.store import index
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep import inventory
-
     click.echo(inventory.usage(inventory.items(Store(store)), index.summaries(Store(store))))
 
 
@@ -37,10 +43,6 @@ def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: S
 
     A run that needs one of them later computes it again.
     """
-    from ntkbench.store import index
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep import garbage, inventory
-
     kept, policy = Store(store), garbage.Policy(garbage.seconds(older_than), drop, keep)
     found = garbage.collectable(kept, inventory.items(kept), index.summaries(kept), policy)
     if delete:
@@ -56,9 +58,6 @@ def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: S
 @click.option("--repair", is_flag=True, help="Move what is damaged to `damaged` in the store. Nothing is deleted.")
 def verify_(store: Path, repair: bool) -> int:
     """Read every object and every record of a store: checksums, form, run ids. Exit code 3 if one is damaged."""
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep import audit, inventory
-
     kept = Store(store)
     items = audit.examinable(inventory.items(kept))
     found = [each for item in _track(items, "verify") if (each := audit.examine(kept, item)) is not None]
@@ -71,9 +70,6 @@ def verify_(store: Path, repair: bool) -> int:
 @_store
 def reindex(store: Path) -> None:
     """Read all records again and rebuild the index that `status`, `plan` and `run` use. Never needed in normal use."""
-    from ntkbench.store import index
-    from ntkbench.store.store import Store
-
     built, damaged = index.build(Store(store))
     built.save()
     click.echo("\n".join([*(f"warning: {error}" for error in damaged), f"{len(built.entries)} records"]))
@@ -88,13 +84,15 @@ def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
 
     A run that is in both must have the same numbers: exit code 3 if not.
     """
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep.merge import conclude, merge
-
     kept, found = Store(store), {}
     for other in others:
-        for merged in _track(merge(kept, other, objects=objects), str(other)):
+        for merged in _track(merging.merge(kept, other, objects=objects), str(other)):
             found[other] = merged
         for line in found[other].skipped:
             _tell(line)
-    click.echo(conclude(kept, found))
+    click.echo(merging.conclude(kept, found))
+
+
+def _track(items: Iterable[T], what: str) -> Iterable[T]:
+    """Yield the items; a terminal shows a progress bar meanwhile."""
+    return progress.track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

@@ -6,62 +6,16 @@ CIFAR-10, for example, is returned as a `Dataset` by
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
-from ntkbench.data import bundled
 from ntkbench.data.catalog import DatasetInfo, entry
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.data.layouts import ARCHIVES, LAYOUTS, FileLayout
+from ntkbench.data.layouts import LAYOUTS, FileLayout
+from ntkbench.data.places import ARCHIVES, BUNDLED, locate
 from ntkbench.errors import DataError
-
-
-def caches() -> tuple[Path, ...]:
-    """Return the folders in which fetched data sets may be; the last is where they are put by default.
-
-    This is the user's cache, or the temporary folder where the user has no home that can be written.
-    """
-    own = _user_cache()
-    if own is not None and _is_writable(own):
-        return (own / "data",)
-    temporary = Path(tempfile.gettempdir()) / f"ntkbench-{os.getuid()}" / "data"
-    return (temporary,) if own is None else (own / "data", temporary)
-
-
-def _user_cache() -> Path | None:
-    """Return the user's cache of ntkbench; None if the system knows no home, in whichever way platformdirs says so."""
-    try:
-        own = platformdirs.user_cache_path("ntkbench")
-    except RuntimeError:
-        return None
-    return own if own.is_absolute() else None
-
-
-def cache() -> Path:
-    """Return the folder in which fetched data sets are put by default."""
-    return caches()[-1]
-
-
-def _is_writable(place: Path) -> bool:
-    """Return whether a folder, or the nearest existing one above it, can be written."""
-    there = next(folder for folder in (place, *place.parents) if os.path.isdir(folder))
-    return os.access(there, os.W_OK | os.X_OK)
-
-
-def _keras() -> tuple[Path, ...]:
-    """Return the folder in which Keras keeps data sets, if the home that it would be in is known."""
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-    return (Path(home).absolute() / "datasets",) if not home.startswith("~") else ()
-
-
-def search_roots(data_dir: Path | None) -> tuple[Path, ...]:
-    """Return the folders to search, in order: `data_dir`, the caches of fetched data sets, the cache of Keras."""
-    own = () if data_dir is None else (Path(os.path.expanduser(data_dir)).absolute(),)
-    return (*own, *caches(), *_keras())
 
 
 def load(name: str, roots: Sequence[Path]) -> Dataset:
@@ -70,15 +24,7 @@ def load(name: str, roots: Sequence[Path]) -> Dataset:
     UsageError for an unknown name; DataError if no root has it, or if it is damaged.
     """
     known = entry(name)
-    return find(known, LAYOUTS[name], [bundled.FILE.parent] if known.bundled else roots)
-
-
-def is_there(name: str, roots: Sequence[Path]) -> bool:
-    """Return whether a data set would be found.
-
-    In folders of its name the names of the files decide, in other folders also the checksum of the smallest file.
-    """
-    return entry(name).bundled or _place(LAYOUTS[name], roots) is not None
+    return find(known, LAYOUTS[name], [BUNDLED.parent] if known.bundled else roots)
 
 
 def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path]) -> Dataset:
@@ -86,7 +32,7 @@ def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path
 
     DataError if there is none, or if the files are damaged or not as the catalog says.
     """
-    if found := _place(layouts, roots):
+    if found := locate(layouts, roots):
         layout, place = found
         return verified(Dataset(*layout.read(place), known.classes), known, place)
     looked = "\n".join(_absence(layout, roots) for layout in layouts)
@@ -96,17 +42,6 @@ def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path
         + f"Fetch it with `ntkbench data fetch {known.name}`, "
         "or name the folder that has it with --data-dir or NTKBENCH_DATA."
     )
-
-
-def _place(layouts: Sequence[FileLayout], roots: Sequence[Path]) -> tuple[FileLayout, Path] | None:
-    """Return a layout and the folder that has all its files; None if there is none.
-
-    Folders of the right name come first, then any searched folder that holds the files itself.
-    """
-    places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
-    named = (found for found in places if not found[0].missing(found[1]))
-    bare = ((layout, root) for root in roots for layout in layouts if layout.lies_in(root))
-    return next(named, None) or next(bare, None)
 
 
 def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:

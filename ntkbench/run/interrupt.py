@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any, TypeVar
 
 from ntkbench.errors import TimeoutReached
+from ntkbench.run.settings import GIVEN_UP
 
 # Enforce the time limit of a run, `run.timeout`, and pass on signals while compiled code is at work.
 #
@@ -29,8 +31,6 @@ from ntkbench.errors import TimeoutReached
 
 
 T = TypeVar("T")
-GIVEN_UP = "given up"
-"""name of a thread that was abandoned; the command line looks for it before it exits"""
 _LOOKS = 0.2
 """seconds between two checks of the time limit"""
 _GRACE = 3.0
@@ -103,8 +103,6 @@ def _leave(thread: threading.Thread) -> None:
     An orderly exit of Python would crash such a thread. In the main process the command line does the same, with its
     own exit code.
     """
-    from multiprocessing import parent_process  # here, since it is slow to import and seldom needed
-
     thread.name = GIVEN_UP
     if parent_process() is not None:  # a worker process, whose exit code nobody reads
         atexit.register(os._exit, 1)

@@ -7,7 +7,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ntkbench.plan import memory, sizes
 from ntkbench.plan.cost import estimate as cost_estimate
@@ -17,12 +17,9 @@ from ntkbench.plan.keys import training_key
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
 from ntkbench.store import groups, lookup
+from ntkbench.store.folder import StoreFolder
 from ntkbench.store.groups import objects
-from ntkbench.store.store import Store
-
-if TYPE_CHECKING:
-    from ntkbench.store.record import Record, StageRow
-
+from ntkbench.store.record import Record, StageRow
 
 # Compare what runs took, by their records, with what they were estimated to take.
 #
@@ -61,7 +58,7 @@ def spent(parts: Sequence[CostLine], peaks: Sequence[int], cores: int = CORES) -
     return Spent(measured, total.seconds(cores), max(peaks), cost_estimate.peak_bytes(total))
 
 
-def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], tile: int) -> Iterator[CostLine]:
+def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, StageRow]], tile: int) -> Iterator[CostLine]:
     """Yield the stages that the runs of a plan did, each once.
 
     Args:
@@ -85,7 +82,7 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], t
                 yield CostLine(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name])
 
 
-def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | None:
+def spent_of_plan(planned: Plan, records: Mapping[str, Record]) -> Spent | None:
     """Return what all ok runs of a plan took; None if there are none, or their memory was not measured."""
     found = {run.id: records[run.id] for run in planned.runs if run.id in records and records[run.id].status == "ok"}
     runs = [run for run in planned.runs if run.id in found]
@@ -96,7 +93,7 @@ def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | Non
     return spent(list(parts(runs, stages, cost_estimate.tile_bytes(planned))), peaks)
 
 
-def cost_forecast(plan: Plan, store: Store) -> str:
+def cost_forecast(plan: Plan, store: StoreFolder) -> str:
     """Return a table of the cells, then runs done, stages in the store, time and memory of what is left.
 
     The estimate is for one process on two CPU cores. Where runs are done, the last line says what they took.
@@ -158,7 +155,7 @@ def _cells(plan: Plan, waiting: set[str]) -> str:
     return table([*axes, "seeds done", "time if alone", "memory", "first run"], rows, "plain")
 
 
-def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
+def _shared(plan: Plan, store: StoreFolder) -> Mapping[str, tuple[int, int]]:
     """Return for each stage how many of its objects the store has, and how many the plan uses."""
     found: dict[str, dict[str, bool]] = {}
     for cell, runs in groupby(plan.runs, key=lambda run: run.cell):
