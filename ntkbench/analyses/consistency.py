@@ -20,7 +20,7 @@ from ntkbench.vocabulary import LINEAR
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the top eigenspaces of two kernels agree, one number for each dimension that is compared.
+    """Hold how far the top eigenspaces of two kernels agree, one number for each dimension that is compared.
 
     A number is NaN where one of the kernels has fewer dimensions.
     """

@@ -108,7 +108,7 @@ class CellForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What running a plan would do: its cells, and lines about all of it, each a word and what it says."""
+    """Hold what running a plan would do: its cells, and lines about all of it, each a word and what it says."""
 
     cells: Sequence[CellForecast]
     lines: Sequence[tuple[str, str]]

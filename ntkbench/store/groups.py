@@ -1,4 +1,4 @@
-"""Which seeds of a cell are trained together, as one vectorized computation.
+"""Tell which seeds of a cell are trained together, as one vectorized computation.
 
 The number of seeds in it can change the last bits of a result. So a group that was begun is finished with the same
 seeds, and a new group's size follows from the cell, not from the memory of the machine.
