@@ -81,6 +81,15 @@ def _spec(command: F) -> F:
     return click.argument("spec")(command)
 
 
+def _list_specs(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """End the command with the list of the shipped specs, where that is `wanted`."""
+    from ntkbench.reference.listing import listing
+
+    if wanted:
+        click.echo(listing("specs"))
+        context.exit()
+
+
 def _specs(command: F) -> F:
     """Add the options `--set` and `--smoke` to a command that takes several specs."""
     command = click.option(

@@ -9,6 +9,7 @@ import click
 from ntkbench.cli.options import (
     EXECUTORS,
     _data_dir,
+    _list_specs,
     _pairs,
     _part,
     _planned,
@@ -51,6 +52,10 @@ from ntkbench.run.settings import configure
     metavar="i/n",
     help="Execute the i-th of n parts of the plan, for array jobs. A run stays in its part when cells are added.",
 )
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_specs,
+    help="List the specs that come with ntkbench, and exit. Their names stand for files: `ntkbench run quickstart`.",
+)  # fmt: skip
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
