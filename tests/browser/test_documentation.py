@@ -13,6 +13,7 @@ PAGES = (
     "docs/start.html",
     "docs/concepts.html",
     "docs/metrics.html",
+    "docs/types.html",
     "docs/findings.html",
     "leaderboards/transfer-fashion@2/index.html",
 )
