@@ -8,6 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+import ntkbench
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ("build", "hatchling", "twine")
@@ -50,3 +53,18 @@ def test_the_source_has_what_its_tests_need(dist: Path):
     with tarfile.open(archive) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
     assert names >= {"README.md", "pyproject.toml", "specs/quickstart.yaml", "tests/test_packaging.py", "docs/spec.md"}
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert (cited["version"], cited["license"]) == (ntkbench.__version__, "MIT")
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_forms_for_issues_name_their_fields_once(form: Path):
+    body = yaml.safe_load(form.read_text("utf-8")).get("body", [])
+    names = [field["id"] for field in body]
+    assert len(names) == len({*names})
+    assert body or form.stem == "config"
