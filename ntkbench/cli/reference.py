@@ -48,9 +48,11 @@ def init(path: Path, template: str, listed: bool) -> None:
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["datasets", "architectures", "kernels", "attacks", "analyses", "metrics"]))
+@click.argument(
+    "what", type=click.Choice(["specs", "datasets", "architectures", "kernels", "attacks", "analyses", "metrics"])
+)
 def list_(what: str) -> None:
-    """List the data sets, architectures, kernels, attacks, analyses or metrics that a spec can name."""
+    """List the specs that come with ntkbench, or what a spec can name: data sets, architectures, attacks, ..."""
     click.echo(listing(what))
 
 
