@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ntkbench.cli.options import FOLDER, _data_dir, _leaderboards, _pairs, _run_again, _spec, _store
+from ntkbench.cli.options import FOLDER, _compile_cache, _data_dir, _leaderboards, _pairs, _run_again, _spec, _store
 from ntkbench.errors import UsageError
 
 
@@ -57,10 +57,11 @@ def site(folder: Path, output: Path) -> None:
 @click.option(
     "--mini/--no-mini", default=True, help="Run the track's small experiments too, with which others check the entry."
 )
+@_compile_cache
 def submit(
     spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, folder: Path,
     board: str | None, name: str, where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool,
-    allow_dirty: bool, mini: bool,
+    allow_dirty: bool, mini: bool, no_cache: bool,
 ) -> None:  # fmt: skip
     """Make a leaderboard entry from the finished runs of one cell of a spec, or of one cell per target of the track."""
     from ntkbench.boards import submit, verify
@@ -80,7 +81,8 @@ def submit(
     )  # fmt: skip
     submit.free(entry, folder, replace)
     if mini:
-        entry = verify.with_mini(entry, rules, _run_again(verify.small(rules, entry), store / "mini", data_dir))
+        records = _run_again(verify.small(rules, entry), store / "mini", data_dir, no_cache)
+        entry = verify.with_mini(entry, rules, records)
     click.echo(submit.next_steps(submit.save(entry, folder, replace), entry))
 
 
@@ -104,9 +106,10 @@ def submit(
 )
 @_data_dir
 @_leaderboards
+@_compile_cache
 def verify(
     name: str, seeds: Sequence[int], lot: str | None, mini: bool, store: Path | None, data_dir: Path | None,
-    folder: Path,
+    folder: Path, no_cache: bool,
 ) -> None:  # fmt: skip
     """Run an entry again, compare every number, and record that they agree. ENTRY is a file or TRACK/NAME.
 
@@ -124,7 +127,7 @@ def verify(
     runs = verify.mini_runs(rules, entry) if mini else verify.seed_runs(rules, entry, seeds)
     with TemporaryDirectory() as new:
         place = store or Path(new)
-        records = _run_again(runs, place, data_dir)
+        records = _run_again(runs, place, data_dir, no_cache)
         reruns = [verify.rerun(rules, entry, record, Store(place).records) for record in records]
     click.echo("\n\n".join(verify.report(rules, entry, each) for each in reruns))
     click.echo(f"\n{verify.conclude(board, rules, entry, reruns)}")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ntkbench.errors import UsageError
+from ntkbench.errors import StorageError, UsageError
 from ntkbench.run.settings import configure
 from ntkbench.text import without_control_characters
 
@@ -108,6 +108,29 @@ def _leaderboards(command: F) -> F:
     )(command)
 
 
+def _compile_cache(command: F) -> F:
+    """Add the option `--no-compile-cache`."""
+    return click.option(
+        "--no-compile-cache",
+        "no_cache",
+        is_flag=True,
+        help="Compile anew, instead of keeping compiled programs in the user's cache (or in NTKBENCH_CACHE).",
+    )(command)
+
+
+def _programs(no_cache: bool) -> Any:
+    """Return where compiled programs are kept; None if the user has said otherwise, or, with a warning, nowhere."""
+    from ntkbench.store import programs
+
+    if no_cache or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return None
+    try:
+        return programs.opened(programs.default_folder())
+    except StorageError as error:
+        _tell(f"compiled programs are not kept: {error}")
+        return None
+
+
 def _choices(items: Sequence[str], option: str) -> dict[str, list[str]]:
     """Return the values that each name is given by items NAME=VALUE; UsageError, naming `option`, for others."""
     found: dict[str, list[str]] = {}
@@ -155,7 +178,7 @@ def _tell_absent(planned: Any, data_dir: Path | None) -> None:
         _tell(line)
 
 
-def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
+def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None, no_cache: bool) -> Sequence[Any]:
     """Return the records of these runs; those that the store lacks are executed now."""
     from rich.console import Console
 
@@ -169,9 +192,9 @@ def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Seque
     from ntkbench.run.execute import execute
     from ntkbench.run.job import Options
 
-    watcher = progress(Console(stderr=True))
+    options, watcher = Options(programs=_programs(no_cache)), progress(Console(stderr=True))
     try:
-        execute(verify.planned(runs), Store(store), search_roots(data_dir), Options(), watcher)
+        execute(verify.planned(runs), Store(store), search_roots(data_dir), options, watcher)
     finally:
         watcher.close()
     return lookup.records(Store(store), runs)

@@ -6,9 +6,22 @@ from typing import Any
 
 import click
 
-from ntkbench.cli.options import FILE, FOLDER, FORMS, PICTURES, TABLES, _data_dir, _pairs, _spec, _specs, _store
+from ntkbench.cli.options import (
+    FILE,
+    FOLDER,
+    FORMS,
+    PICTURES,
+    TABLES,
+    _compile_cache,
+    _data_dir,
+    _pairs,
+    _programs,
+    _spec,
+    _specs,
+    _store,
+)
 from ntkbench.errors import UsageError
-from ntkbench.run.settings import configure
+from ntkbench.run.settings import configure, keep_programs
 
 
 @click.command()
@@ -143,7 +156,10 @@ def diff(one: str, other: str, store: Path) -> None:
 @click.option("--attack", metavar="ID", help="Which attack of the run. Default: the only one.")
 @click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
 @click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
-def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path) -> None:
+@_compile_cache
+def images(
+    run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path, no_cache: bool
+) -> None:
     """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
 
     RUN is an id, the beginning of one, or the file of a record. Images on infinite kernels are in the store; others are
@@ -161,6 +177,7 @@ def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps
     configure()
     from ntkbench.run.execute import attacked
 
+    keep_programs(_programs(no_cache))
     made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))
     test, classes = made.data.test, made.data.classes
     found = arrays(asked, test, classes, made.crafted.images[asked.place])

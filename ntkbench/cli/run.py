@@ -8,10 +8,12 @@ import click
 
 from ntkbench.cli.options import (
     EXECUTORS,
+    _compile_cache,
     _data_dir,
     _pairs,
     _part,
     _planned,
+    _programs,
     _spec,
     _specs,
     _store,
@@ -51,9 +53,11 @@ from ntkbench.run.settings import configure
     metavar="i/n",
     help="Execute the i-th of n parts of the plan, for array jobs. A run stays in its part when cells are added.",
 )
+@_compile_cache
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
+    no_cache: bool,
 ) -> int:  # fmt: skip
     """Execute a spec and write one record per run. The same command again resumes; finished runs are not repeated.
 
@@ -86,7 +90,7 @@ def run(
     from ntkbench.run.execute import execute
 
     kept = Store(store)
-    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force)
+    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
     console = Console(stderr=True)
     seen = console.is_terminal
     watcher = progress(console, remaining.expected(planned, groups.cached(planned.runs, kept)) if seen else None)
