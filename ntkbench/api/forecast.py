@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ntkbench.api import display
 from ntkbench.api.experiment import Labels, Source, load, part
 from ntkbench.plan import runs
+from ntkbench.results.frame import with_numbers
 from ntkbench.status.forecast import Forecast, cost_forecast, forecast
 from ntkbench.store.store import Store
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedRuns:
     """The runs of a spec beside a store: what is done, and what the rest would take on two CPU cores."""
 
     planned: runs.Plan
@@ -35,8 +36,6 @@ class Plan:
     def frame(self) -> "pd.DataFrame":
         """A row for each cell: its labels, `runs`, `done`, `seconds` and `bytes` if it ran alone, `first_run`."""
         import pandas as pd
-
-        from ntkbench.results.frame import with_numbers
 
         rows = [
             {
@@ -59,7 +58,7 @@ class Plan:
         return display.table(found.headers, found.rows) + display.table((), found.lines)
 
 
-def plan(spec: Source, store: str | PathLike[str] = "runs", where: Labels | None = None) -> Plan:
+def plan(spec: Source, store: str | PathLike[str] = "runs", where: Labels | None = None) -> PlannedRuns:
     """Return what `run` would do; nothing is executed, and JAX is not loaded.
 
     Args:
@@ -67,4 +66,4 @@ def plan(spec: Source, store: str | PathLike[str] = "runs", where: Labels | None
         store: the folder of records and cached stages.
         where: only these cells of the matrix, such as `{"width": [64, 512]}`.
     """
-    return Plan(part(load(spec).planned, where), Store(Path(store)))
+    return PlannedRuns(part(load(spec).planned, where), Store(Path(store)))

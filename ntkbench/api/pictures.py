@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Plots:
     """The pictures of some analyses, in order."""
 
     drawings: "Sequence[Drawing]"
@@ -53,11 +53,11 @@ class Pictures:
         )
 
 
-def drawn(planned: Plan, store: Store, analyses: Sequence[str], budgets: Sequence[str]) -> Pictures:
+def drawn(planned: Plan, store: Store, analyses: Sequence[str], budgets: Sequence[str]) -> Plots:
     """Return the pictures of a plan's results; UsageError where there is nothing to draw."""
     from ntkbench.results.plots import plot
 
-    return Pictures(plot.drawings([plot.results_of_plan(planned, store)], store.records, analyses, budgets))
+    return Plots(plot.drawings([plot.results_of_plan(planned, store)], store.records, analyses, budgets))
 
 
 def html(figure: "Figure") -> str:

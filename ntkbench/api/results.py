@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntkbench.api import display
 from ntkbench.api.experiment import Labels, Source, load, part
-from ntkbench.api.pictures import Pictures, drawn
-from ntkbench.data.load import search_roots
+from ntkbench.api.pictures import Plots, drawn
+from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.results import show, tables
@@ -88,7 +88,7 @@ class Results:
         found = with_numbers(tables.runs(self.records, self.planned.runs)).drop(columns="spec")
         return found.assign(error=[errors.get(run, "") for run in found["run_id"]])
 
-    def plot(self, analysis: str | Sequence[str] = (), eps: str | Sequence[str] = ()) -> Pictures:
+    def plot(self, analysis: str | Sequence[str] = (), eps: str | Sequence[str] = ()) -> Plots:
         """Draw the pictures of some analyses, or of all that have pictures; a notebook shows them.
 
         `eps`: budgets of pictures under attack, such as "8/255"; the largest by default. Raise UsageError where there
