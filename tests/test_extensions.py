@@ -101,7 +101,7 @@ def test_mistakes_in_its_fields_have_their_place_and_a_suggestion(package, tmp_p
 def test_its_kinds_are_listed(package):
     code = f"from ntkbench.reference.listing import listing\nprint(*map(listing, {ALL!r}), sep='\\n')"
     listed = [line.split("  ")[0] for line in python(package, code).splitlines()]
-    assert {"bottleneck", "mim", "noise", "stripes"} <= set(listed)
+    assert {"bottleneck", "equinox_mlp", "mim", "noise", "stripes"} <= set(listed)
 
 
 def test_a_run_is_identified_by_fields_package_and_revision(package):
@@ -113,6 +113,33 @@ other = read({str(SPEC)!r}, ("architecture.narrow=5",)).runs[0]
 print(canonical(run.cell.attacks["mim"])["$extension"], run.id == other.id)
 """
     assert python(package, code) == "{'package': 'ntkbench-example', 'revision': 1} False\n"
+
+
+def test_a_network_of_functions_has_no_limit_and_is_planned_without_jax(package, tmp_path):
+    spec = tmp_path / "functions.yaml"
+    text = SPEC.read_text().replace("kind: bottleneck, narrow: 4", "kind: equinox_mlp")
+    spec.write_text(text)
+    lines = told(package, "validate", str(spec)).splitlines()
+    assert [line.partition("functions.yaml:")[2] for line in lines] == [
+        "8:3: kernels.limit: equinox_mlp is a function, and has no known infinite-width limit; give the kernel an "
+        "`architecture` of its own"
+    ]
+    spec.write_text(text.replace("{kind: infinite}", "{kind: infinite, architecture: {kind: equinox_mlp}}"))
+    assert "kernels.limit.architecture: equinox_mlp is a function, and has no" in told(package, "validate", str(spec))
+    spec.write_text(text.replace("{kind: infinite}", "{kind: infinite, architecture: {kind: fc}}"))
+    code = f"""
+import sys
+from ntkbench.plan.read import read
+from ntkbench.plan.cost.estimate import estimate
+from ntkbench.spec.identity import canonical
+planned = read({str(spec)!r})
+assert estimate(planned).seconds > 0
+assert not {{"jax", "equinox"}} & sys.modules.keys()
+print(canonical(planned.runs[1].cell.architecture))
+"""
+    assert python(package, code) == (
+        "{'depth': 2, 'kind': 'equinox_mlp', '$extension': {'package': 'ntkbench-example', 'revision': 1}}\n"
+    )
 
 
 BROKEN = {

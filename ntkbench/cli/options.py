@@ -151,7 +151,8 @@ def _tell_absent(planned: Any, data_dir: Path | None) -> None:
 
     sets = list(dict.fromkeys(run.cell.data.dataset for run in planned.runs))
     names = (getattr(each, "name", None) for each in sets)
-    for line in (*absent(filter(None, names), data_dir), *filter(None, map(user_files.absent, sets))):
+    weights = dict.fromkeys(run.cell.training for run in planned.runs)
+    for line in (*absent(filter(None, names), data_dir), *filter(None, map(user_files.absent, (*sets, *weights)))):
         _tell(line)
 
 

@@ -12,22 +12,20 @@ from typing import Any
 
 from ntkbench.analyses.crafting import Crafted
 from ntkbench.data.dataset import Dataset
-from ntkbench.plan import keys, memory, timeline
+from ntkbench.plan import keys, memory
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.runs import Plan, Run, Unit, units
 from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
 from ntkbench.run.executors import cluster, pool
-from ntkbench.run.group import TrainedGroup, train
 from ntkbench.run.job import Job, Options
-from ntkbench.run.predictors import Predictors
+from ntkbench.run.predictors import Predictors, of_earlier_run
 from ntkbench.run.progress import PlanProgress, Progress
 from ntkbench.run.shared import SharedStages
 from ntkbench.run.worker import Worker
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import RunOptions
 from ntkbench.store import running
-from ntkbench.store.groups import groups
 from ntkbench.store.lookup import attempts, pending, statuses
 from ntkbench.store.record import Status
 from ntkbench.store.store import Store
@@ -73,20 +71,12 @@ def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> A
         return AttackedExamples(shared.data(cell), Crafted(**stored.arrays), key)
     store.prepare()
     with store.lock(running.lock(units_key(run))):
-        group = None if is_shared or cell.width is None else _trained(run, store, shared)
-        predictors = Predictors(shared, cell, group, lambda doing: None)
+        every = int(RunOptions().checkpoint_every)
+        needs_network = not is_shared  # what an infinite kernel makes is made again without the network
+        predictors = of_earlier_run(shared, run, (), every) if needs_network else Predictors(shared, cell, None)
         shown = (analysis.target for analysis in cell.analyses.values() if attack_id in keys.attacks_shown(analysis))
         _, crafted = predictors.attacked(attack_id, predictors.evaluator(source or next(shown, SELF)))
     return AttackedExamples(shared.data(cell), crafted, "")
-
-
-def _trained(run: Run, store: Store, shared: SharedStages) -> TrainedGroup:
-    """Return the network of a run, from the store as far as it has it."""
-    (seeds,) = groups(store, run.cell, {run.seed})
-    moments, every = timeline.moments_needed(run.cell), RunOptions().checkpoint_every
-    return train(store, run.cell, seeds, shared.data(run.cell), moments, every=every, tick=lambda doing: None).of(
-        run.seed
-    )
 
 
 def execute(

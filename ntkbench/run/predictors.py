@@ -11,7 +11,7 @@ infinite kernels, examples crafted on them) comes from `SharedStages`; the rest 
 import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -29,17 +29,35 @@ from ntkbench.data import dataset
 from ntkbench.errors import DivergedError
 from ntkbench.ntk import cheapest, empirical, features, gram, network, regression
 from ntkbench.plan import timeline
+from ntkbench.plan.runs import Run
 from ntkbench.run.build import attacks as build_attacks
 from ntkbench.run.build.data import outputs, targets
 from ntkbench.run.build.kernels import coefficients, require_positive
 from ntkbench.run.build.training import Tick, at_time
 from ntkbench.run.environment import CompileClock
-from ntkbench.run.group import TrainedGroup
+from ntkbench.run.group import TrainedGroup, train
 from ntkbench.run.shared import SharedStages, StageResult
 from ntkbench.spec import attacks
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.store.groups import groups
 from ntkbench.store.record import StageRow
+
+
+def of_earlier_run(shared: SharedStages, run: Run, together: Collection[int], every: int) -> "Predictors":
+    """Return the predictors of a run that was executed before; its network is trained only if the store lacks it.
+
+    `together`: the seeds with which its own is then trained; `every`: epochs between two checkpoints.
+    """
+    if not run.cell.has_network:
+        return Predictors(shared, run.cell, None)
+    (seeds,) = (group for group in groups(shared.store, run.cell, {*together, run.seed}) if run.seed in group)
+    trained = train(shared, run.cell, seeds, timeline.moments_needed(run.cell), every=every, tick=_unheard)
+    return Predictors(shared, run.cell, trained.of(run.seed))
+
+
+def _unheard(what: str) -> None:
+    """Take a word of progress, and tell nobody."""
 
 
 @dataclass
@@ -54,7 +72,7 @@ class Predictors:
     shared: SharedStages
     asked: Cell
     group: TrainedGroup | None
-    tick: Tick
+    tick: Tick = _unheard
     timings: dict[str, StageRow] = field(default_factory=dict)
     _evaluators: dict[str, Evaluator] = field(default_factory=dict)
     """predictors by name, as far as they were built"""
@@ -81,12 +99,10 @@ class Predictors:
         return self.network_at(timeline.moment(self.cell, "final"))
 
     def network_at(self, moment: Fraction) -> network.Trainable:
-        """Return the run's network, or its first-order model, after `moment` epochs; a given network as it is.
+        """Return the run's network, or its first-order model, after `moment` epochs.
 
         Raise DivergedError if the loss was not finite by then.
         """
-        if (given := self.shared.given_network(self.cell)) is not None:
-            return given
         assert self.group is not None
         losses = self.group.losses[: math.ceil(moment)]
         if losses.size and not np.all(np.isfinite(losses)):

@@ -285,6 +285,20 @@ Counts = Annotated[
 ]
 Times = Annotated[tuple[Time, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
 Ridges = Annotated[tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
+Numbers = Annotated[
+    tuple[Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_float), Expects("a number", (FRACTION,))], ...],
+    Field(min_length=1),
+    BeforeValidator(_many),
+    OneOrSeveral(),
+    Expects("a number or a list of numbers"),
+]
+Deviations = Annotated[
+    tuple[Positive, ...],
+    Field(min_length=1),
+    BeforeValidator(_many),
+    OneOrSeveral(),
+    Expects("a number above 0 or a list of such numbers"),
+]
 Several = Annotated[int, Field(gt=0, le=10**4), Expects("a whole number from 1 to 10^4")]
 _End = Annotated[int, Field(ge=0, le=10**9), Expects("an index, 0 or more")]
 Ranges = Annotated[
