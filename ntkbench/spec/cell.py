@@ -53,12 +53,12 @@ class Cell(Section):
 
     @property
     def has_network(self) -> bool:
-        """Whether there is a finite network, `self`: one that is drawn with a width, or one that is a function."""
+        """Return whether there is a finite network, `self`: one that is drawn with a width, or that is a function."""
         return self.width is not None or isinstance(self.architecture, FunctionNetwork)
 
     @property
     def has_known_training(self) -> bool:
-        """Whether there is a network whose whole training, none included, is part of the cell."""
+        """Return whether there is a network whose whole training, none included, is part of the cell."""
         unknown = isinstance(self.architecture, Given) or isinstance(self.training, Pretrained)
         return self.has_network and not unknown
 

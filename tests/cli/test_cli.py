@@ -18,9 +18,8 @@ from ntkbench.boards.entry import EntryCell, summarize
 from ntkbench.boards.tracks import track
 from ntkbench.cli.main import cli, main
 from ntkbench.cli.options import STAGES
-from ntkbench.plan import read as plan_read
 from ntkbench.run import execute as run_execute
-from ntkbench.store import store
+from ntkbench.store import folder as store_folder
 from ntkbench.store.store import Store
 from tests.boards.test_track import written
 from tests.examples import factory, tiny
@@ -227,7 +226,7 @@ def test_a_fault_is_admitted_and_shown_on_demand(call, tmp_path: Path, monkeypat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("who knows")
 
-    monkeypatch.setattr(plan_read, "read", broken)
+    monkeypatch.setattr("ntkbench.cli.validate.read", broken)
     code, _, err = call("validate", "x.yaml")
     assert code == 1
     assert "ZeroDivisionError: who knows" in err
@@ -404,6 +403,22 @@ def test_commands_that_only_look_never_import_jax(command: list[str], tmp_path: 
     assert "jax" not in _modules([name, str(QUICKSTART), *options], tmp_path)
 
 
+@pytest.mark.parametrize("command", [["validate"], ["plan", "--store", "runs"]], ids=lambda command: command[0])
+def test_planning_imports_nothing_that_takes_long(command: list[str], tmp_path: Path):
+    name, *options = command
+    found = _modules([name, str(QUICKSTART), *options], tmp_path)
+    assert not {"numpy", "pandas", "filelock", "multiprocessing", "rich.console"} & found
+
+
+def test_the_help_imports_no_command(tmp_path: Path):
+    assert not [name for name in _modules(["--help"], tmp_path) if name.startswith(("ntkbench.cli.run", "numpy"))]
+
+
+def test_the_commands_are_those_of_the_table():
+    for name, command in cli.commands.items():
+        assert command.name == name
+
+
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
     """A leaderboard of three entries."""
@@ -519,7 +534,7 @@ def test_where_values_come_from(call, tmp_path: Path):
 
 
 def test_stages_are_those_of_the_store():
-    assert STAGES == store.STAGES
+    assert STAGES == store_folder.STAGES
 
 
 @pytest.fixture
