@@ -24,7 +24,7 @@ from ntkbench.ntk import attacks, gram
 from ntkbench.ntk import features as eigen
 from ntkbench.ntk.losses import predict
 from ntkbench.ntk.network import Trainable
-from ntkbench.plan import memory, timeline
+from ntkbench.plan import memory
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.plan.runs import key as units_key
@@ -116,20 +116,6 @@ def features(of: Predictors, name: str, indices: tuple[int, ...]) -> tuple[np.nd
     X, labels = _test(of), jnp.asarray(of.split("test").labels)
     found = eigen.values(family, X), eigen.gradients(family, X, labels), every[np.array(indices)]
     return np.asarray(found[0]), np.asarray(found[1]), np.asarray(found[2])
-
-
-def network(of: Predictors, at: str | int | Fraction) -> Trainable:
-    """Return the run's network at a moment; UsageError for one that the run did not keep, or without a network."""
-    if not of.cell.has_network:
-        raise UsageError("this cell has no network; give it a `width`")
-    moment = timeline.moment(of.cell, at if at in ("init", "final") else Fraction(at))  # type: ignore[arg-type]
-    if moment not in (there := {Fraction(0), timeline.moment(of.cell, "final"), *timeline.moments_needed(of.cell)}):
-        kept = ", ".join(map(str, sorted(there)))
-        raise UsageError(
-            f"the run did not keep its network at epoch {moment}; it kept {kept}. A kernel with this epoch as its "
-            "`at`, or a drift with it among its `snapshots`, keeps it"
-        )
-    return of.network_at(moment)
 
 
 def _test(of: Predictors) -> jax.Array:

@@ -74,6 +74,18 @@ def require_outputs(predictor: Given, x: Float[Array, "..."], outputs: int) -> N
     _require_shape(shape, outputs)
 
 
+def named_leaves(weights: Weights) -> dict[str, Array]:
+    """The arrays of a PyTree of weights by their places in it, such as `layers.0.weight`.
+
+    Raise UsageError if two of them have the same name.
+    """
+    found = jax.tree_util.tree_leaves_with_path(weights)
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") or "weights" for path, _ in found]
+    if len(set(names)) < len(found):
+        raise UsageError(f"two arrays of the network have the same name, among {', '.join(names)}; rename one")
+    return dict(zip(names, (leaf for _, leaf in found), strict=True))
+
+
 def kept_values(predictor: Trainable, shape: tuple[int, ...], dtype: Any) -> int:
     """About how many numbers a backward pass keeps of one example: half of what a forward pass reads and writes.
 

@@ -12,7 +12,7 @@ from textwrap import dedent
 import ntkbench
 
 ORDER = (
-    "load", "plan", "run", "results", "evaluate", "Spec", "PlannedRuns", "Results", "Images", "Features", "Plots",
+    "load", "plan", "run", "results", "evaluate", "save_weights", "Spec", "PlannedRuns", "Results", "Images", "Features", "Plots",
     "SpecError", "NtkbenchError",
 )  # fmt: skip
 """all names of the interface in the order of the page: what is called, what it returns, what it raises"""

@@ -26,11 +26,13 @@ from ntkbench.analyses.crafting import BudgetedAttack, Crafted
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.trajectory import SeededAttack, View
 from ntkbench.data import dataset
-from ntkbench.errors import DivergedError
+from ntkbench.errors import DivergedError, UsageError
 from ntkbench.ntk import cheapest, empirical, features, gram, network, regression
+from ntkbench.ntk.linearize import Linearized
 from ntkbench.plan import timeline
 from ntkbench.plan.runs import Run
 from ntkbench.run.build import attacks as build_attacks
+from ntkbench.run.build import networks
 from ntkbench.run.build.data import outputs, targets
 from ntkbench.run.build.kernels import coefficients, require_positive
 from ntkbench.run.build.training import Tick, at_time
@@ -112,6 +114,40 @@ class Predictors:
                 "try a smaller training.optimizer.learning_rate"
             )
         return self.group.at(moment)
+
+    def kept_network(self, at: str | int | Fraction) -> network.Trainable:
+        """Return the network at `init`, `final` or an epoch.
+
+        Raise UsageError for a moment that the run did not keep, or without a network.
+        """
+        if not self.cell.has_network:
+            raise UsageError("this cell has no network; give it a `width`")
+        try:
+            moment = timeline.moment(self.cell, at if at in ("init", "final") else Fraction(at))  # type: ignore[arg-type]
+        except (ValueError, ZeroDivisionError):
+            raise UsageError(f"{at!r} is no moment of a training: write init, final or an epoch") from None
+        ends = {Fraction(0), timeline.moment(self.cell, "final")}
+        if moment not in (there := ends.union(timeline.moments_needed(self.cell))):
+            raise UsageError(
+                f"the run did not keep its network at epoch {moment}; it kept {', '.join(map(str, sorted(there)))}. A "
+                "kernel with this epoch as its `at`, or a drift with it among its `snapshots`, keeps it"
+            )
+        return self.network_at(moment)
+
+    def named_weights(self, at: str | int | Fraction) -> dict[str, np.ndarray]:
+        """Return the weights of the network at a moment that the run kept, by name.
+
+        Raise UsageError as `kept_network` does, and where the moment is one of a first-order model: it is a network and
+        a displacement, not the network with other weights.
+        """
+        found = self.kept_network(at)
+        if isinstance(found, Linearized):
+            epoch = timeline.phase_start(self.cell)
+            raise UsageError(
+                f"the run trains a first-order model from epoch {epoch} on, which is no network with other weights; "
+                f"name an epoch up to {epoch} that the run kept, such as init"
+            )
+        return {name: np.asarray(leaf) for name, leaf in networks.leaves(self.cell, found).items()}
 
     def _kernel(self, name: str) -> Evaluator:
         """Return the regression with a kernel of the cell, as an evaluator on the test set."""

@@ -113,7 +113,9 @@ TRAININGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if "adversarial" in name else ()) for name in TRAININGS]
+)
 def test_a_network_of_functions_has_the_numbers_of_the_same_network_of_layers(name: str, tmp_path: Path):
     training = {"mode": "standard", "epochs": 4, "batch_size": 6, **TRAININGS[name]}
     ours, theirs = (numbers(tmp_path / str(each.kind), cell(each, training=training)) for each in (OURS, Unknown()))

@@ -89,6 +89,11 @@ def _reason(content: bytes, error: Exception) -> str:
     return f"it is no whole safetensors file: {one_line(str(error))}"
 
 
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as a safetensors file. Raise StorageError if the file system refuses."""
+    files.write(path, numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
 def misfit(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
     """Return what of a network's weights a file lacks, has too much of, or has in another shape; None if they fit."""
     parts = []

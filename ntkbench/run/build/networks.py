@@ -25,7 +25,7 @@ from ntkbench.plan.networks import layers
 from ntkbench.plan.shapes import WidthAndOutputs
 from ntkbench.spec import extensions
 from ntkbench.spec import layers as spec_layers
-from ntkbench.spec.architectures import Architecture, ExtensionNetwork, Given
+from ntkbench.spec.architectures import Architecture, ExtensionNetwork, FunctionNetwork, Given
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Pretrained
 
@@ -155,6 +155,11 @@ def _drawn(
     """Return what `initial` does, without the weights of a file."""
     shape = examples.images.shape[1:]
     match cell.architecture:
+        case Given(sha256=sha256) if sha256 not in at_hand:
+            raise UsageError(
+                "a given network is in the memory of the Python program that called `ntkbench.evaluate`, and its "
+                "weights are nowhere else"
+            )
         case Given(sha256=sha256):
             return stack([at_hand[sha256] for _ in seeds])
         case ExtensionNetwork():
@@ -193,15 +198,11 @@ def _with_weights_of_file(drawn: network.Trainable, cell: Cell, roots: Sequence[
 def leaves(cell: Cell, predictor: network.Trainable) -> dict[str, Any]:
     """Return the arrays of the cell's network by name, statistics of batch normalization included.
 
-    Names follow from the list of layers; without one, from the places in the PyTree of the weights. Raise UsageError if
-    two arrays get the same name.
+    Names follow from the list of layers; without one, from the places in the PyTree of the weights.
     """
-    found = jax.tree_util.tree_leaves_with_path(predictor.weights)
-    places = [jax.tree_util.keystr(path, simple=True, separator=".") or "weights" for path, _ in found]
-    names = list(sizes.leaves(cell)) or places
-    if len(set(names)) < len(found):
-        raise UsageError(f"two arrays of the network have the same name, among {', '.join(names)}; rename one")
-    return dict(zip(names, (leaf for _, leaf in found), strict=True))
+    if isinstance(cell.architecture, FunctionNetwork):
+        return given.named_leaves(predictor.weights)
+    return dict(zip(sizes.leaves(cell), jax.tree.leaves(predictor.weights), strict=True))
 
 
 @functools.cache
