@@ -162,11 +162,11 @@ same = {f"{i}.{of}": arrays[f"{at}.{of}"] for i, at in layers.items() for of in 
 save_file(same, "fc.safetensors")
 
 
-def pretrained(architecture, weights, precision="float64"):
+def pretrained(architecture, weights, precision="float64", attacks=ATTACKS):
     spec = {
         "ntkbench": 1, "name": "theirs", "data": DATA, "architecture": architecture, "width": 16,
-        "training": {"mode": "pretrained", "weights": weights}, "kernels": OWN, "attacks": ATTACKS,
-        "analyses": ANALYSES, "numerics": {"kernel": precision},
+        "training": {"mode": "pretrained", "weights": weights}, "kernels": OWN, "attacks": attacks,
+        "analyses": {"clean": {"kind": "accuracy", "attacks": list(attacks)}}, "numerics": {"kernel": precision},
     }
     return nb.run(spec, store="three", progress=None)
 
@@ -190,8 +190,8 @@ for other in (theirs, ours):
     np.testing.assert_allclose(other.images("pgd").adversarial, evaluated.images("pgd").adversarial, atol=1e-6)
     for one, two in zip(other.kernel("own"), evaluated.kernel("own")):
         np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-10 * np.abs(two).max())
-single = [pretrained(*each, "float32").kernel("own") for each in (
-    ({"kind": "equinox_mlp"}, "net.safetensors"), (FC, "fc.safetensors"))]
+pairs = ({"kind": "equinox_mlp"}, "net.safetensors"), (FC, "fc.safetensors")
+single = [pretrained(*pair, "float32", {}).kernel("own") for pair in pairs]
 for one, two, double in zip(*single, ours.kernel("own")):
     np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
     np.testing.assert_allclose(one, double, rtol=1e-5, atol=1e-5 * np.abs(two).max())

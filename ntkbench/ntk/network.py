@@ -86,7 +86,7 @@ class Network(Trainable):
         return self.recipe.apply(self.weights, x)
 
     def after(self, first):
-        return Network(Sequential((first, self.recipe)), ((), self.weights))
+        return Network(recipe=Sequential((first, self.recipe)), weights=((), self.weights))
 
     def together(self, X, share):
         if not batch_norm.statistics(self.weights):

@@ -23,7 +23,7 @@ class Standardize(Layer):
         return (), shape
 
     def apply(self, weights, x):
-        mean, std = (jnp.asarray(each, x.dtype) for each in (self.mean, self.std))
+        mean, std = (jnp.broadcast_to(jnp.asarray(each, x.dtype), x.shape) for each in (self.mean, self.std))
         return (x - mean) / std
 
     def observe(self, cov) -> NoReturn:

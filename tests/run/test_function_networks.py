@@ -26,7 +26,7 @@ from ntkbench.store.store import Store
 OURS = FC(kind="fc", parameterization="standard")
 
 
-class Unknown(ExtensionNetwork, FC):
+class Unknown(ExtensionNetwork, FC):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A network by the name of its functions in this module; an FC for the check of types alone, as it is installed by
     no package."""
 

@@ -75,7 +75,11 @@ def test_the_weights_of_a_run_give_its_numbers_back(trained, tmp_path: Path):
     assert "source_and_target_at_equal_time" not in codes, "nobody knows for how long it was trained"
     for one, other in zip(ours.kernel("own"), theirs.kernel("own"), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert weights(theirs.store, tmp_path, theirs.planned.runs[0].id) == "net.safetensors: 193 weights in 4 arrays"
+    run = theirs.planned.runs[0].id
+    with pytest.raises(DataError, match=r"net\.safetensors with the content \w+ is not on this machine"):
+        weights(theirs.store, tmp_path, run)
+    told = weights(theirs.store, tmp_path, run, "--data-dir", str(folder))
+    assert told == "net.safetensors: 193 weights in 4 arrays"
     again = load_file(tmp_path / "net.safetensors")
     assert all(np.array_equal(again[name], array) for name, array in arrays.items())
 
