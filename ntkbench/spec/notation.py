@@ -152,6 +152,12 @@ BelowOne = Annotated[
     BeforeValidator(_float),
     Expects("a number from 0 to below 1", (FRACTION,)),
 ]
+Share = Annotated[
+    float,
+    Field(gt=0, le=1, allow_inf_nan=False),
+    BeforeValidator(_float),
+    Expects("a number above 0, up to 1", (FRACTION,)),
+]
 Time = Annotated[
     float,
     Field(gt=0),

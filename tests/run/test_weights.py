@@ -123,7 +123,11 @@ def test_inputs_are_standardized_inside_the_network_and_budgets_are_not(trained,
     assert np.abs(one.adversarial - one.clean).max() <= 8 / 255 + ITERATIVE
     x = jnp.asarray(one.clean[0])
     np.testing.assert_allclose(standardized.network()(x), by_hand.network()(x), rtol=1e-4, atol=1e-5)
-    assert numbers(standardized) == pytest.approx(numbers(by_hand), abs=ITERATIVE)
+    ours, theirs = (
+        {key: value for key, value in numbers(each).items() if ("attack", "kernel") not in key}
+        for each in (standardized, by_hand)
+    )
+    assert ours == pytest.approx(theirs, abs=ITERATIVE), "the kernel is another one, as derivatives by W / s are others"
 
 
 def test_a_file_that_changes_after_the_plan_is_refused_before_a_run(trained, tmp_path: Path):
