@@ -22,7 +22,7 @@ class Attack(eqx.Module):
 
     @property
     def follows_gradient(self) -> bool:
-        """Whether a gradient of zero would stop it."""
+        """Tell whether a gradient of zero would stop it."""
         return True
 
     @abc.abstractmethod

@@ -4,7 +4,6 @@ It asks the predictor for nothing but outputs, and so breaks networks whose grad
 every attack along a gradient takes for robust.
 """
 
-from bisect import bisect_left
 from typing import Any
 
 import equinox as eqx
@@ -67,7 +66,7 @@ def _pixels(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def sizes(steps: int, pixels: tuple[int, int, int], area: float) -> Int[np.ndarray, "steps 2"]:
     """The rows and columns of the square of each step; the first, which is none, has those that are the largest."""
     rows, columns, _ = pixels
-    shares = [area / 2 ** bisect_left(HALVINGS, 10_000 * step // steps) for step in range(steps)]
+    shares = area / 2.0 ** np.searchsorted(HALVINGS, 10_000 * np.arange(steps) // steps)
     if columns == 1:
         return np.array([(max(1, round(share * rows)), 1) for share in shares])
     sides = (max(1, round((share * rows * columns) ** 0.5)) for share in shares)

@@ -1,4 +1,4 @@
-"""What a network was trained on in the place of pixels: each channel with its mean taken off, in units of its std."""
+"""Standardize pixels: networks are often trained on channels without their mean, in units of their deviation."""
 
 import dataclasses
 from typing import NoReturn

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import Budgets, Count, Seed, Share, Step
+from ntkbench.spec.notation import BelowOne, Budgets, Count, Seed, Step
 from ntkbench.spec.section import FilePath, FileSection, Section
 
 SELF = "self"
@@ -106,7 +106,7 @@ class Square(GradientAttack):
     kind: Literal["square"]
     steps: Annotated[int, Field(gt=0, le=100_000)] = 5000
     """number of images that are shown to the source"""
-    area: Share = 0.8
+    area: BelowOne = 0.8
     """share of the pixels that the first squares cover; it is halved nine times on the way"""
     restarts: Restarts = 1
     """number of runs, each with squares of its own; the worst is kept of each example: misclassified first, then the

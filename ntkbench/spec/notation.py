@@ -72,7 +72,8 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-def _many(value: Any) -> Any:
+def many(value: Any) -> Any:
+    """Return a list as a tuple, and any other value as a tuple of one."""
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
@@ -152,12 +153,6 @@ BelowOne = Annotated[
     BeforeValidator(_float),
     Expects("a number from 0 to below 1", (FRACTION,)),
 ]
-Share = Annotated[
-    float,
-    Field(gt=0, le=1, allow_inf_nan=False),
-    BeforeValidator(_float),
-    Expects("a number above 0, up to 1", (FRACTION,)),
-]
 Time = Annotated[
     float,
     Field(gt=0),
@@ -220,7 +215,7 @@ Step = Annotated[
 Budgets = Annotated[
     tuple[Budget, ...],
     Field(min_length=1),
-    BeforeValidator(_many),
+    BeforeValidator(many),
     AfterValidator(_ascending),
     OneOrSeveral(),
     Expects("a number, 0 or more, a fraction such as 8/255, or a list of them"),
@@ -243,7 +238,7 @@ Moments = Annotated[
 Names = Annotated[
     tuple[str, ...],
     AfterValidator(repeated),
-    BeforeValidator(_many),
+    BeforeValidator(many),
     OneOrSeveral(),
     Expects("a name or a list of names"),
 ]
@@ -251,7 +246,7 @@ Splits = Annotated[
     tuple[Literal["train", "test"], ...],
     Field(min_length=1),
     AfterValidator(_ascending),
-    BeforeValidator(_many),
+    BeforeValidator(many),
     OneOrSeveral(),
     Expects("train, test, or a list of both"),
 ]
@@ -291,20 +286,6 @@ Counts = Annotated[
 ]
 Times = Annotated[tuple[Time, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
 Ridges = Annotated[tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
-Numbers = Annotated[
-    tuple[Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_float), Expects("a number", (FRACTION,))], ...],
-    Field(min_length=1),
-    BeforeValidator(_many),
-    OneOrSeveral(),
-    Expects("a number or a list of numbers"),
-]
-Deviations = Annotated[
-    tuple[Positive, ...],
-    Field(min_length=1),
-    BeforeValidator(_many),
-    OneOrSeveral(),
-    Expects("a number above 0 or a list of such numbers"),
-]
 Several = Annotated[int, Field(gt=0, le=10**4), Expects("a whole number from 1 to 10^4")]
 _End = Annotated[int, Field(ge=0, le=10**9), Expects("an index, 0 or more")]
 Ranges = Annotated[

@@ -9,7 +9,17 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ntkbench.spec.attacks import LossAscent, Steps
-from ntkbench.spec.notation import BelowOne, Budget, Count, Counts, Deviations, Expects, Numbers, Positive
+from ntkbench.spec.notation import (
+    BelowOne,
+    Budget,
+    Count,
+    Counts,
+    Expects,
+    NonNegative,
+    OneOrSeveral,
+    Positive,
+    many,
+)
 from ntkbench.spec.section import FilePath, Section
 
 # ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
@@ -108,12 +118,28 @@ class Untrained(Section):
     mode: Literal["none"]
 
 
+_Means = Annotated[
+    tuple[NonNegative, ...],
+    Field(min_length=1),
+    BeforeValidator(many),
+    OneOrSeveral(),
+    Expects("a number, 0 or more, or a list of such numbers"),
+]
+_Deviations = Annotated[
+    tuple[Positive, ...],
+    Field(min_length=1),
+    BeforeValidator(many),
+    OneOrSeveral(),
+    Expects("a number above 0 or a list of such numbers"),
+]
+
+
 class Standardization(Section):
     """Standardize the pixels inside the network: (x - mean) / std in each channel."""
 
-    mean: Numbers
+    mean: _Means
     """of each channel, or one number for all of them"""
-    std: Deviations
+    std: _Deviations
     """of each channel, or one number for all of them"""
 
 
