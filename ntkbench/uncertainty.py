@@ -16,7 +16,7 @@ points vary alike). What is here covers 93 to 98 %: tests/test_coverage.py.
 SciPy is imported where it is used: commands that draw no interval start without it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
 
@@ -244,21 +244,6 @@ def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
     corrected = np.empty(p.shape)
     np.put_along_axis(corrected, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
     return corrected
-
-
-def rank_with_ties(scores: Sequence[float], apart: Callable[[int], np.ndarray]) -> tuple[int, ...]:
-    """Return ranks from 1, higher scores first; who cannot be told from the first of a group shares its rank.
-
-    `apart(i)` gives, for each entry, whether it can be told from entry i. After a tie of two comes rank 3.
-    """
-    order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
-    ranks: dict[int, int] = {}
-    first, told = 0, np.empty(0, bool)
-    for place, entry in enumerate(order, 1):
-        if place == 1 or told[entry]:
-            first, told = place, apart(entry)
-        ranks[entry] = first
-    return tuple(ranks[entry] for entry in range(len(scores)))
 
 
 def _between(values: np.ndarray) -> float:
