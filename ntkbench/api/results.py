@@ -151,7 +151,7 @@ class Results:
         """
         run = self._run(cell, seed)
         with configured():
-            return _rebuilt().network(self._predictors(run), at)
+            return self._predictors(run).kept_network(at)
 
     def __repr__(self) -> str:
         done = sum(each.status == "ok" for each in self.records)

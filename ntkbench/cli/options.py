@@ -74,7 +74,8 @@ def _spec(command: F) -> F:
         "overrides",
         multiple=True,
         metavar="PATH=VALUE",
-        help="Override a field of the spec, e.g. --set data.n_train=100; may be repeated.",
+        help="Override a field of the spec, e.g. --set data.n_train=100; may be repeated. Values that commas separate "
+        "are an axis of the matrix, e.g. --set width=16,32.",
     )(command)
     return click.argument("spec")(command)
 

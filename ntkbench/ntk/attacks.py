@@ -20,6 +20,11 @@ class Attack(eqx.Module):
 
     ball: eqx.AbstractVar[Ball]
 
+    @property
+    def follows_gradient(self) -> bool:
+        """Tell whether a gradient of zero would stop it."""
+        return True
+
     @abc.abstractmethod
     def __call__(self, predictor: Predictor, x: Image, label: Label, eps: Eps, *, key: PRNGKeyArray) -> Image: ...
 
@@ -96,6 +101,10 @@ class Restarts(Attack):
     objective: Objective
     attack: Attack
     count: int = eqx.field(static=True)
+
+    @property
+    def follows_gradient(self):
+        return self.attack.follows_gradient
 
     def __call__(self, predictor, x, label, eps, *, key):
         def run(own):

@@ -65,4 +65,4 @@ def _multiplications(predictor: Trainable, x: Float[Array, "..."]) -> float:
     arrays, static = eqx.partition(predictor, eqx.is_array)
     lowered = jax.jit(lambda arrays, x: eqx.combine(arrays, static)(x)).lower(arrays, x)
     weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.weights))
-    return max(weights, (lowered.cost_analysis() or {}).get("flops", 0.0) / 2)
+    return max(float(weights), (lowered.cost_analysis() or {}).get("flops", 0.0) / 2)

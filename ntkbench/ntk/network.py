@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ntkbench.ntk import batch_norm
 from ntkbench.ntk.batch_norm import Statistics
-from ntkbench.ntk.layers import Layer, Weighted, Weights
+from ntkbench.ntk.layers import Layer, Sequential, Weighted, Weights
 
 Predictor = Callable[[Float[Array, "..."]], Float[Array, " c"]]
 
@@ -60,6 +60,10 @@ class Trainable(eqx.Module):
         """
         return jax.vmap(self)(X), batch_norm.statistics(self.weights)
 
+    def after(self, first: Layer) -> "Trainable":
+        """The predictor of what a layer without weights makes of an example."""
+        raise NotImplementedError
+
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
         """Return the places of all weights, each used once, for examples of that shape; None for other networks."""
         return None
@@ -80,6 +84,9 @@ class Network(Trainable):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         return self.recipe.apply(self.weights, x)
+
+    def after(self, first):
+        return Network(recipe=Sequential((first, self.recipe)), weights=((), self.weights))
 
     def together(self, X, share):
         if not batch_norm.statistics(self.weights):
