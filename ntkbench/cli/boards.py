@@ -18,6 +18,7 @@ from ntkbench.cli.options import FOLDER, _data_dir, _leaderboards, _pairs, _spec
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.read import read
+from ntkbench.results.terminal import is_terminal
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
 from ntkbench.run.settings import configure
@@ -149,7 +150,12 @@ def verify(
     metavar="NAME=VALUE",
     help="Show only numbers with this label, e.g. --where eps=8/255; may be repeated.",
 )
-@click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "plain", "md"]),
+    help="Default: terminal on a terminal, otherwise plain.",
+)
 @_store
 @_leaderboards
 def compare(
@@ -161,6 +167,7 @@ def compare(
     records are read from the store.
     """
     sides = [comparand.find(name, folder, Store(store)) for name in (a, b)]
+    form = form or ("terminal" if is_terminal() else "plain")
     click.echo(comparison.compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))
 
 

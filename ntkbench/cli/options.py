@@ -26,7 +26,7 @@ class _Place(click.Path):
 
 FILE = _Place(path_type=Path, dir_okay=False)
 """type of options that name a file"""
-FORMS = ("plain", "md", "csv", "latex", "json")
+FORMS = ("terminal", "plain", "md", "csv", "latex", "json")
 """formats of `show`"""
 PICTURES = ("png", "pdf", "svg")
 """formats of `plot`"""

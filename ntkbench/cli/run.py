@@ -15,6 +15,7 @@ from ntkbench.plan.read import narrowed, read
 from ntkbench.plan.runs import Shard
 from ntkbench.reference.listing import listing
 from ntkbench.results import show
+from ntkbench.results.terminal import is_terminal
 from ntkbench.run.interrupt import interruptible
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
@@ -97,7 +98,7 @@ def run(
         watcher.close()
     records = lookup.records(kept, planned.runs)
     if any(record.metrics for record in records):
-        click.echo(show.show(records, planned=planned.runs, form="md"))
+        click.echo(show.show(records, planned=planned.runs, form="terminal" if is_terminal() else "md"))
     else:
         click.echo("no results; `ntkbench status` shows why")
     return 0 if ended["ok"] == len(planned.runs) else 1
