@@ -69,7 +69,6 @@ def on_page_content(content: str, **_: Any) -> str:
 
 def _mathml(found: re.Match[str]) -> str:
     """Return a formula as MathML; those in paragraphs of their own are displayed, and scroll where they are wide."""
-    tex = html.unescape(found[2].strip())
-    if found[1] == "div":
-        return f'<div class="formula" tabindex="0">{convert(tex, "block")}</div>'
-    return convert(tex)
+    tex = html.unescape(found[2].strip()).replace(r"\arg", r"\mathrm{arg}\,")  # which the translator does not know
+    formula = convert(tex, display="block" if found[1] == "div" else "inline").replace(r"\_", "_")
+    return formula if found[1] == "span" else f'<div class="formula" tabindex="0">{formula}</div>'
