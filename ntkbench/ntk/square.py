@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ntkbench.ntk.attacks import Attack, Objective, choose
-from ntkbench.ntk.balls import Image, Linf
+from ntkbench.ntk.balls import Ball, Image
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """steps, of 10000, after each of which the area of the squares is halved (section 3.1)"""
@@ -27,7 +27,7 @@ class Square(Attack):
     image that the first squares cover. A vector is taken for a column of pixels, of which a step moves a part.
     """
 
-    ball: Linf = eqx.field(static=True)
+    ball: Ball = eqx.field(static=True)
     objective: Objective
     steps: int = eqx.field(static=True)
     area: float = eqx.field(static=True, default=0.8)
