@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ntkbench.cli.options import EXECUTORS, _choices, _data_dir, _part, _spec, _store
+from ntkbench.cli.options import EXECUTORS, _choices, _compile_cache, _data_dir, _part, _programs, _spec, _store
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.cost import remaining
@@ -62,9 +62,11 @@ def _list_specs(context: click.Context, _: click.Parameter, wanted: bool) -> Non
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_specs,
     help="List the specs that come with ntkbench, and exit. Their names stand for files: `ntkbench run quickstart`.",
 )  # fmt: skip
+@_compile_cache
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
+    no_cache: bool,
 ) -> int:  # fmt: skip
     """Execute a spec and write one record per run. The same command again resumes; finished runs are not repeated.
 
@@ -87,7 +89,7 @@ def run(
     from ntkbench.run.execute import execute
 
     kept = Store(store)
-    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force)
+    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
     console = Console(stderr=True)
     seen = console.is_terminal
     watcher = progress(console, remaining.expected(planned, groups.cached(planned.runs, kept)) if seen else None)
