@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ntkbench.plan.cost import kernels
 from ntkbench.plan.networks import operations
 from ntkbench.plan.timeline import drops_last
-from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis, LabelFlips, Spectral, Transfer
+from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
 from ntkbench.spec.attacks import GradientAttack
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import SphereTeacher
@@ -95,7 +95,7 @@ def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "sol
 
 def _decomposed(cell: Cell) -> set[str]:
     """Return the keys of the kernels whose spectra an analysis or a finite time of the cell needs."""
-    studied = [analysis for analysis in cell.analyses.values() if isinstance(analysis, Spectral | LabelFlips)]
+    studied = [analysis for analysis in cell.analyses.values() if isinstance(analysis, Spectral | Certified)]
     names = {name for each in studied for name in (each.target, *getattr(each, "against", ()))}
     infinite = {name: kernel for name, kernel in cell.kernels.items() if isinstance(kernel, InfiniteKernel)}
     needed = (name for name, kernel in infinite.items() if name in names or kernel.time != float("inf"))
@@ -108,6 +108,8 @@ def attacks_shown(analysis: Analysis) -> tuple[str, ...]:
         return analysis.attacks
     if isinstance(analysis, Transfer):
         return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
+    if isinstance(analysis, Certificate) and analysis.attack:
+        return (analysis.attack,)
     return ()
 
 

@@ -197,6 +197,7 @@ def test_a_run_has_the_stages_of_its_record():
             "analysis.time",
             "spectrum.standard",
             "analysis.agree",
+            "analysis.certain",
             "analysis.labels",
             "analysis.drift",
         ),

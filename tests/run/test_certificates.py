@@ -1,5 +1,6 @@
 """Runs that certify kernel predictors, from spec to record."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,11 @@ architecture: {kind: fc, depth: 1, b_std: 0.1}
 training: {mode: none}
 kernels:
   limit: {kind: infinite, ridge: 0.1}
+attacks:
+  white: {kind: pgd, source: limit, steps: 5, eps: [0.01, 0.1]}
 analyses:
+  radius: {kind: certificate, target: limit, eps: [0.01, 0.1], attack: white}
+  alone: {kind: certificate, target: limit, eps: 0.5, norm: l2}
   labels: {kind: label_flips, target: limit, flips: [1, 2, 5]}
 """
 
@@ -45,3 +50,23 @@ def test_a_record_says_what_flipped_labels_change(done):
     assert number == {"median": np.median(flips), "mean": flips.mean()}
     assert 0 < flips.max() <= 12
     assert not flips[~clean].any()
+
+
+def test_a_record_has_what_is_certain_and_what_an_attack_leaves(done):
+    record, samples = done
+    rows = [row for row in record.metrics if row.analysis == "radius"]
+    for eps in ("1/100", "1/10"):
+        sure, robust = samples[f"radius.certified@{eps}"], samples[f"radius.white@{eps}"]
+        assert not np.any(sure & ~robust)
+        of = {(row.metric, row.where.get("bound")): row.k for row in rows if row.where.get("eps") == eps}
+        assert of["certified_accuracy", "best"] == sure.sum()
+        assert of["certified_accuracy", "linear"] <= sure.sum()
+        assert of["robust_accuracy", None] == robust.sum()
+        assert of["certified_gap", None] == robust.sum() - sure.sum()
+        np.testing.assert_array_equal(sure, samples["radius.certified_radius"] >= float(Fraction(eps)))
+    number = {row.where["statistic"]: row.value for row in rows if row.metric == "certified_radius"}
+    radius = samples["radius.certified_radius"]
+    assert number == {"median": np.median(radius), "mean": pytest.approx(radius.mean())}
+    (check,) = [check for check in record.checks if check.code == "certified_not_broken"]
+    assert check.ok
+    assert "alone.certified@1/2" in samples

@@ -22,7 +22,7 @@ from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, S
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, regression_stage, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.render import size
-from ntkbench.spec.analyses import Analysis, Drift, LabelFlips, Spectral
+from ntkbench.spec.analyses import Analysis, Certificate, Certified, Drift, LabelFlips, Spectral
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
@@ -142,12 +142,13 @@ def stages(cell: Cell, tile: float) -> Iterator[PricedStage]:
 
 def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
     """Yield the stages of the kernels and the attacks that an analysis needs."""
-    if isinstance(analysis, Spectral | LabelFlips):
+    if isinstance(analysis, Spectral | Certified):
         for name in (analysis.target, *getattr(analysis, "against", ())):
             yield _kernel(cell, name, "spectrum", tile)
-    elif not isinstance(analysis, Drift):
+    if not isinstance(analysis, Spectral | LabelFlips | Drift):
         attacks = {name: cell.attacks[name] for name in attacks_shown(analysis)}
-        for name in (analysis.target, *(getattr(attack, "source", SELF) for attack in attacks.values())):
+        judged = () if isinstance(analysis, Certificate) and not attacks else (analysis.target,)
+        for name in (*judged, *(getattr(attack, "source", SELF) for attack in attacks.values())):
             if name in cell.kernels:
                 yield _regression(cell, name, tile)
         for name, attack in attacks.items():

@@ -13,13 +13,13 @@ from ntkbench.spec.cell import Cell
 NO_SOURCE = "none"
 """name that records give to the source of an attack that follows no gradient"""
 
-_BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
+BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
 
 def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
     words = identity.with_auto_losses(cell).attacks[attack_id]
-    ball = _BALLS[words.norm]
+    ball = BALLS[words.norm]
     if isinstance(words, RandomSign):
         return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.RandomSigns(ball), None)
     if isinstance(words, GivenImages):
