@@ -56,7 +56,7 @@ BUILDERS = {
 }
 NUMBERS = ("run.build", "run.predictors", "run.shared", "run.phase", "run.group", "run.measure")
 """modules of `run` that may import the science"""
-PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course")
+PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course", "certificate")
 AT_ONCE = (
     "api.experiment",
     "api.forecast",
