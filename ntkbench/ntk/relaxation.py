@@ -151,7 +151,7 @@ def is_homogeneous(recipe: Layer) -> bool:
 
 
 class Bound(NamedTuple):
-    """Lower bounds of the smallest margin of an example; the linear one is -inf where it is not known."""
+    """What each of the three bounds gives: of the smallest margin, -inf where it is not known, or as a radius."""
 
     rkhs: Float[Array, "..."]
     intervals: Float[Array, "..."]
@@ -193,10 +193,11 @@ def certified_radius(
     labels: Int[Array, " t"],
     *,
     batch_size: int = 1,
-) -> Float[Array, " t"]:
-    """Return the radius up to which each test example is certified, within .3 % from below; 0 where it is not at all.
+) -> Bound:
+    """Return the radius up to which each bound alone certifies each test example, within .3 % from below.
 
-    The bounds fall with the radius. The largest radius is 1 in l_inf and sqrt(d) in l_2, which reach every image.
+    It is 0 where a bound certifies nothing; the best of the three is the largest. The bounds fall with the radius. The
+    largest radius is 1 in l_inf and sqrt(d) in l_2, which reach every image.
     """
     size = tests[0].size
     largest = math.sqrt(size) if isinstance(ball, balls.L2) else 1.0
@@ -204,18 +205,17 @@ def certified_radius(
     def example(pair):
         x, label = pair
 
-        def holds(radius):
-            return _bound(margins, ball, x.ravel(), label, radius).best > 0
+        def radius(name):
+            def halve(step, ends):
+                low, high = ends
+                middle = jnp.where(step == 0, largest * _SMALLEST, jnp.sqrt(low * high))
+                good = getattr(_bound(margins, ball, x.ravel(), label, middle), name) > 0
+                return jnp.where(good, middle, low), jnp.where(good, high, middle)
 
-        def halve(_, ends):
-            low, high = ends
-            middle = jnp.sqrt(low * high)
-            good = holds(middle)
-            return jnp.where(good, middle, low), jnp.where(good, high, middle)
+            zero = jnp.zeros((), x.dtype)
+            return jax.lax.fori_loop(0, 1 + _STEPS, halve, (zero, zero + largest))[0]
 
-        smallest = jnp.asarray(largest * _SMALLEST, x.dtype)
-        low, _ = jax.lax.fori_loop(0, _STEPS, halve, (smallest, jnp.asarray(largest, x.dtype)))
-        return jnp.where(holds(smallest), low, 0)
+        return Bound(*(radius(name) for name in Bound._fields))
 
     return jax.lax.map(example, (tests, labels), batch_size=batch_size)
 

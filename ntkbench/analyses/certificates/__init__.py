@@ -1,4 +1,4 @@
-"""What is certain of a kernel predictor, whatever an attacker does: to its training labels, to its test images.
+"""Measure what holds for a kernel predictor whatever an attacker does to its training labels or to a test image.
 
 `run/measure.py` calls one function for each kind of analysis:
 

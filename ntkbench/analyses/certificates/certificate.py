@@ -5,7 +5,7 @@
 `ntk.relaxation` proves the left side; an attack gives the right one, and the gap is where neither knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +17,6 @@ from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.budgets import Budget, column
 from ntkbench.ntk import balls, relaxation
-
-BOUNDS = ("rkhs", "intervals", "linear")
 
 
 def certificate(
@@ -49,8 +47,9 @@ def certificate(
     y = jnp.asarray(labels)
     found = relaxation.bounds(margins, ball, tests, y, radii, batch_size=batch)
     clean, *certified = np.asarray(found.best > 0).T
-    radius = np.asarray(relaxation.certified_radius(margins, ball, tests, y, batch_size=batch))
-    scalars = [*_accuracies(fitted.name, found, budgets), *_radii(fitted.name, radius), majority_rate(y)]
+    reached = relaxation.certified_radius(margins, ball, tests, y, batch_size=batch)
+    radius = np.asarray(reached.best)
+    scalars = [*_accuracies(fitted.name, found, budgets), *_radii(fitted.name, reached), majority_rate(y)]
     samples = {"certified_radius": radius}
     samples |= {column("certified", budget): right for budget, right in zip(budgets, certified, strict=True)}
     series = {
@@ -58,7 +57,7 @@ def certificate(
         "n_test": np.array(n),
         "clean": np.array(clean.sum()),
         "certified": np.array([right.sum() for right in certified]),
-        **{f"certified_{name}": (np.asarray(getattr(found, name)) > 0).sum(axis=0)[1:] for name in BOUNDS},
+        **{f"certified_{name}": (np.asarray(values) > 0).sum(axis=0)[1:] for name, values in found._asdict().items()},
         "radius": np.sort(radius),
     }
     if attacked is None:
@@ -77,22 +76,26 @@ def certificate(
 
 def _accuracies(target: str, found: relaxation.Bound, budgets: Sequence[Budget]) -> list[Scalar]:
     """Return the certified accuracy at each budget: by the best bound of each example, and by each bound alone."""
-    parts = {"best": found.best, **{name: getattr(found, name) for name in BOUNDS}}
     return [
         share(
             "certified_accuracy", np.asarray(values[:, e] > 0), {"target": target, "eps": budget.label, "bound": name}
         )
-        for name, values in parts.items()
+        for name, values in _parts(found)
         for e, budget in enumerate(budgets, start=1)
     ]
 
 
-def _radii(target: str, radius: np.ndarray) -> list[Scalar]:
-    about = {"target": target}
-    return [
-        Scalar("certified_radius", float(np.median(radius)), {**about, "statistic": "median"}, n=len(radius)),
-        Scalar.mean("certified_radius", radius, {**about, "statistic": "mean"}),
-    ]
+def _radii(target: str, reached: relaxation.Bound) -> Iterator[Scalar]:
+    """Yield the median and the mean of the certified radii, in the same order."""
+    for name, values in _parts(reached):
+        about, radius = {"target": target, "bound": name}, np.asarray(values)
+        yield Scalar("certified_radius", float(np.median(radius)), {**about, "statistic": "median"}, n=len(radius))
+        yield Scalar.mean("certified_radius", radius, {**about, "statistic": "mean"})
+
+
+def _parts(found: relaxation.Bound) -> list[tuple[str, Array]]:
+    """Return what each bound gives by its name, and first the best of them."""
+    return [("best", found.best), *found._asdict().items()]
 
 
 def _sound(robust: np.ndarray, certified: np.ndarray, attack: str) -> Check:
