@@ -163,11 +163,12 @@ class Predictors:
     def fitted(self, name: str) -> FittedKernel:
         """Return an infinite kernel on the training examples, with the filter of its time and ridge."""
         data, words = self.shared.data(self.cell), self.cell.kernels[name]
+        assert isinstance(words, InfiniteKernel)
         self.tick(f"kernel {name}")
         with self.stage(f"spectrum.{name}") as note:
             kernel, X, spectrum, Y = note(self.shared.decomposed(self.cell, name))
             g = regression.flow(float(words.time), words.ridge)
-            alpha = coefficients(spectrum, words, Y)
+            alpha = self.shared.solved(self.cell, name).value if words.fit else coefficients(spectrum, words, Y)
         filtered = spectrum.filtered(g)
         return FittedKernel(name, kernel, X, spectrum, filtered, alpha, data.train.labels, len(data.classes))
 

@@ -5,8 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ntkbench.spec.architectures import Architecture
-from ntkbench.spec.notation import FRACTION, Count, Expects, KernelTime, Moment, NonNegative
+from ntkbench.spec.notation import FRACTION, Count, Expects, KernelTime, Moment, NonNegative, Positive
 from ntkbench.spec.section import Section
+
+
+class RkhsAdversarial(Section):
+    """Regression against the worst perturbation of the kernel's features (Ribeiro et al. 2025).
+
+    It minimizes (1/n) sum (|y - f(x)| + delta |f|_H)^2, each output for itself. No spectral filter does this: unlike
+    under a ridge, the weights differ between examples.
+    """
+
+    kind: Literal["rkhs_adversarial"]
+    delta: Positive
+    """radius of the perturbations in feature space, in the unit of Theta(x, x)^(1/2)"""
 
 
 class InfiniteKernel(Section):
@@ -24,6 +36,8 @@ class InfiniteKernel(Section):
     """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
+    fit: Annotated[RkhsAdversarial | None, Field(json_schema_extra={"as_before": None})] = None
+    """another way to fit the training targets, in the place of time and ridge; null: gradient flow"""
 
 
 class EmpiricalKernel(Section):

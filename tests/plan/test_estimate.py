@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ntkbench.plan import read as plan_read
-from ntkbench.plan import selections, timeline
+from ntkbench.plan import selections, shapes, timeline
 from ntkbench.plan.cost import analyses, kernels, networks
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost.work import BASE_BYTES, START, Work
@@ -128,6 +128,15 @@ def test_a_regression_alone_is_priced_as_a_solve():
     kernel = asked.kernels["limit"]
     assert isinstance(kernel, InfiniteKernel)
     assert (stage.key, stage.work) == (solve_key(asked, "limit"), kernels.solve(asked, kernel, 0))
+
+
+def test_an_adversarial_fit_is_priced_as_many_solves_with_the_spectrum():
+    asked = of("kernels.limit.fit", {"kind": "rkhs_adversarial", "delta": 0.1})
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    outputs, n = shapes.outputs(asked.data), asked.data.n_train
+    more = kernels.fitting(asked, kernel, 0).double - kernels.gram(asked, kernel, 0).double
+    assert more == kernels.SOLVES * outputs * n**3 // 2
 
 
 def test_a_kernel_costs_the_cube_of_its_examples():

@@ -18,11 +18,14 @@ architecture: {kind: fc, depth: 1, b_std: 0.1}
 training: {mode: none}
 kernels:
   limit: {kind: infinite, ridge: 0.1}
+  robust: {kind: infinite, fit: {kind: rkhs_adversarial, delta: 0.01}}
 attacks:
-  white: {kind: pgd, source: limit, norm: l2, steps: 5, eps: [0.01, 0.1]}
+  white: {kind: fgsm, source: limit, norm: l2, eps: [0.01, 0.1]}
 analyses:
   radius: {kind: certificate, target: limit, norm: l2, eps: [0.01, 0.1], attack: white}
   alone: {kind: certificate, target: limit, norm: l2, eps: [0.1, 0.5]}
+  fitted: {kind: certificate, target: robust, norm: l2, eps: [0.1, 0.5]}
+  robust: {kind: accuracy, target: robust}
   labels: {kind: label_flips, target: limit, flips: [1, 2, 5]}
 """
 
@@ -74,3 +77,10 @@ def test_a_record_has_what_is_certain_and_what_an_attack_leaves(done):
     (check,) = [check for check in record.checks if check.code == "certified_not_broken"]
     assert check.ok
     assert "alone.certified@1/2" in samples
+
+
+def test_another_fit_is_kept_and_certified_as_what_it_is(done):
+    record, samples = done
+    np.testing.assert_array_equal(samples["fitted.clean"], samples["robust.clean"])
+    assert np.any(samples["fitted.certified_radius"] != samples["alone.certified_radius"])
+    assert record.stages["kernel.robust"].key.startswith("s")

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from ntkbench.errors import UsageError
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
-from ntkbench.plan.cost.kernels import gram, solve
+from ntkbench.plan.cost.kernels import fitting, gram, solve
 from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, regression_stage, training_key
@@ -159,12 +159,13 @@ def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
 
 
 def _regression(cell: Cell, name: str, tile: int) -> PricedStage:
-    """Return the stage of a kernel whose regression is asked for: its spectrum, or one solve."""
+    """Return the stage of a kernel whose regression is asked for: its spectrum, one solve, or another fit."""
     kernel = cell.kernels[name]
     if isinstance(kernel, InfiniteKernel):
         stage, key = regression_stage(cell, name)
         if stage == "solve":
-            return PricedStage(f"kernel.{name}", key, solve(cell, kernel, tile))
+            work = fitting(cell, kernel, tile) if kernel.fit else solve(cell, kernel, tile)
+            return PricedStage(f"kernel.{name}", key, work)
     return _kernel(cell, name, "kernel", tile)
 
 

@@ -23,6 +23,8 @@ LINEAR = 6
 """operations of a scale and a bias on one entry of the covariances of values and of gradients"""
 SHIFT = 20
 """operations an entry of adding an array to itself, moved by a row or a column"""
+SOLVES = 80
+"""solves of one output until an adversarial fit ends; from measured runs"""
 CACHED = 2**20
 """least bytes of one array of covariances that is computed at once"""
 ALIVE = 8
@@ -56,6 +58,14 @@ def solve(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
     n = cell.data.n_train
     work = _half(cell, kernel, tile)
     return replace(work + Work(double=n**3 // 3, calls=2), bytes=8 * n**2 * 5 // 4 + work.bytes)
+
+
+def fitting(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
+    """Return the work of a kernel's spectrum and of fitting against perturbations: many solves for each output."""
+    n, work = cell.data.n_train, gram(cell, kernel, tile)
+    solves = SOLVES * shapes.outputs(cell.data)
+    programs = _programs(("fit",), cell, OF_LIMIT)
+    return work + Work(double=solves * n**3 // 2, bytes=work.bytes, calls=2, programs=programs)
 
 
 def is_cheaper_than_its_spectrum(cell: Cell, kernel: InfiniteKernel) -> bool:

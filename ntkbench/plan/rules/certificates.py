@@ -22,6 +22,7 @@ def problems(draft: Draft) -> Iterator[Problem]:
             yield from _target(draft, path, analysis)
             if isinstance(analysis, LabelFlips):
                 yield from _flips(draft, path)
+                yield from _linear(draft, path, analysis)
             else:
                 yield from _layers(draft, path, analysis)
                 yield from _attack(draft, path, analysis)
@@ -47,6 +48,14 @@ def _flips(draft: Draft, path: Path) -> Iterator[Problem]:
         if isinstance(item.value, int) and item.value > draft.cell.data.n_train:
             message = f"{item.value} is more than the {draft.cell.data.n_train} training labels"
             yield draft.problem((*path, "flips", i), message)
+
+
+def _linear(draft: Draft, path: Path, analysis: LabelFlips) -> Iterator[Problem]:
+    """Refuse kernels whose coefficients are not linear in the labels."""
+    kernel = draft.cell.kernels.get(analysis.target)
+    if isinstance(kernel, InfiniteKernel) and kernel.fit:
+        message = f"what {analysis.target} learns by {kernel.fit.kind} is not linear in the labels"
+        yield draft.problem((*path, "target"), f"{message}; name a kernel without fit")
 
 
 def _layers(draft: Draft, path: Path, analysis: Certificate) -> Iterator[Problem]:

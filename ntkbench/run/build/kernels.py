@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import infinite, regression
+from ntkbench.ntk import infinite, regression, robust_regression
 from ntkbench.plan import sizes
 from ntkbench.run.build.networks import stateless
 from ntkbench.spec import attacks, kernels
@@ -43,14 +43,19 @@ def infinite_kernel(cell: Cell, kernel: kernels.InfiniteKernel, outputs: int) ->
 
 
 def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.Array) -> jax.Array:
-    """Return alpha of f(x) = Theta(x, X) alpha at the kernel's time and ridge; NumericsError if it is not regular.
+    """Return alpha of f(x) = Theta(x, X) alpha at the kernel's time and ridge, or by its fit.
 
-    A singular float64 kernel passes at a finite time: its null directions are left out. float32 does not know them.
+    Raise NumericsError if the kernel is not regular. A singular float64 kernel passes at a finite time: its null
+    directions are left out. float32 does not know them.
     """
     g = regression.flow(float(kernel.time), kernel.ridge)
     if kernel.time == float("inf") or spectrum.precision > regression.round_off(jnp.float64):
         regression.require_regular(spectrum, g)
-    return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
+    if isinstance(kernel, kernels.InfiniteKernel) and kernel.fit:
+        alpha = robust_regression.coefficients(spectrum, Y, kernel.fit.delta)
+    else:
+        alpha = spectrum.coefficients(g, Y)
+    return require_finite(alpha, "the coefficients of the regression", _SCALE)
 
 
 def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
