@@ -41,7 +41,7 @@ SECTIONS = {
     "attacks": ("extensions", "notation"),
     "data": ("extensions", "notation"),
     "training": ("attacks", "notation"),
-    "kernels": ("architectures", "notation"),
+    "kernels": ("architectures", "attacks", "notation"),
     "analyses": ("attacks", "extensions", "notation"),
     "cell": ("analyses", "architectures", "attacks", "data", "kernels", "notation", "training"),
 }
@@ -51,7 +51,7 @@ BUILDERS = {
     "networks": (),
     "losses": (),
     "attacks": ("networks", "losses"),
-    "kernels": ("networks", "losses"),
+    "kernels": ("networks", "losses", "attacks"),
     "training": ("networks", "losses", "attacks", "kernels"),
 }
 NUMBERS = ("run.build", "run.predictors", "run.shared", "run.phase", "run.group", "run.measure")

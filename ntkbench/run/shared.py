@@ -172,7 +172,12 @@ class SharedStages:
         def coefficients() -> Arrays:
             words = cell.kernels[kernel_id]
             assert isinstance(words, InfiniteKernel)
-            if words.fit or self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
+            if words.fit:
+                kernel, X, spectrum, Y = self.decomposed(cell, kernel_id).value
+                labels = self.data(cell).train.labels
+                alpha = kernels.fitted(cell, kernel_id, kernel, X, spectrum, Y, labels, self.tile_bytes)
+                return {"alpha": np.asarray(alpha)}
+            if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
                 return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
             kernel, X, Y = self._asked(cell, kernel_id)
             K, dtype = self._matrix(kernel, X), cell.numerics.kernel

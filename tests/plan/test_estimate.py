@@ -139,6 +139,15 @@ def test_an_adversarial_fit_is_priced_as_many_solves_with_the_spectrum():
     assert more == kernels.SOLVES * outputs * n**3 // 2
 
 
+def test_a_time_for_each_example_takes_a_decomposition_of_the_others_at_each_step():
+    attack = {"kind": "fgsm", "eps": "8/255"}
+    asked = of("kernels.limit.fit", {"kind": "adv_ntk", "n_validation": 20, "steps": 5, "attack": attack})
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    more = kernels.fitting(asked, kernel, 0).double - kernels.gram(asked, kernel, 0).double
+    assert more > 5 * kernels.EIGH * 40**3
+
+
 def test_a_kernel_costs_the_cube_of_its_examples():
     small, large = (kernels.gram(of("data.n_train", n), cell().kernels["limit"], 0).double for n in (20_000, 40_000))
     assert large / small == pytest.approx(8, rel=0.02)

@@ -7,7 +7,7 @@ from ntkbench.plan import selections
 from ntkbench.spec.analyses import Consistency, Eigenspace, Spectral
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack
 from ntkbench.spec.document import Path
-from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel
 from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.reading.validate import Draft
 from ntkbench.spec.training import SGD, Trained
@@ -157,11 +157,14 @@ def kernels(draft: Draft) -> Iterator[Problem]:
 
 
 def _fitted(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:
-    """Yield a problem for a time or a ridge beside another way to fit."""
+    """Yield a problem for a time or a ridge beside another way to fit, and where it holds out all examples."""
     assert kernel.fit
     for name, plain in (("time", float("inf")), ("ridge", 0)):
         if getattr(kernel, name) != plain:
             yield draft.problem((*path, name), f"fit: {kernel.fit.kind} takes the place of time and ridge; delete this")
+    if isinstance(kernel.fit, AdvNtk) and draft.whole("data") and kernel.fit.n_validation >= draft.cell.data.n_train:
+        message = f"of the {draft.cell.data.n_train} training examples none is left to fit; hold out fewer"
+        yield draft.problem((*path, "fit", "n_validation"), message)
 
 
 def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:

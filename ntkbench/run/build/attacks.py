@@ -6,8 +6,19 @@ from ntkbench.analyses.crafting import BudgetedAttack
 from ntkbench.ntk import apgd, attacks, balls
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
-from ntkbench.spec import extensions, identity, training
-from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, GivenImages, Iterated, RandomSign, Steps
+from ntkbench.spec import extensions, identity
+from ntkbench.spec.attacks import (
+    APGD,
+    FGSM,
+    PGD,
+    ExtensionAttack,
+    GivenImages,
+    InnerFGSM,
+    InnerPGD,
+    Iterated,
+    RandomSign,
+    Steps,
+)
 from ntkbench.spec.cell import Cell
 
 NO_SOURCE = "none"
@@ -39,7 +50,7 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
 
 
 def _gradient_attack(
-    words: FGSM | PGD | training.InnerFGSM | training.InnerPGD,
+    words: FGSM | PGD | InnerFGSM | InnerPGD,
     ball: balls.Ball,
     objective: attacks.Objective,
 ) -> attacks.Attack:
