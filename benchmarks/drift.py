@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkbench.data.load import search_roots
+from ntkbench.data.places import search_roots
 from ntkbench.plan.read import read
 from ntkbench.run.build import data as build_data
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from ntkbench.api.execution import run as run
     from ntkbench.api.experiment import Spec as Spec
     from ntkbench.api.experiment import load as load
-    from ntkbench.api.forecast import Plan as Plan
+    from ntkbench.api.forecast import PlannedRuns as PlannedRuns
     from ntkbench.api.forecast import plan as plan
     from ntkbench.api.images import Images as Images
-    from ntkbench.api.pictures import Pictures as Pictures
+    from ntkbench.api.pictures import Plots as Plots
     from ntkbench.api.results import Features as Features
     from ntkbench.api.results import Results as Results
     from ntkbench.api.results import results as results
@@ -38,8 +38,8 @@ __all__ = [
     "Features",
     "Images",
     "NtkbenchError",
-    "Pictures",
-    "Plan",
+    "PlannedRuns",
+    "Plots",
     "Results",
     "Spec",
     "SpecError",
@@ -57,10 +57,10 @@ _HOMES = {
     "results": "ntkbench.api.results",
     "evaluate": "ntkbench.api.evaluation",
     "Spec": "ntkbench.api.experiment",
-    "Plan": "ntkbench.api.forecast",
+    "PlannedRuns": "ntkbench.api.forecast",
     "Results": "ntkbench.api.results",
     "Features": "ntkbench.api.results",
-    "Pictures": "ntkbench.api.pictures",
+    "Plots": "ntkbench.api.pictures",
     "Images": "ntkbench.api.images",
     "SpecError": "ntkbench.errors",
     "NtkbenchError": "ntkbench.errors",

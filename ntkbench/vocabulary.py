@@ -6,9 +6,11 @@ Analyses name their numbers by the metrics; tables, leaderboards and `ntkbench l
     metric("kernel_drfit")         # UsageError: ... did you mean kernel_drift?
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
@@ -81,7 +83,4 @@ def metric(name: str) -> Metric:
 @cache
 def _vocabulary() -> dict[str, Any]:
     """Return the content of `vocabulary.toml`; that takes 10 ms, which commands without metrics are spared."""
-    import tomllib
-    from importlib import resources
-
     return tomllib.loads(resources.files("ntkbench").joinpath("vocabulary.toml").read_text("utf-8"))

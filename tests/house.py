@@ -31,6 +31,18 @@ class Module:
                 yield module if module in self.house else node.module
 
     @property
+    def hidden_imports(self) -> Iterator[tuple[str, str]]:
+        """Functions and the modules that import statements inside of them name."""
+        for function in ast.walk(self.tree):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from ((function.name, to) for node in ast.walk(function) for to in self._named(node))
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes that are defined here."""
+        return [node.name for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)]
+
+    @property
     def relative_imports(self) -> list[int]:
         return [node.lineno for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom) and node.level]
 

@@ -44,8 +44,12 @@ SECTIONS = {
     "kernels": ("architectures", "attacks", "notation"),
     "analyses": ("attacks", "extensions", "notation"),
     "cell": ("analyses", "architectures", "attacks", "data", "kernels", "notation", "training"),
+    "identity": ("attacks", "cell", "data", "extensions", "kernels", "training"),
+    "schema": ("cell", "document", "extensions", "identity"),
+    "section": ("notation",),
+    **dict.fromkeys(("notation", "document"), ()),
 }
-"""which sections of a spec a section imports, beside `section`"""
+"""which modules of `spec` one imports, beside `section`"""
 BUILDERS = {
     "data": (),
     "networks": (),
@@ -54,8 +58,17 @@ BUILDERS = {
     "kernels": ("networks", "losses", "attacks"),
     "training": ("networks", "losses", "attacks", "kernels"),
 }
-NUMBERS = ("run.build", "run.predictors", "run.shared", "run.phase", "run.group", "run.measure")
-"""modules of `run` that may import the science"""
+NUMBERS = (
+    "api.models",
+    "api.rebuilt",
+    "run.build",
+    "run.predictors",
+    "run.shared",
+    "run.phase",
+    "run.group",
+    "run.measure",
+)
+"""modules that may import the science, beside itself and the analyses"""
 PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course", "certificate")
 AT_ONCE = (
     "api.experiment",
@@ -77,6 +90,7 @@ AT_ONCE = (
     "results.frame",
     "results.report",
     "results.plots.plot",
+    "store.folder",
     "store.record",
     "store.running",
     "store.store",
@@ -100,6 +114,12 @@ AT_ONCE = (
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")
+HEAVY = ("jax", "ray", "tabulate")
+"""libraries that are imported where they are used"""
+CONFIGURED = ("run.execute", "run.doctor", "api.models", "api.rebuilt")
+"""modules that commands and callers from Python import after they have configured JAX"""
+SELDOM = {"plan.user_files": "data.user"}
+"""modules that read files of the user's own with NumPy, and what plans import them only for such files"""
 MOST_MODULES = 14
 MOST_LINES = 300
 OF_THE_LIBRARY = ("ntkbench.boards.site",)
@@ -173,8 +193,8 @@ def words_never_reach_jax(house: House) -> Iterator[str]:
 
 
 def few_turn_words_into_numbers(house: House) -> Iterator[str]:
-    for name, to in arrows(house, "ntkbench.run"):
-        if top(to) == "ntk" and not within(name, *(f"ntkbench.{each}" for each in NUMBERS)):
+    for name, to in arrows(house, "ntkbench"):
+        if top(to) == "ntk" and not within(name, *(f"ntkbench.{each}" for each in ("ntk", "analyses", *NUMBERS))):
             yield f"{name} -> {to}"
 
 
@@ -196,7 +216,7 @@ def rules_know_no_other_rule(house: House) -> Iterator[str]:
 
 
 def what_is_stored_knows_no_plan(house: House) -> Iterator[str]:
-    for each in ("store", "record", "locks", "arrays"):
+    for each in ("store", "folder", "record", "locks", "arrays"):
         for name, to in arrows(house, f"ntkbench.store.{each}"):
             if within(to, "ntkbench.plan"):
                 yield f"{name} -> {to}"
@@ -243,7 +263,7 @@ def pictures_alone_draw(house: House) -> Iterator[str]:
 
 def commands_know_no_other(house: House) -> Iterator[str]:
     for name, to in arrows(house, "ntkbench.cli"):
-        if name != "ntkbench.cli.main" and within(to, "ntkbench.cli") and to != "ntkbench.cli.options":
+        if within(to, "ntkbench.cli") and to != "ntkbench.cli.options":
             yield f"{name} -> {to}"
 
 
@@ -322,6 +342,26 @@ def no_relative_imports(house: House) -> Iterator[str]:
     yield from (f"{name}:{line}" for name, module in house.items() for line in module.relative_imports)
 
 
+def no_import_is_hidden(house: House) -> Iterator[str]:
+    for name, module in house.items():
+        for function, to in module.hidden_imports:
+            configured = within(name, "ntkbench.cli", "ntkbench.api") and to.removeprefix("ntkbench.") in CONFIGURED
+            seldom = any(within(name, f"ntkbench.{a}") and within(to, f"ntkbench.{b}") for a, b in SELDOM.items())
+            if not (configured or seldom or within(to, *HEAVY)):
+                yield f"{name}.{function} -> {to}"
+
+
+def a_class_has_a_name_of_its_own(house: House) -> Iterator[str]:
+    """What is one thing in words and in numbers is allowed one name in `spec` and in `ntk`."""
+    homes: dict[str, list[str]] = {}
+    for name, module in house.items():
+        for each in module.classes:
+            homes.setdefault(each, []).append(name)
+    for each, modules in homes.items():
+        if len(modules) > 1 and sorted(map(top, modules)) != ["ntk", "spec"]:
+            yield f"{each}: {', '.join(modules)}"
+
+
 def jax_is_configured_by_settings(house: House) -> Iterator[str]:
     """The environment of a run is allowed to read what was configured."""
     for name, module in house.items():
@@ -382,6 +422,8 @@ FENCES: dict[str, Fence] = {
     "packages are docstrings": packages_are_docstrings,
     "no relative imports": no_relative_imports,
     "jax.config": jax_is_configured_by_settings,
+    "hidden imports": no_import_is_hidden,
+    "class names": a_class_has_a_name_of_its_own,
     "isinstance Network": nobody_asks_whether_it_is_a_network,
     "names of data sets": only_data_knows_data_sets,
     "effects at import": nothing_happens_at_import,
@@ -396,7 +438,7 @@ BREAKS: dict[str, dict[str, str]] = {
     "run shows nothing": {"run/a.py": "from ntkbench.results import b", "results/b.py": ""},
     "words never reach jax": {
         "plan/a.py": "from ntkbench.plan import b",
-        "plan/b.py": "def f():\n    import equinox",
+        "plan/b.py": "import equinox",
     },
     "few turn words into numbers": {"run/worker.py": "from ntkbench.ntk import b", "ntk/b.py": ""},
     "sections": {"spec/attacks.py": "from ntkbench.spec import kernels", "spec/kernels.py": ""},
@@ -430,10 +472,10 @@ BREAKS: dict[str, dict[str, str]] = {
     "pictures alone draw": {"results/a.py": "def f():\n    import matplotlib.pyplot"},
     "commands": {"cli/a.py": "from ntkbench.cli import b", "cli/b.py": ""},
     "the science knows only arrays": {"ntk/a.py": "import requests"},
-    "the science has no pandas, yaml, click or files": {"ntk/a.py": "def f():\n    from pathlib import Path"},
+    "the science has no pandas, yaml, click or files": {"ntk/a.py": "from pathlib import Path"},
     "analyses know no files": {"analyses/a.py": "import os.path"},
     "no file is opened by science": {"analyses/a.py": "def f():\n    return open('x')"},
-    "no cycle": {"store/a.py": "import ntkbench.store.b", "store/b.py": "def f():\n    from ntkbench.store import a"},
+    "no cycle": {"store/a.py": "import ntkbench.store.b", "store/b.py": "from ntkbench.store import a"},
     "names": {"plan/statistics.py": ""},
     "sizes": {f"store/{letter}.py": "" for letter in "abcdefghijklmno"},
     "packages are docstrings": {
@@ -441,6 +483,8 @@ BREAKS: dict[str, dict[str, str]] = {
         "store/c.py": "d = 1",
     },
     "no relative imports": {"store/a.py": "from . import b", "store/b.py": ""},
+    "hidden imports": {"store/a.py": "def f():\n    from ntkbench.store import b", "store/b.py": ""},
+    "class names": {"ntk/a.py": "class A: ...", "spec/b.py": "class A: ...", "run/c.py": "class A: ..."},
     "jax.config": {"ntk/a.py": "import jax\n\ndef f():\n    jax.config.update('jax_enable_x64', True)"},
     "isinstance Network": {"store/a.py": "def f(x):\n    return isinstance(x, (int, network.Network))"},
     "names of data sets": {"store/a.py": "def f(x):\n    return 1 if x == 'mnist' else 2"},

@@ -47,7 +47,7 @@ class BudgetedAttack:
 
 @dataclass(frozen=True)
 class Crafted:
-    """What an attack made of a test set of n examples, and how its source answered: arrays alone, as a store keeps."""
+    """Hold the adversarial examples of n test examples, and the answers of their source, as a store keeps them."""
 
     images: Float[np.ndarray, "e n ..."]
     """adversarial examples, one row for each budget"""

@@ -30,7 +30,7 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class PictureChoice:
-    """Which input gradients are kept as pictures.
+    """Name the features whose input gradients are kept as pictures.
 
     `features`: indices of single features; `tests`: indices of test points; `groups`: whether groups are shown too.
     """
@@ -41,7 +41,7 @@ class PictureChoice:
 
 
 @dataclass(frozen=True)
-class Features:
+class TestedFeatures:
     """The single features that were tested, (m,): their outcomes, and whether they beat the majority rate.
 
     `useful`: (m,), on clean test points; `robust`: (budgets, m), those useful features that also beat it under attack.
@@ -139,7 +139,7 @@ def _features(study, index, outcomes):
     n = len(study.X)
     useful = beats(outcomes.clean.sum(axis=1), n, study.majority)
     robust = [beats(k, n, study.majority) & useful for k in outcomes.robust.sum(axis=2).T]
-    return Features(index, outcomes, useful, np.stack(robust))
+    return TestedFeatures(index, outcomes, useful, np.stack(robust))
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def _groups(study: SpectralStudy, spans: np.ndarray, outcomes: Outcomes) -> Iter
         yield from _clean_and_robust(study, outcomes, member, f"group {start}-{stop}")
 
 
-def _usefulness(study: SpectralStudy, found: Features) -> Iterator[Scalar]:
+def _usefulness(study: SpectralStudy, found: TestedFeatures) -> Iterator[Scalar]:
     """Yield, at each budget, the counts of useful features by robustness, and rank correlations over all features."""
     tested, useful = len(found.index), found.useful
     accuracy, eigenvalue = found.outcomes.clean.sum(axis=1), study.eigenvalues[found.index]
@@ -210,7 +210,7 @@ def _correlated(metric: str, a: np.ndarray, b: np.ndarray, where: dict[str, str]
 # ---- arrays --------------------------------------------------------------------------------------
 
 
-def _feature_series(found: Features) -> dict[str, np.ndarray]:
+def _feature_series(found: TestedFeatures) -> dict[str, np.ndarray]:
     """Return the arrays over single features; those that depend on the budget have it as their first axis."""
     return {
         "feature": found.index,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ntkbench.api.execution import Progress, executed
 from ntkbench.api.results import Results
-from ntkbench.data.load import search_roots
+from ntkbench.data.places import search_roots
 from ntkbench.plan import read, shapes
 from ntkbench.plan.runs import Plan
 from ntkbench.run.settings import configured

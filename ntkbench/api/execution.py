@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ntkbench.api.experiment import Labels, Source, load, part
 from ntkbench.api.results import Results
-from ntkbench.data.load import search_roots
+from ntkbench.data.places import search_roots
 from ntkbench.plan.cost import remaining
 from ntkbench.plan.runs import Plan
 from ntkbench.run import progress as run_progress

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from ntkbench.api import display
 from ntkbench.api.experiment import Labels, Source, load, part
 from ntkbench.plan import runs
+from ntkbench.results.frame import with_numbers
 from ntkbench.status.forecast import Forecast, cost_forecast, forecast
 from ntkbench.store.store import Store
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedRuns:
     """The runs of a spec beside a store: what is done, and what the rest would take on two CPU cores."""
 
     planned: runs.Plan
@@ -34,10 +33,6 @@ class Plan:
     @property
     def frame(self) -> "pd.DataFrame":
         """A row for each cell: its labels, `runs`, `done`, `seconds` and `bytes` if it ran alone, `first_run`."""
-        import pandas as pd
-
-        from ntkbench.results.frame import with_numbers
-
         rows = [
             {
                 **cell.labels,
@@ -59,7 +54,7 @@ class Plan:
         return display.table(found.headers, found.rows) + display.table((), found.lines)
 
 
-def plan(spec: Source, store: str | PathLike[str] = "runs", where: Labels | None = None) -> Plan:
+def plan(spec: Source, store: str | PathLike[str] = "runs", where: Labels | None = None) -> PlannedRuns:
     """Return what `run` would do; nothing is executed, and JAX is not loaded.
 
     Args:
@@ -67,4 +62,4 @@ def plan(spec: Source, store: str | PathLike[str] = "runs", where: Labels | None
         store: the folder of records and cached stages.
         where: only these cells of the matrix, such as `{"width": [64, 512]}`.
     """
-    return Plan(part(load(spec).planned, where), Store(Path(store)))
+    return PlannedRuns(part(load(spec).planned, where), Store(Path(store)))

@@ -2,12 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
+from rich.console import Console
 
-from ntkbench.cli.options import FOLDER, _data_dir, _leaderboards, _pairs, _run_again, _spec, _store
+from ntkbench.boards import comparand, pages, standings
+from ntkbench.boards import compare as comparison
+from ntkbench.boards import site as website
+from ntkbench.boards import submit as entries
+from ntkbench.boards import verify as checks
+from ntkbench.boards.tracks import track
+from ntkbench.cli.options import FOLDER, _data_dir, _leaderboards, _pairs, _spec, _store
+from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
+from ntkbench.plan.read import read
+from ntkbench.results.terminal import is_terminal
+from ntkbench.run.job import Options
+from ntkbench.run.progress import progress
+from ntkbench.run.settings import configure
+from ntkbench.store import lookup
+from ntkbench.store.store import Store
 
 
 @click.group()
@@ -20,8 +36,6 @@ def leaderboard() -> None:
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a table does not agree with its entries.")
 def build(folder: Path, check: bool) -> None:
     """Write README.md and table.csv of every leaderboard, and their index, from the entries alone."""
-    from ntkbench.boards import pages
-
     changed = pages.build(folder, check)
     click.echo("\n".join(f"wrote {path}" for path in changed) or "every table is what its entries give")
 
@@ -31,10 +45,7 @@ def build(folder: Path, check: bool) -> None:
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder of the pages.")
 def site(folder: Path, output: Path) -> None:
     """Write the leaderboards as a website that can be opened from disk or put on any host."""
-    from ntkbench.boards import standings
-    from ntkbench.boards.site import site
-
-    click.echo(site(standings.boards(folder), output))
+    click.echo(website.site(standings.boards(folder), output))
 
 
 @click.command()
@@ -63,25 +74,19 @@ def submit(
     allow_dirty: bool, mini: bool,
 ) -> None:  # fmt: skip
     """Make a leaderboard entry from the finished runs of one cell of a spec, or of one cell per target of the track."""
-    from ntkbench.boards import submit, verify
-    from ntkbench.boards.tracks import track
-    from ntkbench.plan.read import read
-    from ntkbench.store import lookup
-    from ntkbench.store.store import Store
-
     planned, kept = read(spec, overrides, smoke), Store(store)
     board = board or planned.header.track
     if board is None:
         raise UsageError(f"{spec} names no track: add one, or name it with --track transfer-fashion@2")
-    runs, rules = submit.narrowed(planned.runs, _pairs(where, "--where")), track.read(folder / board)
-    entry = submit.make(
+    runs, rules = entries.narrowed(planned.runs, _pairs(where, "--where")), track.read(folder / board)
+    entry = entries.make(
         rules, runs, lookup.records(kept, runs), kept.records,
         name=name, authors=authors, links=links, allow_dirty=allow_dirty,
     )  # fmt: skip
-    submit.free(entry, folder, replace)
+    entries.free(entry, folder, replace)
     if mini:
-        entry = verify.with_mini(entry, rules, _run_again(verify.small(rules, entry), store / "mini", data_dir))
-    click.echo(submit.next_steps(submit.save(entry, folder, replace), entry))
+        entry = checks.with_mini(entry, rules, _run_again(checks.small(rules, entry), store / "mini", data_dir))
+    click.echo(entries.next_steps(entries.save(entry, folder, replace), entry))
 
 
 @click.command()
@@ -112,22 +117,17 @@ def verify(
 
     If a number differs by more than the track allows, nothing is written, and the exit code is 3.
     """
-    from tempfile import TemporaryDirectory
-
-    from ntkbench.boards import verify
-    from ntkbench.store.store import Store
-
     if mini and (seeds or lot):
         raise UsageError("--mini is a run of its own; leave --seeds and --draw out")
-    board, rules, entry = verify.claim(name, folder)
-    seeds = [*seeds, verify.drawn(entry, lot)] if lot is not None else seeds
-    runs = verify.mini_runs(rules, entry) if mini else verify.seed_runs(rules, entry, seeds)
+    board, rules, entry = checks.claim(name, folder)
+    seeds = [*seeds, checks.drawn(entry, lot)] if lot is not None else seeds
+    runs = checks.mini_runs(rules, entry) if mini else checks.seed_runs(rules, entry, seeds)
     with TemporaryDirectory() as new:
         place = store or Path(new)
         records = _run_again(runs, place, data_dir)
-        reruns = [verify.rerun(rules, entry, record, Store(place).records) for record in records]
-    click.echo("\n\n".join(verify.report(rules, entry, each) for each in reruns))
-    click.echo(f"\n{verify.conclude(board, rules, entry, reruns)}")
+        reruns = [checks.rerun(rules, entry, record, Store(place).records) for record in records]
+    click.echo("\n\n".join(checks.report(rules, entry, each) for each in reruns))
+    click.echo(f"\n{checks.conclude(board, rules, entry, reruns)}")
 
 
 @click.command()
@@ -150,7 +150,12 @@ def verify(
     metavar="NAME=VALUE",
     help="Show only numbers with this label, e.g. --where eps=8/255; may be repeated.",
 )
-@click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "plain", "md"]),
+    help="Default: terminal on a terminal, otherwise plain.",
+)
 @_store
 @_leaderboards
 def compare(
@@ -161,9 +166,19 @@ def compare(
     A and B are each the file of an entry, TRACK/NAME, or a cell of a spec, SPEC:AXIS=LABEL,AXIS=LABEL, whose
     records are read from the store.
     """
-    from ntkbench.boards import comparand
-    from ntkbench.boards.compare import compare
-    from ntkbench.store.store import Store
-
     sides = [comparand.find(name, folder, Store(store)) for name in (a, b)]
-    click.echo(compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))
+    form = form or ("terminal" if is_terminal() else "plain")
+    click.echo(comparison.compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))
+
+
+def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
+    """Return the records of these runs; those that the store lacks are executed now."""
+    configure()
+    from ntkbench.run.execute import execute
+
+    watcher = progress(Console(stderr=True))
+    try:
+        execute(checks.planned(runs), Store(store), search_roots(data_dir), Options(), watcher)
+    finally:
+        watcher.close()
+    return lookup.records(Store(store), runs)

@@ -1,8 +1,8 @@
 """The command line `ntkbench`: it reads options, calls the library, and turns errors into messages and exit codes.
 
-No command computes anything itself. Modules are imported inside the commands that need them: JAX, pandas and matplotlib
-take seconds, and commands that only read a spec answer without them. `configure` runs before JAX is imported, in every
-command that computes. Docstrings and help texts of commands are the page `docs/cli.md`.
+No command computes anything itself. A command's module is imported when the command is asked for: JAX, pandas and
+matplotlib take seconds, and commands that only read a spec answer without them. `configure` runs before JAX is
+imported, in every command that computes. Docstrings and help texts of commands are the page `docs/cli.md`.
 
     main(["validate", "spec.yaml"])    # exits with 0, or 2 after a line for each mistake
 """
@@ -15,21 +15,50 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
 
 import click
 
 from ntkbench import __version__
-from ntkbench.cli.boards import compare, leaderboard, submit, verify
 from ntkbench.cli.options import _tell
-from ntkbench.cli.reference import data, doctor, init, list_, reference, schema
-from ntkbench.cli.results import diff, export, images, plot, report, show
-from ntkbench.cli.run import explain, plan, run, status, validate
-from ntkbench.cli.store import store_
 from ntkbench.errors import NtkbenchError
 from ntkbench.run.settings import GIVEN_UP
 from ntkbench.text import escape_unencodable, without_control_characters
 
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "run": ("run", "Execute a spec and write one record per run."),
+        "validate": ("validate", "Check specs and report all errors at once, each with line and column."),
+        "plan": ("plan", "Show what `run` would do: runs, cached stages, estimated time and memory."),
+        "explain": ("status", "Show where each value of a spec comes from, and why its runs are done or not."),
+        "status": ("status", "Show progress, speed, estimated end and failures of the runs of a spec."),
+        "show": ("results", "Show the results of a spec: mean ± sd (n) over seeds, along any axes."),
+        "plot": ("pictures", "Draw the results of specs, or of everything in a store, for a paper."),
+        "export": ("results", "Write the numbers of specs, or of everything in a store, one row per number."),
+        "diff": ("results", "Show how two runs differ: config, software, device, execution, numbers."),
+        "images": ("pictures", "Write a run's adversarial images for other libraries, as an npz file."),
+        "report": ("pictures", "Write the results of a spec as one HTML page."),
+        "leaderboard": ("boards", "Make the pages of leaderboards from their entries."),
+        "submit": ("boards", "Make a leaderboard entry from the finished runs of a spec."),
+        "verify": ("boards", "Run an entry again, compare every number, and record that they agree."),
+        "compare": ("boards", "Compare two entries, or two cells of specs: differences, intervals and p."),
+        "doctor": ("reference", "Check the installation: versions, devices, double precision, data sets, the store."),
+        "init": ("reference", "Write a commented spec to start from."),
+        "list": (
+            "reference",
+            "List what a spec can name: data sets, architectures, kernels, attacks, analyses, metrics.",
+        ),
+        "schema": ("reference", "Print the JSON Schema of specs, for editors."),
+        "reference": ("reference", "Write the reference pages: spec.md, metrics.md, cli.md and api.md."),
+        "store": ("store", "Inspect, clean, check and merge stores, the folders of records and cached stages."),
+        "data": ("data", "Bring data sets to this machine."),
+    }
+)
+"""the commands in the order of a workflow: the module of `ntkbench.cli` that has it, and what the help says of it"""
+_FUNCTIONS: Mapping[str, str] = MappingProxyType({"list": "list_", "store": "store_"})
+"""functions of commands that are not called like their command"""
 INTERRUPTED = 130
 """exit code of a command that was interrupted, as shells have it"""
 
@@ -98,31 +127,32 @@ def _ended(arguments: Sequence[str] | None) -> int:
         return 1
 
 
+class _Commands(Mapping[str, click.Command]):
+    """The commands by name; the module of one is imported when the command is looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _ = COMMANDS[name]
+        return getattr(import_module(f"ntkbench.cli.{module}"), _FUNCTIONS.get(name, name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _CommandGroup(click.Group):
+    """A group whose help does not import its commands."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, each with what it is for."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
 @click.group(
-    commands=[
-        run,
-        validate,
-        plan,
-        explain,
-        status,
-        show,
-        plot,
-        export,
-        diff,
-        images,
-        report,
-        leaderboard,
-        submit,
-        verify,
-        compare,
-        doctor,
-        init,
-        list_,
-        schema,
-        reference,
-        store_,
-        data,
-    ],
+    cls=_CommandGroup,
+    commands=_Commands(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ntkbench")

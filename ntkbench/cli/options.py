@@ -1,19 +1,16 @@
 """Define the options that several commands share, and what they do before and after their work."""
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ntkbench.errors import UsageError
-from ntkbench.run.settings import configure
 from ntkbench.text import without_control_characters
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 
 class _Place(click.Path):
@@ -29,7 +26,7 @@ class _Place(click.Path):
 
 FILE = _Place(path_type=Path, dir_okay=False)
 """type of options that name a file"""
-FORMS = ("plain", "md", "csv", "latex", "json")
+FORMS = ("terminal", "plain", "md", "csv", "latex", "json")
 """formats of `show`"""
 PICTURES = ("png", "pdf", "svg")
 """formats of `plot`"""
@@ -126,60 +123,3 @@ def _pairs(items: Sequence[str], option: str) -> dict[str, str]:
         if len(values) > 1:
             raise UsageError(f"{option}: {name} is given {len(values)} times; one value can be asked for")
     return {name: value for name, [value] in found.items()}
-
-
-def _planned(spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str]) -> Any:
-    """Return the plan of a spec, without the cells that `--where` leaves out."""
-    from ntkbench.plan.read import narrowed, read
-
-    return narrowed(read(spec, overrides, smoke), _choices(where, "--where"))
-
-
-def _summary(planned: Any, records: Sequence[Any]) -> str:
-    """Return the table that `run` ends with, or a hint if no run has a number."""
-    from ntkbench.results.show import show
-
-    if not any(record.metrics for record in records):
-        return "no results; `ntkbench status` shows why"
-    return show(records, planned=planned.runs, form="md")
-
-
-def _tell_absent(planned: Any, data_dir: Path | None) -> None:
-    """Print a warning for each data set of the plan that is not on this machine."""
-    from ntkbench.plan import user_files
-    from ntkbench.plan.rules.data import absent
-
-    sets = list(dict.fromkeys(run.cell.data.dataset for run in planned.runs))
-    names = (getattr(each, "name", None) for each in sets)
-    for line in (*absent(filter(None, names), data_dir), *filter(None, map(user_files.absent, sets))):
-        _tell(line)
-
-
-def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
-    """Return the records of these runs; those that the store lacks are executed now."""
-    from rich.console import Console
-
-    from ntkbench.boards import verify
-    from ntkbench.data.load import search_roots
-    from ntkbench.run.progress import progress
-    from ntkbench.store import lookup
-    from ntkbench.store.store import Store
-
-    configure()
-    from ntkbench.run.execute import execute
-    from ntkbench.run.job import Options
-
-    watcher = progress(Console(stderr=True))
-    try:
-        execute(verify.planned(runs), Store(store), search_roots(data_dir), Options(), watcher)
-    finally:
-        watcher.close()
-    return lookup.records(Store(store), runs)
-
-
-def _track(items: Iterable[T], what: str) -> Iterable[T]:
-    """Yield the items; a terminal shows a progress bar meanwhile."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

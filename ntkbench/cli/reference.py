@@ -1,12 +1,15 @@
-"""Commands about the program itself: installation, starter spec, listings, schema, reference pages, data sets."""
+"""Commands about the program itself: installation, starter spec, listings, schema, reference pages."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from ntkbench import files
 from ntkbench.cli.options import FILE, FOLDER, _data_dir, _store
+from ntkbench.reference import pages, starter
+from ntkbench.reference.listing import listing
 from ntkbench.run.settings import configure
+from ntkbench.spec.schema import dumps
 
 
 @click.command()
@@ -29,9 +32,7 @@ def doctor(store: Path, data_dir: Path | None) -> int:
 @click.argument("path", type=FILE, default=Path("experiment.yaml"))
 def init(path: Path) -> None:
     """Write a commented spec to start from. An existing file is never overwritten."""
-    from ntkbench.reference.starter import write
-
-    write(path)
+    starter.write(path)
     click.echo(f"{path}: edit it, then `ntkbench run {path}`")
 
 
@@ -39,8 +40,6 @@ def init(path: Path) -> None:
 @click.argument("what", type=click.Choice(["datasets", "architectures", "kernels", "attacks", "analyses", "metrics"]))
 def list_(what: str) -> None:
     """List the data sets, architectures, kernels, attacks, analyses or metrics that a spec can name."""
-    from ntkbench.reference.listing import listing
-
     click.echo(listing(what))
 
 
@@ -48,9 +47,6 @@ def list_(what: str) -> None:
 @click.option("-o", "--output", type=FILE, help="Write to this file instead of standard output.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of specs, for editors."""
-    from ntkbench import files
-    from ntkbench.spec.schema import dumps
-
     if output is None:
         click.echo(dumps(), nl=False)
     else:
@@ -62,26 +58,7 @@ def schema(output: Path | None) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is out of date.")
 def reference(output: Path, check: bool) -> None:
     """Write the reference pages: spec.md, metrics.md, cli.md and api.md."""
-    from ntkbench.reference import pages
-
     commands = click.get_current_context().find_root().command
     assert isinstance(commands, click.Group)
     changed = pages.write(output, commands, check)
     click.echo("\n".join(f"wrote {path}" for path in changed) or "every page is what the program says")
-
-
-@click.group()
-def data() -> None:
-    """Bring data sets to this machine."""
-
-
-@data.command()
-@click.argument("name")
-@click.option(
-    "--data-dir", type=FOLDER, envvar="NTKBENCH_DATA", help="Folder to download to. Default: the user's cache folder."
-)
-def fetch(name: str, data_dir: Path | None) -> None:
-    """Download a data set from its official address and verify its checksum."""
-    from ntkbench.data.fetch import fetch
-
-    click.echo(fetch(name, data_dir, progress=sys.stderr.isatty()))

@@ -1,11 +1,21 @@
 """Commands about the store: its size, garbage, damage, index, and merges."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import click
+from rich import progress
+from rich.console import Console
 
-from ntkbench.cli.options import FOLDER, STAGES, _store, _tell, _track
+from ntkbench.cli.options import FOLDER, STAGES, _store, _tell
+from ntkbench.store import index
+from ntkbench.store.store import Store
+from ntkbench.store.upkeep import audit, garbage, inventory
+from ntkbench.store.upkeep import merge as merging
+
+T = TypeVar("T")
 
 
 @click.group("store")
@@ -17,10 +27,6 @@ def store_() -> None:
 @_store
 def du(store: Path) -> None:
     """Show the disk space that a store takes, by kind of content."""
-    from ntkbench.store import index
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep import inventory
-
     click.echo(inventory.usage(inventory.items(Store(store)), index.summaries(Store(store))))
 
 
@@ -46,10 +52,6 @@ def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: S
 
     A run that needs one of them later computes it again.
     """
-    from ntkbench.store import index
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep import garbage, inventory
-
     kept, policy = Store(store), garbage.Policy(garbage.seconds(older_than), drop, keep)
     found = garbage.collectable(kept, inventory.items(kept), index.summaries(kept), policy)
     if delete:
@@ -68,9 +70,6 @@ def gc_(store: Path, delete: bool, older_than: str, drop: Sequence[str], keep: S
 def verify_(store: Path, repair: bool) -> int:
     """Verify every cached file and every record of a store: checksums, format, run ids. The exit code is 3 if one is
     damaged."""
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep import audit, inventory
-
     kept = Store(store)
     items = audit.examinable(inventory.items(kept))
     found = [each for item in _track(items, "verify") if (each := audit.examine(kept, item)) is not None]
@@ -83,9 +82,6 @@ def verify_(store: Path, repair: bool) -> int:
 @_store
 def reindex(store: Path) -> None:
     """Read all records again and rebuild the index that `status`, `plan` and `run` use. Never needed in normal use."""
-    from ntkbench.store import index
-    from ntkbench.store.store import Store
-
     built, damaged = index.build(Store(store))
     built.save()
     click.echo("\n".join([*(f"warning: {error}" for error in damaged), f"{len(built.entries)} records"]))
@@ -100,13 +96,15 @@ def merge(others: Sequence[Path], store: Path, objects: bool) -> None:
 
     A run that is in two stores must have the same numbers in both; otherwise the exit code is 3.
     """
-    from ntkbench.store.store import Store
-    from ntkbench.store.upkeep.merge import conclude, merge
-
     kept, found = Store(store), {}
     for other in others:
-        for merged in _track(merge(kept, other, objects=objects), str(other)):
+        for merged in _track(merging.merge(kept, other, objects=objects), str(other)):
             found[other] = merged
         for line in found[other].skipped:
             _tell(line)
-    click.echo(conclude(kept, found))
+    click.echo(merging.conclude(kept, found))
+
+
+def _track(items: Iterable[T], what: str) -> Iterable[T]:
+    """Yield the items; a terminal shows a progress bar meanwhile."""
+    return progress.track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkbench.data import bundled
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.data.load import load
+from ntkbench.data.places import BUNDLED
 from ntkbench.errors import NtkbenchError
 
 SEED = 20170825
@@ -52,9 +52,9 @@ def write(contents: Mapping[str, np.ndarray], file: Path) -> None:
 def main(folder: str) -> None:
     """Write the subset beside this module, drawn from the Fashion-MNIST in `folder`, and print its checksum."""
     chosen = arrays(load("fashion_mnist", [Path(folder).absolute()]))
-    write(chosen, bundled.FILE)
-    content = bundled.FILE.read_bytes()
-    print(f"{bundled.FILE}: {len(content)} bytes, sha256:{hashlib.sha256(content).hexdigest()}")
+    write(chosen, BUNDLED)
+    content = BUNDLED.read_bytes()
+    print(f"{BUNDLED}: {len(content)} bytes, sha256:{hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,12 @@
 """The subset of Fashion-MNIST that comes with the package (MIT, see LICENSE-fashion-mnist)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ntkbench.data import npz
 from ntkbench.data.dataset import Split
 
-FILE = Path(__file__).with_name("fashion_mnist_mini.npz")
-"""file with the subset"""
 LIMIT = 2**24
 """most bytes that its arrays may take; they take 5 MB"""
 

@@ -19,11 +19,10 @@ import pooch
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
-from ntkbench.data import bundled
 from ntkbench.data.catalog import entry
 from ntkbench.data.files import File
 from ntkbench.data.layouts import LAYOUTS, FileLayout
-from ntkbench.data.load import cache
+from ntkbench.data.places import BUNDLED, cache
 from ntkbench.errors import DataError
 
 _TAR = ".tar.gz"
@@ -83,7 +82,7 @@ def fetch(name: str, into: Path | None, progress: bool) -> Path:
         DataError: a file cannot be downloaded or written, or is not the official one.
     """
     if entry(name).bundled:
-        return bundled.FILE.parent
+        return BUNDLED.parent
     root = cache() if into is None else Path(os.path.expanduser(into)).absolute()
     install(LAYOUTS[name][0], DOWNLOADS[name], root, progress)
     return root

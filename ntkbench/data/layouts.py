@@ -1,4 +1,4 @@
-"""The layouts in which data sets lie on disk: folders, files with their checksums, and the function that reads them.
+"""The layouts in which data sets lie on disk: their files, and the function that reads them.
 
 `load` searches folders for any layout of a data set; `fetch` makes the first one.
 """
@@ -6,49 +6,24 @@
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 
 from ntkbench.data import bundled, cifar, idx, keras
 from ntkbench.data.dataset import Split
-from ntkbench.data.files import File
+from ntkbench.data.places import FILES, FileSet
 from ntkbench.errors import DataError
 from ntkbench.text import one_line
 
+Parse = Callable[[Sequence[bytes]], tuple[Split, Split]]
+
 
 @dataclass(frozen=True)
-class FileLayout:
+class FileLayout(FileSet):
     """One way in which a data set lies on disk."""
 
-    folders: tuple[str, ...]
-    """folders of the files, relative to a root; the first is where they are put when fetched"""
-    files: tuple[File, ...]
-    """files in the order in which `parse` takes their contents"""
-    parse: Callable[[Sequence[bytes]], tuple[Split, Split]]
+    parse: Parse
     """makes training and test split of the contents of the files; ValueError if they make no sense"""
-
-    def places(self, root: Path) -> tuple[Path, ...]:
-        """Return the folders under a root in which the files may be.
-
-        For `MNIST/raw` these are `root/MNIST/raw` and, where the root itself ends in `MNIST` or `MNIST/raw`, the rest
-        of the way from there.
-        """
-        found = []
-        for parts in (PurePosixPath(folder).parts for folder in self.folders):
-            inside = (k for k in range(len(parts) + 1) if root.parts[len(root.parts) - k :] == parts[:k])
-            found += [root.joinpath(*parts[k:]) for k in inside]
-        return tuple(found)
-
-    def lies_in(self, folder: Path) -> bool:
-        """Return whether a folder of any name holds the files.
-
-        Data sets share names of files, so that the checksum of the smallest file decides.
-        """
-        return not self.missing(folder) and min(self.files, key=lambda file: file.limit).is_right(folder)
-
-    def missing(self, folder: Path) -> tuple[str, ...]:
-        """Return the names of the files that are not in a folder."""
-        return tuple(file.name for file in self.files if file.locate(folder) is None)
 
     def read(self, folder: Path) -> tuple[Split, Split]:
         """Return training and test split from a folder that has all files; each is checked before it is interpreted.
@@ -66,85 +41,21 @@ class FileLayout:
             raise DataError(f"{where} does not hold the data set its name says: {one_line(error, 200)}") from error
 
 
-def _idx(folders: tuple[str, ...], checksums: Sequence[str]) -> FileLayout:
-    """Return a layout of the four idx files of MNIST, whose names and sizes other data sets share."""
-    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-    sizes = (16 + 60_000 * 784, 8 + 60_000, 16 + 10_000 * 784, 8 + 10_000)
-    files = tuple(File(name, f"sha256:{sha}", size) for name, sha, size in zip(names, checksums, sizes, strict=True))
-    return FileLayout(folders, files, idx.splits)
-
-
-_MNIST = _idx(
-    ("MNIST/raw",),
-    (
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
+_PARSERS: Mapping[str, tuple[Parse, ...]] = MappingProxyType(
+    {
+        "fashion_mnist_mini": (bundled.splits,),
+        "mnist": (idx.splits, keras.splits),
+        "fashion_mnist": (idx.splits,),
+        "cifar10": (cifar.binary_splits, cifar.pickled_splits),
+    }
 )
-_FASHION_MNIST = _idx(
-    ("FashionMNIST/raw", "fashion-mnist"),  # the folders of torchvision and of Keras
-    (
-        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    ),
-)
-_MNIST_NPZ = FileLayout(
-    ("",),
-    (File("mnist.npz", "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1", 2**24),),
-    keras.splits,
-)
-_CIFAR10 = FileLayout(
-    ("cifar-10-batches-bin", "cifar-10-batches-bin/cifar-10-batches-bin", "cifar-10-binary/cifar-10-batches-bin"),
-    tuple(
-        File(f"{name}.bin", f"sha256:{sha}", 10_000 * 3073)
-        for name, sha in (
-            ("data_batch_1", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
-            ("data_batch_2", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
-            ("data_batch_3", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
-            ("data_batch_4", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
-            ("data_batch_5", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
-            ("test_batch", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
-        )
-    ),
-    cifar.binary_splits,
-)
-_CIFAR10_PICKLES = FileLayout(
-    (
-        "cifar-10-batches-py",
-        "cifar-10-batches-py-target/cifar-10-batches-py",  # the folder of recent versions of Keras
-        "cifar-10-batches-py/cifar-10-batches-py",
-        "cifar-10-python/cifar-10-batches-py",
-    ),
-    tuple(
-        File(name, f"md5:{md5}", 2**25)
-        for name, md5 in (
-            ("data_batch_1", "c99cafc152244af753f735de768cd75f"),
-            ("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
-            ("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
-            ("data_batch_4", "634d18415352ddfa80567beed471001a"),
-            ("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
-            ("test_batch", "40351d587109b95175f43aff81a1287e"),
-        )
-    ),
-    cifar.pickled_splits,
-)
-_MINI = FileLayout(
-    ("",),
-    (File(bundled.FILE.name, "sha256:ae70ca8627c0811e868c98270930f49be24bec1c9c5104a5268645068b17a518", 2**22),),
-    bundled.splits,
-)
+"""functions that read the files of each data set, in the order of `FILES`"""
 LAYOUTS: Mapping[str, tuple[FileLayout, ...]] = MappingProxyType(
     {
-        "fashion_mnist_mini": (_MINI,),
-        "mnist": (_MNIST, _MNIST_NPZ),
-        "fashion_mnist": (_FASHION_MNIST,),
-        "cifar10": (_CIFAR10, _CIFAR10_PICKLES),
+        name: tuple(
+            FileLayout(each.folders, each.files, parse) for each, parse in zip(FILES[name], parsers, strict=True)
+        )
+        for name, parsers in _PARSERS.items()
     }
 )
 """layouts of each data set, by its name; the first is that which `fetch` makes"""
-ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "cifar-10-binary.tar", "cifar-10-python.tar")
-"""names of archives in which CIFAR-10 is handed out; they are not read before they are unpacked"""

@@ -6,63 +6,16 @@ CIFAR-10, for example, is returned as a `Dataset` by
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
-from ntkbench.data import bundled
 from ntkbench.data.catalog import DatasetInfo, entry
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.data.layouts import ARCHIVES, LAYOUTS, FileLayout
+from ntkbench.data.layouts import LAYOUTS, FileLayout
+from ntkbench.data.places import ARCHIVES, BUNDLED, folders, locate
 from ntkbench.errors import DataError
-
-
-def caches() -> tuple[Path, ...]:
-    """Return the folders in which fetched data sets may be; the last is where they are put by default.
-
-    This is the user's cache, or the temporary folder where the user has no home that can be written.
-    """
-    own = _user_cache()
-    if own is not None and _is_writable(own):
-        return (own / "data",)
-    temporary = Path(tempfile.gettempdir()) / f"ntkbench-{os.getuid()}" / "data"
-    return (temporary,) if own is None else (own / "data", temporary)
-
-
-def _user_cache() -> Path | None:
-    """Return the user's cache of ntkbench; None if the system knows no home, in whichever way platformdirs says so."""
-    try:
-        own = platformdirs.user_cache_path("ntkbench")
-    except RuntimeError:
-        return None
-    return own if own.is_absolute() else None
-
-
-def cache() -> Path:
-    """Return the folder in which fetched data sets are put by default."""
-    return caches()[-1]
-
-
-def _is_writable(place: Path) -> bool:
-    """Return whether a folder, or the nearest existing one above it, can be written."""
-    there = next(folder for folder in (place, *place.parents) if os.path.isdir(folder))
-    return os.access(there, os.W_OK | os.X_OK)
-
-
-def _keras() -> tuple[Path, ...]:
-    """Return the folder in which Keras keeps data sets, if the home that it would be in is known."""
-    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
-    return (Path(home).absolute() / "datasets",) if not home.startswith("~") else ()
-
-
-def search_roots(data_dir: Path | None) -> tuple[Path, ...]:
-    """Return the folders to search, in order: `data_dir`, the caches of fetched data sets, the cache of Keras."""
-    own = () if data_dir is None else (Path(os.path.expanduser(data_dir)).absolute(),)
-    return (*own, *caches(), *_keras())
 
 
 def load(name: str, roots: Sequence[Path]) -> Dataset:
@@ -71,15 +24,7 @@ def load(name: str, roots: Sequence[Path]) -> Dataset:
     UsageError for an unknown name; DataError if no root has it, or if it is damaged.
     """
     known = entry(name)
-    return find(known, LAYOUTS[name], [bundled.FILE.parent] if known.bundled else roots)
-
-
-def is_there(name: str, roots: Sequence[Path]) -> bool:
-    """Return whether a data set would be found.
-
-    In folders of its name the names of the files decide, in other folders also the checksum of the smallest file.
-    """
-    return entry(name).bundled or _place(LAYOUTS[name], roots) is not None
+    return find(known, LAYOUTS[name], [BUNDLED.parent] if known.bundled else roots)
 
 
 def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path]) -> Dataset:
@@ -87,7 +32,7 @@ def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path
 
     DataError if there is none, or if the files are damaged or not as the catalog says.
     """
-    if found := _place(layouts, roots):
+    if found := locate(layouts, roots):
         layout, place = found
         return verified(Dataset(*layout.read(place), known.classes), known, place)
     looked = "\n".join(_absence(layout, roots) for layout in layouts)
@@ -99,48 +44,9 @@ def find(known: DatasetInfo, layouts: Sequence[FileLayout], roots: Sequence[Path
     )
 
 
-def _place(layouts: Sequence[FileLayout], roots: Sequence[Path]) -> tuple[FileLayout, Path] | None:
-    """Return a layout and the folder that has all its files; None if there is none.
-
-    Folders of the right name come first, then folders of any name that hold the files, those nearest to a root first.
-    """
-    places = [(layout, place) for root in roots for layout in layouts for place in layout.places(root)]
-    named = (found for found in places if not found[0].missing(found[1]))
-    others = ((layout, folder) for root in roots for folder in _folders(root) for layout in layouts)
-    return next(named, None) or next((found for found in others if found[0].lies_in(found[1])), None)
-
-
-_DEPTH = 3
-"""how many folders below a root are looked into: `data/vision/MNIST/raw` is found in `data`"""
-_MOST = 10_000
-"""most files and folders that are looked at below a root: it may hold other data sets of many files"""
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """Yield a root and the folders below it, level by level; hidden ones, and what cannot be read, are left out."""
-    level, left = [root], _MOST
-    for _ in range(_DEPTH + 1):
-        yield from level
-        below = list[Path]()
-        for folder in level:
-            inside = list(islice(_entries(folder), left))
-            left -= len(inside)
-            below += sorted(Path(each.path) for each in inside if not each.name.startswith(".") and each.is_dir())
-        level = below
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield what is in a folder; nothing if it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except OSError:
-        return
-
-
 def _packed(name: str, roots: Sequence[Path]) -> Iterator[str]:
     """Yield a line of advice for each archive that was found where unpacked files are needed."""
-    for folder in (folder for root in roots if name == "cifar10" for folder in _folders(root)):
+    for folder in (folder for root in roots if name == "cifar10" for folder in folders(root)):
         for path in (folder / archive for archive in ARCHIVES if os.path.isfile(folder / archive)):
             yield f"{path} is there, but packed: `tar -xf {path.name}` in its folder makes it usable.\n"
 
@@ -152,7 +58,7 @@ def _absence(layout: FileLayout, roots: Sequence[Path]) -> str:
     """
     lines = ["  " + ", ".join(file.name for file in layout.files)]
     places = [place for root in roots for place in layout.places(root)]
-    others = (folder for root in roots for folder in _folders(root) if folder not in places)
+    others = (folder for root in roots for folder in folders(root) if folder not in places)
     partly = [folder for folder in others if len(layout.missing(folder)) < len(layout.files)]
     return "\n".join([*lines, *(f"    in {place}: {_found(layout, place)}" for place in (*places, *partly))])
 

@@ -41,14 +41,14 @@ class Damaged(ValueError):  # noqa: N818 (what the file is)
 
 
 @dataclass(frozen=True)
-class Header:
+class ArrayHeader:
     """Hold what an npz file says of one of its arrays: its type and its shape."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
 
 
-def headers(file: bytes | io.BufferedIOBase, names: Collection[str]) -> dict[str, Header]:
+def headers(file: bytes | io.BufferedIOBase, names: Collection[str]) -> dict[str, ArrayHeader]:
     """Return type and shape of those arrays of `names` that an npz file has, without decompressing them.
 
     Damaged if one of them is not plain, or the file is no npz file.
@@ -113,7 +113,7 @@ def _check_size(stream: io.BufferedIOBase) -> None:
         raise Damaged(f"a list of members of {listed} bytes")
 
 
-def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
+def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ArrayHeader:
     """Return the header of one member; Damaged if it is not NumPy's or promises another number of bytes."""
     if member.flag_bits & 1 or member.compress_type not in _PLAIN:
         raise Damaged(f"{member.filename} is encrypted, or compressed in a way that NumPy does not write")
@@ -124,7 +124,7 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
     dtype, shape = np.dtype(header[2].decode()), tuple(map(int, header[3].replace(b",", b" ").split()))
     if not dtype.itemsize or header.end() + dtype.itemsize * math.prod(shape) != member.file_size:
         raise Damaged(f"{member.filename} does not hold the {dtype} {shape} that it promises")
-    return Header(dtype, shape)
+    return ArrayHeader(dtype, shape)
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

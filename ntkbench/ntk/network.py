@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What backpropagation leaves at one layer with weights, for one example or, with an axis before, for several."""
+    """Hold what backpropagation gives at one layer with weights, for one example or, with an axis before, several."""
 
     x: Float[Array, "..."]
     """what goes into the layer"""
@@ -45,7 +45,7 @@ class Trainable(eqx.Module):
 
     @property
     def position(self) -> Weights:
-        """Where it stands in the space of the network's weights, which `weights` may be relative to."""
+        """Return the network's position in its space of weights; `weights` may be relative to another point there."""
         return self.weights
 
     @abc.abstractmethod
@@ -61,7 +61,7 @@ class Trainable(eqx.Module):
         return jax.vmap(self)(X), batch_norm.statistics(self.weights)
 
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
-        """Of all weights, each used once, for examples of that shape; None if it is not made of such layers."""
+        """Return the places of all weights, each used once, for examples of that shape; None for other networks."""
         return None
 
     def parts(self, x: Float[Array, "..."], directions: Float[Array, "o c"]) -> tuple[Part, ...]:

@@ -6,7 +6,6 @@ Shapes, costs, limits and recipes all read this list, and none of them knows a n
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 from ntkbench.spec.architectures import (
     FC,
@@ -44,7 +43,6 @@ _MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 """numbers of convolutions in the three groups, by depth (Shankar et al. 2020)"""
 
 
-@cache
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
     """Return the layers from example to outputs with W_std and b_std filled in; a width such as `2x` stays relative.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ntkbench.errors import UsageError
 from ntkbench.plan import keys
 from ntkbench.spec.cell import Cell, Header
+from ntkbench.spec.data import NamedDataset
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class Plan:
     header: Header
     runs: tuple[Run, ...]
     file: str
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets that the runs read from files, each once."""
+        datasets = (run.cell.data.dataset for run in self.runs)
+        return tuple(dict.fromkeys(each.name for each in datasets if isinstance(each, NamedDataset)))
 
 
 # Units of work, the runs that share one training, and shards, the parts that a plan can be split into.

@@ -60,11 +60,6 @@ def places(step: Step) -> int:
     return prod(map(int, step.after[:-1]))
 
 
-def products(steps: Sequence[Step]) -> int:
-    """Return the multiply-adds of a forward pass of one example: each weight and bias once at each position."""
-    return sum(connections(step) * places(step) for step in steps)
-
-
 def activations(steps: Sequence[Step]) -> int:
     """Return the number of values that a backward pass keeps of one example.
 

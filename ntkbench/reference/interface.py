@@ -12,7 +12,7 @@ from textwrap import dedent
 import ntkbench
 
 ORDER = (
-    "load", "plan", "run", "results", "evaluate", "Spec", "Plan", "Results", "Images", "Features", "Pictures",
+    "load", "plan", "run", "results", "evaluate", "Spec", "PlannedRuns", "Results", "Images", "Features", "Plots",
     "SpecError", "NtkbenchError",
 )  # fmt: skip
 """all names of the interface in the order of the page: what is called, what it returns, what it raises"""

@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import click
 from pydantic import BaseModel
 
 from ntkbench import files
@@ -25,17 +26,12 @@ from ntkbench.spec.reading.messages import expected
 from ntkbench.spec.schema import Schema
 from ntkbench.vocabulary import known_metrics, notation
 
-if TYPE_CHECKING:
-    import click
-
 _NOTE = "<!-- written by `ntkbench reference`: what it says is what the program does -->"
 """first line of every page"""
 Model = type[BaseModel]
 """a model of a section of a spec, or of a kind of it"""
 _LATER = ("matrix", "run", "smoke")
 """sections of the header that the page shows after those of the cell"""
-_BETTER = {True: "higher", False: "lower"}
-"""the direction in which a metric improves, by `higher_is_better`"""
 _HELP: dict[str, Any] = {"terminal_width": 100, "help_option_names": ["-h", "--help"]}
 """settings of click for the help texts"""
 _ABOUT_SPECS = """
@@ -56,7 +52,7 @@ interrupted.
 """.strip()
 
 
-def write(folder: Path, commands: "click.Group", check: bool = False) -> list[Path]:
+def write(folder: Path, commands: click.Group, check: bool = False) -> list[Path]:
     """Write the reference pages into a folder; return those that changed.
 
     `commands`: the program's group of commands. With `check` nothing is written. Raise VerificationError with `check`
@@ -234,10 +230,8 @@ def _range(bounds: tuple[float, float]) -> str:
 # ---- commands ------------------------------------------------------------------------------------
 
 
-def cli_page(commands: "click.Group") -> str:
+def cli_page(commands: click.Group) -> str:
     """Return the page of the command line: the help of every command."""
-    import click
-
     top = click.Context(commands, info_name="ntkbench", **_HELP)
     pages = list(_commands(commands, top))
     contents = "\n".join(f"- [`{name}`](#{name.replace(' ', '-')}): {about}" for name, about, _ in pages)
@@ -245,10 +239,8 @@ def cli_page(commands: "click.Group") -> str:
     return "\n\n".join(("# The command line", _ABOUT_COMMANDS, contents, *parts))
 
 
-def _commands(group: "click.Group", above: "click.Context") -> Iterator[tuple[str, str, str]]:
+def _commands(group: click.Group, above: click.Context) -> Iterator[tuple[str, str, str]]:
     """Yield name, first sentence and help of every command, those of groups included."""
-    import click
-
     for name, command in sorted(group.commands.items()):
         here = click.Context(command, info_name=name, parent=above, **_HELP)
         if isinstance(command, click.Group):

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from ntkbench.data.catalog import CATALOG
-from ntkbench.data.load import load, search_roots
+from ntkbench.data.load import load
+from ntkbench.data.places import search_roots
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.run import environment
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -102,8 +103,6 @@ def _leave(thread: threading.Thread) -> None:
     An orderly exit of Python would crash such a thread. In the main process the command line does the same, with its
     own exit code.
     """
-    from multiprocessing import parent_process  # here, since it is slow to import and seldom needed
-
     thread.name = GIVEN_UP
     if parent_process() is not None:  # a worker process, whose exit code nobody reads
         atexit.register(os._exit, 1)

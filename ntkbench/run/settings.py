@@ -37,6 +37,8 @@ SETTINGS: Mapping[str, str | bool | int | None] = MappingProxyType(
     }
 )
 """JAX' options by their names, with the values that runs are made with."""
+GIVEN_UP = "given up"
+"""name of a thread that was abandoned in compiled code; the command line looks for it before it exits"""
 _UNSAFE = re.compile(r"fast_math|fast_min_max|excess_precision|denormal")
 """parts of the names of XLA's flags that allow arithmetic other than IEEE's"""
 

@@ -1,4 +1,4 @@
-"""What the runs of a sweep share: data, infinite kernels, and examples crafted on them.
+"""Compute once what the runs of a sweep share: data, infinite kernels, and examples crafted on them.
 
 Each is computed once, kept in the store under a key (`keys`), and remembered by the process while the next runs may
 need it. The worker owns a `SharedStages`; each run's predictors ask it.

@@ -53,7 +53,7 @@ class Cell(Section):
 
     @property
     def has_network(self) -> bool:
-        """Whether there is a finite network, `self`: one that is drawn with a width, or one that was given."""
+        """Return whether there is a finite network, `self`: one that is drawn with a width, or one that was given."""
         return self.width is not None or isinstance(self.architecture, Given)
 
 

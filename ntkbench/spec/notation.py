@@ -22,7 +22,7 @@ FRACTION = "^[0-9]+/[0-9]+$"
 
 @dataclass(frozen=True)
 class Expects:
-    """What a type expects, in English; `also` holds regular expressions of texts that it reads beside its own
+    """Describe in English what a type expects; `also` holds regular expressions of texts that it reads beside its own
     values."""
 
     expected: str

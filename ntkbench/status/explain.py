@@ -20,9 +20,9 @@ from ntkbench.spec.identity import normalized, resolved
 from ntkbench.spec.reading import extends
 from ntkbench.spec.reading.matrix import Matrix
 from ntkbench.store import comparison, lookup, record
+from ntkbench.store.folder import StoreFolder
 from ntkbench.store.groups import objects
 from ntkbench.store.record import Record
-from ntkbench.store.store import Store
 
 DEFAULT = "default"
 """origin of a value that is written nowhere"""
@@ -37,7 +37,7 @@ _TAGS = ("kind", "mode", "op")
 
 
 def explain(
-    file: str, overrides: Sequence[str], smoke: bool, store: Store, where: Mapping[str, str] | None = None
+    file: str, overrides: Sequence[str], smoke: bool, store: StoreFolder, where: Mapping[str, str] | None = None
 ) -> str:
     """Return a cell as a spec of its own with the origin of each value, then the state of its runs in the store.
 
@@ -172,7 +172,7 @@ def _yaml(value: Any) -> str:
 # ---- runs ----------------------------------------------------------------------------------------
 
 
-def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
+def _states(runs: Sequence[Run], store: StoreFolder) -> Iterator[str]:
     """Yield a line for each run; below a pending one its stages, and the done run most like one without a record."""
     others = _done(store)
     for run in runs:
@@ -186,7 +186,7 @@ def _states(runs: Sequence[Run], store: Store) -> Iterator[str]:
                 yield f"    {near}"
 
 
-def _done(store: Store) -> dict[str, Mapping[str, Any]]:
+def _done(store: StoreFolder) -> dict[str, Mapping[str, Any]]:
     """Return cell and seed, as `diff.asked` does, of each run of the store that is ok.
 
     Runs whose cells use kinds that are not installed here are left out.

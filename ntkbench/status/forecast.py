@@ -7,7 +7,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
@@ -17,12 +17,9 @@ from ntkbench.plan.keys import training_key
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
 from ntkbench.store import groups, lookup
+from ntkbench.store.folder import StoreFolder
 from ntkbench.store.groups import objects
-from ntkbench.store.store import Store
-
-if TYPE_CHECKING:
-    from ntkbench.store.record import Record, StageRow
-
+from ntkbench.store.record import Record, StageRow
 
 # Compare what runs took, by their records, with what they were estimated to take.
 #
@@ -61,7 +58,7 @@ def spent(parts: Sequence[CostLine], peaks: Sequence[int], cores: int = CORES) -
     return Spent(measured, total.seconds(cores), max(peaks), cost_estimate.peak_bytes(total))
 
 
-def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], tile: float) -> Iterator[CostLine]:
+def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, StageRow]], tile: float) -> Iterator[CostLine]:
     """Yield the stages that the runs of a plan did, each once.
 
     Args:
@@ -85,7 +82,7 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, "StageRow"]], t
                 yield CostLine(name, stage.compile_s or 0.0, stage.run_s or 0.0, expected[name])
 
 
-def spent_of_plan(planned: Plan, records: Mapping[str, "Record"]) -> Spent | None:
+def spent_of_plan(planned: Plan, records: Mapping[str, Record]) -> Spent | None:
     """Return what all ok runs of a plan took; None if there are none, or their memory was not measured."""
     found = {run.id: records[run.id] for run in planned.runs if run.id in records and records[run.id].status == "ok"}
     runs = [run for run in planned.runs if run.id in found]
@@ -111,7 +108,7 @@ class CellForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What running a plan would do: its cells, and lines about all of it, each a word and what it says."""
+    """Hold what running a plan would do: its cells, and lines about all of it, each a word and what it says."""
 
     cells: Sequence[CellForecast]
     lines: Sequence[tuple[str, str]]
@@ -130,7 +127,7 @@ class Forecast:
         ]
 
 
-def cost_forecast(plan: Plan, store: Store) -> str:
+def cost_forecast(plan: Plan, store: StoreFolder) -> str:
     """Return the forecast of a plan as text: a table of the cells, then the lines about all of them."""
     found = forecast(plan, store)
     return "\n".join(
@@ -138,7 +135,7 @@ def cost_forecast(plan: Plan, store: Store) -> str:
     )
 
 
-def forecast(plan: Plan, store: Store) -> Forecast:
+def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     """Return the cells of a plan, then runs done, stages in the store, time and memory of what is left.
 
     The estimate is for one process on two CPU cores. Where runs are done, the last line says what they took.
@@ -160,7 +157,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     return Forecast(tuple(_cells(plan, waiting)), tuple(lines))
 
 
-def check_memory(plan: Plan, store: Store, *, force: bool) -> None:
+def check_memory(plan: Plan, store: StoreFolder, *, force: bool) -> None:
     """Raise a UsageError if what is left of a plan takes far more memory than this machine has, unless `force`."""
     estimate = cost_estimate.estimate(Plan(plan.header, tuple(lookup.pending(store, plan.runs)), plan.file))
     cost_estimate.require_memory(estimate.peak_bytes, memory.host_bytes(), estimate.advice, force=force)
@@ -199,7 +196,7 @@ def _cells(plan: Plan, waiting: set[str]) -> Iterator[CellForecast]:
         yield CellForecast(dict(labels), len(runs), done, seconds, room, runs[0].id)
 
 
-def _shared(plan: Plan, store: Store) -> Mapping[str, tuple[int, int]]:
+def _shared(plan: Plan, store: StoreFolder) -> Mapping[str, tuple[int, int]]:
     """Return for each stage how many of its objects the store has, and how many the plan uses."""
     found: dict[str, dict[str, bool]] = {}
     for cell, runs in groupby(plan.runs, key=lambda run: run.cell):

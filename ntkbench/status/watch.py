@@ -17,15 +17,15 @@ from ntkbench.plan.cost import remaining
 from ntkbench.plan.runs import Plan
 from ntkbench.status.status import PlanStatus, RunningUnit, RunOutcome, instant
 from ntkbench.store import groups, lookup
+from ntkbench.store.folder import StoreFolder
 from ntkbench.store.index import Index
 from ntkbench.store.running import Running, find, is_abandoned, running
-from ntkbench.store.store import Store
 
 _SHOWN = 10
 """most lines of one kind that are shown on a screen"""
 
 
-def status(plan: Plan, store: Store) -> str:
+def status(plan: Plan, store: StoreFolder) -> str:
     """Return failures, running units, counts, failed checks and the speed of a plan, as text."""
     plan_status = _StatusReader(plan, store).look()
     return "\n".join(
@@ -42,7 +42,7 @@ def status(plan: Plan, store: Store) -> str:
     )
 
 
-def watch(plan: Plan, store: Store, console: Console, every: float) -> bool:
+def watch(plan: Plan, store: StoreFolder, console: Console, every: float) -> bool:
     """Show how a plan is getting on until every run has ended; return whether all runs are ok.
 
     A terminal shows one screen that is drawn anew every `every` seconds; a file or a pipe gets a line for each change.
@@ -112,7 +112,7 @@ class _Told:
 class _StatusReader:
     """Looks at a plan's store again and again; a record is read again only if its file has changed."""
 
-    def __init__(self, plan: Plan, store: Store):
+    def __init__(self, plan: Plan, store: StoreFolder):
         self.plan, self.store = plan, store
         self._index, self._work = Index.open(store), remaining.expected(plan, groups.cached(plan.runs, store))
 

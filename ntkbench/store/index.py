@@ -19,8 +19,8 @@ from ntkbench.documents import Document, Line, Natural
 from ntkbench.errors import NtkbenchError, StorageError
 from ntkbench.store import record as store_record
 from ntkbench.store.failed_checks import count
+from ntkbench.store.folder import StoreFolder
 from ntkbench.store.record import Instant, Record, RunId, Sha256, Status
-from ntkbench.store.store import Store
 
 FILE = "index.json"
 """name of the index in the store's folder"""
@@ -38,7 +38,7 @@ Signature = tuple[int, int, int, int]
 
 
 class RunSummary(Document):
-    """How a run ended, and the stored objects that its record refers to."""
+    """State how a run ended, and the stored objects that its record refers to."""
 
     status: Status
     attempt: Natural
@@ -77,7 +77,7 @@ class _File(Document):
 class Index:
     """The ends of a store's runs, read from records when they are first asked for."""
 
-    store: Store
+    store: StoreFolder
     entries: dict[str, IndexEntry] = field(default_factory=dict)
     _restless: set[str] = field(default_factory=set)
     """runs whose files were changed a moment before they were read; their entries are not saved"""
@@ -85,7 +85,7 @@ class Index:
     """number of entries that the file does not have yet"""
 
     @classmethod
-    def open(cls, store: Store) -> "Index":
+    def open(cls, store: StoreFolder) -> "Index":
         """Return the index of a store with the entries of its file; an unreadable file counts as none."""
         path = store.root / FILE
         if path.is_file():
@@ -145,7 +145,7 @@ class Index:
         return entry
 
 
-def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
+def build(store: StoreFolder) -> tuple[Index, list[NtkbenchError]]:
     """Return a new index of all records, and an error for each record that is left out because it is damaged."""
     index, damaged = Index(store), []
     for run_id in run_ids(store):
@@ -157,7 +157,7 @@ def build(store: Store) -> tuple[Index, list[NtkbenchError]]:
     return index, damaged
 
 
-def summaries(store: Store) -> dict[str, RunSummary]:
+def summaries(store: StoreFolder) -> dict[str, RunSummary]:
     """Return the ends of all readable records, by run id."""
     index, found = Index.open(store), {}
     for run_id in run_ids(store):
@@ -168,7 +168,7 @@ def summaries(store: Store) -> dict[str, RunSummary]:
     return found
 
 
-def run_ids(store: Store) -> list[str]:
+def run_ids(store: StoreFolder) -> list[str]:
     """Return the ids of all records, by their file names."""
     return sorted(path.stem for path in store.records.glob("r*.json"))
 

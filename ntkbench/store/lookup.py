@@ -1,30 +1,25 @@
-"""Which runs of a plan the store has records of, and which are still to be done.
+"""Tell which runs of a plan the store has records of, and which are still to be done.
 
-`run`, `plan` and `status` ask it. Pydantic's model of records is imported only if the store has some, so that planning
-a new sweep starts at once.
+`run`, `plan` and `status` ask it.
 """
 
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.store.store import Store, StoreWarning
+from ntkbench.store import record
+from ntkbench.store.folder import StoreFolder, StoreWarning
+from ntkbench.store.index import Index, RunSummary
+from ntkbench.store.record import Record, Status
 
-if TYPE_CHECKING:
-    from ntkbench.store.index import Index, RunSummary
-    from ntkbench.store.record import Record, Status
 
-
-def find(store: Store, run: Run) -> "Record | None":
+def find(store: StoreFolder, run: Run) -> Record | None:
     """Return the run's record; None, with a warning if it is damaged, if there is none that can be read."""
     path = store.record(run.id)
     if not path.is_file():
         return None
-    from ntkbench.store import record
-
     try:
         return record.read(path)
     except NtkbenchError as error:
@@ -32,27 +27,25 @@ def find(store: Store, run: Run) -> "Record | None":
         return None
 
 
-def records(store: Store, runs: Iterable[Run]) -> "list[Record]":
+def records(store: StoreFolder, runs: Iterable[Run]) -> list[Record]:
     """Return the records of those runs that have one."""
     return [found for run in runs if (found := find(store, run)) is not None]
 
 
-def summaries(store: Store, runs: Iterable[Run], index: "Index | None" = None) -> "dict[str, RunSummary]":
+def summaries(store: StoreFolder, runs: Iterable[Run], index: Index | None = None) -> dict[str, RunSummary]:
     """Return how runs ended, by id, without those that have no readable record.
 
     `index`: one that was opened before; otherwise the store's is opened.
     """
     if not store.records.is_dir():
         return {}
-    from ntkbench.store.index import Index
-
     index = index or Index.open(store)
     found = {run.id: end for run in runs if (end := _end(index, run)) is not None}
     index.keep()
     return found
 
 
-def pending(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
+def pending(store: StoreFolder, runs: Iterable[Run], retry: bool = True) -> list[Run]:
     """Return the runs that are still to be done.
 
     These are runs without a readable record, interrupted ones, those whose arrays are damaged, and with `retry` all
@@ -60,24 +53,20 @@ def pending(store: Store, runs: Iterable[Run], retry: bool = True) -> list[Run]:
     """
     if not store.records.is_dir():
         return list(runs)
-    from ntkbench.store.index import Index
-
     index = Index.open(store)
     found = [run for run in runs if _is_pending(index, run, retry)]
     index.keep()
     return found
 
 
-def is_pending(store: Store, run: Run, retry: bool = True) -> bool:
+def is_pending(store: StoreFolder, run: Run, retry: bool = True) -> bool:
     """Return whether a run is still to be done, as `left` does, from its record alone and not from the index."""
     if not store.record(run.id).is_file():
         return True
-    from ntkbench.store.index import Index
-
     return _is_pending(Index(store), run, retry)
 
 
-def _is_pending(index: "Index", run: Run, retry: bool) -> bool:
+def _is_pending(index: Index, run: Run, retry: bool) -> bool:
     """Return whether a run is still to be done; warn if its arrays are damaged."""
     end = _end(index, run)
     if end is None or end.status == "interrupted":
@@ -91,7 +80,7 @@ def _is_pending(index: "Index", run: Run, retry: bool) -> bool:
     return False
 
 
-def _end(index: "Index", run: Run) -> "RunSummary | None":
+def _end(index: Index, run: Run) -> RunSummary | None:
     """Return how the run ended; None, with a warning if its record is damaged."""
     try:
         return index.summary(run.id)
@@ -100,12 +89,12 @@ def _end(index: "Index", run: Run) -> "RunSummary | None":
         return None
 
 
-def attempts(store: Store, run: Run) -> int:
+def attempts(store: StoreFolder, run: Run) -> int:
     """Return how often the run was tried."""
     found = find(store, run)
     return 0 if found is None else found.attempt
 
 
-def statuses(store: Store, plan: Plan) -> "Counter[Status]":
+def statuses(store: StoreFolder, plan: Plan) -> Counter[Status]:
     """Return how many of the plan's runs ended with each status; runs without a record are not counted."""
     return Counter(end.status for end in summaries(store, plan.runs).values())

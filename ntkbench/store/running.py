@@ -13,8 +13,8 @@ from pydantic import Field
 from ntkbench import documents, files
 from ntkbench.documents import Document, Line, Natural
 from ntkbench.errors import NtkbenchError
+from ntkbench.store.folder import StoreFolder
 from ntkbench.store.record import Instant, RunId
-from ntkbench.store.store import Store
 
 _EVENTS = Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat")
 """files in which Linux counts the processes that it killed for memory: of the container, then of the machine"""
@@ -43,7 +43,7 @@ class Running(Document):
 
     @property
     def oom_killed_since(self) -> bool:
-        """Whether the system has killed a process for memory since the unit began."""
+        """Return whether the system has killed a process for memory since the unit began."""
         now = oom_kill_count()
         return now is not None and self.starved is not None and now > self.starved
 
@@ -53,7 +53,7 @@ def lock(unit_key: str) -> str:
     return f"unit-{unit_key}"
 
 
-def find(store: Store, unit_key: str) -> Running | None:
+def find(store: StoreFolder, unit_key: str) -> Running | None:
     """Return the note on a unit; None if there is none that can be read."""
     path = _path(store, unit_key)
     try:
@@ -62,13 +62,13 @@ def find(store: Store, unit_key: str) -> Running | None:
         return None
 
 
-def running(store: Store) -> list[Running]:
+def running(store: StoreFolder) -> list[Running]:
     """Return all notes in the store, the unit that began first at the front."""
     names = sorted(path.stem for path in (store.root / "running").glob("*.json"))
     return sorted(filter(None, (find(store, name) for name in names)), key=lambda found: found.began)
 
 
-def is_abandoned(store: Store, found: Running) -> bool:
+def is_abandoned(store: StoreFolder, found: Running) -> bool:
     """Return whether a unit's process died: nobody holds its lock, and the next process will take it up."""
     return not store.is_held(lock(found.unit))
 
@@ -85,7 +85,7 @@ def oom_kill_count() -> int | None:
     return None
 
 
-def _path(store: Store, unit_key: str) -> Path:
+def _path(store: StoreFolder, unit_key: str) -> Path:
     return store.root / "running" / f"{unit_key}.json"
 
 

@@ -5,7 +5,7 @@ renamed: it is there whole, or not at all. A damaged one counts as absent, with 
 two processes on one store from doing the same work; where they fail, work is done twice and nothing worse, since of two
 that save the same object one comes first and the other leaves it.
 
-Commands that only look what there is must answer at once: NumPy and filelock wait until they are needed.
+Commands that only look at what there is use a `StoreFolder`, which imports neither NumPy nor filelock.
 """
 
 import errno
@@ -21,25 +21,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
 
 from ntkbench import files
-from ntkbench.errors import UsageError
+from ntkbench.data import npz
 from ntkbench.files import open_regular, read_bounded
+from ntkbench.store.folder import StoreFolder, StoreWarning
+from ntkbench.store.locks import has_locks, hold
 
-if TYPE_CHECKING:
-    import numpy as np
-
-STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft")
-"""stages whose results are kept as objects, see docs/store.md"""
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """what file systems answer that cannot rename over a folder which is not empty"""
 _MANIFEST = 2**24
 """bytes that a manifest has at most"""
-
-
-class StoreWarning(UserWarning):
-    """Something in the store is damaged or gone, or its file system has no locks; work may be done again."""
 
 
 class _Damage(Exception):  # noqa: N818 (what is found, not an error of ours)
@@ -50,54 +46,17 @@ class _Damage(Exception):  # noqa: N818 (what is found, not an error of ours)
 class Stored:
     """An object in memory: its arrays by name, and the facts that its maker noted, as JSON."""
 
-    arrays: "dict[str, np.ndarray]"
+    arrays: dict[str, np.ndarray]
     facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Store:
-    """A folder of objects, records and logs. An object has a stage, one of STAGES, and a key, see `stages.py`."""
-
-    root: Path
-
-    def __post_init__(self) -> None:
-        """Raise UsageError where a folder is a link: a store of somebody else could have it lead to the user's own
-        files."""
-        objects = self.root / "objects"
-        folders = [objects, self.records, self.root / "logs", self.root / "locks"]
-        for folder in [*folders, *(objects.iterdir() if objects.is_dir() else ())]:
-            if folder.is_symlink():
-                raise UsageError(f"{folder} is a link; a store may be one as a whole, but its folders are its own")
-
-    @property
-    def records(self) -> Path:
-        return self.root / "records"
-
-    def record(self, run_id: str) -> Path:
-        """Return the file of a run's record, whether it is there or not."""
-        return self.records / f"{run_id}.json"
-
-    def arrays(self, run_id: str) -> Path:
-        """Return the file beside a record with outcomes per test point and series."""
-        return self.records / f"{run_id}.npz"
-
-    def log(self, run_id: str) -> Path:
-        """Return the file that says when a run was tried, with the traceback where it failed."""
-        return self.root / "logs" / f"{run_id}.log"
-
-    def has(self, stage: str, key: str) -> bool:
-        """Return whether the object exists; whether it is whole shows on loading."""
-        return (self._place(stage, key) / "manifest.json").is_file()
-
-    def keys(self, stage: str, prefix: str) -> list[str]:
-        """Return the keys of a stage that start with the prefix, in order."""
-        return sorted(place.parent.name for place in self._stage(stage).glob(f"{prefix}*/manifest.json"))
+class Store(StoreFolder):
+    """A folder of objects, records and logs, with all that is done to them."""
 
     def prepare(self) -> None:
         """Make the folders; raise StorageError if runs cannot be kept, before hours of work. Warn if there are no
         locks."""
-        from ntkbench.store.locks import has_locks
-
         locks = self.root / "locks"
         with files.writing(self.root):
             for folder in (self.records, locks):
@@ -113,8 +72,6 @@ class Store:
 
     def load(self, stage: str, key: str) -> Stored | None:
         """Return the object, or None where it is absent or damaged. A damaged one is warned of."""
-        from ntkbench.data import npz
-
         place = self._place(stage, key)
         try:
             with _opened(place, stage, key) as (file, facts):
@@ -135,14 +92,12 @@ class Store:
         return damage(self._place(stage, key), stage, key)
 
     def save(
-        self, stage: str, key: str, arrays: "Mapping[str, np.ndarray]", facts: Mapping[str, Any] | None = None
+        self, stage: str, key: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any] | None = None
     ) -> None:
         """Put an object in its place, whole, unless a whole one is there. StorageError if the disk does not take it.
 
         `facts` go into the manifest as JSON.
         """
-        import numpy as np
-
         with files.writing(self._place(stage, key)), self.draft(stage, key) as draft:
             with (draft / "arrays.npz").open("w+b") as file:
                 np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
@@ -181,10 +136,6 @@ class Store:
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold the named lock; yield False, at once, where another process holds it and `wait` is off, else True."""
-        from filelock import FileLock, Timeout
-
-        from ntkbench.store.locks import has_locks, hold
-
         folder = self.root / "locks"
         with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -204,20 +155,8 @@ class Store:
         finally:
             lock.release()
 
-    def is_held(self, name: str) -> bool:
-        """Return whether a process holds the named lock; nothing is written."""
-        from ntkbench.store.locks import is_held
-
-        return any(is_held(self.root / "locks" / f"{name}.{kind}") for kind in ("lock", "lease"))
-
     def _damaged(self, place: Path, why: str) -> None:
         warnings.warn(f"{place} is damaged ({why}); it is made again", StoreWarning, stacklevel=3)
-
-    def _stage(self, stage: str) -> Path:
-        return self.root / "objects" / stage
-
-    def _place(self, stage: str, key: str) -> Path:
-        return self._stage(stage) / key
 
 
 def damage(folder: Path, stage: str, key: str) -> str | None:

@@ -18,9 +18,8 @@ from ntkbench.boards.entry import EntryCell, summarize
 from ntkbench.boards.tracks import track
 from ntkbench.cli.main import cli, main
 from ntkbench.cli.options import STAGES
-from ntkbench.plan import read as plan_read
 from ntkbench.run import execute as run_execute
-from ntkbench.store import store
+from ntkbench.store import folder as store_folder
 from ntkbench.store.store import Store
 from tests.boards.test_track import written
 from tests.examples import factory, tiny
@@ -75,7 +74,7 @@ def test_the_version_is_told(call):
     assert call("--version") == (0, f"ntkbench, version {ntkbench.__version__}\n", "")
 
 
-def test_from_a_spec_to_a_table(call, tmp_path: Path):
+def test_from_a_spec_to_a_table(call, tmp_path: Path, monkeypatch):
     spec = tiny.spec(tmp_path)
     assert call("validate", spec) == (0, f"{spec}: 2 runs\n", "")
     code, table, told = call("run", spec)
@@ -96,6 +95,9 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path):
     code, out, _ = call("show", spec, "--format", "json", "--metric", "accuracy")
     assert code == 0
     assert json.loads(out)
+    monkeypatch.setattr("ntkbench.cli.results.is_terminal", lambda: True)
+    assert "\\_" in table
+    assert "\\_" not in call("show", spec)[1]
 
 
 def test_from_records_to_pictures(call, tmp_path: Path):
@@ -227,7 +229,7 @@ def test_a_fault_is_admitted_and_shown_on_demand(call, tmp_path: Path, monkeypat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("who knows")
 
-    monkeypatch.setattr(plan_read, "read", broken)
+    monkeypatch.setattr("ntkbench.cli.validate.read", broken)
     code, _, err = call("validate", "x.yaml")
     assert code == 1
     assert "ZeroDivisionError: who knows" in err
@@ -404,6 +406,22 @@ def test_commands_that_only_look_never_import_jax(command: list[str], tmp_path: 
     assert "jax" not in _modules([name, str(QUICKSTART), *options], tmp_path)
 
 
+@pytest.mark.parametrize("command", [["validate"], ["plan", "--store", "runs"]], ids=lambda command: command[0])
+def test_planning_imports_nothing_that_takes_long(command: list[str], tmp_path: Path):
+    name, *options = command
+    found = _modules([name, str(QUICKSTART), *options], tmp_path)
+    assert not {"numpy", "pandas", "filelock", "multiprocessing", "rich.console"} & found
+
+
+def test_the_help_imports_no_command(tmp_path: Path):
+    assert not [name for name in _modules(["--help"], tmp_path) if name.startswith(("ntkbench.cli.run", "numpy"))]
+
+
+def test_the_commands_are_those_of_the_table():
+    for name, command in cli.commands.items():
+        assert command.name == name
+
+
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
     """A leaderboard of three entries."""
@@ -519,7 +537,7 @@ def test_where_values_come_from(call, tmp_path: Path):
 
 
 def test_stages_are_those_of_the_store():
-    assert STAGES == store.STAGES
+    assert STAGES == store_folder.STAGES
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from ntkbench.data import bundle, bundled
+from ntkbench.data import bundle
 from ntkbench.data.catalog import entry
 from ntkbench.data.layouts import LAYOUTS
 from ntkbench.data.load import load
+from ntkbench.data.places import BUNDLED
 from ntkbench.errors import DataError
 
 ARRAYS = "c087b59a9f5b75382c01372bbb7f96adfd520459ea2a1e865131598c92caa74f"
@@ -27,21 +28,21 @@ def test_bundled_set_loads_without_any_folder():
 
 
 def test_arrays_are_the_known_ones():
-    assert bundled.FILE.stat().st_size < 3_000_000
-    with np.load(bundled.FILE, allow_pickle=False) as archive:
+    assert BUNDLED.stat().st_size < 3_000_000
+    with np.load(BUNDLED, allow_pickle=False) as archive:
         assert digest(archive) == ARRAYS
 
 
 def test_damage_is_noticed(tmp_path):
-    damaged = bytearray(bundled.FILE.read_bytes())
+    damaged = bytearray(BUNDLED.read_bytes())
     damaged[len(damaged) // 2] ^= 1
-    (tmp_path / bundled.FILE.name).write_bytes(damaged)
+    (tmp_path / BUNDLED.name).write_bytes(damaged)
     with pytest.raises(DataError, match=r"(?s)fashion_mnist_mini\.npz is damaged .* fetch or install it again"):
         LAYOUTS["fashion_mnist_mini"][0].read(tmp_path)
 
 
 def test_license_is_beside_it():
-    assert "Copyright © 2017 Zalando SE, https://tech.zalando.com" in bundled.FILE.with_name(
+    assert "Copyright © 2017 Zalando SE, https://tech.zalando.com" in BUNDLED.with_name(
         "LICENSE-fashion-mnist"
     ).read_text(encoding="utf-8")
 
@@ -62,7 +63,7 @@ def test_is_what_the_script_draws(full_data, tmp_path):
     drawn = bundle.arrays(full)
     assert digest(drawn) == ARRAYS
     bundle.write(drawn, tmp_path / "again.npz")
-    assert (tmp_path / "again.npz").read_bytes() == bundled.FILE.read_bytes()
+    assert (tmp_path / "again.npz").read_bytes() == BUNDLED.read_bytes()
     mini = load("fashion_mnist_mini", [])
     np.testing.assert_array_equal(mini.test.images, full.test.images[mini.test.index])
     np.testing.assert_array_equal(mini.train.labels, full.train.labels[mini.train.index])

@@ -9,7 +9,8 @@ import pytest
 
 from ntkbench.data.catalog import CATALOG, entry
 from ntkbench.data.layouts import LAYOUTS
-from ntkbench.data.load import cache, find, is_there, load, search_roots
+from ntkbench.data.load import find, load
+from ntkbench.data.places import absent, cache, is_there, search_roots
 from ntkbench.errors import DataError, UsageError
 
 
@@ -130,6 +131,11 @@ def test_a_place_that_cannot_be_read_is_told(tiny, monkeypatch, tmp_path):
         find(tiny.entry, [tiny.layout], [tmp_path])
 
 
+def test_what_is_absent_is_named_once_with_what_brings_it(homeless, tmp_path):
+    (line,) = absent(["cifar10", "fashion_mnist_mini", "cifar10"], tmp_path)
+    assert line.startswith("the data set cifar10 is not on this machine; `ntkbench data fetch cifar10` brings it")
+
+
 def test_keras_own_home(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert search_roots(None)[-1] == tmp_path / "datasets"
@@ -174,7 +180,7 @@ def test_but_not_anywhere(tiny, tmp_path, folder, monkeypatch):
     for name in tiny.contents:
         (tmp_path / folder / name).rename(tmp_path / "near" / name)
     find(tiny.entry, [tiny.layout], [tmp_path])
-    monkeypatch.setattr("ntkbench.data.load._MOST", 0)
+    monkeypatch.setattr("ntkbench.data.places._MOST", 0)
     with pytest.raises(DataError, match="is not on this machine"):
         find(tiny.entry, [tiny.layout], [tmp_path])
 

@@ -4,7 +4,7 @@ import pytest
 
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.results.plots.plot import Results, _slug, plot, plotted_analyses, results_of_plan, results_of_store
+from ntkbench.results.plots.plot import DrawnRecords, _slug, plot, plotted_analyses, results_of_plan, results_of_store
 from ntkbench.spec.cell import Header
 from ntkbench.store import record
 from ntkbench.store.store import Store
@@ -101,7 +101,7 @@ def test_no_results_say_what_to_do(store: Store):
 def test_nothing_complete_is_told(store: Store):
     runs = planned(cell(), [0, 1])
     factory.store(store.records, runs[:1])
-    results = Results("synthetic", results_of_store(store)[0].found, runs)
+    results = DrawnRecords("synthetic", results_of_store(store)[0].found, runs)
     with pytest.raises(UsageError, match="no cell of the matrix has all its runs"):
         plot([results], store.records, store.root / "figures")
 

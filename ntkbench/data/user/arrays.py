@@ -15,7 +15,7 @@ from ntkbench.files import LIMIT
 _SPLITS = ("train", "test")
 _NEEDED = tuple(f"{letter}_{split}" for split in _SPLITS for letter in "xy")
 _NAMES = "class_names"
-Headers = Mapping[str, npz.Header]
+Headers = Mapping[str, npz.ArrayHeader]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     return rows, columns, channels
 
 
-def check_images(name: str, header: npz.Header) -> None:
+def check_images(name: str, header: npz.ArrayHeader) -> None:
     """Raise UserFileError if an array is no images by its type and shape."""
     if header.dtype != np.uint8 and (header.dtype.kind != "f" or header.dtype.itemsize > 8):
         raise UserFileError(

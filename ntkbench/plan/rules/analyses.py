@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ntkbench import files
 from ntkbench.errors import Problem
 from ntkbench.plan import selections, shapes
 from ntkbench.spec.analyses import Drift, Transfer
@@ -89,8 +90,6 @@ def _kept(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
     training = draft.cell.training
     if drift.keep_kernels != "all" or not draft.whole("training") or not isinstance(training, Trained):
         return
-    from ntkbench import files
-
     count, size = len(selections.snapshots(drift.snapshots, training.epochs)), selections.rows(draft.cell, drift)
     if 4 * count * size**2 > files.LIMIT:
         message = f"{count} kernels of {size} x {size} are more than the {files.LIMIT} bytes that a record keeps"

@@ -1,11 +1,11 @@
 """Rules for the `data` section: the set, its classes, and enough examples of them must exist.
 
 They read the YAML document, not the validated section, so that a mistake in one field of `data` hides no other. Only
-the catalog is asked, and what `plan.user_files` has filled in; `absent` tells which sets are not on this machine.
+the catalog is asked, and what `plan.user_files` has filled in; `data.places.absent` tells which sets are not
+on this machine.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from pydantic import ValidationError
@@ -38,24 +38,6 @@ def problems(root: Node) -> Iterator[Problem]:
         yield from _synthetic(data)
     elif known := _described(dataset):
         yield from _named(data, known)
-
-
-def absent(names: Iterable[str], data_dir: Path | None) -> list[str]:
-    """Return a line for each of the named data sets that is not on this machine, with what to do.
-
-    `data_dir` is searched before the usual folders; data sets that come with the package are never absent.
-    """
-    if not (wanted := [name for name in dict.fromkeys(names) if not CATALOG[name].bundled]):
-        return []
-    from ntkbench.data.load import is_there, search_roots  # NumPy, for the few that need it
-
-    roots = search_roots(data_dir)
-    return [
-        f"the data set {name} is not on this machine; `ntkbench data fetch {name}` brings it, --data-dir or "
-        "NTKBENCH_DATA names the folder that has it"
-        for name in wanted
-        if not is_there(name, roots)
-    ]
 
 
 def _described(dataset: Node) -> DatasetInfo | None:

@@ -44,7 +44,7 @@ _LONGEST = 120
 
 
 @dataclass(frozen=True)
-class Results:
+class DrawnRecords:
     """The ok records of a spec, each with the coordinates of its cell in the matrix."""
 
     spec: str
@@ -54,7 +54,7 @@ class Results:
     """all runs of the spec, done or not; None where only records are known"""
 
 
-def results_of_plan(planned: Plan, store: Store) -> Results:
+def results_of_plan(planned: Plan, store: Store) -> DrawnRecords:
     """Return the results that a store has of a plan.
 
     Warn where some runs are not done; raise UsageError where none is.
@@ -69,10 +69,10 @@ def results_of_plan(planned: Plan, store: Store) -> Results:
     if left := len(planned.runs) - len(done):
         warnings.warn(f"{planned.file}: {left} of {len(planned.runs)} runs are not done, and not drawn", stacklevel=2)
     found = tuple((records[run.id], run.coordinates) for run in done)
-    return Results(planned.header.name, found, planned.runs)
+    return DrawnRecords(planned.header.name, found, planned.runs)
 
 
-def results_of_store(store: Store) -> list[Results]:
+def results_of_store(store: Store) -> list[DrawnRecords]:
     """Return all results of a store, grouped by the names of specs.
 
     Warn of damaged records, which are left out; raise UsageError where no run is ok.
@@ -84,7 +84,7 @@ def results_of_store(store: Store) -> list[Results]:
     if not done:
         raise UsageError(f"{store.root} has no results; `ntkbench run SPEC` makes some, or name another with --store")
     return [
-        Results(spec, tuple((each, each.spec.cell) for each in members))
+        DrawnRecords(spec, tuple((each, each.spec.cell) for each in members))
         for spec, members in groupby(done, key=lambda each: each.spec.name)
     ]
 
@@ -95,7 +95,7 @@ def _order(each: Record) -> tuple:
 
 
 def plot(
-    results: Iterable[Results],
+    results: Iterable[DrawnRecords],
     folder: Path,
     output: Path,
     *,
@@ -127,7 +127,7 @@ class Drawing:
 
 
 def drawings(
-    results: Iterable[Results], folder: Path, analyses: Sequence[str] = (), budgets: Sequence[str] = ()
+    results: Iterable[DrawnRecords], folder: Path, analyses: Sequence[str] = (), budgets: Sequence[str] = ()
 ) -> list[Drawing]:
     """Return the pictures of some results; parameters and errors are those of `plot`."""
     found = plotted_analyses(list(results), folder, analyses)
@@ -183,7 +183,9 @@ def _naming_the_runs(study: PlottedAnalysis) -> Iterator[None]:
         ) from error
 
 
-def plotted_analyses(results: Sequence[Results], folder: Path, analyses: Sequence[str] = ()) -> list[PlottedAnalysis]:
+def plotted_analyses(
+    results: Sequence[DrawnRecords], folder: Path, analyses: Sequence[str] = ()
+) -> list[PlottedAnalysis]:
     """Return one study for each spec and analysis that has pictures, with the arrays loaded.
 
     Raise UsageError where an analysis asked for does not exist, or where none of them has pictures. `folder` and
@@ -207,12 +209,12 @@ def plotted_analyses(results: Sequence[Results], folder: Path, analyses: Sequenc
     ]
 
 
-def _kinds(results: Results) -> dict[str, str]:
+def _kinds(results: DrawnRecords) -> dict[str, str]:
     """Return the kinds of the analyses of all cells by their ids, in the order of the spec."""
     return {id: kind for each, _ in results.found for id in _analyses(each) if (kind := _kind(each, id)) is not None}
 
 
-def _panels(results: Results, id: str, kind: str, folder: Path) -> Iterator[Panel]:
+def _panels(results: DrawnRecords, id: str, kind: str, folder: Path) -> Iterator[Panel]:
     """Yield the runs that have an analysis of this id and kind, labelled by what tells their cells apart.
 
     Labels are shortened only where they stay distinct.

@@ -15,9 +15,10 @@ from ntkbench.errors import NtkbenchError, StorageError
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import run_id
 from ntkbench.store import record
+from ntkbench.store.folder import STAGES
 from ntkbench.store.index import checksum
 from ntkbench.store.record import Record
-from ntkbench.store.store import STAGES, Store
+from ntkbench.store.store import Store
 from ntkbench.store.upkeep.inventory import StoredItem
 
 _AGAIN = "the next run that needs it makes it again"

@@ -15,8 +15,9 @@ from ntkbench.errors import UsageError
 from ntkbench.plan.keys import seeds_of
 from ntkbench.render import size, table
 from ntkbench.store import locks
+from ntkbench.store.folder import STAGES
 from ntkbench.store.index import RunSummary
-from ntkbench.store.store import STAGES, Store
+from ntkbench.store.store import Store
 from ntkbench.store.upkeep.inventory import StoredItem
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -33,7 +34,7 @@ class Collectable:
 
 @dataclass(frozen=True)
 class Policy:
-    """What the caller asks for.
+    """Hold what the caller of garbage collection asks for.
 
     `age`: seconds; things that were used since stay. `drop`: stages whose objects may go even if a record names them.
     `keep`: stages whose objects stay even if no record names them.

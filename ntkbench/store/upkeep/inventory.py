@@ -1,4 +1,4 @@
-"""What a store holds, by kind and size, for `ntkbench store du`, `gc` and `verify`.
+"""List what a store holds, by kind and size, for `ntkbench store du`, `gc` and `verify`.
 
 `things` walks over the store, and `usage` puts the result into tables:
 
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from ntkbench.errors import UsageError
 from ntkbench.render import size, table
+from ntkbench.store.folder import STAGES
 from ntkbench.store.index import FILE, RunSummary
-from ntkbench.store.store import STAGES, Store
+from ntkbench.store.store import Store
 
 _FOLDERS = ("logs", "locks", "running", "damaged", "conflicts")
 """folders of a store whose entries are of the kind that the folder is called"""

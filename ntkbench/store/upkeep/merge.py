@@ -22,8 +22,9 @@ from ntkbench import documents, files, text
 from ntkbench.errors import NtkbenchError, UsageError, VerificationError
 from ntkbench.store import record as records
 from ntkbench.store.comparison import Comparison, comparisons
+from ntkbench.store.folder import STAGES
 from ntkbench.store.record import Record
-from ntkbench.store.store import STAGES, Store, damage
+from ntkbench.store.store import Store, damage
 from ntkbench.store.upkeep.audit import read_verified
 from ntkbench.text import slug
 

@@ -78,7 +78,7 @@ def study(folder: Path, every: Sequence[Run], done: Sequence[Run] | None = None,
         written["spec"]["resolved"] |= {"analyses": {"drift": {"kind": "drift", "attack": "own"}}}
         record.write(valid(written), folder / f"{run.id}.json")
         pairs.append((record.read(folder / f"{run.id}.json"), run.coordinates))
-    (one,) = plot.plotted_analyses([plot.Results("synthetic", tuple(pairs), every)], folder)
+    (one,) = plot.plotted_analyses([plot.DrawnRecords("synthetic", tuple(pairs), every)], folder)
     return one
 
 

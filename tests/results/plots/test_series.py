@@ -66,6 +66,6 @@ def test_a_cell_that_is_none(resolved: dict, tmp_path: Path):
     store = Store(tmp_path)
     (made,) = findings.store(store.records, depths(1))
     strange = made.model_copy(update={"spec": made.spec.model_copy(update={"resolved": resolved})})
-    results = plot.Results("synthetic", ((strange, {}),))
+    results = plot.DrawnRecords("synthetic", ((strange, {}),))
     with pytest.raises(NtkbenchError):
         plot.plot([results], store.records, tmp_path / "pictures")

@@ -27,7 +27,7 @@ def runs(width: int, seeds: int = 3, **coordinates: str) -> list[Run]:
 def study(folder: Path, asked: list[Run], done: list[Run]) -> PlottedAnalysis:
     records = factory.store(folder, done)
     found = {each.run_id: each for each in records}
-    results = plot.Results("synthetic", tuple((found[run.id], run.coordinates) for run in done), asked)
+    results = plot.DrawnRecords("synthetic", tuple((found[run.id], run.coordinates) for run in done), asked)
     (study,) = plot.plotted_analyses([results], folder)
     return study
 

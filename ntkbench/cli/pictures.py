@@ -1,0 +1,92 @@
+"""Commands about pictures and images: plot, images, report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ntkbench import files
+from ntkbench.cli.options import FILE, FOLDER, PICTURES, _data_dir, _spec, _specs, _store
+from ntkbench.data.places import search_roots
+from ntkbench.data.user.images import write
+from ntkbench.errors import UsageError
+from ntkbench.plan.read import read
+from ntkbench.results import diff as differences
+from ntkbench.results import images as saved
+from ntkbench.results import report as page
+from ntkbench.results.plots import plot as plots
+from ntkbench.run.settings import configure
+from ntkbench.store.store import Store
+
+
+@click.command()
+@click.argument("specs", nargs=-1)
+@_specs
+@_store
+@click.option("-o", "--output", type=FOLDER, default=Path("figures"), show_default=True, help="Folder of the pictures.")
+@click.option("--format", "form", type=click.Choice(PICTURES), default="png", show_default=True)
+@click.option(
+    "--analysis",
+    "analyses",
+    multiple=True,
+    metavar="ID",
+    help="Analysis to draw; may be repeated. Default: all analyses that have pictures.",
+)
+@click.option(
+    "--eps", "budgets", multiple=True, help="Budget to draw, e.g. --eps 8/255; may be repeated. Default: the largest."
+)
+def plot(
+    specs: Sequence[str], overrides: Sequence[str], smoke: bool, store: Path, output: Path, form: str,
+    analyses: Sequence[str], budgets: Sequence[str],
+) -> None:  # fmt: skip
+    """Draw the results of specs, or of everything in a store, for a paper. A text file beside each picture holds its
+    caption."""
+    if not specs and (overrides or smoke):
+        raise UsageError("--set and --smoke change a spec: name one")
+    planned, kept = [read(spec, overrides, smoke) for spec in specs], Store(store)
+
+    results = [plots.results_of_plan(each, kept) for each in planned] or plots.results_of_store(kept)
+    written = plots.plot(results, kept.records, output, form=form, analyses=analyses, budgets=budgets)
+    click.echo("\n".join(map(str, written)))
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@_store
+@_data_dir
+@click.option("--attack", metavar="ID", help="Which attack of the run. Default: the only one.")
+@click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
+@click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
+def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path) -> None:
+    """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
+
+    RUN is an id, the beginning of one, or the file of a record. Images on infinite kernels are in the store; others are
+    made again, for which the network is trained if it is not in the store. `kind: images` judges such a file.
+    """
+    kept = Store(store)
+    record = differences.find(run, kept)
+    asked = saved.chosen(record, attack, eps)
+    configure()
+    from ntkbench.run.execute import attacked
+
+    made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))
+    test, classes = made.data.test, made.data.classes
+    found = saved.arrays(asked, test, classes, made.crafted.images[asked.place])
+    write(
+        output, {**found, **saved.outcomes(asked, record, Path(run).parent if run.endswith(".json") else kept.records)}
+    )
+    how = f"from the store ({made.key})" if made.key else "made again: the store does not keep them"
+    click.echo(f"{output}: {len(test)} images of {asked.attack} at {asked.eps}, {how}")
+
+
+@click.command()
+@_spec
+@_store
+@click.option("-o", "--output", type=FILE, default=Path("report.html"), show_default=True, help="File of the page.")
+def report(spec: str, overrides: Sequence[str], smoke: bool, store: Path, output: Path) -> None:
+    """Write the results of a spec as one HTML page: numbers, pictures, failed runs and failed checks."""
+    planned = read(spec, overrides, smoke)
+
+    options = [part for override in overrides for part in ("--set", override)] + ["--smoke"] * smoke
+    files.write(output, page.report(planned, Store(store), options).encode())
+    click.echo(output)
