@@ -73,7 +73,7 @@ def test_the_certified_radii_are_those_of_the_records():
     for told, record in rows:
         known = records.read(ROOT / "docs" / "results" / "records" / f"{record}.json")
         radii = {
-            row.where["bound"]: row.value
+            row.where["bound"]: float(row.value or 0)
             for row in known.metrics
             if row.metric == "certified_radius" and row.where["statistic"] == "median"
         }

@@ -365,8 +365,8 @@ def _profile(kernel: InfiniteKernel, channels: int):
     assert isinstance(last, Dense)
     beta = ((first.b_std or 0.0) / first.W_std) ** 2
     constant = (last.b_std or 0.0) ** 2 if len(places) > 1 else 0.0
-    for place in {places[0], places[-1]}:
-        layers[place] = dataclasses.replace(layers[place], b_std=None)
+    for place, layer in ((places[0], first), (places[-1], last)):
+        layers[place] = dataclasses.replace(layer, b_std=None)
     recipe = Sequential(tuple(layers))
     one = recipe.observe(_covariance(jnp.ones(()), channels))[1]
 

@@ -21,7 +21,7 @@ def test_what_is_certified_and_what_an_attack_leaves(tmp_path: Path):
         x = [0, *panel["eps"]]
         for color, counts in ((style.CLEAN, panel["certified"]), (style.ROBUST, panel["robust"])):
             np.testing.assert_allclose(curve(axes, color), np.stack([x, np.array([170, *counts]) / 200], axis=1))
-        gap = [part for part in axes.collections if to_hex(part.get_facecolor()[0]) == style.GRAY.lower()]
+        gap = [part for part in axes.collections if to_hex(np.asarray(part.get_facecolor())[0]) == style.GRAY.lower()]
         assert len(gap) == 1
         assert isinstance(gap[0], FillBetweenPolyCollection)
     assert "Certified accuracy against the ℓ∞ radius, and accuracy under fgsm" in picture.caption
