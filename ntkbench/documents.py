@@ -12,6 +12,7 @@ Files may come from strangers: their size is bounded, and characters that would 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -39,14 +40,11 @@ class Document(BaseModel):
 D = TypeVar("D", bound=Document)
 
 
-def _writable(value: dict) -> dict:
-    """Return a mapping with harmless texts. Raise ValueError for NaN and infinity, which JSON cannot carry."""
-    json.dumps(value, allow_nan=False)
-    return _clean(value)
-
-
 def _clean(value: Any) -> Any:
-    """Return a JSON value in which no text controls a terminal."""
+    """Return a JSON value in which no text controls a terminal. Raise ValueError for NaN and infinity, which JSON
+    cannot carry."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value} is no number of JSON")
     if isinstance(value, dict):
         return {without_control_characters(key): _clean(below) for key, below in value.items()}
     if isinstance(value, list):
@@ -54,7 +52,7 @@ def _clean(value: Any) -> Any:
     return without_control_characters(value) if isinstance(value, str) else value
 
 
-Facts = Annotated[dict[str, JsonValue], AfterValidator(_writable)]
+Facts = Annotated[dict[str, JsonValue], AfterValidator(_clean)]
 """any mapping of JSON values"""
 Natural = Annotated[int, Field(ge=0, le=2**53)]
 """whole number from 0 to 2^53, the largest that every JSON reader keeps exactly"""

@@ -23,6 +23,8 @@ _INSTEAD: Mapping[str, str] = MappingProxyType(
 
 def without_control_characters(text: str) -> str:
     """Return the text with a replacement character for each control character; lines and tabs stay."""
+    if text.isprintable():  # most texts are, and this takes a fifth of the time
+        return text
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

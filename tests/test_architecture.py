@@ -469,7 +469,7 @@ BREAKS: dict[str, dict[str, str]] = {
         "results/plots/drift.py": "from ntkbench.results.plots import transfer",
         "results/plots/transfer.py": "",
     },
-    "pictures alone draw": {"results/a.py": "def f():\n    import matplotlib.pyplot"},
+    "pictures alone draw": {"results/a.py": "import matplotlib.pyplot"},
     "commands": {"cli/a.py": "from ntkbench.cli import b", "cli/b.py": ""},
     "the science knows only arrays": {"ntk/a.py": "import requests"},
     "the science has no pandas, yaml, click or files": {"ntk/a.py": "from pathlib import Path"},

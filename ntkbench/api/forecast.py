@@ -14,7 +14,7 @@ from ntkbench.api import display
 from ntkbench.api.experiment import Labels, Source, load, part
 from ntkbench.plan import runs
 from ntkbench.results.frame import with_numbers
-from ntkbench.status.forecast import Forecast, cost_forecast, forecast
+from ntkbench.status.forecast import Forecast, forecast
 from ntkbench.store.store import Store
 
 
@@ -47,7 +47,7 @@ class PlannedRuns:
         return with_numbers(pd.DataFrame(rows))
 
     def __repr__(self) -> str:
-        return cost_forecast(self.planned, self.store)
+        return str(self.forecast)
 
     def _repr_html_(self) -> str:
         found = self.forecast

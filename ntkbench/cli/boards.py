@@ -14,7 +14,7 @@ from ntkbench.boards import site as website
 from ntkbench.boards import submit as entries
 from ntkbench.boards import verify as checks
 from ntkbench.boards.tracks import track
-from ntkbench.cli.options import FOLDER, _data_dir, _leaderboards, _pairs, _spec, _store
+from ntkbench.cli.options import FOLDER, _compile_cache, _data_dir, _leaderboards, _pairs, _programs, _spec, _store
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.read import read
@@ -68,10 +68,11 @@ def site(folder: Path, output: Path) -> None:
 @click.option(
     "--mini/--no-mini", default=True, help="Run the track's small experiments too, with which others check the entry."
 )
+@_compile_cache
 def submit(
     spec: str, overrides: Sequence[str], smoke: bool, store: Path, data_dir: Path | None, folder: Path,
     board: str | None, name: str, where: Sequence[str], authors: Sequence[str], links: Sequence[str], replace: bool,
-    allow_dirty: bool, mini: bool,
+    allow_dirty: bool, mini: bool, no_cache: bool,
 ) -> None:  # fmt: skip
     """Make a leaderboard entry from the finished runs of one cell of a spec, or of one cell per target of the track."""
     planned, kept = read(spec, overrides, smoke), Store(store)
@@ -85,7 +86,8 @@ def submit(
     )  # fmt: skip
     entries.free(entry, folder, replace)
     if mini:
-        entry = checks.with_mini(entry, rules, _run_again(checks.small(rules, entry), store / "mini", data_dir))
+        records = _run_again(checks.small(rules, entry), store / "mini", data_dir, no_cache)
+        entry = checks.with_mini(entry, rules, records)
     click.echo(entries.next_steps(entries.save(entry, folder, replace), entry))
 
 
@@ -109,9 +111,10 @@ def submit(
 )
 @_data_dir
 @_leaderboards
+@_compile_cache
 def verify(
     name: str, seeds: Sequence[int], lot: str | None, mini: bool, store: Path | None, data_dir: Path | None,
-    folder: Path,
+    folder: Path, no_cache: bool,
 ) -> None:  # fmt: skip
     """Run an entry again, compare every number, and record that they agree. ENTRY is a file or TRACK/NAME.
 
@@ -124,7 +127,7 @@ def verify(
     runs = checks.mini_runs(rules, entry) if mini else checks.seed_runs(rules, entry, seeds)
     with TemporaryDirectory() as new:
         place = store or Path(new)
-        records = _run_again(runs, place, data_dir)
+        records = _run_again(runs, place, data_dir, no_cache)
         reruns = [checks.rerun(rules, entry, record, Store(place).records) for record in records]
     click.echo("\n\n".join(checks.report(rules, entry, each) for each in reruns))
     click.echo(f"\n{checks.conclude(board, rules, entry, reruns)}")
@@ -171,14 +174,14 @@ def compare(
     click.echo(comparison.compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))
 
 
-def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None) -> Sequence[Any]:
+def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None, no_cache: bool) -> Sequence[Any]:
     """Return the records of these runs; those that the store lacks are executed now."""
     configure()
     from ntkbench.run.execute import execute
 
-    watcher = progress(Console(stderr=True))
+    options, watcher = Options(programs=_programs(no_cache)), progress(Console(stderr=True))
     try:
-        execute(checks.planned(runs), Store(store), search_roots(data_dir), Options(), watcher)
+        execute(checks.planned(runs), Store(store), search_roots(data_dir), options, watcher)
     finally:
         watcher.close()
     return lookup.records(Store(store), runs)

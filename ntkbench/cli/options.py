@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ntkbench.errors import UsageError
+from ntkbench.errors import StorageError, UsageError
+from ntkbench.store import programs
 from ntkbench.text import without_control_characters
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -103,6 +104,27 @@ def _leaderboards(command: F) -> F:
     return click.option(
         "--folder", type=FOLDER, default=Path("leaderboards"), show_default=True, help="Folder of the leaderboards."
     )(command)
+
+
+def _compile_cache(command: F) -> F:
+    """Add the option `--no-compile-cache`."""
+    return click.option(
+        "--no-compile-cache",
+        "no_cache",
+        is_flag=True,
+        help="Compile anew, instead of keeping compiled programs in the user's cache (or in NTKBENCH_CACHE).",
+    )(command)
+
+
+def _programs(no_cache: bool) -> programs.Programs | None:
+    """Return where compiled programs are kept; None if the user has said otherwise, or, with a warning, nowhere."""
+    if no_cache or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return None
+    try:
+        return programs.opened(programs.default_folder())
+    except StorageError as error:
+        _tell(f"compiled programs are not kept: {error}")
+        return None
 
 
 def _choices(items: Sequence[str], option: str) -> dict[str, list[str]]:

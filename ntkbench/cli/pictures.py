@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ntkbench import files
-from ntkbench.cli.options import FILE, FOLDER, PICTURES, _data_dir, _spec, _specs, _store
+from ntkbench.cli.options import FILE, FOLDER, PICTURES, _compile_cache, _data_dir, _programs, _spec, _specs, _store
 from ntkbench.data.places import search_roots
 from ntkbench.data.user.images import write
 from ntkbench.errors import UsageError
@@ -15,7 +15,7 @@ from ntkbench.results import diff as differences
 from ntkbench.results import images as saved
 from ntkbench.results import report as page
 from ntkbench.results.plots import plot as plots
-from ntkbench.run.settings import configure
+from ntkbench.run.settings import configure, keep_programs
 from ntkbench.store.store import Store
 
 
@@ -57,7 +57,10 @@ def plot(
 @click.option("--attack", metavar="ID", help="Which attack of the run. Default: the only one.")
 @click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
 @click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
-def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path) -> None:
+@_compile_cache
+def images(
+    run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path, no_cache: bool
+) -> None:
     """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
 
     RUN is an id, the beginning of one, or the file of a record. Images on infinite kernels are in the store; others are
@@ -69,6 +72,7 @@ def images(run: str, store: Path, data_dir: Path | None, attack: str | None, eps
     configure()
     from ntkbench.run.execute import attacked
 
+    keep_programs(_programs(no_cache))
     made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))
     test, classes = made.data.test, made.data.classes
     found = saved.arrays(asked, test, classes, made.crafted.images[asked.place])

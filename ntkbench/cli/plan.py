@@ -7,7 +7,7 @@ import click
 
 from ntkbench.cli.options import _choices, _data_dir, _part, _spec, _store, _tell
 from ntkbench.plan.read import narrowed, read
-from ntkbench.status.forecast import check_memory, cost_forecast
+from ntkbench.status.forecast import check_memory, forecast
 from ntkbench.status.missing import absent
 from ntkbench.store.folder import StoreFolder
 
@@ -24,7 +24,8 @@ def plan(
 ) -> None:  # fmt: skip
     """Show what `run` would do: runs, cached stages, estimated time and memory. Nothing is executed."""
     planned, kept = narrowed(read(spec, overrides, smoke), _choices(where, "--where")), StoreFolder(store)
-    click.echo(cost_forecast(planned, kept))
+    found = forecast(planned, kept)
+    click.echo(found)
     for line in absent(planned, data_dir):
         _tell(line)
-    check_memory(planned, kept, force=force)
+    check_memory(found, force=force)

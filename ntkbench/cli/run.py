@@ -7,12 +7,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ntkbench.cli.options import EXECUTORS, _choices, _data_dir, _part, _spec, _store
+from ntkbench.cli.options import EXECUTORS, _choices, _compile_cache, _data_dir, _part, _programs, _spec, _store
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.cost import remaining
 from ntkbench.plan.read import narrowed, read
 from ntkbench.plan.runs import Shard
+from ntkbench.reference.listing import listing
 from ntkbench.results import show
 from ntkbench.results.terminal import is_terminal
 from ntkbench.run.interrupt import interruptible
@@ -21,6 +22,13 @@ from ntkbench.run.progress import progress
 from ntkbench.run.settings import configure
 from ntkbench.store import groups, lookup
 from ntkbench.store.store import Store
+
+
+def _list_specs(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """End the command with the list of the shipped specs, where that is `wanted`."""
+    if wanted:
+        click.echo(listing("specs"))
+        context.exit()
 
 
 @click.command()
@@ -50,9 +58,15 @@ from ntkbench.store.store import Store
     metavar="i/n",
     help="Execute the i-th of n parts of the plan, for array jobs. A run stays in its part when cells are added.",
 )
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_specs,
+    help="List the specs that come with ntkbench, and exit. Their names stand for files: `ntkbench run quickstart`.",
+)  # fmt: skip
+@_compile_cache
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
+    no_cache: bool,
 ) -> int:  # fmt: skip
     """Execute a spec and write one record per run. The same command again resumes; finished runs are not repeated.
 
@@ -75,7 +89,7 @@ def run(
     from ntkbench.run.execute import execute
 
     kept = Store(store)
-    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force)
+    options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
     console = Console(stderr=True)
     seen = console.is_terminal
     watcher = progress(console, remaining.expected(planned, groups.cached(planned.runs, kept)) if seen else None)

@@ -46,7 +46,7 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     Without `smoke` and `overrides`, the `smoke` section is checked too, so that it works when it is needed.
 
     Args:
-        path: the spec file.
+        path: the spec file, or the name of a spec that comes with ntkbench.
         overrides: assignments `path=value` of `--set`, applied last.
         smoke: whether the spec's `smoke` section is applied.
     """

@@ -48,9 +48,10 @@ def format_of(path: Path | None, said: Format | None = None) -> tuple[Format, bo
 
 def select_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFrame":
     """Return the rows of some metrics, or all rows if none is named. Raise UsageError if a metric has no row."""
+    measured = set(frame["metric"].unique())
     for name in metrics:
-        if metric(name).name not in set(frame["metric"]):
-            there = sorted(filter(None, set(frame["metric"])))
+        if metric(name).name not in measured:
+            there = sorted(filter(None, measured))
             raise UsageError(f"no run measures {name}; they measure {', '.join(there) or 'nothing yet'}")
     return frame.loc[frame["metric"].isin(metrics)] if metrics else frame
 

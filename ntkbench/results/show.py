@@ -56,7 +56,7 @@ class Selection:
     def labels(self, axis: str) -> list[str]:
         """Return the labels along an axis in order: numbers by value, then words."""
         frame = self.runs if axis in self.runs else self.numbers
-        return sorted({str(label) for label in frame[axis]}, key=label_key)
+        return sorted({str(label) for label in frame[axis].unique()}, key=label_key)
 
 
 @dataclass(frozen=True)
@@ -203,14 +203,15 @@ def _known(name: str, chosen: Selection) -> None:
 def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     """Return the numbers of these metrics; without a name, those of the headlines, or of all but how networks were
     fitted."""
-    there = [name for name in known_metrics() if name in set(everything.numbers["metric"])]
+    measured = set(everything.numbers["metric"].unique())
+    there = [name for name in known_metrics() if name in measured]
     for name in metrics:
         if metric(name).name not in there and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
     if metrics:
         return Selection(everything.numbers.loc[everything.numbers["metric"].isin(metrics)], everything.runs)
     asked = everything.numbers.loc[everything.numbers["analysis"] != FIT]
-    names = set(asked["metric"])
+    names = set(asked["metric"].unique())
     wanted = names.intersection(HEADLINES) or names - {BESIDE}
     return Selection(asked.loc[asked["metric"].isin(wanted)], everything.runs)
 

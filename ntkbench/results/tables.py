@@ -8,6 +8,7 @@ are ever averaged. `show`, `frame` and the plots build on these.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from ntkbench.store.record import Record
 from ntkbench.uncertainty import summary
 from ntkbench.vocabulary import bounds
 
+_of_number = attrgetter(*OF_NUMBER)
 LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
 """columns of text, in which a missing value becomes an empty string"""
 
@@ -58,16 +60,20 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
         keep_empty: whether a run without numbers has a row too, in which their columns are empty.
     """
     ok = set(of.loc[of["status"] == "ok", "run_id"])
-    rows, where = [], set()
+    rows: list[tuple[Any, ...]] = []
+    about: list[Mapping[str, Any]] = []
     for record in (record for record in records if record.run_id in ok):
         failed = failed_checks.codes(record)
-        for row in record.metrics:
-            about = {_beside(of, name): str(value) for name, value in row.where.items()}
-            where |= set(about)
-            low, high = row.ci95 or (None, None)
-            fixed = {name: getattr(row, name) for name in OF_NUMBER} | {CHECKS: ", ".join(failed(row.analysis))}
-            rows.append({"run_id": record.run_id, **fixed, "low": low, "high": high, **about})
-    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS, *sorted(where)])
+        checks = {name: ", ".join(failed(name)) for name in {row.analysis for row in record.metrics}}
+        rows += [
+            (record.run_id, *_of_number(row), checks[row.analysis], *(row.ci95 or (None, None)))
+            for row in record.metrics
+        ]
+        about += [row.where for row in record.metrics]
+    frame = pd.DataFrame(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS])
+    names = {name for each in about for name in each}
+    where = {_beside(of, name): [str(each[name]) if name in each else None for each in about] for name in names}
+    frame = frame.assign(**{name: where[name] for name in sorted(where)})
     merged = of.merge(frame, on="run_id", how="left" if keep_empty else "inner")
     return merged.fillna(dict.fromkeys((*where, *LABELS), ""))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ntkbench.spec.cell import RunOptions
+from ntkbench.store.programs import Programs
 from ntkbench.store.store import Store
 
 Executor = Literal["local", "ray"]
@@ -29,6 +30,8 @@ class Options:
     """address of a Ray cluster; None: one is started on this machine, for as long as the command runs"""
     force: bool = False
     """whether to begin although the estimate is far above the memory of the machine"""
+    programs: Programs | None = None
+    """compiled programs that processes share and leave to the next; None: JAX decides"""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 
 from ntkbench.errors import UsageError
+from ntkbench.store.programs import Programs
 
 GIVEN_UP = "given up"
 """name of a thread that was abandoned; the command line looks for it before it exits"""
@@ -37,8 +39,10 @@ SETTINGS: Mapping[str, str | bool | int | None] = MappingProxyType(
     }
 )
 """JAX' options by their names, with the values that runs are made with."""
-GIVEN_UP = "given up"
-"""name of a thread that was abandoned in compiled code; the command line looks for it before it exits"""
+_SHORTEST = "jax_persistent_cache_min_compile_time_secs"
+"""JAX's option: seconds of compilation from which on a program is kept"""
+_MOST_BYTES = "jax_compilation_cache_max_size"
+"""JAX's option: bytes that a cache may hold; -1 is JAX's default"""
 _UNSAFE = re.compile(r"fast_math|fast_min_max|excess_precision|denormal")
 """parts of the names of XLA's flags that allow arithmetic other than IEEE's"""
 
@@ -114,6 +118,27 @@ def configured() -> Iterator[None]:
         else:
             for name, value in held.items():
                 jax.config.update(name, value)
+
+
+def keep_programs(programs: Programs | None) -> None:
+    """Have JAX look for compiled programs in `programs` before it compiles, in this process, and keep them there.
+
+    JAX's options hold: its bound on the size, and the seconds of compilation from which on a program is kept (any, if
+    the variable is not set). Nothing changes with None, or where JAX has a cache already. JAX has no public way to name
+    a cache of another kind; if a later version has no such attribute, every process compiles anew.
+    """
+    if programs is None:
+        return
+    import jax
+    from jax._src import compilation_cache
+
+    if getattr(compilation_cache, "_cache", programs) is not None:
+        return
+    if (most_bytes := getattr(jax.config, _MOST_BYTES)) >= 0:
+        programs = replace(programs, most_bytes=most_bytes)
+    if variable(_SHORTEST) not in os.environ:
+        jax.config.update(_SHORTEST, 0)
+    compilation_cache._cache = programs  # type: ignore[assignment]
 
 
 def _set_variables(values: Mapping[str, str | None]) -> None:

@@ -22,7 +22,7 @@ from ntkbench.plan.cost.estimate import require_memory
 from ntkbench.plan.keys import Shared
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.render import size
-from ntkbench.run import environment
+from ntkbench.run import environment, settings
 from ntkbench.run.group import TrainedGroup, train
 from ntkbench.run.interrupt import Clock, deferred_interrupts
 from ntkbench.run.job import Job
@@ -43,6 +43,7 @@ class Worker:
     """Executes units of one job, and keeps data, kernels and compiled programs from one unit to the next."""
 
     def __init__(self, job: Job):
+        settings.keep_programs(job.options.programs)
         environment.require_device()
         tile_bytes = memory.tile_bytes(job.run.tile_bytes, environment.accelerator_bytes())
         self.job, self.shared = job, SharedStages(job.store, job.roots, tile_bytes, job.given)

@@ -145,7 +145,10 @@ class Adversarial(Trained):
     """Minimize the mean loss over batches that are attacked before each step (Madry et al. 2018)."""
 
     mode: Literal["adversarial"]
-    attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
+    attack: Annotated[
+        InnerFGSM | InnerPGD,
+        Field(discriminator="kind", examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
+    ]
     """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
     warm_up: Annotated[int, Field(ge=0)] = 0
     """epochs of standard training that come first"""

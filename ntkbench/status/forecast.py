@@ -112,6 +112,15 @@ class Forecast:
 
     cells: Sequence[CellForecast]
     lines: Sequence[tuple[str, str]]
+    bytes: int
+    """estimated memory of the largest step of what is left"""
+    advice: str
+    """what would lower it"""
+
+    def __str__(self) -> str:
+        """Return a table of the cells, then the lines about all of them."""
+        said = (f"{word:<9} {says}" for word, says in self.lines)
+        return "\n".join([table(self.headers, self.rows, "plain"), "", *said])
 
     @property
     def headers(self) -> list[str]:
@@ -129,10 +138,7 @@ class Forecast:
 
 def cost_forecast(plan: Plan, store: StoreFolder) -> str:
     """Return the forecast of a plan as text: a table of the cells, then the lines about all of them."""
-    found = forecast(plan, store)
-    return "\n".join(
-        [table(found.headers, found.rows, "plain"), "", *(f"{word:<9} {says}" for word, says in found.lines)]
-    )
+    return str(forecast(plan, store))
 
 
 def forecast(plan: Plan, store: StoreFolder) -> Forecast:
@@ -142,7 +148,8 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     """
     pending = lookup.pending(store, plan.runs)
     waiting = {run.id for run in pending}
-    estimate = cost_estimate.estimate(Plan(plan.header, tuple(pending), plan.file))
+    prices = cost_estimate.price(plan)
+    estimate = cost_estimate.estimate(Plan(plan.header, tuple(pending), plan.file), prices)
     there = groups.cached(pending, store)
     left = [work for key, work in estimate.stages.items() if key not in there]
     total = sum([*left, *estimate.runs.values()], Work())
@@ -154,13 +161,12 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
         lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(total), estimate.advice)}"))
     if done and (said := spent_line(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
         lines.append(("took", said))
-    return Forecast(tuple(_cells(plan, waiting)), tuple(lines))
+    return Forecast(tuple(_cells(plan, waiting, prices)), tuple(lines), estimate.peak_bytes, estimate.advice)
 
 
-def check_memory(plan: Plan, store: StoreFolder, *, force: bool) -> None:
+def check_memory(found: Forecast, *, force: bool) -> None:
     """Raise a UsageError if what is left of a plan takes far more memory than this machine has, unless `force`."""
-    estimate = cost_estimate.estimate(Plan(plan.header, tuple(lookup.pending(store, plan.runs)), plan.file))
-    cost_estimate.require_memory(estimate.peak_bytes, memory.host_bytes(), estimate.advice, force=force)
+    cost_estimate.require_memory(found.bytes, memory.host_bytes(), found.advice, force=force)
 
 
 def _memory(needed: int, advice: str) -> str:
@@ -184,14 +190,14 @@ def spent_line(plan: Plan, records: "Mapping[str, Record]") -> str:
     )
 
 
-def _cells(plan: Plan, waiting: set[str]) -> Iterator[CellForecast]:
-    """Yield each cell of a plan; `waiting`: ids of the runs that are not done."""
+def _cells(plan: Plan, waiting: set[str], prices: Mapping[int, cost_estimate.PricedCell]) -> Iterator[CellForecast]:
+    """Yield each cell of a plan with these prices; `waiting`: ids of the runs that are not done."""
     cells: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in plan.runs:
         cells.setdefault(tuple(run.coordinates.items()), []).append(run)
     for labels, runs in cells.items():
         done = sum(run.id not in waiting for run in runs)
-        work = cost_estimate.estimate(Plan(plan.header, tuple(runs), plan.file)).total
+        work = cost_estimate.estimate(Plan(plan.header, tuple(runs), plan.file), prices).total
         seconds, room = cost_estimate.seconds(work), cost_estimate.peak_bytes(work)
         yield CellForecast(dict(labels), len(runs), done, seconds, room, runs[0].id)
 

@@ -17,9 +17,10 @@ import ntkbench
 from ntkbench.boards.entry import EntryCell, summarize
 from ntkbench.boards.tracks import track
 from ntkbench.cli.main import cli, main
-from ntkbench.cli.options import STAGES
+from ntkbench.cli.options import STAGES, _programs
 from ntkbench.run import execute as run_execute
 from ntkbench.store import folder as store_folder
+from ntkbench.store.programs import Programs
 from ntkbench.store.store import Store
 from tests.boards.test_track import written
 from tests.examples import factory, tiny
@@ -236,6 +237,18 @@ def test_a_fault_is_admitted_and_shown_on_demand(call, tmp_path: Path, monkeypat
     assert "Add --debug" in err
     with pytest.raises(ZeroDivisionError):
         main(["--debug", "validate", "x.yaml"])
+
+
+def test_compiled_programs_are_kept_where_the_user_says(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("NTKBENCH_CACHE", str(tmp_path))
+    assert _programs(no_cache=False) is None, "JAX_COMPILATION_CACHE_DIR, which tests set, wins"
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    assert _programs(no_cache=True) is None
+    assert not list(tmp_path.iterdir())
+    assert _programs(no_cache=False) == Programs(tmp_path / "programs")
+    (tmp_path / "programs").chmod(0o777)
+    assert _programs(no_cache=False) is None
+    assert capsys.readouterr().err.count("compiled programs are not kept") == 1
 
 
 def test_an_interrupt_exits_with_130(call, tmp_path: Path, monkeypatch):

@@ -108,22 +108,47 @@ def require_memory(needed: int | float, there: int, advice: str, *, force: bool)
     return f"{said}: it may run out of memory; what helps is {helps}"
 
 
-def estimate(plan: Plan) -> CostEstimate:
-    """Return the work of the whole plan: shared stages count once, and the seeds of a cell train together."""
+@dataclass(frozen=True)
+class PricedCell:
+    """The work of a cell: its stages after the training, and its trainings, each with the seeds that train together."""
+
+    stages: tuple[PricedStage, ...]
+    trainings: tuple[tuple[PricedStage, int], ...]
+
+
+def price(plan: Plan) -> Mapping[int, PricedCell]:
+    """Return the work of each cell of a plan by the cell's `id`, for several estimates of parts of the plan."""
     tile = memory.tile_bytes(plan.header.run.tile_bytes)
+    return {id(cell): _priced(cell, tile) for cell, _ in groupby(plan.runs, key=lambda run: run.cell)}
+
+
+def _priced(cell: Cell, tile: float) -> PricedCell:
+    """Return the work of a cell; `tile` in bytes."""
+    trainings = (
+        (PricedStage("training", training_key(part), training(part)), sizes.seeds_per_group(part))
+        for part in timeline.trainings(cell)
+    )
+    return PricedCell(tuple(stages(cell, tile)), tuple(trainings))
+
+
+def estimate(plan: Plan, prices: Mapping[int, PricedCell] | None = None) -> CostEstimate:
+    """Return the work of the whole plan: shared stages count once, and the seeds of a cell train together.
+
+    `prices`: those of the plan, or of one that it is a part of; None computes them.
+    """
+    prices = price(plan) if prices is None else prices
     seeds: dict[str, set[int]] = {}
     shared: dict[str, Work] = {}
     runs: dict[str, Work] = {}
     for cell, members in groupby(plan.runs, key=lambda run: run.cell):
         same = tuple(members)
-        parts = list(stages(cell, tile))
-        own = sum((stage.work for stage in parts if not stage.key), Work())
+        priced = prices[id(cell)]
+        own = sum((stage.work for stage in priced.stages if not stage.key), Work())
         runs |= dict.fromkeys((run.id for run in same), own)
-        shared |= {stage.key: stage.work for stage in parts if stage.key}
-        for part in timeline.trainings(cell):
-            key = training_key(part)
-            seeds.setdefault(key, set()).update(run.seed for run in same)
-            shared[key] = training(part).times(len(seeds[key]), sizes.seeds_per_group(part))
+        shared |= {stage.key: stage.work for stage in priced.stages if stage.key}
+        for each, together in priced.trainings:
+            seeds.setdefault(each.key, set()).update(run.seed for run in same)
+            shared[each.key] = each.work.times(len(seeds[each.key]), together)
     return CostEstimate(shared, runs)
 
 

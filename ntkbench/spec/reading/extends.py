@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ntkbench.errors import MOST, Problem, SpecError
 from ntkbench.spec.cell import BY_ID
 from ntkbench.spec.document import Node, SourcePosition, mapping
-from ntkbench.spec.reading import parse
+from ntkbench.spec.reading import parse, shipped
 from ntkbench.text import nearest
 
 MAX_FILES = 50
@@ -87,7 +87,11 @@ def overlay(settings: Iterable[tuple[str, Node]], place: SourcePosition) -> Node
 
 
 def load(file: str) -> Node:
-    """Return a file merged over everything that it extends. Raise SpecError with all mistakes of all files."""
+    """Return a file merged over everything that it extends. Raise SpecError with all mistakes of all files.
+
+    `file` may also be the name of a spec that comes with ntkbench, such as `quickstart`.
+    """
+    file = shipped.resolve(file)
     return merged(parse.read(file), file)
 
 
