@@ -41,7 +41,7 @@ SECTIONS = {
     "attacks": ("extensions", "notation"),
     "data": ("extensions", "notation"),
     "training": ("attacks", "notation"),
-    "kernels": ("architectures", "notation"),
+    "kernels": ("architectures", "attacks", "notation"),
     "analyses": ("attacks", "extensions", "notation"),
     "cell": ("analyses", "architectures", "attacks", "data", "kernels", "notation", "training"),
     "identity": ("attacks", "cell", "data", "extensions", "kernels", "training"),
@@ -55,7 +55,7 @@ BUILDERS = {
     "networks": (),
     "losses": (),
     "attacks": ("networks", "losses"),
-    "kernels": ("networks", "losses"),
+    "kernels": ("networks", "losses", "attacks"),
     "training": ("networks", "losses", "attacks", "kernels"),
 }
 NUMBERS = (
@@ -69,7 +69,7 @@ NUMBERS = (
     "run.measure",
 )
 """modules that may import the science, beside itself and the analyses"""
-PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course")
+PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course", "certificate")
 AT_ONCE = (
     "api.experiment",
     "api.forecast",

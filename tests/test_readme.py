@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from ntkbench.cli.main import cli
 from ntkbench.plan.read import read
+from ntkbench.store import record as records
 
 ROOT = Path(__file__).parent.parent
 TEXT = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))))
@@ -65,3 +66,17 @@ def test_the_spec_of_the_concepts_is_valid(tmp_path):
     file = tmp_path / "concepts.yaml"
     file.write_text(spec, encoding="utf-8")
     assert len(read(str(file)).runs) == 6
+
+
+def test_the_certified_radii_are_those_of_the_records():
+    rows = re.findall(r"^\| [^|]*, ridge \d+ \|(.*)\| `(\w+)` \|$", FINDINGS, flags=re.MULTILINE)
+    for told, record in rows:
+        known = records.read(ROOT / "docs" / "results" / "records" / f"{record}.json")
+        radii = {
+            row.where["bound"]: float(row.value or 0)
+            for row in known.metrics
+            if row.metric == "certified_radius" and row.where["statistic"] == "median"
+        }
+        expected = [radii["rkhs"], radii["intervals"], radii["linear"], radii["linear"] / radii["intervals"]]
+        assert [float(value) for value in told.split("|")] == pytest.approx(expected, rel=5.1e-3)
+    assert len(rows) == 6

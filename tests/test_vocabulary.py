@@ -38,6 +38,8 @@ def test_each_metric_is_found_under_its_name():
         "spearman_usefulness_across",
         "spearman_robustness_across",
         "certified_accuracy",
+        "certified_radius",
+        "certified_gap",
         "certified_label_flips",
         "kernel_drift",
         "path_length",

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from ntkbench.errors import Problem, SpecError
-from ntkbench.plan.rules import analyses, architectures
+from ntkbench.plan.rules import analyses, architectures, certificates
 from ntkbench.plan.rules import attacks as rules_attacks
 from ntkbench.plan.rules import data as rules_data
 from ntkbench.plan.rules import kernels as rules_kernels
@@ -44,7 +44,7 @@ RULES: tuple[Rule, ...] = (
     architectures.problems,
     rules_kernels.problems,
     analyses.problems,
-    analyses.certificates,
+    certificates.problems,
 )
 """all rules, in the order in which they are applied"""
 

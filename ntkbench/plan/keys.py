@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ntkbench.plan.cost import kernels
 from ntkbench.plan.networks import operations
 from ntkbench.plan.timeline import drops_last
-from ntkbench.spec.analyses import Analysis, EvaluatedAnalysis, LabelFlips, Spectral, Transfer
+from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
 from ntkbench.spec.attacks import GradientAttack
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import SphereTeacher
@@ -77,16 +77,24 @@ def kernel_key(cell: Cell, kernel_id: str) -> str:
 def solve_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of the coefficients of a regression at infinite time."""
     kernel = _infinite(cell, kernel_id)
-    return _key("solve", {"kernel": kernel_key(cell, kernel_id), "ridge": kernel.ridge})
+    return _key("solve", {"kernel": kernel_key(cell, kernel_id), "ridge": kernel.ridge, **_fit(kernel)})
+
+
+def _fit(kernel: InfiniteKernel) -> dict[str, Any]:
+    """Return how a kernel is fitted as a part of a key: nothing for gradient flow, whose keys are older."""
+    return {"fit": canonical(kernel.fit)} if kernel.fit else {}
 
 
 def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "solve"], str]:
     """Return the stage, and its key, that regression with an infinite kernel needs: its spectrum, or one solve.
 
-    A solve is enough at infinite time. The spectrum is taken all the same where the cell needs it anyway, and where the
-    kernel's entries cost more than their decomposition: then they are better computed once for all times and ridges.
+    A solve is enough at infinite time, and the coefficients of another way to fit are kept as one. The spectrum is
+    taken all the same where the cell needs it anyway, and where the kernel's entries cost more than their
+    decomposition: then they are better computed once for all times and ridges.
     """
     kernel, key = _infinite(cell, kernel_id), kernel_key(cell, kernel_id)
+    if kernel.fit:
+        return "solve", solve_key(cell, kernel_id)
     large = cell.data.n_train >= SOLVED_FROM and kernels.is_cheaper_than_its_spectrum(cell, kernel)
     if large and kernel.time == float("inf") and key not in _decomposed(cell):
         return "solve", solve_key(cell, kernel_id)
@@ -94,12 +102,12 @@ def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "sol
 
 
 def _decomposed(cell: Cell) -> set[str]:
-    """Return the keys of the kernels whose spectra an analysis or a finite time of the cell needs."""
-    studied = [analysis for analysis in cell.analyses.values() if isinstance(analysis, Spectral | LabelFlips)]
+    """Return the keys of the kernels whose spectra an analysis, a finite time or another fit of the cell needs."""
+    studied = [analysis for analysis in cell.analyses.values() if isinstance(analysis, Spectral | Certified)]
     names = {name for each in studied for name in (each.target, *getattr(each, "against", ()))}
     infinite = {name: kernel for name, kernel in cell.kernels.items() if isinstance(kernel, InfiniteKernel)}
-    needed = (name for name, kernel in infinite.items() if name in names or kernel.time != float("inf"))
-    return {kernel_key(cell, name) for name in needed}
+    filtered = {name for name, kernel in infinite.items() if kernel.fit or kernel.time != float("inf")}
+    return {kernel_key(cell, name) for name in infinite if name in names | filtered}
 
 
 def attacks_shown(analysis: Analysis) -> tuple[str, ...]:
@@ -108,6 +116,8 @@ def attacks_shown(analysis: Analysis) -> tuple[str, ...]:
         return analysis.attacks
     if isinstance(analysis, Transfer):
         return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
+    if isinstance(analysis, Certificate) and analysis.attack:
+        return (analysis.attack,)
     return ()
 
 
@@ -146,6 +156,7 @@ def craft_key(cell: Cell, attack_id: str) -> str:
         "time": kernel.time,
         "ridge": kernel.ridge,
         "attack": fields,
+        **_fit(kernel),
     }
     if kernel.time != float("inf"):
         parts["flow"] = 2  # revision 1 let round-off grow on singular kernels

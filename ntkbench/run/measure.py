@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.analyses.accuracy import accuracy
+from ntkbench.analyses.certificates.certificate import certificate
 from ntkbench.analyses.certificates.label_flips import label_flips
 from ntkbench.analyses.consistency import consistency
 from ntkbench.analyses.drift import drift
@@ -73,6 +74,8 @@ def measure(predictors: Predictors, name: str) -> Measurement:
             return _time_course(predictors, name, words)
         case analyses.Consistency():
             return _consistency(predictors, name, words)
+        case analyses.Certificate():
+            return _certificate(predictors, name, words)
         case analyses.LabelFlips():
             return _label_flips(predictors, name, words)
 
@@ -133,6 +136,23 @@ def _consistency(predictors: Predictors, name: str, words: analyses.Consistency)
     with predictors.stage(f"analysis.{name}"):
         top = tuple(k for k in words.top if k <= size)
         return consistency(study, others, top, selections.features(words.features, size))
+
+
+def _certificate(predictors: Predictors, name: str, words: analyses.Certificate) -> Measurement:
+    fitted, shared = predictors.fitted(words.target), predictors.shared
+    target = predictors.evaluator(words.target) if words.attack else None
+    attacked = (target, predictors.attacked(words.attack, target)) if words.attack and target else None
+    tests = shared.data(predictors.cell).test
+    with predictors.stage(f"analysis.{name}"):
+        return certificate(
+            fitted,
+            jnp.asarray(tests.unit(predictors.cell.numerics.kernel)),
+            tests.labels,
+            build_attacks.BALLS[words.norm],
+            words.eps,
+            attacked,
+            tile_bytes=shared.tile_bytes,
+        )
 
 
 def _label_flips(predictors: Predictors, name: str, words: analyses.LabelFlips) -> Measurement:

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkbench.analyses.certificates.label_flips import FittedKernel
+from ntkbench.analyses.certificates.fitted import FittedKernel
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.trajectory import SeededAttack, View
@@ -215,12 +215,14 @@ class Predictors:
     def fitted(self, name: str) -> FittedKernel:
         """Return an infinite kernel on the training examples, with the filter of its time and ridge."""
         data, words = self.shared.data(self.cell), self.cell.kernels[name]
+        assert isinstance(words, InfiniteKernel)
         self.tick(f"kernel {name}")
         with self.stage(f"spectrum.{name}") as note:
             kernel, X, spectrum, Y = note(self.shared.decomposed(self.cell, name))
             g = regression.flow(float(words.time), words.ridge)
-            coefficients(spectrum, words, Y)  # refuses a singular kernel, as the regression itself does
-        return FittedKernel(name, kernel, X, spectrum, spectrum.filtered(g), data.train.labels, len(data.classes))
+            alpha = self.shared.solved(self.cell, name).value if words.fit else coefficients(spectrum, words, Y)
+        filtered = spectrum.filtered(g)
+        return FittedKernel(name, kernel, X, spectrum, filtered, alpha, data.train.labels, len(data.classes))
 
     def attacked(self, attack_id: str, target: Evaluator) -> tuple[BudgetedAttack, Crafted]:
         """Return an attack and the test examples that it made; each attack is made once for each source.

@@ -79,7 +79,7 @@ class SharedStages:
         if stage == "kernel":
             self.decomposed(cell, name)
         elif stage == "solve":
-            self._solved(cell, name)
+            self.solved(cell, name)
         else:
             threat = attacks.attack(cell, name)
             source = self.regression(cell, threat.source).value
@@ -106,11 +106,11 @@ class SharedStages:
 
         def predictor() -> StageResult:
             kernel, X, _ = self._asked(cell, kernel_id)
-            made = (self._solved if stage == "solve" else self._filtered)(cell, kernel_id)
+            made = (self.solved if stage == "solve" else self._filtered)(cell, kernel_id)
             alpha = made.value.astype(X.dtype)
             return replace(made, value=regression.predictor(kernel, X, alpha, tile_bytes=self.tile_bytes))
 
-        name = f"{key} {words.time} {words.ridge}"
+        name = f"{key} {words.time} {words.ridge}"  # the key of a solve knows the fit
         known = name in self._memory
         made = self._remember(name, predictor)
         return replace(made, cached=known or made.cached)
@@ -164,19 +164,27 @@ class SharedStages:
         _, _, spectrum, Y = made.value
         return replace(made, value=kernels.coefficients(spectrum, cell.kernels[kernel_id], Y))
 
-    def _solved(self, cell: Cell, kernel_id: str) -> StageResult:
-        """Return the coefficients of a regression at infinite time: by the spectrum if it is there, else by one solve.
+    def solved(self, cell: Cell, kernel_id: str) -> StageResult:
+        """Return the coefficients of a regression at infinite time, or of another fit, and keep them.
 
-        Raise an error if the kernel is singular.
+        They come from the spectrum if it is there or another fit asks for it, else from one solve. Raise an error if
+        the kernel is singular.
         """
         key = keys.solve_key(cell, kernel_id)
 
         def coefficients() -> Arrays:
+            words = cell.kernels[kernel_id]
+            assert isinstance(words, InfiniteKernel)
+            if words.fit:
+                kernel, X, spectrum, Y = self.decomposed(cell, kernel_id).value
+                labels = self.data(cell).train.labels
+                alpha = kernels.fitted(cell, kernel_id, kernel, X, spectrum, Y, labels, self.tile_bytes)
+                return {"alpha": np.asarray(alpha)}
             if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
                 return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
             kernel, X, Y = self._asked(cell, kernel_id)
             K, dtype = self._matrix(kernel, X), cell.numerics.kernel
-            return {"alpha": kernels.solved(K, cell.kernels[kernel_id], np.asarray(Y), kernel_id, dtype)}
+            return {"alpha": kernels.solved(K, words, np.asarray(Y), kernel_id, dtype)}
 
         arrays, cached = self._stored("solve", key, coefficients)
         return StageResult(jnp.asarray(arrays["alpha"]), key, cached)

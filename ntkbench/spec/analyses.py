@@ -7,6 +7,7 @@ from pydantic import Field
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.notation import (
+    Budgets,
     Count,
     Counts,
     Expects,
@@ -184,10 +185,33 @@ class LabelFlips(Section):
     """numbers of wrong labels at which the certified accuracy is given"""
 
 
+class Certificate(Section):
+    """The radius up to which nobody can turn the prediction of a kernel: a lower bound of its true robust accuracy.
+
+    Three bounds, of which the best counts for each example: by the distance in the kernel's Hilbert space, by the
+    extremes of each kernel entry, and by a linear relaxation, which is by far the strongest and is known for ReLU and
+    leaky ReLU without biases between hidden layers.
+    """
+
+    kind: Literal["certificate"]
+    target: str
+    """the id of an infinite kernel of a fully connected network with ReLU, leaky ReLU or erf; any time and ridge"""
+    eps: Budgets
+    """budgets at which the certified accuracy is given, in pixel units ([0, 1])"""
+    norm: Literal["linf", "l2"] = "linf"
+    """norm of the threat set, as in attacks"""
+    attack: str | None = None
+    """a gradient attack on the target with the same norm and budgets: its robust accuracy is an upper bound of what is
+    true, and stands beside the certified one; null: none"""
+
+
+Certified = Certificate | LabelFlips
+"""analyses of what is certain of the regression with one infinite kernel"""
+
 Spectral = Eigenspace | TimeCourse | Consistency
 """analyses of the features of a kernel"""
 
 Analysis = Annotated[
-    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | LabelFlips | Drift,
+    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Certificate | LabelFlips | Drift,
     Kinds("analyses", ExtensionAnalysis),
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import BelowOne, Budgets, Count, Seed, Step
+from ntkbench.spec.notation import BelowOne, Budget, Budgets, Count, Seed, Step
 from ntkbench.spec.section import FilePath, FileSection, Section
 
 SELF = "self"
@@ -57,6 +57,25 @@ class GradientAttack(LossAscent, Attack):
     """predictor whose gradient is followed: self, or the id of a kernel"""
     labels: Literal["true", "predicted"] = "true"
     """true: the label of the example; predicted: the source's own clean prediction in its place"""
+
+
+class InnerAttack(LossAscent):
+    """An attack on a model while it is fitted, as it is at each step, at true labels."""
+
+    eps: Budget
+    """one budget, in pixel units ([0, 1])"""
+
+
+class InnerFGSM(InnerAttack):
+    """One full step along the sign of the gradient (l2: along the gradient)."""
+
+    kind: Literal["fgsm"]
+
+
+class InnerPGD(InnerAttack, Steps):
+    """Projected gradient ascent; a uniform start is drawn anew for each example and epoch."""
+
+    kind: Literal["pgd"]
 
 
 Restarts = Annotated[int, Field(gt=0, le=10_000)]

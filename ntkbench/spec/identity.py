@@ -21,7 +21,7 @@ from ntkbench.spec import extensions
 from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import Data
-from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.training import Adversarial, Trained, with_explicit_schedule
 
 # Choose the loss that an attack ascends where its spec says `loss: auto`.
@@ -40,7 +40,8 @@ A = TypeVar("A", bound=LossAscent)
 def with_auto_losses(cell: Cell) -> Cell:
     """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
 
-    This concerns the gradient attacks of the cell and the inner attack of adversarial training; all else is unchanged.
+    This concerns the gradient attacks of the cell and the attacks inside adversarial training and fits of kernels; all
+    else is unchanged.
     """
     attacks = {
         name: _with_loss(attack, cell, _squared(cell, attack.source)) if isinstance(attack, GradientAttack) else attack
@@ -50,7 +51,16 @@ def with_auto_losses(cell: Cell) -> Cell:
     if isinstance(training, Adversarial):
         inner = _with_loss(training.attack, cell, training.loss == "mse")
         training = training.model_copy(update={"attack": inner})
-    return cell.model_copy(update={"attacks": attacks, "training": training})
+    kernels = {name: _with_loss_of_fit(kernel, cell) for name, kernel in cell.kernels.items()}
+    return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels})
+
+
+def _with_loss_of_fit(kernel: Kernel, cell: Cell) -> Kernel:
+    """Return a kernel whose fit, if it attacks, has a loss in the place of `auto`."""
+    if not isinstance(kernel, InfiniteKernel) or not isinstance(kernel.fit, AdvNtk):
+        return kernel
+    attack = _with_loss(kernel.fit.attack, cell, True)
+    return kernel.model_copy(update={"fit": kernel.fit.model_copy(update={"attack": attack})})
 
 
 def _with_loss(ascent: A, cell: Cell, squared: bool) -> A:

@@ -5,8 +5,47 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ntkbench.spec.architectures import Architecture
-from ntkbench.spec.notation import FRACTION, Count, Expects, KernelTime, Moment, NonNegative
+from ntkbench.spec.attacks import InnerFGSM, InnerPGD
+from ntkbench.spec.notation import FRACTION, Count, Expects, KernelTime, Moment, NonNegative, Positive, Seed
 from ntkbench.spec.section import Section
+
+
+class RkhsAdversarial(Section):
+    """Regression against the worst perturbation of the kernel's features (Ribeiro et al. 2025).
+
+    It minimizes (1/n) sum (|y - f(x)| + delta |f|_H)^2, each output for itself. No spectral filter does this: unlike
+    under a ridge, the weights differ between examples.
+    """
+
+    kind: Literal["rkhs_adversarial"]
+    delta: Positive
+    """radius of the perturbations in feature space, in the unit of Theta(x, x)^(1/2)"""
+
+
+class AdvNtk(Section):
+    """A training time for each training example, chosen on examples that are held out and attacked (Fu & Wang 2024).
+
+    From times of 0 on, each step attacks some of them and moves the times against the gradient of their squared loss.
+    No spectral filter does this: times differ between examples.
+    """
+
+    kind: Literal["adv_ntk"]
+    attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
+    """the attack on the predictor as it is at each step"""
+    n_validation: Count
+    """number of training examples, the last ones, that are held out: they are attacked, and not fitted"""
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 50
+    """number of steps, each with one eigendecomposition"""
+    batch_size: Count = 128
+    """number of the held-out examples that a step attacks, at most all"""
+    rate: Positive = 0.1
+    """length of a step in all times together"""
+    seed: Seed = 0
+    """draws the batches and the starts of attacks"""
+
+
+Fit = Annotated[RkhsAdversarial | AdvNtk, Field(discriminator="kind")]
+"""ways to fit a kernel other than by gradient flow"""
 
 
 class InfiniteKernel(Section):
@@ -24,6 +63,8 @@ class InfiniteKernel(Section):
     """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
+    fit: Annotated[Fit | None, Field(json_schema_extra={"as_before": None})] = None
+    """another way to fit the training targets, in the place of time and ridge; null: gradient flow"""
 
 
 class EmpiricalKernel(Section):

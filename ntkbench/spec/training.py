@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ntkbench.spec.attacks import LossAscent, Steps
+from ntkbench.spec.attacks import InnerFGSM, InnerPGD
 from ntkbench.spec.notation import (
     BelowOne,
-    Budget,
     Count,
     Counts,
     Expects,
@@ -199,25 +198,6 @@ class Standard(Trained):
 
     mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
     """`linearized` is short for `standard` with `linearize_at: 0`"""
-
-
-class InnerAttack(LossAscent):
-    """An attack on the model in training, with its current weights, at true labels."""
-
-    eps: Budget
-    """one budget, in pixel units ([0, 1])"""
-
-
-class InnerFGSM(InnerAttack):
-    """One full step along the sign of the gradient (l2: along the gradient)."""
-
-    kind: Literal["fgsm"]
-
-
-class InnerPGD(InnerAttack, Steps):
-    """Projected gradient ascent; a uniform start is drawn anew for each example and epoch."""
-
-    kind: Literal["pgd"]
 
 
 class Adversarial(Trained):

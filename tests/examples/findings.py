@@ -20,6 +20,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "eigen": {"kind": "eigenspace", "target": "limit", "attack": "ntk"},
     "time": {"kind": "time", "target": "limit", "attack": "ntk"},
     "agree": {"kind": "consistency", "target": "limit", "against": list(AGAINST), "attack": None},
+    "certain": {"kind": "certificate", "target": "limit", "eps": list(EPS), "norm": "linf", "attack": "ntk"},
 }
 
 
@@ -109,7 +110,19 @@ def consistency(rng: np.random.Generator, m: int = 12, top: Sequence[int] = (1, 
     }
 
 
-SERIES = {"eigen": eigenspace, "time": time, "agree": consistency}
+def certificate(rng: np.random.Generator, n_test: int = 200) -> dict[str, np.ndarray]:
+    """What is certified falls below what an attack leaves."""
+    robust = np.array([150, 40]) + rng.integers(0, 10, 2)
+    return {
+        "eps": np.array([2 / 255, 8 / 255]),
+        "n_test": np.array(n_test),
+        "clean": np.array(170),
+        "certified": robust - np.array([5, 30]),
+        "robust": robust,
+    }
+
+
+SERIES = {"eigen": eigenspace, "time": time, "agree": consistency, "certain": certificate}
 
 
 def store(folder: Path, runs: Sequence[Run], **series: Mapping[str, np.ndarray]) -> list[record.Record]:

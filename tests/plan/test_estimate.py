@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ntkbench.plan import read as plan_read
-from ntkbench.plan import selections, timeline
+from ntkbench.plan import selections, shapes, timeline
 from ntkbench.plan.cost import analyses, kernels, networks
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost.work import BASE_BYTES, START, Work
@@ -130,6 +130,24 @@ def test_a_regression_alone_is_priced_as_a_solve():
     assert (stage.key, stage.work) == (solve_key(asked, "limit"), kernels.solve(asked, kernel, 0))
 
 
+def test_an_adversarial_fit_is_priced_as_many_solves_with_the_spectrum():
+    asked = of("kernels.limit.fit", {"kind": "rkhs_adversarial", "delta": 0.1})
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    outputs, n = shapes.outputs(asked.data), asked.data.n_train
+    more = kernels.fitting(asked, kernel, 0).double - kernels.gram(asked, kernel, 0).double
+    assert more == kernels.SOLVES * outputs * n**3 // 2
+
+
+def test_a_time_for_each_example_takes_a_decomposition_of_the_others_at_each_step():
+    attack = {"kind": "fgsm", "eps": "8/255"}
+    asked = of("kernels.limit.fit", {"kind": "adv_ntk", "n_validation": 20, "steps": 5, "attack": attack})
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    more = kernels.fitting(asked, kernel, 0).double - kernels.gram(asked, kernel, 0).double
+    assert more > 5 * kernels.EIGH * 40**3
+
+
 def test_a_kernel_costs_the_cube_of_its_examples():
     small, large = (kernels.gram(of("data.n_train", n), cell().kernels["limit"], 0).double for n in (20_000, 40_000))
     assert large / small == pytest.approx(8, rel=0.02)
@@ -197,6 +215,7 @@ def test_a_run_has_the_stages_of_its_record():
             "analysis.time",
             "spectrum.standard",
             "analysis.agree",
+            "analysis.certain",
             "analysis.labels",
             "analysis.drift",
         ),

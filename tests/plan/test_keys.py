@@ -102,6 +102,7 @@ def test_a_regression_at_infinite_time_is_one_solve_for_each_ridge():
         regressions(n_train=1999),
         regressions(study={"kind": "time", "target": "ridged", "attack": "fast"}),
         regressions(study={"kind": "label_flips", "target": "limit"}),
+        regressions(study={"kind": "certificate", "target": "limit", "eps": "8/255"}),
         regressions(architecture={"kind": "conv", "depth": 1, "head": "gap"}),
         regressions(architecture={"kind": "fc", "depth": 1, "activation": "tanh"}),
     ],
@@ -109,12 +110,26 @@ def test_a_regression_at_infinite_time_is_one_solve_for_each_ridge():
         "few examples",
         "a spectrum is there anyway",
         "labels are flipped",
+        "a radius is certified",
         "entries cost more",
         "quadrature costs more",
     ],
 )
 def test_a_regression_takes_the_spectrum_where_that_is_better(cell: Cell):
     assert regression_stage(cell, "limit") == ("kernel", kernel_key(cell, "limit"))
+
+
+def test_another_fit_is_a_solve_of_its_own_and_changes_what_is_crafted_on_it():
+    words = regressions(n_train=100).model_dump(mode="json")
+    words["analyses"]["clean"]["attacks"] = ["fast"]
+    words["kernels"]["limit"]["fit"] = {"kind": "rkhs_adversarial", "delta": 0.1}
+    one = Cell.model_validate(words)
+    words["kernels"]["limit"]["fit"]["delta"] = 0.2
+    two = Cell.model_validate(words)
+    assert kernel_key(one, "limit") == kernel_key(regressions(n_train=100), "limit")
+    assert [stage for stage, _, _ in shared_stages(one)] == ["solve", "kernel", "craft"]
+    assert solve_key(one, "limit") != solve_key(two, "limit")
+    assert craft_key(one, "fast") != craft_key(two, "fast")
 
 
 def test_a_regression_at_a_finite_time_takes_the_spectrum():

@@ -17,7 +17,10 @@ def first_words(text: str) -> list[str]:
     [
         ("kernels", ["infinite", "empirical"]),
         ("attacks", ["fgsm", "pgd", "apgd", "square", "random_sign", "images"]),
-        ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "label_flips", "drift"]),
+        (
+            "analyses",
+            ["accuracy", "transfer", "eigenspace", "time", "consistency", "certificate", "label_flips", "drift"],
+        ),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher", "npz", "folder", "csv"]),
         ("metrics", [*known_metrics()]),
     ],

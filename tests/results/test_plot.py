@@ -37,6 +37,7 @@ def test_every_analysis_has_its_pictures_with_captions(store: Store):
         "time-flow-eps-8-255",
         "time-ridge-eps-8-255",
         *(f"agree-{name}" for name in ("overlap", "angle", "gradients")),
+        "certain-radius",
     ]
     text = (store.root / "figures" / "synthetic-eigen-spectrum.txt").read_text("utf-8")
     runs = depths(1, 2)
@@ -116,7 +117,10 @@ def test_a_damaged_record_is_told_and_left_out(store: Store):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"analyses": ["eigne"]}, "no run has an analysis 'eigne'; did you mean eigen.*; there are eigen, time, agree"),
+        (
+            {"analyses": ["eigne"]},
+            "no run has an analysis 'eigne'; did you mean eigen.*; there are eigen, time, agree, certain",
+        ),
         ({"budgets": ["9/255"]}, "eigen has no eps 9/255; there are 2/255, 8/255"),
         ({"budgets": ["much"]}, "eigen has no eps much"),
     ],
@@ -132,7 +136,7 @@ def test_an_analysis_without_pictures_says_which_have_some(store: Store):
     only = cell(analyses={"clean": {"kind": "accuracy"}})
     factory.store(store.records, planned(only, [0]))
     with pytest.raises(
-        UsageError, match=r"nothing to draw: clean \(accuracy\).*eigenspace, time, consistency, transfer"
+        UsageError, match=r"nothing to draw: clean \(accuracy\).*eigenspace, time, consistency, certificate, transfer"
     ):
         drawn(store)
 

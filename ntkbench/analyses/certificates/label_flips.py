@@ -4,33 +4,15 @@ The certificate is exact: with one flip more there are labels that turn the pred
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ntkbench.analyses.accuracy import majority_rate, share
+from ntkbench.analyses.certificates.fitted import FittedKernel
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.ntk import certificates
-from ntkbench.ntk.gram import Kernel
-from ntkbench.ntk.regression import Spectrum
-
-
-@dataclass(frozen=True)
-class FittedKernel:
-    """An infinite kernel on its training examples, and the spectral filter of its regression."""
-
-    name: str
-    """id of the kernel"""
-    kernel: Kernel
-    X: Float[Array, "n ..."]
-    spectrum: Spectrum
-    filtered: Float[Array, " n"]
-    """the spectral filter at each eigenvalue"""
-    labels: Int[np.ndarray, " n"]
-    """training labels, from 0 on"""
-    classes: int
 
 
 def label_flips(

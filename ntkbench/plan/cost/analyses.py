@@ -22,7 +22,16 @@ from ntkbench.plan.cost.networks import (
 )
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.keys import attacks_shown
-from ntkbench.spec.analyses import Analysis, Consistency, Drift, Eigenspace, LabelFlips, Spectral, TimeCourse
+from ntkbench.spec.analyses import (
+    Analysis,
+    Certificate,
+    Consistency,
+    Drift,
+    Eigenspace,
+    LabelFlips,
+    Spectral,
+    TimeCourse,
+)
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated, Square
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
@@ -43,6 +52,8 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
         return drift_cost(cell, analysis, tile)
     if isinstance(analysis, LabelFlips):
         return label_flips_cost(cell, analysis, tile)
+    if isinstance(analysis, Certificate):
+        return certificate_cost(cell, analysis, tile)
     budgets = [len(cell.attacks[name].eps) for name in attacks_shown(analysis)]
     gradients = cell.data.n_test if getattr(analysis, "ceiling", None) or hasattr(analysis, "floor") else 0
     work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
@@ -199,6 +210,29 @@ def label_flips_cost(cell: Cell, analysis: LabelFlips, tile: int) -> Work:
     held = 2 * 8 * size**2 + min(tile, 8 * 4 * n * size * classes)
     form = _form(cell, cell.kernels.get(analysis.target))
     programs = _programs(("label flips", form), cell, _through(cell, analysis.target), 2)
+    return replace(work, bytes=max(work.bytes, held), programs=work.programs | programs)
+
+
+BISECTIONS = 13
+"""radii at which an example is tried to find its certified radius"""
+BOUND = 12
+"""entrywise operations for each pixel of each training example that the bounds at one radius take"""
+EXTREMES = 10
+"""evaluations of each kernel entry for the bounds at one radius"""
+
+
+def certificate_cost(cell: Cell, analysis: Certificate, tile: int) -> Work:
+    """Return the work of certified radii: bounds for each test point at each budget and along a bisection."""
+    tried = cell.data.n_test * (len(analysis.eps) + BISECTIONS)
+    n, d = cell.data.n_train, sizes.inputs(cell)
+    work = _values(cell, analysis.target, EXTREMES * tried, tile)
+    work += Work(entrywise=BOUND * tried * n * d, steps=tried, calls=2)
+    if analysis.attack:
+        budgets = len(cell.attacks[analysis.attack].eps)
+        work += _values(cell, analysis.target, cell.data.n_test * (1 + budgets), tile)
+    form = _form(cell, cell.kernels.get(analysis.target))
+    programs = _programs(("certificate", form), cell, 8 * _through(cell, analysis.target), 2)
+    held = max(8 * 4 * n * d, min(tile, 8 * 4 * n * d * cell.data.n_test))
     return replace(work, bytes=max(work.bytes, held), programs=work.programs | programs)
 
 

@@ -16,13 +16,13 @@ from types import MappingProxyType
 from ntkbench.errors import UsageError
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
-from ntkbench.plan.cost.kernels import gram, solve
+from ntkbench.plan.cost.kernels import fitting, gram, solve
 from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, regression_stage, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.render import size
-from ntkbench.spec.analyses import Analysis, Drift, LabelFlips, Spectral
+from ntkbench.spec.analyses import Analysis, Certificate, Certified, Drift, LabelFlips, Spectral
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
@@ -167,12 +167,13 @@ def stages(cell: Cell, tile: float) -> Iterator[PricedStage]:
 
 def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
     """Yield the stages of the kernels and the attacks that an analysis needs."""
-    if isinstance(analysis, Spectral | LabelFlips):
+    if isinstance(analysis, Spectral | Certified):
         for name in (analysis.target, *getattr(analysis, "against", ())):
             yield _kernel(cell, name, "spectrum", tile)
-    elif not isinstance(analysis, Drift):
+    if not isinstance(analysis, Spectral | LabelFlips | Drift):
         attacks = {name: cell.attacks[name] for name in attacks_shown(analysis)}
-        for name in (analysis.target, *(getattr(attack, "source", SELF) for attack in attacks.values())):
+        judged = () if isinstance(analysis, Certificate) and not attacks else (analysis.target,)
+        for name in (*judged, *(getattr(attack, "source", SELF) for attack in attacks.values())):
             if name in cell.kernels:
                 yield _regression(cell, name, tile)
         for name, attack in attacks.items():
@@ -183,12 +184,13 @@ def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
 
 
 def _regression(cell: Cell, name: str, tile: int) -> PricedStage:
-    """Return the stage of a kernel whose regression is asked for: its spectrum, or one solve."""
+    """Return the stage of a kernel whose regression is asked for: its spectrum, one solve, or another fit."""
     kernel = cell.kernels[name]
     if isinstance(kernel, InfiniteKernel):
         stage, key = regression_stage(cell, name)
         if stage == "solve":
-            return PricedStage(f"kernel.{name}", key, solve(cell, kernel, tile))
+            work = fitting(cell, kernel, tile) if kernel.fit else solve(cell, kernel, tile)
+            return PricedStage(f"kernel.{name}", key, work)
     return _kernel(cell, name, "kernel", tile)
 
 

@@ -7,8 +7,9 @@ from ntkbench.plan.cost.networks import OF_LIMIT, VALUE, _form, _itemsize, _laye
 from ntkbench.plan.cost.work import Work
 from ntkbench.plan.limits import ComparedPositions
 from ntkbench.plan.shapes import Step
+from ntkbench.spec.attacks import InnerPGD
 from ntkbench.spec.cell import Cell
-from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel
 from ntkbench.spec.layers import Activation, AvgPool, Conv, Dense, LeakyReLU, Residual
 
 EIGH = 12
@@ -23,6 +24,12 @@ LINEAR = 6
 """operations of a scale and a bias on one entry of the covariances of values and of gradients"""
 SHIFT = 20
 """operations an entry of adding an array to itself, moved by a row or a column"""
+SOLVES = 200
+"""solves of one output until an adversarial fit ends: 77 to 444 were seen"""
+SQUARES = 5
+"""products of n x n matrices for each step of a fit with a time for each example"""
+VALUE_AND_GRADIENT = 4
+"""cost of an input gradient of a kernel predictor, in rows of the kernel"""
 CACHED = 2**20
 """least bytes of one array of covariances that is computed at once"""
 ALIVE = 8
@@ -56,6 +63,25 @@ def solve(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
     n = cell.data.n_train
     work = _half(cell, kernel, tile)
     return replace(work + Work(double=n**3 // 3, calls=2), bytes=8 * n**2 * 5 // 4 + work.bytes)
+
+
+def fitting(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
+    """Return the work of a kernel's spectrum and of fitting it otherwise than by gradient flow.
+
+    Against perturbations of features there are many solves for each output. With a time for each example, a step takes
+    a decomposition, some products, and an attack on a batch.
+    """
+    n, work = cell.data.n_train, gram(cell, kernel, tile)
+    if isinstance(kernel.fit, AdvNtk):
+        fit, rest = kernel.fit, n - kernel.fit.n_validation
+        gradients = fit.attack.steps if isinstance(fit.attack, InnerPGD) else 1
+        rows = min(fit.batch_size, fit.n_validation) * (1 + VALUE_AND_GRADIENT * gradients)
+        each = Work(double=(EIGH + 2 * SQUARES) * rest**3, calls=8) + _pairs(cell, kernel, rows * rest, tile)
+        passes = 9 * OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0])
+        return work + each.times(fit.steps) + Work(programs=_programs(("fit", _form(cell, kernel)), cell, passes, 3))
+    solves = SOLVES * shapes.outputs(cell.data)
+    programs = _programs(("fit",), cell, OF_LIMIT)
+    return work + Work(double=solves * n**3 // 2, calls=2, programs=programs)
 
 
 def is_cheaper_than_its_spectrum(cell: Cell, kernel: InfiniteKernel) -> bool:

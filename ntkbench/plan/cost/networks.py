@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from ntkbench.plan import sizes, timeline
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.shapes import Step
-from ntkbench.spec.attacks import APGD, SELF, AnyAttack, Iterated
+from ntkbench.spec.attacks import APGD, SELF, AnyAttack, InnerPGD, Iterated
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.layers import Conv, Flatten
-from ntkbench.spec.training import Adam, Adversarial, InnerPGD, Trained
+from ntkbench.spec.training import Adam, Adversarial, Trained
 
 
 def _images(cell: Cell, budgets: int) -> int:

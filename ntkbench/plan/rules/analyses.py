@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from ntkbench import files
 from ntkbench.errors import Problem
 from ntkbench.plan import selections, shapes
-from ntkbench.spec.analyses import Drift, LabelFlips, Transfer
+from ntkbench.spec.analyses import Drift, Transfer
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, RandomSign
 from ntkbench.spec.document import Path
-from ntkbench.spec.kernels import EmpiricalKernel
 from ntkbench.spec.reading.validate import Draft, ids
 from ntkbench.spec.training import Trained
 
@@ -145,35 +144,3 @@ def _budgets(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
 
 def _shown(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
-
-
-def certificates(draft: Draft) -> Iterator[Problem]:
-    """Yield what is wrong with analyses of what is certain: predictors of which nothing is, flips that cannot be."""
-    for name, analysis in draft.cell.analyses.items():
-        if isinstance(analysis, LabelFlips):
-            path = ("analyses", name)
-            yield from _certifiable(draft, path, analysis)
-            yield from _flips(draft, path, analysis)
-
-
-def _certifiable(draft: Draft, path: Path, analysis: LabelFlips) -> Iterator[Problem]:
-    """Refuse networks and empirical kernels: only of infinite kernels are the coefficients all that labels change."""
-    kernel, here = draft.cell.kernels.get(analysis.target), (*path, "target")
-    if analysis.target == SELF:
-        message = f"{analysis.kind} follows from the coefficients of a kernel, and self is a network"
-        yield draft.problem(here, f"{message}; name an infinite kernel")
-    elif isinstance(kernel, EmpiricalKernel):
-        why = "the kernel of one network"
-        if kernel.at not in ("init", 0):
-            why = "taken at weights that have seen the labels, and changes with them"
-        yield draft.problem(here, f"{analysis.target} is {why}; {analysis.kind} takes infinite kernels")
-
-
-def _flips(draft: Draft, path: Path, analysis: LabelFlips) -> Iterator[Problem]:
-    """Refuse numbers of flipped labels above that of the training examples, where a spec names them."""
-    if not draft.whole("data"):
-        return
-    for i, item in enumerate(draft.root.at((*path, "flips")).items):
-        if isinstance(item.value, int) and item.value > draft.cell.data.n_train:
-            message = f"{item.value} is more than the {draft.cell.data.n_train} training labels"
-            yield draft.problem((*path, "flips", i), message)

@@ -6,8 +6,9 @@ from fractions import Fraction
 from ntkbench.errors import Problem
 from ntkbench.plan import shapes
 from ntkbench.spec.analyses import ROLES, EvaluatedAnalysis
-from ntkbench.spec.attacks import APGD, PGD, GivenImages, LossAscent, Square
+from ntkbench.spec.attacks import APGD, PGD, GivenImages, InnerAttack, LossAscent, Square
 from ntkbench.spec.document import Path, text
+from ntkbench.spec.kernels import AdvNtk, InfiniteKernel
 from ntkbench.spec.reading.validate import Draft
 from ntkbench.spec.training import Adversarial
 
@@ -46,9 +47,19 @@ def given_images(draft: Draft) -> Iterator[Problem]:
 
 
 def _ascents(draft: Draft) -> Mapping[Path, LossAscent]:
-    """Return the gradient attacks of a cell by their paths, the one inside its training included."""
+    """Return the gradient attacks of a cell by their paths, those inside its training and its kernels included."""
     found: dict[Path, LossAscent] = {
         ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, LossAscent)
+    }
+    return {**found, **_inner(draft)}
+
+
+def _inner(draft: Draft) -> Mapping[Path, InnerAttack]:
+    """Return the attacks that something is fitted under, by their paths."""
+    found: dict[Path, InnerAttack] = {
+        ("kernels", name, "fit", "attack"): kernel.fit.attack
+        for name, kernel in draft.cell.kernels.items()
+        if isinstance(kernel, InfiniteKernel) and isinstance(kernel.fit, AdvNtk)
     }
     if isinstance(draft.cell.training, Adversarial):
         found["training", "attack"] = draft.cell.training.attack
@@ -82,8 +93,7 @@ def _targets(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iter
 def budgets(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for each budget above 1 in the maximum norm: within 1 lies the whole pixel range."""
     norms: dict[Path, str] = {("attacks", name): attack.norm for name, attack in draft.cell.attacks.items()}
-    if isinstance(draft.cell.training, Adversarial):
-        norms["training", "attack"] = draft.cell.training.attack.norm
+    norms |= {path: attack.norm for path, attack in _inner(draft).items()}
     for path, norm in norms.items():
         node = draft.root.at((*path, "eps"))
         for i, item in enumerate(node.items or (node,)):

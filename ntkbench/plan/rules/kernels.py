@@ -7,7 +7,7 @@ from ntkbench.plan import selections
 from ntkbench.spec.analyses import Consistency, Eigenspace, Spectral
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack
 from ntkbench.spec.document import Path
-from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel
 from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.reading.validate import Draft
 from ntkbench.spec.training import SGD, Trained
@@ -61,6 +61,9 @@ def _kernels(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
         if kernel is not None and (kernel.time != float("inf") or kernel.ridge != 0):
             message = f"features are those of the bare kernel, and {name} has a finite time or a ridge"
             yield draft.problem(where, f"{message}; name a kernel with time: inf and ridge: 0")
+        if isinstance(kernel, InfiniteKernel) and kernel.fit:
+            message = f"{name} is fitted by {kernel.fit.kind}, which is no spectral filter"
+            yield draft.problem(where, f"{message}; name a kernel without fit")
         if isinstance(analysis, Consistency) and isinstance(kernel, EmpiricalKernel):
             yield draft.problem(where, f"{name} is empirical; consistency compares infinite kernels")
 
@@ -147,8 +150,21 @@ def kernels(draft: Draft) -> Iterator[Problem]:
         path = ("kernels", name)
         if isinstance(kernel, InfiniteKernel) and draft.whole("architecture", "width"):
             yield from _reference_width(draft, path, kernel)
+        if isinstance(kernel, InfiniteKernel) and kernel.fit:
+            yield from _fitted(draft, path, kernel)
         if kernel.time == MATCHED and draft.whole("training"):
             yield from _flow_time(draft, (*path, "time"))
+
+
+def _fitted(draft: Draft, path: Path, kernel: InfiniteKernel) -> Iterator[Problem]:
+    """Yield a problem for a time or a ridge beside another way to fit, and where it holds out all examples."""
+    assert kernel.fit
+    for name, plain in (("time", float("inf")), ("ridge", 0)):
+        if getattr(kernel, name) != plain:
+            yield draft.problem((*path, name), f"fit: {kernel.fit.kind} takes the place of time and ridge; delete this")
+    if isinstance(kernel.fit, AdvNtk) and draft.whole("data") and kernel.fit.n_validation >= draft.cell.data.n_train:
+        message = f"of the {draft.cell.data.n_train} training examples none is left to fit; hold out fewer"
+        yield draft.problem((*path, "fit", "n_validation"), message)
 
 
 def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:

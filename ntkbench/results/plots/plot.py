@@ -18,7 +18,7 @@ from typing import Any
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.labels import as_number, label_key
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.results.plots import consistency, drift, eigenspace, style, time_course, transfer
+from ntkbench.results.plots import certificate, consistency, drift, eigenspace, style, time_course, transfer
 from ntkbench.results.plots.series import check
 from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, asked
 from ntkbench.store import arrays, lookup, record
@@ -31,6 +31,7 @@ DRAWN: Mapping[str, Callable[[PlottedAnalysis, Sequence[str]], Iterator[Picture]
         "eigenspace": eigenspace.pictures,
         "time": time_course.pictures,
         "consistency": consistency.pictures,
+        "certificate": certificate.pictures,
         "transfer": transfer.pictures,
         "drift": drift.pictures,
     }

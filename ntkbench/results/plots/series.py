@@ -70,6 +70,15 @@ _CONSISTENCY: Mapping[str, Form] = MappingProxyType(
         "gradient_cosine": (REAL, "af"),
     }
 )
+_CERTIFICATE: Mapping[str, Form] = MappingProxyType(
+    {
+        "eps": (REAL, "e"),
+        "n_test": (INTEGER, ""),
+        "clean": (INTEGER, ""),
+        "certified": (INTEGER, "e"),
+        "robust": (INTEGER, "e"),
+    }
+)
 _OF_A_KERNEL: Mapping[str, Form] = MappingProxyType(
     {
         "distance": (REAL, "mm"),
@@ -94,7 +103,13 @@ _DRIFT: Mapping[str, Form] = MappingProxyType(
     }
 )
 FORMS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
-    {"eigenspace": _EIGENSPACE, "time": _TIME, "consistency": _CONSISTENCY, "drift": _DRIFT}
+    {
+        "eigenspace": _EIGENSPACE,
+        "time": _TIME,
+        "consistency": _CONSISTENCY,
+        "certificate": _CERTIFICATE,
+        "drift": _DRIFT,
+    }
 )
 """forms of the series by kind of analysis; series that are not listed are not checked"""
 _MAY_BE_EMPTY = ("k",)

@@ -6,20 +6,32 @@ from ntkbench.analyses.crafting import BudgetedAttack
 from ntkbench.ntk import apgd, attacks, balls, square
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
-from ntkbench.spec import extensions, identity, training
-from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, GivenImages, Iterated, RandomSign, Square, Steps
+from ntkbench.spec import extensions, identity
+from ntkbench.spec.attacks import (
+    APGD,
+    FGSM,
+    PGD,
+    ExtensionAttack,
+    GivenImages,
+    InnerFGSM,
+    InnerPGD,
+    Iterated,
+    RandomSign,
+    Square,
+    Steps,
+)
 from ntkbench.spec.cell import Cell
 
 NO_SOURCE = "none"
 """name that records give to the source of an attack that follows no gradient"""
 
-_BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
+BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
 
 def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
     words = identity.with_auto_losses(cell).attacks[attack_id]
-    ball = _BALLS[words.norm]
+    ball = BALLS[words.norm]
     if isinstance(words, RandomSign):
         return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.RandomSigns(ball), None)
     if isinstance(words, GivenImages):
@@ -41,7 +53,7 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
 
 
 def _gradient_attack(
-    words: FGSM | PGD | training.InnerFGSM | training.InnerPGD,
+    words: FGSM | PGD | InnerFGSM | InnerPGD,
     ball: balls.Ball,
     objective: attacks.Objective,
 ) -> attacks.Attack:

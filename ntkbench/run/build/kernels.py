@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import infinite, regression
+from ntkbench.ntk import adv_ntk, infinite, regression, robust_regression
+from ntkbench.ntk import attacks as ntk_attacks
 from ntkbench.plan import sizes
-from ntkbench.run.build.networks import stateless
-from ntkbench.spec import attacks, kernels
+from ntkbench.run.build.attacks import BALLS, _gradient_attack
+from ntkbench.run.build.losses import loss
+from ntkbench.run.build.networks import stateless, stream
+from ntkbench.spec import attacks, identity, kernels
 from ntkbench.spec.cell import Cell
 
 T = TypeVar("T")
@@ -43,14 +46,59 @@ def infinite_kernel(cell: Cell, kernel: kernels.InfiniteKernel, outputs: int) ->
 
 
 def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.Array) -> jax.Array:
-    """Return alpha of f(x) = Theta(x, X) alpha at the kernel's time and ridge; NumericsError if it is not regular.
+    """Return alpha of f(x) = Theta(x, X) alpha at the kernel's time and ridge.
 
-    A singular float64 kernel passes at a finite time: its null directions are left out. float32 does not know them.
+    Raise NumericsError if the kernel is not regular. A singular float64 kernel passes at a finite time: its null
+    directions are left out. float32 does not know them.
     """
     g = regression.flow(float(kernel.time), kernel.ridge)
     if kernel.time == float("inf") or spectrum.precision > regression.round_off(jnp.float64):
         regression.require_regular(spectrum, g)
     return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
+
+
+def fitted(
+    cell: Cell, name: str, kernel: infinite.InfiniteKernel, X: jax.Array, spectrum: regression.Spectrum, Y: jax.Array,
+    labels: np.ndarray, tile_bytes: float,
+) -> jax.Array:  # fmt: skip
+    """Return alpha of f(x) = Theta(x, X) alpha by the `fit` of the kernel `name`; NumericsError if it is not regular.
+
+    `labels` are those of X, `spectrum` is the kernel's on X, and `Y` are the targets.
+    """
+    regression.require_regular(spectrum)
+    words = identity.with_auto_losses(cell).kernels[name]
+    assert isinstance(words, kernels.InfiniteKernel)
+    if isinstance(words.fit, kernels.AdvNtk):
+        alpha = _timed(cell, name, words.fit, kernel, X, spectrum, Y, jnp.asarray(labels), tile_bytes)
+    else:
+        assert words.fit
+        alpha = robust_regression.coefficients(spectrum, Y, words.fit.delta)
+    return require_finite(alpha, "the coefficients of the regression", _SCALE)
+
+
+def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.Array:
+    """Return alpha with a training time for each example: 0 for the last ones, which are held out."""
+    n = len(X) - fit.n_validation
+    V = spectrum.eigenvectors[:n]
+    part = regression.Spectrum.of((V * jnp.maximum(spectrum.eigenvalues, 0)[None, :]) @ V.T, spectrum.precision)
+    objective = ntk_attacks.Objective(loss(fit.attack.loss, cell.data.targets == "centered"))
+    batch = batch_size(min(fit.batch_size, fit.n_validation), example_bytes(cell, name, n, 0, 1), tile_bytes)
+    w = adv_ntk.search(
+        kernel,
+        X[:n],
+        part,
+        Y[:n],
+        adv_ntk.HeldOut(X[n:], labels[n:], Y[n:]),
+        _gradient_attack(fit.attack, BALLS[fit.attack.norm], objective),
+        jnp.asarray(fit.attack.eps.radius, X.dtype),
+        steps=fit.steps,
+        minibatch=fit.batch_size,
+        rate=fit.rate,
+        key=stream(fit.seed, "adv_ntk"),
+        batch_size=batch,
+        tile_bytes=tile_bytes,
+    )
+    return jnp.concatenate([adv_ntk.coefficients(part, Y[:n], w), jnp.zeros_like(Y[n:])])
 
 
 def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:

@@ -14,7 +14,7 @@ from tests.examples import findings
 from tests.examples.findings import depths
 
 MADE = {id: make(np.random.default_rng(0)) for id, make in findings.SERIES.items()}
-KINDS = {"eigen": "eigenspace", "time": "time", "agree": "consistency"}
+KINDS = {"eigen": "eigenspace", "time": "time", "agree": "consistency", "certain": "certificate"}
 EVERY = [(id, name) for id, series in MADE.items() for name in series if name in FORMS[KINDS[id]]]
 
 
