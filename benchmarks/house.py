@@ -178,13 +178,15 @@ def largest_file(files: Mapping[Path, str]) -> tuple[int, str]:
 
 def hidden_imports(files: Mapping[Path, str]) -> int:
     """Return the number of import statements inside functions."""
-    return sum(
-        isinstance(node, (ast.Import, ast.ImportFrom))
-        for text in files.values()
+    hidden = {
+        (path, node.lineno)  # a function inside a function counts once
+        for path, text in files.items()
         for function in ast.walk(ast.parse(text))
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
         for node in ast.walk(function)
-    )
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    return len(hidden)
 
 
 def docstrings(files: Mapping[Path, str]) -> list[str]:

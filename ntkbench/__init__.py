@@ -20,6 +20,7 @@ import ntkbench.run  # noqa: F401
 
 if TYPE_CHECKING:
     from ntkbench.api.evaluation import evaluate as evaluate
+    from ntkbench.api.evaluation import save_weights as save_weights
     from ntkbench.api.execution import run as run
     from ntkbench.api.experiment import Spec as Spec
     from ntkbench.api.experiment import load as load
@@ -48,6 +49,7 @@ __all__ = [
     "plan",
     "results",
     "run",
+    "save_weights",
 ]
 
 _HOMES = {
@@ -56,6 +58,7 @@ _HOMES = {
     "run": "ntkbench.api.execution",
     "results": "ntkbench.api.results",
     "evaluate": "ntkbench.api.evaluation",
+    "save_weights": "ntkbench.api.evaluation",
     "Spec": "ntkbench.api.experiment",
     "PlannedRuns": "ntkbench.api.forecast",
     "Results": "ntkbench.api.results",

@@ -16,11 +16,12 @@ points vary alike). What is here covers 93 to 98 %: tests/test_coverage.py.
 SciPy is imported where it is used: commands that draw no interval start without it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
 
 import numpy as np
+from scipy.special import ndtri, stdtr, stdtrit
 
 Number = int | float | np.ndarray
 Bounds = tuple[float, float]
@@ -79,8 +80,6 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
     Raises ValueError where k of n is no proportion.
     """
-    from scipy.special import ndtri
-
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"{k} of {n} is no proportion")
     z = float(ndtri((1 + level) / 2))
@@ -132,8 +131,6 @@ def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) 
 
 def student_interval(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return Student's interval mean ± t_{n-1} sd / sqrt(n)."""
-    from scipy.special import stdtrit
-
     half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / sqrt(n)
     return mean - half, mean + half
 
@@ -196,8 +193,6 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
 
     Of one seed it is `wilson`. After Kott & Carr 1997 and Dean & Pagano 2015, who do so for samples in clusters.
     """
-    from scipy.special import stdtrit
-
     mean, variance = float(share.mean), float(share.variance)
     # Seeds that are all right or all wrong everywhere leave no variance: they count as one.
     points = mean * (1 - mean) / variance if variance > 0 else float(share.points)
@@ -209,8 +204,6 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
 
 def student(mean: Estimate, level: float = 0.95) -> tuple[float, float]:
     """Return Student's interval of any mean over seeds and test points."""
-    from scipy.special import stdtrit
-
     freedom = _freedom(mean.seeds - 1, mean.by_seed, mean.variance)
     half = float(stdtrit(freedom, (1 + level) / 2)) * sqrt(float(mean.variance))
     return float(mean.mean) - half, float(mean.mean) + half
@@ -223,8 +216,6 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
     no shares of points are compared by Welch's t (1947). Shares are compared as if one more point were right in one
     seed of one of them (Agresti & Min 2005): two that are right on the same points are not for sure equally good.
     """
-    from scipy.special import stdtr, stdtrit
-
     by_seed = a.by_seed + b.by_seed
     if paired:
         points = a.influence.shape[-1]
@@ -253,21 +244,6 @@ def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
     corrected = np.empty(p.shape)
     np.put_along_axis(corrected, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
     return corrected
-
-
-def rank_with_ties(scores: Sequence[float], apart: Callable[[int], np.ndarray]) -> tuple[int, ...]:
-    """Return ranks from 1, higher scores first; who cannot be told from the first of a group shares its rank.
-
-    `apart(i)` gives, for each entry, whether it can be told from entry i. After a tie of two comes rank 3.
-    """
-    order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
-    ranks: dict[int, int] = {}
-    first, told = 0, np.empty(0, bool)
-    for place, entry in enumerate(order, 1):
-        if place == 1 or told[entry]:
-            first, told = place, apart(entry)
-        ranks[entry] = first
-    return tuple(ranks[entry] for entry in range(len(scores)))
 
 
 def _between(values: np.ndarray) -> float:

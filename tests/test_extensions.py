@@ -101,7 +101,7 @@ def test_mistakes_in_its_fields_have_their_place_and_a_suggestion(package, tmp_p
 def test_its_kinds_are_listed(package):
     code = f"from ntkbench.reference.listing import listing\nprint(*map(listing, {ALL!r}), sep='\\n')"
     listed = [line.split("  ")[0] for line in python(package, code).splitlines()]
-    assert {"bottleneck", "mim", "noise", "stripes"} <= set(listed)
+    assert {"bottleneck", "equinox_mlp", "mim", "noise", "stripes"} <= set(listed)
 
 
 def test_a_run_is_identified_by_fields_package_and_revision(package):
@@ -113,6 +113,104 @@ other = read({str(SPEC)!r}, ("architecture.narrow=5",)).runs[0]
 print(canonical(run.cell.attacks["mim"])["$extension"], run.id == other.id)
 """
     assert python(package, code) == "{'package': 'ntkbench-example', 'revision': 1} False\n"
+
+
+def test_a_network_of_functions_has_no_limit_and_is_planned_without_jax(package, tmp_path):
+    spec = tmp_path / "functions.yaml"
+    text = SPEC.read_text().replace("kind: bottleneck, narrow: 4", "kind: equinox_mlp")
+    spec.write_text(text)
+    lines = told(package, "validate", str(spec)).splitlines()
+    assert [line.partition("functions.yaml:")[2] for line in lines] == [
+        "8:3: kernels.limit: equinox_mlp is a function, and has no known infinite-width limit; give the kernel an "
+        "`architecture` of its own"
+    ]
+    spec.write_text(text.replace("{kind: infinite}", "{kind: infinite, architecture: {kind: equinox_mlp}}"))
+    assert "kernels.limit.architecture: equinox_mlp is a function, and has no" in told(package, "validate", str(spec))
+    spec.write_text(text.replace("{kind: infinite}", "{kind: infinite, architecture: {kind: fc}}"))
+    code = f"""
+import sys
+from ntkbench.plan.read import read
+from ntkbench.plan.cost.estimate import estimate
+from ntkbench.spec.identity import canonical
+planned = read({str(spec)!r})
+assert estimate(planned).seconds > 0
+assert not {{"jax", "equinox"}} & sys.modules.keys()
+print(canonical(planned.runs[1].cell.architecture))
+"""
+    assert python(package, code) == (
+        "{'depth': 2, 'kind': 'equinox_mlp', '$extension': {'package': 'ntkbench-example', 'revision': 1}}\n"
+    )
+
+
+THREE_WAYS = """
+import equinox as eqx, jax, numpy as np, ntkbench as nb
+from safetensors.numpy import load_file, save_file
+
+DATA = {"dataset": "fashion_mnist_mini", "classes": ["sneaker", "bag", "coat"], "n_train": 12, "n_test": 30}
+ATTACKS = {
+    "pgd": {"kind": "pgd", "eps": "8/255", "steps": 5},
+    "kernel": {"kind": "fgsm", "source": "own", "eps": "8/255"},
+}
+ANALYSES = {"clean": {"kind": "accuracy", "attacks": list(ATTACKS)}}
+OWN = {"own": {"kind": "empirical"}}
+
+net = eqx.nn.MLP(784, 3, 16, 1, key=jax.random.key(0))
+nb.save_weights(net, "net.safetensors")
+layers = {"1": "layers.0", "3": "layers.1"}
+arrays = load_file("net.safetensors")
+same = {f"{i}.{of}": arrays[f"{at}.{of}"] for i, at in layers.items() for of in ("weight", "bias")}
+save_file(same, "fc.safetensors")
+
+
+def pretrained(architecture, weights, precision="float64", attacks=ATTACKS):
+    spec = {
+        "ntkbench": 1, "name": "theirs", "data": DATA, "architecture": architecture, "width": 16,
+        "training": {"mode": "pretrained", "weights": weights}, "kernels": OWN, "attacks": attacks,
+        "analyses": {"clean": {"kind": "accuracy", "attacks": list(attacks)}}, "numerics": {"kernel": precision},
+    }
+    return nb.run(spec, store="three", progress=None)
+
+
+def numbers(found):
+    (record,) = found.records
+    assert record.status == "ok", record.error
+    return {(row.analysis, row.metric, *sorted(row.where.items())): row.value for row in record.metrics}
+
+
+FC = {"kind": "fc", "depth": 1, "parameterization": "standard"}
+evaluated = nb.evaluate(
+    (lambda net, x: net(x.ravel()), net), DATA, ATTACKS, ANALYSES, OWN, name="mine", store="three", progress=None
+)
+theirs = pretrained({"kind": "equinox_mlp"}, "net.safetensors")
+ours = pretrained(FC, "fc.safetensors")
+for other in (theirs, ours):
+    assert numbers(other).keys() == numbers(evaluated).keys()
+    for key, value in numbers(evaluated).items():
+        np.testing.assert_allclose(numbers(other)[key], value, atol=1e-6)
+    np.testing.assert_allclose(other.images("pgd").adversarial, evaluated.images("pgd").adversarial, atol=1e-6)
+    for one, two in zip(other.kernel("own"), evaluated.kernel("own")):
+        np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-10 * np.abs(two).max())
+pairs = ({"kind": "equinox_mlp"}, "net.safetensors"), (FC, "fc.safetensors")
+single = [pretrained(*pair, "float32", {}).kernel("own") for pair in pairs]
+for one, two, double in zip(*single, ours.kernel("own")):
+    np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5 * np.abs(two).max())
+    np.testing.assert_allclose(one, double, rtol=1e-5, atol=1e-5 * np.abs(two).max())
+print(len(numbers(ours)))
+
+save_file({**arrays, "layers.2.weight": arrays["layers.1.weight"]}, "net.safetensors")
+try:
+    pretrained({"kind": "equinox_mlp"}, "net.safetensors")
+except nb.NtkbenchError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_one_network_in_three_ways_has_the_same_numbers_and_the_same_kernel(package):
+    """Through `evaluate`, with its weights in a file as a network of functions, and as a network of ours."""
+    count, refused = python(package, THREE_WAYS).splitlines()
+    assert int(count) >= 4
+    assert refused == ("training.weights: net.safetensors: it has layers.2.weight, which the network has not")
 
 
 BROKEN = {

@@ -46,6 +46,10 @@ def test_what_the_source_tells():
     assert [house.is_fragment(text) for text in house.docstrings(FILES)] == [False, True, False]
 
 
+def test_no_docstring_of_the_package_begins_with_a_fragment():
+    assert [text for text in house.docstrings(house.sources()) if house.is_fragment(text)] == []
+
+
 def test_documentation_is_counted_in_lines(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(house, "PACKAGE", tmp_path)
     text = FILES[Path("spec/one.py")]

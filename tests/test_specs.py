@@ -58,10 +58,19 @@ def test_a_shipped_spec_runs_with_smoke(path: Path, tmp_path: Path):
     smoked(path, tmp_path)
 
 
+@pytest.mark.parametrize("template", starter.TEMPLATES)
+def test_each_spec_to_start_from_is_about_its_analysis(template: str, tmp_path: Path):
+    starter.write(tmp_path / "mine.yaml", template)
+    planned = read(tmp_path / "mine.yaml")
+    assert planned.header.name == "mine"
+    assert template in {each.kind for run in planned.runs for each in run.cell.analyses.values()}
+    assert starter.questions()[template].endswith("?")
+
+
 @pytest.mark.slow
-def test_the_spec_to_start_from_runs_with_smoke(tmp_path: Path):
-    starter.write(tmp_path / "mine.yaml")
-    assert read(tmp_path / "mine.yaml").header.name == "mine"
+@pytest.mark.parametrize("template", starter.TEMPLATES)
+def test_a_spec_to_start_from_runs_with_smoke(template: str, tmp_path: Path):
+    starter.write(tmp_path / "mine.yaml", template)
     smoked(tmp_path / "mine.yaml", tmp_path)
 
 

@@ -14,7 +14,6 @@ from ntkbench.uncertainty import (
     holm,
     interval,
     mean_interval,
-    rank_with_ties,
     stack,
     summary,
     wilson,
@@ -243,27 +242,6 @@ def test_p_values_are_corrected_after_holm():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
     assert holm([]).tolist() == []
-
-
-def told(scores: list[float], gap: float):
-    return lambda i: np.abs(np.array(scores) - scores[i]) > gap
-
-
-def test_ties_share_the_rank_of_the_first_of_their_group():
-    scores = [0.50, 0.90, 0.88, 0.70, 0.69]
-    assert rank_with_ties(scores, told(scores, 0.05)) == (5, 1, 1, 3, 3)
-    assert rank_with_ties(scores, told(scores, 1.0)) == (1, 1, 1, 1, 1)
-    assert rank_with_ties(scores, told(scores, 0.0)) == (5, 1, 2, 3, 4)
-    assert rank_with_ties([], told([], 0.0)) == ()
-
-
-@given(st.lists(st.floats(0, 1), max_size=20), st.floats(0, 0.5))
-def test_ranks_follow_the_scores(scores, gap):
-    ranks = rank_with_ties(scores, told(scores, gap))
-    for i, one in enumerate(scores):
-        for j, other in enumerate(scores):
-            assert one <= other or ranks[i] <= ranks[j]
-            assert abs(one - other) <= gap or ranks[i] != ranks[j]
 
 
 @pytest.mark.parametrize(

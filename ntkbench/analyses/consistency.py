@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import subspace_angles
 
 from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.analyses.significance import rank_correlation
@@ -20,7 +21,7 @@ from ntkbench.vocabulary import LINEAR
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the top eigenspaces of two kernels agree, one number for each dimension that is compared.
+    """Hold how far the top eigenspaces of two kernels agree, one number for each dimension that is compared.
 
     A number is NaN where one of the kernels has fewer dimensions.
     """
@@ -103,8 +104,6 @@ def _linear(study: SpectralStudy) -> np.ndarray:
 
 def _agreement(one: np.ndarray, two: np.ndarray, top: Sequence[int]) -> Agreement:
     """Compare the spans of the first k columns of two orthonormal bases, for each k of `top`."""
-    from scipy.linalg import subspace_angles
-
     overlap, angle = np.full((2, len(top)), np.nan)
     for place, k in enumerate(top):
         if k <= min(one.shape[1], two.shape[1]):

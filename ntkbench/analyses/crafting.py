@@ -47,7 +47,7 @@ class BudgetedAttack:
 
 @dataclass(frozen=True)
 class Crafted:
-    """What an attack made of a test set of n examples, and how its source answered: arrays alone, as a store keeps."""
+    """Hold the adversarial examples of n test examples, and the answers of their source, as a store keeps them."""
 
     images: Float[np.ndarray, "e n ..."]
     """adversarial examples, one row for each budget"""
@@ -142,7 +142,10 @@ def checks(
         Check("ball_respected", bool(inside), {"attack": threat.id, "largest": largest}),
         Check("box_respected", bool(np.all((made >= 0) & (made <= 1))), {"attack": threat.id}),
     ]
-    return found if threat.objective is None else [*found, *_gradients(threat, crafted), *_ascent(threat, crafted)]
+    if threat.objective is None:
+        return found
+    gradients = _gradients(threat, crafted) if threat.attack.follows_gradient else []
+    return [*found, *gradients, *_ascent(threat, crafted)]
 
 
 def _gradients(threat: BudgetedAttack, crafted: Crafted) -> list[Check]:

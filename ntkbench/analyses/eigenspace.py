@@ -30,7 +30,7 @@ FEWEST = 3
 
 @dataclass(frozen=True)
 class PictureChoice:
-    """Which input gradients are kept as pictures.
+    """Name the features whose input gradients are kept as pictures.
 
     `features`: indices of single features; `tests`: indices of test points; `groups`: whether groups are shown too.
     """

@@ -29,7 +29,7 @@ _UNKNOWN = "the steps of this optimizer are no gradient flow: its weights move a
 
 @dataclass(frozen=True)
 class Fit:
-    """Where a training stands: epochs in which the weights moved, gradient-flow time, and what is left of the targets.
+    """State how far a training has come: epochs in which the weights moved, gradient-flow time, remaining residual.
 
     `flow_time` is None where the optimizer follows no gradient flow. `residual` is |f - Y|^2 / |Y|^2 on the training
     examples, for cross-entropy with the probabilities in the place of f.

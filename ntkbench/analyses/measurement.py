@@ -54,7 +54,7 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Check:
-    """Whether a property holds that the numbers rest on, such as `eps0_equals_clean`; `detail` gives its counts."""
+    """State whether a property that the numbers rest on holds, such as `eps0_equals_clean`; `detail` has counts."""
 
     code: str
     ok: bool

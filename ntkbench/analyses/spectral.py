@@ -119,7 +119,7 @@ class SpectralStudy:
 
     @property
     def small_gaps(self) -> np.ndarray:
-        """Whether the gap below each eigenvalue but the last is small, relative to that eigenvalue."""
+        """Return whether the gap below each eigenvalue but the last is small, relative to that eigenvalue."""
         values = self.eigenvalues
         return values[:-1] - values[1:] < SMALL_GAP * values[:-1]
 

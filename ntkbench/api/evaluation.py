@@ -11,6 +11,7 @@ from typing import Any
 from ntkbench.api.execution import Progress, executed
 from ntkbench.api.results import Results
 from ntkbench.data.places import search_roots
+from ntkbench.data.user import weights
 from ntkbench.plan import read, shapes
 from ntkbench.plan.runs import Plan
 from ntkbench.run.settings import configured
@@ -84,6 +85,26 @@ def evaluate(
         sha256 = models.fingerprint(predictor, shapes.image(cell.data), cell.numerics.network)
         plan, given = planned(sha256), {sha256: predictor}
         return executed(plan, kept, roots, progress=progress, given=given)
+
+
+def save_weights(model: Any, path: str | PathLike[str]) -> None:
+    """Write the floating-point arrays of a model as a safetensors file, which `training: {mode: pretrained}` takes.
+
+    The names of the arrays are their places in the model, such as `layers.0.weight`. The architecture of the spec is
+    the same model as an extension (docs/extending.md).
+
+    Args:
+        model: a PyTree, such as an Equinox module.
+        path: the file, which ends in .safetensors.
+
+    Raises:
+        UsageError: two arrays have the same name.
+        StorageError: the file cannot be written.
+    """
+    with configured():
+        from ntkbench.api import models
+
+        weights.write(Path(path), models.named_weights(model))
 
 
 def _accuracy(attacks: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from ntkbench.api import display
 from ntkbench.api.experiment import Labels, Source, load, part
@@ -15,9 +16,6 @@ from ntkbench.plan import runs
 from ntkbench.results.frame import with_numbers
 from ntkbench.status.forecast import Forecast, forecast
 from ntkbench.store.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,6 @@ class PlannedRuns:
     @property
     def frame(self) -> "pd.DataFrame":
         """A row for each cell: its labels, `runs`, `done`, `seconds` and `bytes` if it ran alone, `first_run`."""
-        import pandas as pd
-
         rows = [
             {
                 **cell.labels,

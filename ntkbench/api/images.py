@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ntkbench.api import pictures
+from ntkbench.results.plots import pairs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +42,6 @@ class Images:
 
     def plot(self, first: int = 8) -> "Figure":
         """Draw the first images: clean, attacked, and their difference; fooled ones come first."""
-        from ntkbench.results.plots import pairs
-
         order = np.argsort(~self.fooled, kind="stable")[:first]
         said = (self.predicted, self.predicted_adversarial)
         names = [[self.classes[label] for label in predicted[order]] for predicted in said]

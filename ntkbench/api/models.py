@@ -40,6 +40,12 @@ def _called(model: Callable[[Any], Any], x: Any) -> Any:
     return model(x)
 
 
+def named_weights(model: Any) -> dict[str, np.ndarray]:
+    """Return the floating-point arrays of a model by name."""
+    found = ntk_given.named_leaves(eqx.filter(model, eqx.is_inexact_array))
+    return {name: np.asarray(leaf) for name, leaf in found.items()}
+
+
 def digest(model: Any) -> str:
     """Return the SHA-256 of all leaves of a model: where each stands in the tree, its type, its shape, its values.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ntkbench.plan.runs import Plan
+from ntkbench.results.plots import plot
 from ntkbench.store.store import Store
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ class Plots:
 
     def save(self, folder: str | PathLike[str], form: Literal["png", "pdf", "svg"] = "png") -> list[Path]:
         """Write the pictures into a folder, with each caption in a text file beside it; return the paths."""
-        from ntkbench.results.plots import plot
-
         return plot.save(self.drawings, Path(folder), form)
 
     def __len__(self) -> int:
@@ -55,8 +54,6 @@ class Plots:
 
 def drawn(planned: Plan, store: Store, analyses: Sequence[str], budgets: Sequence[str]) -> Plots:
     """Return the pictures of a plan's results; UsageError where there is nothing to draw."""
-    from ntkbench.results.plots import plot
-
     return Plots(plot.drawings([plot.results_of_plan(planned, store)], store.records, analyses, budgets))
 
 

@@ -24,16 +24,15 @@ from ntkbench.ntk import attacks, gram
 from ntkbench.ntk import features as eigen
 from ntkbench.ntk.losses import predict
 from ntkbench.ntk.network import Trainable
-from ntkbench.plan import memory, timeline
-from ntkbench.plan.keys import attacks_shown, training_key
+from ntkbench.plan import memory
+from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Plan, Run
+from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
-from ntkbench.run.group import train
-from ntkbench.run.predictors import Predictors
+from ntkbench.run.predictors import Predictors, of_earlier_run
 from ntkbench.run.shared import SharedStages
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
-from ntkbench.store.groups import groups
 from ntkbench.store.store import Store
 
 
@@ -49,18 +48,9 @@ def predictors(planned: Plan, run: Run, shared: SharedStages) -> Predictors:
 
     It is then trained together with the seeds with which the run would be.
     """
-    if run.cell.width is None:
-        return Predictors(shared, run.cell, None, _unheard)
-    key = training_key(run.cell)
-    seeds = {each.seed for each in planned.runs if each.cell.width is not None and training_key(each.cell) == key}
-    (together,) = (group for group in groups(shared.store, run.cell, seeds) if run.seed in group)
-    moments, every = timeline.moments_needed(run.cell), int(planned.header.run.checkpoint_every)
-    trained = train(shared.store, run.cell, together, shared.data(run.cell), moments, every=every, tick=_unheard)
-    return Predictors(shared, run.cell, trained.of(run.seed), _unheard)
-
-
-def _unheard(what: str) -> None:
-    """Take a word of progress, and tell nobody."""
+    key = units_key(run)
+    together = {each.seed for each in planned.runs if units_key(each) == key}
+    return of_earlier_run(shared, run, together, int(planned.header.run.checkpoint_every))
 
 
 def images(of: Predictors, attack: str, eps: str | Fraction | float | None, target: str | None) -> Images:
@@ -126,20 +116,6 @@ def features(of: Predictors, name: str, indices: tuple[int, ...]) -> tuple[np.nd
     X, labels = _test(of), jnp.asarray(of.split("test").labels)
     found = eigen.values(family, X), eigen.gradients(family, X, labels), every[np.array(indices)]
     return np.asarray(found[0]), np.asarray(found[1]), np.asarray(found[2])
-
-
-def network(of: Predictors, at: str | int | Fraction) -> Trainable:
-    """Return the run's network at a moment; UsageError for one that the run did not keep, or without a network."""
-    if not of.cell.has_network:
-        raise UsageError("this cell has no network; give it a `width`")
-    moment = timeline.moment(of.cell, at if at in ("init", "final") else Fraction(at))  # type: ignore[arg-type]
-    if moment not in (there := {Fraction(0), timeline.moment(of.cell, "final"), *timeline.moments_needed(of.cell)}):
-        kept = ", ".join(map(str, sorted(there)))
-        raise UsageError(
-            f"the run did not keep its network at epoch {moment}; it kept {kept}. A kernel with this epoch as its "
-            "`at`, or a drift with it among its `snapshots`, keeps it"
-        )
-    return of.network_at(moment)
 
 
 def _test(of: Predictors) -> jax.Array:

@@ -119,9 +119,7 @@ class Results:
         if target not in (None, SELF):
             _known("kernel", target, run.cell.kernels)
         with configured():
-            from ntkbench.api import rebuilt
-
-            return rebuilt.images(self._predictors(run), attack, eps, target)
+            return _rebuilt().images(self._predictors(run), attack, eps, target)
 
     def kernel(self, id: str, cell: Labels | None = None, seed: int | None = None) -> "tuple[np.ndarray, np.ndarray]":
         """Return a kernel on the training examples, (n, n), and between test and training examples, (t, n).
@@ -131,9 +129,7 @@ class Results:
         run = self._run(cell, seed)
         _known("kernel", id, run.cell.kernels)
         with configured():
-            from ntkbench.api import rebuilt
-
-            return rebuilt.kernel(self._predictors(run), id)
+            return _rebuilt().kernel(self._predictors(run), id)
 
     def features(
         self, kernel: str, indices: Sequence[int], cell: Labels | None = None, seed: int | None = None
@@ -145,9 +141,7 @@ class Results:
         run = self._run(cell, seed)
         _known("kernel", kernel, run.cell.kernels)
         with configured():
-            from ntkbench.api import rebuilt
-
-            return Features(*rebuilt.features(self._predictors(run), kernel, tuple(indices)))
+            return Features(*_rebuilt().features(self._predictors(run), kernel, tuple(indices)))
 
     def network(self, cell: Labels | None = None, seed: int | None = None, at: str | int | Fraction = "final") -> Any:
         """Return the network of a run: a PyTree, callable with one image (rows, columns, channels) of pixels in [0, 1].
@@ -157,9 +151,7 @@ class Results:
         """
         run = self._run(cell, seed)
         with configured():
-            from ntkbench.api import rebuilt
-
-            return rebuilt.network(self._predictors(run), at)
+            return self._predictors(run).kept_network(at)
 
     def __repr__(self) -> str:
         done = sum(each.status == "ok" for each in self.records)
@@ -186,13 +178,18 @@ class Results:
 
     def _predictors(self, run: Run) -> Any:
         """Return the predictors of a run, which are built once; JAX is configured already."""
-        from ntkbench.api import rebuilt
-
         if run.id not in self._rebuilt:
             if "" not in self._rebuilt:
-                self._rebuilt[""] = rebuilt.shared(self.planned, self.store, self.roots, self.given)
-            self._rebuilt[run.id] = rebuilt.predictors(self.planned, run, self._rebuilt[""])
+                self._rebuilt[""] = _rebuilt().shared(self.planned, self.store, self.roots, self.given)
+            self._rebuilt[run.id] = _rebuilt().predictors(self.planned, run, self._rebuilt[""])
         return self._rebuilt[run.id]
+
+
+def _rebuilt() -> Any:
+    """Import and return the module that computes with a run's predictors; JAX has to be configured already."""
+    from ntkbench.api import rebuilt
+
+    return rebuilt
 
 
 def results(

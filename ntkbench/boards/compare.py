@@ -20,11 +20,12 @@ from ntkbench.boards.tracks.track import differing, fields, read, shown
 from ntkbench.errors import UsageError
 from ntkbench.labels import same_label
 from ntkbench.render import decimal, markdown, mean_sd, table
+from ntkbench.results.terminal import fitted
 from ntkbench.text import one_line
 from ntkbench.uncertainty import Difference, Estimate, difference, from_counts, from_influence, from_seeds, holm
 from ntkbench.vocabulary import metric
 
-Form = Literal["plain", "md"]
+Form = Literal["terminal", "plain", "md"]
 _DIGITS = 3
 _LISTED = 20
 """number of shared metrics that a message lists where none fits what was asked for"""
@@ -74,7 +75,7 @@ def compare(
         paired: whether test points are taken as the same on both sides.
         metrics: metrics to show; empty: all.
         where: labels that the numbers must have; None: any.
-        form: plain text, or Markdown.
+        form: plain text, fitted into the terminal or not, or Markdown.
 
     Raises:
         UsageError: if the sides share no such number, or are to be paired and were judged on different test points.
@@ -172,7 +173,8 @@ def _table(found: Sequence[Row], form: Form) -> str:
         for row in found
     ]
     escape = markdown if form == "md" else _plain
-    return table(headers, [[escape(cell) for cell in line] for line in body], form)
+    cells = [[escape(cell) for cell in line] for line in body]
+    return fitted(headers, cells) if form == "terminal" else table(headers, cells, form)
 
 
 def _numbers(found: Difference | None, corrected: float | None, several: bool) -> list[str]:

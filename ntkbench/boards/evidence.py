@@ -1,4 +1,4 @@
-"""Which outcomes back a number of an entry's cell: its own, or those of another number that imply it.
+"""Find the outcomes that back a number of an entry's cell: its own, or those of another number that imply it.
 
 The digits of a normalized transfer, for example, also give the transfer rates of its three attacks and the accuracy of
 its target. `submit` and `recompute` ask which outcomes an entry has to hold; comparisons take their numbers from

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from ntkbench.boards import standings
 from ntkbench.boards.entry import Entry
@@ -14,9 +16,6 @@ from ntkbench.results.frame import _TYPES, File, _flat, _typed, is_provenance
 from ntkbench.spec.identity import leaves
 from ntkbench.vocabulary import metric
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 def track(folder: File) -> "pd.DataFrame":
     """Return the numbers of a leaderboard's verified entries: one row for each entry, target, column and seed.
@@ -26,8 +25,6 @@ def track(folder: File) -> "pd.DataFrame":
     `value`, `k`, `n`, `unit`, `higher_is_better`; what the number is about; software and device, where they are the
     same for all seeds. Raise UsageError if there are no entries, VerificationError if one of them is wrong.
     """
-    import pandas as pd
-
     rules = tracks.read(Path(folder))
     rows = [row for entry, level in standings.entries(Path(folder), rules) for row in _rows(rules, entry, str(level))]
     if not rows:

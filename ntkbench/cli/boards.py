@@ -18,6 +18,7 @@ from ntkbench.cli.options import FOLDER, _compile_cache, _data_dir, _leaderboard
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.read import read
+from ntkbench.results.terminal import is_terminal
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
 from ntkbench.run.settings import configure
@@ -152,7 +153,12 @@ def verify(
     metavar="NAME=VALUE",
     help="Show only numbers with this label, e.g. --where eps=8/255; may be repeated.",
 )
-@click.option("--format", "form", type=click.Choice(["plain", "md"]), default="plain", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "plain", "md"]),
+    help="Default: terminal on a terminal, otherwise plain.",
+)
 @_store
 @_leaderboards
 def compare(
@@ -164,6 +170,7 @@ def compare(
     records are read from the store.
     """
     sides = [comparand.find(name, folder, Store(store)) for name in (a, b)]
+    form = form or ("terminal" if is_terminal() else "plain")
     click.echo(comparison.compare(*sides, paired=paired, metrics=metrics, where=_pairs(where, "--where"), form=form))
 
 

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "export": ("results", "Write the numbers of specs, or of everything in a store, one row per number."),
         "diff": ("results", "Show how two runs differ: config, software, device, execution, numbers."),
         "images": ("pictures", "Write a run's adversarial images for other libraries, as an npz file."),
+        "weights": ("weights", "Write the trained weights of a run, as a safetensors file."),
         "report": ("pictures", "Write the results of a spec as one HTML page."),
         "leaderboard": ("boards", "Make the pages of leaderboards from their entries."),
         "submit": ("boards", "Make a leaderboard entry from the finished runs of a spec."),

@@ -27,7 +27,7 @@ class _Place(click.Path):
 
 FILE = _Place(path_type=Path, dir_okay=False)
 """type of options that name a file"""
-FORMS = ("plain", "md", "csv", "latex", "json")
+FORMS = ("terminal", "plain", "md", "csv", "latex", "json")
 """formats of `show`"""
 PICTURES = ("png", "pdf", "svg")
 """formats of `plot`"""
@@ -74,7 +74,8 @@ def _spec(command: F) -> F:
         "overrides",
         multiple=True,
         metavar="PATH=VALUE",
-        help="Override a field of the spec, e.g. --set data.n_train=100; may be repeated.",
+        help="Override a field of the spec, e.g. --set data.n_train=100; may be repeated. Values that commas separate "
+        "are an axis of the matrix, e.g. --set width=16,32.",
     )(command)
     return click.argument("spec")(command)
 

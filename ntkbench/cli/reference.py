@@ -30,16 +30,29 @@ def doctor(store: Path, data_dir: Path | None) -> int:
 
 @click.command()
 @click.argument("path", type=FILE, default=Path("experiment.yaml"))
-def init(path: Path) -> None:
+@click.option(
+    "--template",
+    type=click.Choice(starter.TEMPLATES),
+    default=starter.TEMPLATES[0],
+    show_default=True,
+    help="Analysis that the spec is about.",
+)
+@click.option("--list", "listed", is_flag=True, help="Write nothing; list the templates and their questions.")
+def init(path: Path, template: str, listed: bool) -> None:
     """Write a commented spec to start from. An existing file is never overwritten."""
-    starter.write(path)
+    if listed:
+        click.echo("\n".join(f"{name:<12}{question}" for name, question in starter.questions().items()))
+        return
+    starter.write(path, template)
     click.echo(f"{path}: edit it, then `ntkbench run {path}`")
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["datasets", "architectures", "kernels", "attacks", "analyses", "metrics"]))
+@click.argument(
+    "what", type=click.Choice(["specs", "datasets", "architectures", "kernels", "attacks", "analyses", "metrics"])
+)
 def list_(what: str) -> None:
-    """List the data sets, architectures, kernels, attacks, analyses or metrics that a spec can name."""
+    """List the specs that come with ntkbench, or what a spec can name: data sets, architectures, attacks, ..."""
     click.echo(listing(what))
 
 

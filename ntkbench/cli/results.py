@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -14,6 +14,7 @@ from ntkbench.results import diff as differences
 from ntkbench.results import export as exports
 from ntkbench.results import frame
 from ntkbench.results import show as tables
+from ntkbench.results.terminal import is_terminal
 from ntkbench.store import lookup
 from ntkbench.store.folder import StoreFolder
 from ntkbench.store.store import Store
@@ -36,7 +37,7 @@ from ntkbench.store.store import Store
 )
 @click.option("--rows", multiple=True, metavar="AXIS", help="Axis whose labels become rows; may be repeated.")
 @click.option("--column", metavar="AXIS", help="Axis whose labels become columns.")
-@click.option("--format", "form", type=click.Choice(FORMS), default="md", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMS), help="Default: terminal on a terminal, otherwise md.")
 @click.option("--digits", type=click.IntRange(0, 15), default=2, show_default=True)
 def show(
     spec: str, overrides: Sequence[str], smoke: bool, store: Path, metrics: Sequence[str], where: Sequence[str],
@@ -46,9 +47,13 @@ def show(
     planned = read(spec, overrides, smoke)
     table = tables.show(
         lookup.records(StoreFolder(store), planned.runs), metrics=metrics, where=_pairs(where, "--where"), rows=rows,
-        column=column, form=form, planned=planned.runs, digits=digits,
+        column=column, form=form or _form(), planned=planned.runs, digits=digits,
     )  # fmt: skip
     click.echo(table)
+
+
+def _form() -> Literal["terminal", "md"]:
+    return "terminal" if is_terminal() else "md"
 
 
 @click.command()

@@ -13,13 +13,22 @@ from ntkbench.errors import UsageError
 from ntkbench.plan.cost import remaining
 from ntkbench.plan.read import narrowed, read
 from ntkbench.plan.runs import Shard
+from ntkbench.reference.listing import listing
 from ntkbench.results import show
+from ntkbench.results.terminal import is_terminal
 from ntkbench.run.interrupt import interruptible
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
 from ntkbench.run.settings import configure
 from ntkbench.store import groups, lookup
 from ntkbench.store.store import Store
+
+
+def _list_specs(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """End the command with the list of the shipped specs, where that is `wanted`."""
+    if wanted:
+        click.echo(listing("specs"))
+        context.exit()
 
 
 @click.command()
@@ -49,6 +58,10 @@ from ntkbench.store.store import Store
     metavar="i/n",
     help="Execute the i-th of n parts of the plan, for array jobs. A run stays in its part when cells are added.",
 )
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_specs,
+    help="List the specs that come with ntkbench, and exit. Their names stand for files: `ntkbench run quickstart`.",
+)  # fmt: skip
 @_compile_cache
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
@@ -87,7 +100,7 @@ def run(
         watcher.close()
     records = lookup.records(kept, planned.runs)
     if any(record.metrics for record in records):
-        click.echo(show.show(records, planned=planned.runs, form="md"))
+        click.echo(show.show(records, planned=planned.runs, form="terminal" if is_terminal() else "md"))
     else:
         click.echo("no results; `ntkbench status` shows why")
     return 0 if ended["ok"] == len(planned.runs) else 1

@@ -1,4 +1,4 @@
-"""Where data sets lie on this machine: the folders that are searched, and the files by which a data set is known.
+"""Name the folders in which data sets are searched on this machine, and the files by which a data set is known.
 
     roots = search_roots(None)
     is_there("cifar10", roots)

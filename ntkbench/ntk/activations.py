@@ -24,14 +24,14 @@ Entries = Float[Array, "*p"]
 
 
 class Deviation(NamedTuple):
-    """Of the units of one example, at each position."""
+    """Hold the standard deviation of the units of one example, and its inverse, at each position."""
 
     sd: Entries
     inverse: Entries
 
     @classmethod
     def of(cls, cov: Covariance) -> "Deviation":
-        """Of the covariance of an example with itself."""
+        """Return the deviations that the covariance of an example with itself has on its diagonal."""
         return cls.of_variance(cov.at_equal_positions(cov.nngp))
 
     @classmethod
@@ -179,7 +179,7 @@ _ARCCOS = (
 
 
 def _arccos(c: Entries) -> Entries:
-    """To 2e-8: sqrt(1 - |c|) times a polynomial (Abramowitz & Stegun 4.4.46). Cheaper than the library's by far."""
+    """Return arccos to 2e-8: sqrt(1 - |c|) times a polynomial (Abramowitz & Stegun 4.4.46), faster than JAX's."""
     size = jnp.abs(c)
     angle = jnp.sqrt(1 - size) * functools.reduce(
         lambda value, a: value * size + a, reversed(_ARCCOS), jnp.zeros_like(c)
@@ -309,7 +309,7 @@ class Logistic(Analytic):
         return jax.lax.scan(add, begun, self._terms(nngp.dtype))[0]
 
     def _terms(self, dtype):
-        """Of each pair of scales: the weight, and the slopes of both factors."""
+        """Return for each pair of scales its weight and the slopes of both factors."""
         s, share = logistic_scales()
         weight, slope = self.factor * share * s**self.power, self.slope / s
         pairs = np.outer(weight, weight), *np.meshgrid(slope, slope, indexing="ij")

@@ -84,7 +84,7 @@ class Point(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Where a run stands. `rises`, `improved`: since the last checkpoint; `halved`: at it."""
+    """Hold the state of a search. `rises` and `improved` are since the last checkpoint, `halved` is of it."""
 
     before: Image
     here: Image

@@ -20,12 +20,17 @@ class Attack(eqx.Module):
 
     ball: eqx.AbstractVar[Ball]
 
+    @property
+    def follows_gradient(self) -> bool:
+        """Tell whether a gradient of zero would stop it."""
+        return True
+
     @abc.abstractmethod
     def __call__(self, predictor: Predictor, x: Image, label: Label, eps: Eps, *, key: PRNGKeyArray) -> Image: ...
 
 
 class Score(NamedTuple):
-    """What an image does to a predictor: whether it is misclassified, and a loss. Not a number counts as the worst."""
+    """Hold the effect of an image on a predictor: whether it is misclassified, and the loss; NaN is the worst."""
 
     fooled: Bool[Array, ""]
     loss: Float[Array, ""]
@@ -55,7 +60,7 @@ class Objective(eqx.Module):
         return jax.grad(lambda image: self.loss(predictor(image), label))
 
     def score(self, outputs: Float[Array, " c"], label: Label) -> Score:
-        """Of an image with these outputs."""
+        """Return the score of an image for which the predictor has these outputs."""
         return Score.of(outputs, label, self.loss(outputs, label))
 
 
@@ -97,6 +102,10 @@ class Restarts(Attack):
     attack: Attack
     count: int = eqx.field(static=True)
 
+    @property
+    def follows_gradient(self):
+        return self.attack.follows_gradient
+
     def __call__(self, predictor, x, label, eps, *, key):
         def run(own):
             return self.attack(predictor, x, label, eps, key=own)
@@ -131,7 +140,7 @@ def start(ball: Ball, x: Image, eps: Eps, *, key: PRNGKeyArray) -> Image:
 def worst(
     objective: Objective, predictor: Predictor, x: Image, label: Label, make: Callable[[Any], Image], over: Any
 ) -> Image:
-    """Of the images that `make` gives for each item of `over`, one after the other, the one with the highest score."""
+    """Return the image with the highest score of those that `make` gives for the items of `over`, in turn."""
     label = objective.label(predictor, x, label)
 
     def keep(best, item):
@@ -144,7 +153,7 @@ def worst(
 
 
 def choose(condition: Bool[Array, ""], one: Any, other: Any) -> Any:
-    """Of two trees alike."""
+    """Return `one` where the condition holds, otherwise `other`; both are PyTrees of the same structure."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
@@ -178,7 +187,7 @@ def perturb(
 def gradients(
     objective: Objective, predictor: Predictor, X: Float[Array, "n ..."], labels: Int[Array, " n"], *, batch_size: int
 ) -> Float[Array, "n ..."]:
-    """Of the objective at clean examples."""
+    """Return the gradients of the objective at clean examples."""
     return jax.lax.map(lambda pair: objective.gradient(predictor, *pair)(pair[0]), (X, labels), batch_size=batch_size)
 
 

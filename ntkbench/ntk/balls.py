@@ -17,7 +17,7 @@ Eps = Float[Array, ""]
 
 
 class Ball(abc.ABC):
-    """Of one norm."""
+    """Define the ball of a norm: its norm, its projection and its steepest direction."""
 
     @abc.abstractmethod
     def norm(self, delta: Image) -> Float[Array, ""]: ...

@@ -22,7 +22,7 @@ _EPS = 1e-5
 
 
 class Statistics(NamedTuple):
-    """Of what each channel gives."""
+    """Hold the mean and variance of each channel over a batch and its positions."""
 
     mean: Float[Array, " c"]
     variance: Float[Array, " c"]
@@ -92,7 +92,7 @@ def together(
 
 
 def statistics(weights: Weights) -> list[Statistics]:
-    """Those among the weights, in the order in which `together` leaves them."""
+    """Return the statistics among the weights, in the order in which `together` leaves them."""
     return [node for node in jax.tree.leaves(weights, is_leaf=_is_statistics) if _is_statistics(node)]
 
 

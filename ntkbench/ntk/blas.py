@@ -56,7 +56,7 @@ def _kept(places: Sequence[Place], o: int) -> int:
 
 @dataclass
 class _Memory:
-    """Of one array after the other."""
+    """Reuse one block of memory for one array after the other."""
 
     block: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
 
@@ -70,7 +70,7 @@ class _Memory:
 
 @dataclass
 class _Side:
-    """What backpropagation has left of a batch, with the memory to work on it."""
+    """Hold the parts that backpropagation leaves of a batch, with the memory to work on them."""
 
     parts: Sequence[Part]
     _features: _Memory = field(default_factory=_Memory)
@@ -139,6 +139,6 @@ def _between(layer, one, two, layout):
 
 @jax.jit
 def _total(K, factors, others):
-    """In one pass over what is as large as the result."""
+    """Return the sum of K and all terms in one pass over arrays of its size."""
     terms = [inputs[:, None, :, None] * signals.reshape(K.shape) for inputs, signals in factors]
     return sum([*terms, *map(jnp.asarray, others)], K)

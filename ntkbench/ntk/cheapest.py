@@ -1,4 +1,4 @@
-"""Which way to an empirical kernel is the shortest, by counting multiplications."""
+"""Choose the cheapest way to compute an empirical kernel, by counting multiplications."""
 
 from collections.abc import Mapping
 
@@ -61,8 +61,8 @@ def ntk(
 
 
 def _multiplications(predictor: Trainable, x: Float[Array, "..."]) -> float:
-    """Of a forward pass: half of the operations that XLA counts, and one for each weight at least."""
+    """Return the multiplications of a forward pass: half of XLA's operations, and at least one for each weight."""
     arrays, static = eqx.partition(predictor, eqx.is_array)
     lowered = jax.jit(lambda arrays, x: eqx.combine(arrays, static)(x)).lower(arrays, x)
     weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.weights))
-    return max(weights, (lowered.cost_analysis() or {}).get("flops", 0.0) / 2)
+    return max(float(weights), (lowered.cost_analysis() or {}).get("flops", 0.0) / 2)

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.linalg import get_lapack_funcs
+from scipy.sparse.linalg import LinearOperator, onenormest
 
 _CAUTION = 10
 """how far estimates of |A^-1|_1 may lie below the truth; they are almost never below a third of it (Higham 1988)"""
@@ -35,8 +37,6 @@ def solve(
 
 def _in_place(K, Y, ridge, least):
     """The factor takes the place of the half above the diagonal, from which LAPACK reads K."""
-    from scipy.linalg import get_lapack_funcs
-
     lange, potrf, pocon, potrs = get_lapack_funcs(("lange", "potrf", "pocon", "potrs"), (K,))
     diagonal, entries = K.diagonal().copy(), K.reshape(-1)
     entries[:: len(K) + 1] += ridge
@@ -53,8 +53,6 @@ def _in_place(K, Y, ridge, least):
 
 
 def _on_device(K, Y, ridge, least):
-    from scipy.sparse.linalg import LinearOperator, onenormest
-
     factor, norm = _factor(K, ridge)
     if not np.all(np.isfinite([norm, factor[-1, -1]])):
         return None

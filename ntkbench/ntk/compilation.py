@@ -1,4 +1,4 @@
-"""How functions are compiled."""
+"""Compile functions with the options of XLA that their arguments need."""
 
 import functools
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def jit(function: F, *, donate: Literal["none", "all-except-first"] = "none") ->
 
 
 def _inside(arguments: Any) -> bool:
-    """Whether what is called is traced; then so is what is made."""
+    """Return whether the call is being traced; then its result is traced as well."""
     return any(isinstance(leaf, Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves(arguments)))
 
 
@@ -64,14 +64,14 @@ def _holds_network(arguments: Any) -> bool:
 
 @functools.cache
 def _without_fusions() -> dict[str, str]:
-    """Where this version of XLA knows the option."""
+    """Return the option that turns off fusions, or nothing where this version of XLA does not know it."""
     options = {"xla_cpu_experimental_ynn_fusion_type": ""}
     return options if _compiled(lambda x: x, options) is not None else {}
 
 
 @functools.cache
 def _with_barriers() -> dict[str, str]:
-    """Where this version of XLA then heeds them."""
+    """Return the option that keeps barriers, or nothing where this version of XLA does not heed them."""
     options = {"xla_disable_hlo_passes": "cse_barrier_expander"}
     compiled = _compiled(lambda x: jnp.sin(jax.lax.optimization_barrier(jnp.sin(x))), options)
     return options if compiled is not None and "opt-barrier" in compiled.as_text() else {}

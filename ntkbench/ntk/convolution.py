@@ -213,7 +213,7 @@ class GlobalAvgPool(LinearLayer):
 
 
 def _larger(a: Array, b: Array) -> Array:
-    """Whose derivative goes to one of the two, always.
+    """Return the maximum, with a derivative that always goes to exactly one of the two.
 
     That of `jnp.maximum` asks which of them equals the result, and a compiler that computes them anew, rounded
     otherwise, may find that neither does.

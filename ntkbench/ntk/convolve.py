@@ -17,7 +17,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 def patches(x: Image, window: tuple[int, int], stride: tuple[int, int], pads: Pads) -> Float[Array, "h2 w2 f"]:
-    """What each position of the output sees, offset by offset."""
+    """Return the patch of the image that each position of the output reads, offset by offset."""
     x = jnp.pad(x, (*pads, (0, 0)))
     last = [size - length + 1 for size, length in zip(x.shape, window, strict=False)]
     seen = [
@@ -33,7 +33,7 @@ def convolve(x: Image, weight: Window, pads: Pads) -> Float[Array, "h2 w2 k"]:
 
 @functools.cache
 def _reverse(pads: Pads):
-    """With its derivative."""
+    """Return the convolution of one image together with its derivative."""
     several = _several(pads)
 
     def forward(x, weight):
@@ -56,7 +56,7 @@ def _reverse(pads: Pads):
 
 @functools.cache
 def _several(pads: Pads):
-    """Of several images; of several networks one after the other, since a CPU is slow at those together."""
+    """Return the convolution of several images; networks are done in turn, since CPUs are slow at them at once."""
 
     def convolution(X: Float[Array, "n h w c"], weight: Window) -> Float[Array, "n h2 w2 k"]:
         dimensions = ("NHWC", "HWIO", "NHWC")

@@ -1,4 +1,4 @@
-"""How a kernel moves along training: distances of Gram matrices, their spectra, how they align with the labels.
+"""Measure how a kernel moves along training: distances of Gram matrices, their spectra, their alignment with labels.
 
 <K, K'> = sum_ij K_ij K'_ij and |K|^2 = <K, K>. Kernels may be stored in float32; all sums are float64.
 Eigenvalues are in descending order along the last axis, and whatever is before it counts snapshots.
@@ -78,7 +78,7 @@ def velocities(distances: Float[np.ndarray, "t t"], epochs: Float[np.ndarray, " 
 
 
 def moves(distances: Float[np.ndarray, "t t"]) -> bool:
-    """Whether any two snapshots differ by more than rounding to float32 can make them."""
+    """Return whether any two snapshots differ by more than rounding to float32 can explain."""
     return bool(distances.max() > STILL)
 
 
@@ -182,7 +182,7 @@ def label_alignment(K: Float[np.ndarray, "n o n o"], Y: Float[np.ndarray, "n c"]
 
 
 def class_specialization(K: Float[np.ndarray, "n c n c"], Y: Float[np.ndarray, "n c"]) -> float:
-    """How much more than others the kernel of an output aligns with its own class; 1: not at all.
+    """Return how much more the kernel of an output aligns with its own class than others do; 1 means no more.
 
     The kernel specialization matrix of Shan & Bordelon 2021 (arXiv:2105.14301) is
     KSM[k, l] = A(K^k, y_l) / mean_d A(K^d, y_l), with K^k the n x n block of output k and y_l the targets of class l;

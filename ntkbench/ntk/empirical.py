@@ -20,7 +20,7 @@ from ntkbench.ntk.network import Trainable, with_weights
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Which outputs stand in the kernel: all c x c, one of them, or the mean over a of Theta[a, a] (the pseudo-NTK)."""
+    """Select the outputs of the kernel: all c x c, one of them, or the mean over a of Theta[a, a] (the pseudo-NTK)."""
 
     output: int | None = None
     trace: bool = False
@@ -31,7 +31,7 @@ class Layout:
         return every if self.output is None else every[self.output][None]
 
     def entries(self, o: int) -> int:
-        """Of the kernel of one pair, for o directions."""
+        """Return the number of entries of the kernel of one pair of examples, for o directions."""
         return 1 if self.trace else o**2
 
 
@@ -46,7 +46,7 @@ class EmpiricalKernel(Kernel):
 
     @abc.abstractmethod
     def example_bytes(self, shape: tuple[int, ...], dtype: jnp.dtype) -> int:
-        """Of memory that one more example takes in a batch of a tile."""
+        """Return the bytes of memory that one more example takes in a batch of a tile."""
 
     def pairs(self, shape, dtype, tile_bytes):
         """A tile has two batches."""

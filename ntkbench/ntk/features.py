@@ -89,7 +89,7 @@ class Eigensystem(eqx.Module):
 
 
 class InfiniteEigensystem(Eigensystem):
-    """Of a kernel that is a multiple of the identity of the outputs."""
+    """Hold the eigensystem of a kernel that is a multiple of the identity of the outputs."""
 
     kernel: Kernel
     X: Float[Array, "n ..."]
@@ -108,7 +108,7 @@ class InfiniteEigensystem(Eigensystem):
 
 
 class EmpiricalEigensystem(Eigensystem):
-    """Of the kernel of a predictor with given weights. Its value there is no part of the features."""
+    """Hold the eigensystem of a predictor's kernel at given weights. The predictor's value there is in no feature."""
 
     kernel: EmpiricalKernel  # pyright: ignore[reportIncompatibleVariableOverride]
     X: Float[Array, "n ..."]
@@ -143,7 +143,7 @@ def family(system: Eigensystem, filters: Filters) -> Family:
 def truncations(
     system: Eigensystem, X: Float[Array, "t ..."], labels: Int[Array, " t"], *, tile_bytes: float = 5e8
 ) -> Bool[Array, "t k"]:
-    """Whether the sum of the first k features is right at each example, for every k.
+    """Return whether the sum of the first k features is right at each example, for every k.
 
     One product of matrices gives all features, and their running sum all of these predictors.
     """
@@ -156,7 +156,7 @@ def truncations(
 
 
 class Outcome(NamedTuple):
-    """What became of each member of a family at each example, clean and attacked through its own gradient."""
+    """Hold whether each member of a family is right at each example, clean and attacked through its own gradient."""
 
     clean: Bool[Array, "m t"]
     robust: Bool[Array, "m e t"]
@@ -214,7 +214,7 @@ def _inside(attack, image, x, eps):
 
 @jit
 def correct(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) -> Bool[Array, "m t"]:
-    """Whether each member is right at each example."""
+    """Return whether each member is right at each example."""
 
     def example(pair):
         x, label = pair
@@ -235,7 +235,7 @@ def values(family: Family, X: Float[Array, "t ..."]) -> Float[Array, "m t c"]:
 
 @jit
 def gradients(family: Family, X: Float[Array, "t ..."], labels: Int[Array, " t"]) -> Float[Array, "m t ..."]:
-    """Of each member's output in its input; of several outputs, that of the true class."""
+    """Return the gradient of each member's output in its input; of several outputs, that of the true class."""
     found = jax.lax.map(lambda pair: _gradients(family, *pair), (X, labels))
     return jnp.moveaxis(found, 0, 1)
 

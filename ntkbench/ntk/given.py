@@ -1,8 +1,10 @@
-"""A predictor that somebody else made: any function of weights and one example that JAX can differentiate.
+"""A network that somebody else made: any function of weights and one example that JAX can differentiate.
 
-Of its inside nothing is known. Its empirical kernel comes from its Jacobian, and has no infinite-width limit.
+Of its inside nothing is known. Its empirical kernel comes from its Jacobian, or from products with vectors, and has no
+infinite-width limit.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ntkbench.errors import UsageError
-from ntkbench.ntk.layers import Weights
+from ntkbench.ntk.layers import Layer, Weights
 from ntkbench.ntk.network import Trainable
 
 _PROBED = 8
@@ -40,11 +42,48 @@ class Given(Trainable):
     def model(self) -> PyTree:
         return eqx.combine(self.weights, self.rest)
 
+    def after(self, first):
+        return Given(self.weights, self.rest, _After(first, self.function), self.batched)
+
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         # Its author's code may mix types, as JAX allows by default and ntkbench does not.
         with jax.numpy_dtype_promotion("standard"):
             outputs = self.function(self.model, x[None] if self.batched else x)
             return jnp.atleast_1d(outputs[0] if self.batched else outputs).astype(x.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _After:
+    """A function of what a layer without weights makes of an example."""
+
+    first: Layer
+    function: Callable[[PyTree, Array], Array]
+
+    def __call__(self, model: PyTree, x: Array) -> Array:
+        return self.function(model, self.first.apply((), x))
+
+
+def require_outputs(predictor: Given, x: Float[Array, "..."], outputs: int) -> None:
+    """Refuse a predictor that is no function of one example like x with so many outputs, or has weights of NaN.
+
+    Nothing is computed but the shapes of what the predictor computes. Raise UsageError.
+    """
+    _require_weights(predictor)
+    with _blaming("cannot be called with", x[None]):
+        shape = jax.eval_shape(predictor, x).shape
+    _require_shape(shape, outputs)
+
+
+def named_leaves(weights: Weights) -> dict[str, Array]:
+    """The arrays of a PyTree of weights by their places in it, such as `layers.0.weight`.
+
+    Raise UsageError if two of them have the same name.
+    """
+    found = jax.tree_util.tree_leaves_with_path(weights)
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") or "weights" for path, _ in found]
+    if len(set(names)) < len(found):
+        raise UsageError(f"two arrays of the network have the same name, among {', '.join(names)}; rename one")
+    return dict(zip(names, (leaf for _, leaf in found), strict=True))
 
 
 def kept_values(predictor: Trainable, shape: tuple[int, ...], dtype: Any) -> int:

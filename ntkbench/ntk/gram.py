@@ -27,12 +27,12 @@ class Kernel(eqx.Module):
 
     @property
     def axis(self) -> Literal[0, -1]:
-        """Of the examples of a batch, in all leaves of what is kept of them."""
+        """Return the axis along which the examples of a batch lie in all leaves of `example`."""
         return 0
 
     @abc.abstractmethod
     def example(self, x: Float[Array, "..."]) -> Example:
-        """What is kept of one example."""
+        """Return the quantities of one example from which tiles are computed, such as its norms in each layer."""
 
     @abc.abstractmethod
     def tile(self, one: Example, two: Example) -> Float[Array, "n1 o n2 o"]:
@@ -44,7 +44,7 @@ class Kernel(eqx.Module):
 
     @abc.abstractmethod
     def pairs(self, shape: tuple[int, ...], dtype: Any, tile_bytes: float) -> int:
-        """How many pairs of examples are worth having at once in that memory, for inputs of `shape`; 1 at least."""
+        """Return how many pairs of examples to compute at once in that memory, for inputs of `shape`; at least 1."""
 
 
 @jit
@@ -101,7 +101,7 @@ def on_host(
 
 
 def examples(kernel: Kernel, X: Float[Array, "n ..."], batch_size: int) -> Example:
-    """What the kernel keeps of each example."""
+    """Return the quantities of each example from which the kernel computes its tiles."""
     n, rows, axis = len(X), _even(len(X), batch_size), kernel.axis
     batch = jax.vmap(kernel.example, out_axes=axis)
     if rows == n:
@@ -128,7 +128,7 @@ def _start(block, rows, n):
 
 
 def _own(block, rows, n):
-    """Which rows of a block no other block has. A block past the end has none."""
+    """Return the rows of a block that no other block has. A block past the end has none."""
     return _start(block, rows, n) + jnp.arange(rows) >= block * rows
 
 

@@ -39,7 +39,7 @@ Note = PyTree[Array]
 
 
 class Positions(enum.IntEnum):
-    """Which pairs of positions of two images a limit has to tell apart."""
+    """Name the pairs of positions of two images whose covariances a limit needs."""
 
     NONE = 0
     MATCHED = 1
@@ -47,7 +47,7 @@ class Positions(enum.IntEnum):
 
 
 class Covariance(eqx.Module):
-    """Of the same units on two examples: of their values (`nngp`), and of their gradients (`ntk`)."""
+    """Hold the covariances of the same units on two examples: of their values (`nngp`) and gradients (`ntk`)."""
 
     nngp: Float[Array, "*positions_pairs"]
     ntk: Float[Array, "*positions_pairs"] | None
@@ -61,7 +61,7 @@ class Covariance(eqx.Module):
         return dataclasses.replace(self, nngp=function(self.nngp), ntk=ntk, **fields)
 
     def at_equal_positions(self, k: Float[Array, "*positions_pairs"]) -> Float[Array, "..."]:
-        """Those entries alone."""
+        """Return the entries at equal positions of both images."""
         if self.positions is not Positions.ALL:
             return k
         h, w, _, _, *pairs = k.shape
@@ -73,12 +73,12 @@ class Layer(abc.ABC):
 
     @property
     def positions(self) -> Positions:
-        """What the limit needs of an image."""
+        """Return the pairs of positions whose covariances the limit needs."""
         return Positions.MATCHED
 
     @property
     def flattens(self) -> bool:
-        """Whether an image leaves as a vector, which has no positions."""
+        """Return whether the layer turns an image into a vector, which has no positions."""
         return False
 
     @abc.abstractmethod
@@ -128,13 +128,13 @@ class Weighted(LinearLayer):
 
     @abc.abstractmethod
     def windows(self, X: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
-        """What the features of many examples are copies of, as a view: axes of positions, then of what is seen there.
+        """Return a view of the examples that has the features: axes of positions, then of the inputs read there.
 
         Without scales, and without the 1 that stands for the bias.
         """
 
     def scales(self, fan_in: int) -> tuple[float, float | None]:
-        """What the parameterization puts before inputs, and before biases where there are any."""
+        """Return the factors of the parameterization before inputs, and before biases where there are any."""
         scale, bias = 1.0, 1.0
         if self.parameterization == "ntk":
             scale, bias = self.W_std / math.sqrt(fan_in), self.b_std or 0.0

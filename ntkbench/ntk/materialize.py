@@ -18,7 +18,7 @@ _heeded: ContextVar[bool] = ContextVar("heeded", default=False)
 
 @contextmanager
 def barriers_heeded() -> Iterator[None]:
-    """What is traced here is compiled by an XLA that heeds its barrier."""
+    """Declare that functions traced in the block are compiled by an XLA that heeds barriers."""
     token = _heeded.set(True)
     try:
         yield
@@ -27,7 +27,7 @@ def barriers_heeded() -> Iterator[None]:
 
 
 def are_barriers_heeded() -> bool:
-    """Whether what is being traced is compiled so."""
+    """Return whether the function being traced is compiled by an XLA that heeds barriers."""
     return _heeded.get() or jax.default_backend() != "cpu"
 
 

@@ -8,7 +8,7 @@ from ntkbench.ntk.losses import predict
 
 
 def correct(outputs: Float[Array, "n c"], labels: Int[Array, " n"]) -> Bool[Array, " n"]:
-    """Whether each example is classified right."""
+    """Return whether each example is classified right."""
     return jax.vmap(predict)(outputs) == labels
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ntkbench.ntk import batch_norm
 from ntkbench.ntk.batch_norm import Statistics
-from ntkbench.ntk.layers import Layer, Weighted, Weights
+from ntkbench.ntk.layers import Layer, Sequential, Weighted, Weights
 
 Predictor = Callable[[Float[Array, "..."]], Float[Array, " c"]]
 
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What backpropagation leaves at one layer with weights, for one example or, with an axis before, for several."""
+    """Hold what backpropagation gives at one layer with weights, for one example or, with an axis before, several."""
 
     x: Float[Array, "..."]
     """what goes into the layer"""
@@ -45,7 +45,7 @@ class Trainable(eqx.Module):
 
     @property
     def position(self) -> Weights:
-        """Where it stands in the space of the network's weights, which `weights` may be relative to."""
+        """Return the network's position in its space of weights; `weights` may be relative to another point there."""
         return self.weights
 
     @abc.abstractmethod
@@ -60,8 +60,12 @@ class Trainable(eqx.Module):
         """
         return jax.vmap(self)(X), batch_norm.statistics(self.weights)
 
+    def after(self, first: Layer) -> "Trainable":
+        """The predictor of what a layer without weights makes of an example."""
+        raise NotImplementedError
+
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
-        """Of all weights, each used once, for examples of that shape; None if it is not made of such layers."""
+        """Return the places of all weights, each used once, for examples of that shape; None for other networks."""
         return None
 
     def parts(self, x: Float[Array, "..."], directions: Float[Array, "o c"]) -> tuple[Part, ...]:
@@ -80,6 +84,9 @@ class Network(Trainable):
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, " c"]:
         return self.recipe.apply(self.weights, x)
+
+    def after(self, first):
+        return Network(recipe=Sequential((first, self.recipe)), weights=((), self.weights))
 
     def together(self, X, share):
         if not batch_norm.statistics(self.weights):

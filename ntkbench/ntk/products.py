@@ -24,7 +24,7 @@ class ProductKernel(EmpiricalKernel):
         directions = self.layout.directions(outputs).astype(two.dtype)
 
         def column(x, direction):
-            """Of all examples of `one`: the directions of Theta(., x) along one of x's."""
+            """Return the directions of Theta(., x), at all examples of `one`, along one of x's."""
             _, pull = jax.vjp(lambda w: with_weights(self.predictor, w)(x), weights)
             (gradient,) = pull(direction)
             _, moved = push(lambda w: jax.vmap(with_weights(self.predictor, w))(one), weights, gradient)
@@ -36,6 +36,6 @@ class ProductKernel(EmpiricalKernel):
         return columns.transpose(2, 3, 0, 1)
 
     def example_bytes(self, shape, dtype):
-        """What backpropagation keeps of it, about as much as all layers give."""
+        """Return the bytes that backpropagation keeps of an example, about those of the outputs of all layers."""
         layers = jax.make_jaxpr(self.predictor)(jax.ShapeDtypeStruct(shape, dtype)).eqns
         return 2 * dtype.itemsize * sum(out.aval.size for equation in layers for out in equation.outvars)

@@ -52,7 +52,7 @@ class Spectrum(eqx.Module):
         return _least(self.eigenvalues.size, self.precision) * self.eigenvalues[0]
 
     def lost(self, g: Filter) -> Bool[Array, " n"]:
-        """Which directions have an eigenvalue that is round-off, and a g that would make a number of it."""
+        """Return the directions whose eigenvalue is round-off, while g would amplify it to a number."""
         return self._amplified(self._bare(g), self.floor)
 
     def filtered(self, g: Filter) -> Float[Array, " n"]:

@@ -24,7 +24,7 @@ from ntkbench.ntk.network import Part, Place, Trainable
 
 
 class Sizes(NamedTuple):
-    """Of one layer: directions, positions, outputs and features at each."""
+    """Hold the sizes of one layer: directions, positions, and outputs and features at each position."""
 
     o: int
     p: int
@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of(cls, place: Place, o: int) -> "Sizes":
-        """For o directions."""
+        """Return the sizes of a place in the network, for o directions."""
         p, f = jax.eval_shape(place.layer.features, place.x).shape
         return cls(o, p, place.y.shape[-1], f)
 
@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
         return self.o * self.p * self.k * self.f
 
     def prefers_grams(self, layout: Layout, n: int) -> bool:
-        """Whether the Gram matrices are cheaper for all pairs of n examples, of which half are computed."""
+        """Return whether the Gram matrices are cheaper for all pairs of n examples, of which half are computed."""
         return n * self.by_grams(layout) / 2 <= n * self.by_gradients(layout) / 2 + self.gradients()
 
 
@@ -79,7 +79,7 @@ class StructuredKernel(EmpiricalKernel):
         return found
 
     def example_bytes(self, shape, dtype):
-        """What backpropagation leaves at all layers, and the gradients or features of the largest."""
+        """Return the bytes that backpropagation leaves at all layers, and the gradients or features of the largest."""
         places = self.places(shape, dtype)
         o = self.layout.directions(self.outputs(shape, dtype)).shape[0]
         kept = sum(place.x.size + o * place.y.size for place in places)
@@ -99,7 +99,7 @@ def between(layer: Weighted, one: Part, two: Part, layout: Layout) -> Float[Arra
 
 
 def gradients(phi: Float[Array, "n p f"], signals: Float[Array, "n p o k"]) -> Float[Array, "n o k f"]:
-    """Of each direction by the layer's weights."""
+    """Return the gradient of each direction by the layer's weights."""
     return jnp.einsum("npok,npf->nokf", signals, phi, precision="highest")
 
 

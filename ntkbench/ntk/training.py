@@ -29,7 +29,7 @@ Optimizer = Callable[[Float[Array, ""]], optax.GradientTransformation]
 
 
 class State(NamedTuple):
-    """Where s predictors stand after so many steps. `losses[:, e]` is the mean loss of the batches of epoch e, as
+    """Hold the state of s predictors after so many steps. `losses[:, e]` is the mean loss of the batches of epoch e, as
     they were met; in the middle of an epoch what its batches have added to it so far."""
 
     step: Int[Array, ""]
@@ -61,7 +61,7 @@ class InnerAttack(eqx.Module):
 
 
 class TrainingProblem(eqx.Module):
-    """What is minimized: the mean of `loss` over the examples, in batches."""
+    """Hold the problem that training solves: to minimize the mean of `loss` over the examples, in batches."""
 
     loss: Loss = eqx.field(static=True)
     optimizer: Optimizer = eqx.field(static=True)
@@ -79,7 +79,7 @@ class TrainingProblem(eqx.Module):
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """Return the number of steps of an epoch."""
         whole, left = divmod(self.labels.size, self.batch_size)
         return whole + (left > 0 and not self.drop_last)
 
@@ -137,7 +137,7 @@ def epochs_trained(losses: Float[np.ndarray, "s epochs"], until: float | None, f
 
 
 def _stopped(problem: TrainingProblem, losses: Float[Array, "s epochs"], epoch: Int[Array, ""]) -> Bool[Array, " s"]:
-    """Which predictors no longer move in an epoch: a stopped one's loss is copied on, so that its last one tells."""
+    """Return which predictors no longer move in an epoch; the loss of a stopped one is copied on to later epochs."""
     assert problem.until is not None
     first = 0 if problem.inner is None else problem.inner.warm_up
     return (epoch > first) & (losses[:, jnp.maximum(epoch - 1, 0)] <= problem.until)
@@ -188,7 +188,7 @@ _stretch = jit(_advance, donate="all-except-first")
 
 
 def _epoch(problem, predictor, state, own, span):
-    """What is left of an epoch, or its next part. `own`: the predictor's learning rate and keys."""
+    """Train for the rest of an epoch, or for its next part. `own`: the predictor's learning rate and keys."""
     (rate, key, inner_key), (epoch, first, after) = own, span
     batch = _batches(problem, jax.random.fold_in(key, epoch))
 

@@ -1,4 +1,4 @@
-"""What a spec asks for, worked out before anything is computed: runs, keys, shapes, mistakes, cost.
+"""Work out what a spec asks for before anything is computed: runs, keys, shapes, mistakes, cost.
 
 Every command that takes a spec calls `read.read`. Nothing here imports JAX or looks into a store.
 

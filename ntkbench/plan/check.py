@@ -15,7 +15,7 @@ from ntkbench.plan.rules import kernels as rules_kernels
 from ntkbench.plan.rules.analyses import transfers
 from ntkbench.plan.rules.attacks import budgets
 from ntkbench.plan.rules.references import analysis_attacks, analysis_targets, attack_sources, reserved_ids
-from ntkbench.plan.rules.training import batches, networks, problems, schedules
+from ntkbench.plan.rules.training import batches, networks, pretrained, problems, schedules
 from ntkbench.plan.user_files import unidentified
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import resolved
@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     transfers,
     budgets,
     networks,
+    pretrained,
     rules_kernels.kernels,
     schedules,
     batches,

@@ -1,4 +1,4 @@
-"""Whether a network has a known infinite-width limit, and how large the covariances are that it needs.
+"""Tell whether a network has a known infinite-width limit, and how large the covariances are that it needs.
 
 In the limit, the units that leave a layer with weights are Gaussian and independent. Two rules follow: an activation's
 formula holds for Gaussian units only, and the covariances of branches add only if the branches are uncorrelated.

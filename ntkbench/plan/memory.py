@@ -1,4 +1,4 @@
-"""How much memory this process may use, and how much of it one tile of a kernel may take.
+"""Tell how much memory this process may use, and how much of it one tile of a kernel may take.
 
 The answers depend on the machine and not on what is free at the moment: the same machine must give the same tiles, and
 so results that agree in every bit.

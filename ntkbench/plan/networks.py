@@ -14,7 +14,7 @@ from ntkbench.spec.architectures import (
     CNNSmall,
     ConvNet,
     ExtensionArchitecture,
-    Given,
+    FunctionNetwork,
     Initialization,
     Layers,
     Myrtle,
@@ -46,9 +46,9 @@ _MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
     """Return the layers from example to outputs with W_std and b_std filled in; a width such as `2x` stays relative.
 
-    Nothing is known of the layers of a given network: it has none here.
+    Nothing is known of the layers of a network that is a function: it has none here.
     """
-    if isinstance(architecture, Given):
+    if isinstance(architecture, FunctionNetwork):
         return ()
     return tuple(_scaled(layer, architecture) for layer in _layers(architecture))
 

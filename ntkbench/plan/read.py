@@ -20,10 +20,10 @@ from ntkbench.plan.seeding import for_seed
 from ntkbench.plan.user_files import FilesOfSpec
 from ntkbench.spec import schema
 from ntkbench.spec.cell import Cell, Header
-from ntkbench.spec.document import Node
+from ntkbench.spec.document import Node, mapping
 from ntkbench.spec.identity import run_id, run_ids
 from ntkbench.spec.reading import extends
-from ntkbench.spec.reading.matrix import Coordinates, Matrix, no_such_path
+from ntkbench.spec.reading.matrix import EXCLUDE, Coordinates, Matrix, no_such_path
 from ntkbench.spec.reading.validate import Validator
 from ntkbench.text import did_you_mean
 
@@ -46,7 +46,7 @@ def read(path: str | PathLike[str], overrides: Sequence[str] = (), smoke: bool =
     Without `smoke` and `overrides`, the `smoke` section is checked too, so that it works when it is needed.
 
     Args:
-        path: the spec file.
+        path: the spec file, or the name of a spec that comes with ntkbench.
         overrides: assignments `path=value` of `--set`, applied last.
         smoke: whether the spec's `smoke` section is applied.
     """
@@ -128,8 +128,9 @@ def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
         return root
     known, axes = schema.paths(root), Matrix(root).axes
     problems = []
+    settings = [_with_axis(path, node, known) for path, node in settings]
     for path, node in settings:
-        if not schema.holds(path, node, known):
+        if path != "matrix" and not schema.holds(path, node, known):
             problems.append(node.key.problem(path, no_such_path(path, known)))
         for axis in axes:
             if any(f"{path}.".startswith(f"{leaf}.") for leaf in axis.leaves):
@@ -141,6 +142,14 @@ def _overridden(root: Node, settings: Sequence[tuple[str, Node]]) -> Node:
     if problems:
         raise SpecError(problems)
     return extends.merge(root, extends.overlay(settings, root.place))
+
+
+def _with_axis(path: str, node: Node, known: Collection[str]) -> tuple[str, Node]:
+    """Return a setting; a list of values for `matrix.PATH` is an axis, one key of the matrix whatever dots PATH has."""
+    section, _, name = path.partition(".")
+    if section != "matrix" or not node.items or name == EXCLUDE:
+        return path, node
+    return ("matrix", mapping({name: node}, node.place)) if name in known or path in known else (name, node)
 
 
 def _reading(root: Node, validator: Validator, files: FilesOfSpec, given: Collection[str]) -> _Reading:

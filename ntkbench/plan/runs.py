@@ -57,7 +57,7 @@ class Unit:
 
 def key(run: Run) -> str:
     """Return the key of a run's unit: that of its training, or the run's id if its cell has no network."""
-    return run.id if run.cell.width is None else keys.training_key(run.cell)
+    return keys.training_key(run.cell) if run.cell.has_network else run.id
 
 
 def units(tried: Sequence[tuple[Run, int]]) -> list[Unit]:

@@ -8,10 +8,10 @@ from math import prod
 
 from ntkbench.plan import limits, networks, shapes
 from ntkbench.plan.shapes import Step
-from ntkbench.spec.architectures import Architecture
+from ntkbench.spec.architectures import Architecture, FunctionNetwork
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
-from ntkbench.spec.layers import Activation, Conv, Flatten, LeakyReLU, Weighted
+from ntkbench.spec.layers import Activation, BatchNorm, Conv, Flatten, LeakyReLU, Weighted
 from ntkbench.spec.training import Adam, Adversarial, Trained
 
 _MOST_TOGETHER = 16
@@ -55,14 +55,28 @@ def parameters(steps: Sequence[Step]) -> int:
     return sum(map(connections, steps))
 
 
+def leaves(cell: Cell) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of each array of the cell's network, in the order in which the network holds them.
+
+    A name is the place of the layer in the list of layers, counted from 0, and what the array is in it: `1.weight`. Of
+    a network that is a function none are known.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for step in network(cell):
+        place = ".".join(map(str, step.path))
+        if isinstance(step.layer, BatchNorm):
+            found |= {f"{place}.{name}": (int(step.after[-1]),) for name in ("mean", "variance")}
+        elif isinstance(step.layer, Weighted):
+            units, below = int(step.after[-1]), int(step.before[-1])
+            window = step.layer.window if isinstance(step.layer, Conv) else None
+            found[f"{place}.weight"] = (units, below) if window is None else (*window, below, units)
+            found |= {f"{place}.bias": (units,)} if step.layer.b_std is not None else {}
+    return found
+
+
 def places(step: Step) -> int:
     """Return the number of positions that a layer gives: 1 where it gives a vector."""
     return prod(map(int, step.after[:-1]))
-
-
-def products(steps: Sequence[Step]) -> int:
-    """Return the multiply-adds of a forward pass of one example: each weight and bias once at each position."""
-    return sum(connections(step) * places(step) for step in steps)
 
 
 def activations(steps: Sequence[Step]) -> int:
@@ -95,7 +109,9 @@ def state_bytes(cell: Cell) -> int:
 
 
 def seeds_per_group(cell: Cell) -> int:
-    """Return how many seeds of a cell train at once."""
+    """Return how many seeds of a cell train at once: of networks whose size is unknown, one."""
+    if isinstance(cell.architecture, FunctionNetwork):
+        return 1
     return int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // state_bytes(cell))))
 
 
@@ -108,6 +124,8 @@ def limit_steps(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limits.
 def has_cheap_limit(cell: Cell) -> bool:
     """Return whether the cell's network has an infinite kernel that compares matched positions alone."""
     layers = networks.layers(cell.architecture)
+    if not layers:
+        return False
     try:
         limits.check(layers)
     except shapes.LayerError:

@@ -53,7 +53,7 @@ def first_phase(cell: Cell) -> Cell | None:
 
 def trainings(cell: Cell) -> Iterator[Cell]:
     """Yield the cells whose last phases, one after the other, are the cell's training; none without a network."""
-    if cell.width is not None:
+    if cell.has_network:
         if isinstance(cell.training, Trained) and (earlier := first_phase(cell)) is not None:
             yield from trainings(earlier)
         yield cell

@@ -2,7 +2,7 @@
 
 `plan.read` lets a `FilesOfSpec` fill in each cell's document: absolute paths, the digest of the content, and the
 classes, shape and counts of a data set. Mistakes in the files are problems of the spec, at the field that names the
-file. A run asks `find_dataset` and `find_images` for the files.
+file. A run asks `find_dataset`, `find_images` and `find_weights` for the files.
 """
 
 import os
@@ -19,16 +19,19 @@ from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.data import CsvDataset, FileDataset, FolderDataset, NpzDataset
 from ntkbench.spec.document import Node, Path, placed, plain
 from ntkbench.spec.section import PATHS, FileSection
+from ntkbench.spec.training import Pretrained
 
 if TYPE_CHECKING:
     from ntkbench.data.user.examples import Source
     from ntkbench.data.user.images import AdversarialImages
+    from ntkbench.data.user.weights import WeightsFile
 
 _DATASETS = {"npz": NpzDataset, "folder": FolderDataset, "csv": CsvDataset}
 _ATTACKS = {"images": GivenImages}
 _HELD = ("classes", "shape", "train_counts", "test_counts")
 """what is filled in of a data set"""
 _DATASET: Path = ("data", "dataset")
+_TRAINING: Path = ("training",)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class FilesOfSpec:
         A section without files is returned as it is, and so is one with mistakes that validation tells.
         """
         found: list[Problem] = []
-        for section, names in (("data", ("dataset",)), ("attacks", tuple(root.at(("attacks",)).entries))):
+        attacks = tuple(root.at(("attacks",)).entries)
+        for section, names in (("data", ("dataset",)), ("attacks", attacks), ("training", ())):
             if (node := root.child(section)) is not None and node.entries:
                 filled, problems = self._section(section, node, names)
                 root = root.with_entries({**root.entries, section: filled})
@@ -52,12 +56,15 @@ class FilesOfSpec:
         return root, tuple(found)
 
     def _section(self, section: str, node: Node, names: tuple[str, ...]) -> tuple[Node, tuple[Problem, ...]]:
-        """Return a section in which the mappings `names` are filled in, and the mistakes in their files.
+        """Return a section in which the mappings `names`, or it itself, are filled in, and the mistakes in their files.
 
         The node is kept with the result, so that Python gives its identity to no other node.
         """
         key = (section,), id(node)
         if key not in self._seen:
+            if section == "training":
+                self._seen[key] = node, *_with_digest(node)
+                return self._seen[key][1:]
             parts = {name: _filled((section, name), below) for name in names if (below := node.child(name))}
             changed = {name: part for name, (part, _) in parts.items() if part is not node.entries[name]}
             whole = node.with_entries({**node.entries, **changed}) if changed else node
@@ -89,6 +96,39 @@ def _filled(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
     return node.with_entries({**node.entries, **placed({"content": content, **holds}, node.place).entries}), ()
 
 
+def _with_digest(written: Node) -> tuple[Node, tuple[Problem, ...]]:
+    """Return a training with the absolute path and the digest of its weights, and the mistakes in their file."""
+    if plain(written.child("mode") or written) != "pretrained":
+        return written, ()
+    node = written.with_entries({name: _absolute(name, below) for name, below in written.entries.items()})
+    try:
+        words = Pretrained.model_validate(plain(node))
+    except ValidationError:
+        return node, ()
+    if words.sha256 and not os.path.exists(words.weights):
+        return node, ()  # planned without the file, as an entry of a leaderboard is
+    try:
+        file = _weights(words)
+        file.load()
+        digest = file.digest
+    except DataError as error:
+        return node, (_wrong(_TRAINING, node, "weights", str(error)),)
+    if words.sha256 not in (None, digest):
+        message = f"{os.path.basename(words.weights)} has another SHA-256, {digest}; name the file that is meant"
+        return node, (_wrong(_TRAINING, node, "sha256", message),)
+    return node.with_entries({**node.entries, **placed({"sha256": digest}, node.place).entries}), ()
+
+
+def misfit(expected: Mapping[str, tuple[int, ...]], words: Pretrained) -> str | None:
+    """Return how the arrays in a file of weights differ from those of a network, by name and shape.
+
+    Return None if they are the same, or the file is not there. Raise DataError if it cannot be read.
+    """
+    from ntkbench.data.user import weights  # NumPy, for the few that need it
+
+    return weights.misfit(expected, _weights(words).shapes()) if os.path.exists(words.weights) else None
+
+
 def _holds(words: FileSection) -> Mapping[str, Any]:
     """Return what is to be filled in beside the digest, after a look into the files. Raise DataError for mistakes."""
     if isinstance(words, FileDataset):
@@ -113,6 +153,10 @@ def _absolute(name: str, node: Node) -> Node:
 
 def unidentified(root: Node) -> Iterator[Problem]:
     """Yield a problem for each digest of files, and for what they hold, that a cell not read from a spec lacks."""
+    weights = root.at(_TRAINING)
+    digest = weights.child("sha256")
+    if plain(weights.child("mode") or weights) == "pretrained" and (digest is None or digest.value is None):
+        yield weights.place.problem((*_TRAINING, "sha256"), "missing: whoever has no file knows it by its digest")
     attacks = {("attacks", name): node for name, node in root.at(("attacks",)).entries.items()}
     for path, node in {_DATASET: root.at(_DATASET), **attacks}.items():
         kind, needed = plain(node.child("kind") or node), ("content", "holds") if path == _DATASET else ("content",)
@@ -135,12 +179,17 @@ def find_images(words: GivenImages, roots: Sequence[FilePath]) -> "AdversarialIm
     return images(words, _folder(words, roots))
 
 
-def _folder(words: FileSection, roots: Sequence[FilePath]) -> FilePath | None:
+def find_weights(words: Pretrained, roots: Sequence[FilePath]) -> "WeightsFile":
+    """Return the file of a network's weights, found as that of a data set is."""
+    return _weights(words, _folder(words, roots))
+
+
+def _folder(words: FileSection | Pretrained, roots: Sequence[FilePath]) -> FilePath | None:
     """Return the folder that has the files with the content of the plan; None for the place that the spec names."""
     others = []
     for folder in (None, *roots):
         try:
-            content = named_digest(_source(words, folder).files)
+            content = _digest(words, folder)
         except DataError:
             continue
         if content == words.content:
@@ -153,6 +202,20 @@ def _folder(words: FileSection, roots: Sequence[FilePath]) -> FilePath | None:
         f"{names} with the content {words.content} is not on this machine. It is no public file: ask those who ran "
         "the experiment for it, and name its folder with --data-dir or NTKBENCH_DATA"
     )
+
+
+def _digest(words: FileSection | Pretrained, folder: FilePath | None) -> str:
+    """Return the digest of the content of a section's files; DataError if they cannot be read."""
+    if isinstance(words, Pretrained):
+        return _weights(words, folder).digest
+    return named_digest(_source(words, folder).files)
+
+
+def _weights(words: Pretrained, folder: FilePath | None = None) -> "WeightsFile":
+    """Return the file of a network's weights, unread; that of the same name in `folder` if one is given."""
+    from ntkbench.data.user.weights import WeightsFile  # NumPy, for the few that need it
+
+    return WeightsFile(_place(words.weights, folder))
 
 
 def _source(words: FileSection, folder: FilePath | None = None) -> "Source | AdversarialImages":
@@ -186,7 +249,7 @@ def _place(path: str, folder: FilePath | None) -> FilePath:
 
 def absent(words: Any) -> str | None:
     """Return a line for a section whose files are not at their place; None for all others."""
-    if isinstance(words, FileSection) and not all(map(os.path.exists, words.paths)):
+    if isinstance(words, FileSection | Pretrained) and not all(map(os.path.exists, words.paths)):
         names = ", ".join(os.path.basename(path) for path in words.paths)
         return (
             f"{names} ({words.content}) is not at its place; --data-dir or NTKBENCH_DATA names the folder that has it"

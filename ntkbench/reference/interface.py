@@ -12,8 +12,8 @@ from textwrap import dedent
 import ntkbench
 
 ORDER = (
-    "load", "plan", "run", "results", "evaluate", "Spec", "PlannedRuns", "Results", "Images", "Features", "Plots",
-    "SpecError", "NtkbenchError",
+    "load", "plan", "run", "results", "evaluate", "save_weights", "Spec", "PlannedRuns", "Results", "Images",
+    "Features", "Plots", "SpecError", "NtkbenchError",
 )  # fmt: skip
 """all names of the interface in the order of the page: what is called, what it returns, what it raises"""
 _ABOUT = """

@@ -1,4 +1,4 @@
-"""Tables of what a spec can name, for `ntkbench list`: data sets, metrics, and the kinds of each section.
+"""Tables for `ntkbench list`: shipped specs, and what a spec can name: data sets, metrics, the kinds of each section.
 
 The meaning of a kind is the first line of its model's docstring.
 """
@@ -12,6 +12,7 @@ from ntkbench.data.catalog import CATALOG
 from ntkbench.render import table
 from ntkbench.spec import analyses, architectures, attacks, data, kernels, layers
 from ntkbench.spec.extensions import installed
+from ntkbench.spec.reading import shipped
 from ntkbench.spec.schema import models
 from ntkbench.vocabulary import known_metrics
 
@@ -26,7 +27,12 @@ _UNIONS: dict[str, Any] = {
 
 
 def listing(what: str) -> str:
-    """Return the table of `what`: datasets, metrics, or the kinds of a section; with architectures, also layers."""
+    """Return the table of `what`: specs, datasets, metrics, or the kinds of a section.
+
+    That of architectures is followed by that of layers.
+    """
+    if what == "specs":
+        return table(["name", "title"], [[name, shipped.title(name)] for name in shipped.names()], "plain")
     if what == "datasets":
         return table(["name", "classes", "image", "train", "test", "licence", "bundled"], [*_datasets()], "plain")
     if what == "metrics":

@@ -32,8 +32,6 @@ Model = type[BaseModel]
 """a model of a section of a spec, or of a kind of it"""
 _LATER = ("matrix", "run", "smoke")
 """sections of the header that the page shows after those of the cell"""
-_BETTER = {True: "higher", False: "lower"}
-"""the direction in which a metric improves, by `higher_is_better`"""
 _HELP: dict[str, Any] = {"terminal_width": 100, "help_option_names": ["-h", "--help"]}
 """settings of click for the help texts"""
 _ABOUT_SPECS = """

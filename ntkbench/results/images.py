@@ -13,9 +13,8 @@ from ntkbench.data.dataset import Split
 from ntkbench.errors import UsageError
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Run
-from ntkbench.spec.cell import Cell
 from ntkbench.store.arrays import column, read_samples
-from ntkbench.store.comparison import asked
+from ntkbench.store.comparison import run_of
 from ntkbench.store.record import Record
 from ntkbench.text import did_you_mean
 
@@ -37,9 +36,8 @@ def chosen(record: Record, attack: str | None, eps: str | None) -> AttackOfRun:
     Raise UsageError if the run has no such attack or budget, or several and none is named; NtkbenchError if the run
     uses a kind that is not installed here.
     """
-    asked(record)  # raises the error
-    cell = Cell.model_validate(record.spec.resolved)
-    run = Run(record.spec.name, cell, record.spec.cell, record.spec.seed, record.run_id)
+    run = run_of(record)
+    cell = run.cell
     name = _one(attack, list(cell.attacks), f"run {run.id}", "attack", attack)
     budgets = list(map(str, cell.attacks[name].eps))
     budget = _one(_exact(eps), budgets, f"the attack {name}", "eps", eps)

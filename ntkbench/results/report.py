@@ -26,8 +26,6 @@ from ntkbench.vocabulary import known_metrics
 
 _DIGITS = 3
 """digits after the point in the page's tables"""
-_MADE_WITH = ("software", "jax", "device")
-"""sections of a record with facts that are shown"""
 
 
 def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:

@@ -15,6 +15,7 @@ from ntkbench.labels import CHECKS, FIXED, label_key, same_label
 from ntkbench.plan.runs import Run
 from ntkbench.results.export import exact
 from ntkbench.results.tables import aggregate, numbers, runs
+from ntkbench.results.terminal import fitted
 from ntkbench.spec.notation import FIT
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
@@ -24,7 +25,7 @@ from ntkbench.vocabulary import known_metrics, metric
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["md", "csv", "latex", "json", "plain"]
+Format = Literal["terminal", "md", "csv", "latex", "json", "plain"]
 DEFAULT_DENOMINATOR = "target_correct"
 """the denominator of transfer rates that is shown where none is asked for"""
 BESIDE = "majority_rate"
@@ -89,7 +90,7 @@ def show(
         where: labels to keep, by axis: `{"eps": "8/255", "width": "512"}`
         rows: axes of the rows, before all others that vary
         column: the axis of the columns; by default the metric or the budget
-        form: md, plain and latex round; csv and json have all digits and a line for each number
+        form: terminal, md, plain and latex round; csv and json have all digits and a line for each number
         planned: the runs to expect; without it, the records are taken for all there should be
         digits: digits after the point
 
@@ -234,7 +235,8 @@ def _text(grid: Grid, form: str, digits: int) -> str:
         [*map(escape, labels), *("" if row is None else cell(row, digits) for row in line)]
         for labels, line in grid.lines
     ]
-    text = render.table([escape(header) for header in (*grid.axes, *grid.columns)], body, form)
+    headers = [escape(header) for header in (*grid.axes, *grid.columns)]
+    text = fitted(headers, body) if form == "terminal" else render.table(headers, body, form)
     if form == "md":
         caption = [f"{render.markdown(line)}  " for line in grid.caption]
     else:

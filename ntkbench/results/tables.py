@@ -10,7 +10,9 @@ are ever averaged. `show`, `frame` and the plots build on these.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, ENDS, FIXED, OF_NUMBER, OF_RUN, SUMMARY
@@ -19,9 +21,6 @@ from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
 from ntkbench.uncertainty import summary
 from ntkbench.vocabulary import bounds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _of_number = attrgetter(*OF_NUMBER)
 LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
@@ -34,8 +33,6 @@ def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd
     Without `planned` its rows are the runs of the records. With it they are the planned runs with their coordinates in
     the plan; a run without a record then has the status `missing`, and `spec` is empty.
     """
-    import pandas as pd
-
     found = {record.run_id: record for record in records}
     if planned is None:
         rows = [
@@ -63,8 +60,6 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
         of: the runs, a frame as `runs` returns it.
         keep_empty: whether a run without numbers has a row too, in which their columns are empty.
     """
-    import pandas as pd
-
     ok = set(of.loc[of["status"] == "ok", "run_id"])
     rows: list[tuple[Any, ...]] = []
     about: list[Mapping[str, Any]] = []
@@ -99,8 +94,6 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
     Raises:
         UsageError: two runs of a cell have the same seed, so that they are different experiments.
     """
-    import pandas as pd
-
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
     found = _by_cell(numbers, [*outer, *inner]) if len(numbers) else {}

@@ -10,27 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ntkbench.analyses.crafting import Crafted
 from ntkbench.data.dataset import Dataset
-from ntkbench.plan import keys, memory, timeline
+from ntkbench.plan import keys, memory
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.runs import Plan, Run, Unit, units
 from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
 from ntkbench.run.executors import cluster, pool
-from ntkbench.run.group import TrainedGroup, train
 from ntkbench.run.job import Job, Options
-from ntkbench.run.predictors import Predictors
+from ntkbench.run.predictors import Predictors, of_earlier_run
 from ntkbench.run.progress import PlanProgress, Progress
 from ntkbench.run.shared import SharedStages
 from ntkbench.run.worker import Worker
 from ntkbench.spec.attacks import SELF
-from ntkbench.spec.cell import RunOptions
 from ntkbench.store import running
-from ntkbench.store.groups import groups
 from ntkbench.store.lookup import attempts, pending, statuses
 from ntkbench.store.record import Status
 from ntkbench.store.store import Store
+
+_EVERY = 50
+"""epochs between checkpoints of a training that is done again"""
 
 # The executor that runs units in this process, one after the other.
 
@@ -63,9 +65,7 @@ def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> A
     The store keeps what is made on infinite kernels. Other examples need the run's network, which is trained again
     unless it is in the store.
     """
-    environment.require_device()
-    cell = run.cell
-    shared = SharedStages(store, tuple(roots), memory.tile_bytes(None, environment.accelerator_bytes()))
+    cell, shared = run.cell, _shared(store, roots)
     source = getattr(cell.attacks[attack_id], "source", None)
     is_shared = keys.is_shared(cell.kernels.get(source or ""))
     key = keys.craft_key(cell, attack_id) if is_shared else ""
@@ -73,20 +73,28 @@ def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> A
         return AttackedExamples(shared.data(cell), Crafted(**stored.arrays), key)
     store.prepare()
     with store.lock(running.lock(units_key(run))):
-        group = None if is_shared or cell.width is None else _trained(run, store, shared)
-        predictors = Predictors(shared, cell, group, lambda doing: None)
+        # What an infinite kernel makes is made again without the network.
+        predictors = Predictors(shared, cell, None) if is_shared else of_earlier_run(shared, run, (), _EVERY)
         shown = (analysis.target for analysis in cell.analyses.values() if attack_id in keys.attacks_shown(analysis))
         _, crafted = predictors.attacked(attack_id, predictors.evaluator(source or next(shown, SELF)))
     return AttackedExamples(shared.data(cell), crafted, "")
 
 
-def _trained(run: Run, store: Store, shared: SharedStages) -> TrainedGroup:
-    """Return the network of a run, from the store as far as it has it."""
-    (seeds,) = groups(store, run.cell, {run.seed})
-    moments, every = timeline.moments_needed(run.cell), RunOptions().checkpoint_every
-    return train(store, run.cell, seeds, shared.data(run.cell), moments, every=every, tick=lambda doing: None).of(
-        run.seed
-    )
+def weights(run: Run, at: str, store: Store, roots: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Return the weights of a run's network at `init`, `final` or an epoch that the run kept, by name.
+
+    The network is trained again unless it is in the store.
+    """
+    shared = _shared(store, roots)
+    store.prepare()
+    with store.lock(running.lock(units_key(run))):
+        return of_earlier_run(shared, run, (), _EVERY).named_weights(at)
+
+
+def _shared(store: Store, roots: Sequence[Path]) -> SharedStages:
+    """Return shared stages for runs that were executed before; UsageError if JAX finds no device."""
+    environment.require_device()
+    return SharedStages(store, tuple(roots), memory.tile_bytes(None, environment.accelerator_bytes()))
 
 
 def execute(

@@ -13,19 +13,17 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from ntkbench.data.dataset import Dataset
 from ntkbench.ntk import linearize
-from ntkbench.ntk.network import Network, Trainable
+from ntkbench.ntk.network import Trainable
 from ntkbench.plan import timeline
 from ntkbench.plan.keys import group_key
 from ntkbench.run.build import networks as build_networks
 from ntkbench.run.build import training
-from ntkbench.run.build.data import outputs
 from ntkbench.run.build.training import Tick
 from ntkbench.run.phase import TrainingPhase
+from ntkbench.run.shared import SharedStages
 from ntkbench.spec.cell import Cell
-from ntkbench.spec.training import Untrained
-from ntkbench.store.store import Store
+from ntkbench.spec.training import Trained
 
 _PER_SEED = ("learning_rate", "largest_eigenvalue", "epochs_trained")
 """facts of a stored training that have one value a seed"""
@@ -39,7 +37,7 @@ class TrainedGroup:
     """
 
     seeds: tuple[int, ...]
-    initial: Network
+    initial: Trainable
     """networks at initialization"""
     trained: Trainable
     """predictors at the end of the training; first-order models if it was linearized"""
@@ -84,10 +82,9 @@ def _one_of(stacked: Callable[[], Trainable], i: int) -> Trainable:
 
 
 def train(
-    store: Store,
+    shared: SharedStages,
     cell: Cell,
     seeds: tuple[int, ...],
-    data: Dataset,
     moments: Collection[Fraction] = (),
     *,
     every: int,
@@ -98,25 +95,24 @@ def train(
     A cell that is linearized at a later epoch has two phases, and the first is trained by a call of its own.
 
     Args:
-        cell: the experiment; without training (`mode: none`) its networks stay as they were drawn.
+        shared: has the store, the data set of the cell, and the networks before their training.
+        cell: the experiment; without training (`mode: none`) its networks stay as they are at first.
         seeds: the seeds that train together.
-        data: the data set of the cell.
         moments: epochs since the start at which the predictors are to be kept.
         every: the number of epochs between two checkpoints.
         tick: called with a line of progress; what it raises ends the training, after a checkpoint.
     """
-    drawn = build_networks.networks(cell, seeds, data.train.images.shape[1:], outputs(data))
-    initial = build_networks.with_initial_statistics(drawn, data.train)
+    initial, store, data = shared.networks(cell, seeds), shared.store, shared.data(cell)
     snapshots: dict[Fraction, Callable[[], Trainable]] = {Fraction(0): lambda: initial}
     losses = np.zeros((len(seeds), 0))
     epochs, flow_time = np.zeros(len(seeds), int), np.zeros(len(seeds))
     words = cell.training
-    if isinstance(words, Untrained):
+    if not isinstance(words, Trained):
         return TrainedGroup(seeds, initial, initial, "", False, {}, losses, epochs, flow_time, snapshots)
     networks: Trainable = initial
     if (earlier := timeline.first_phase(cell)) is not None:
         before = [moment for moment in moments if timeline.phase_and_step(cell, moment)[0] != cell]
-        reached = train(store, earlier, seeds, data, before, every=every, tick=tick)
+        reached = train(shared, earlier, seeds, before, every=every, tick=tick)
         networks, losses, snapshots = reached.trained, reached.losses, {**reached.snapshots}
         epochs, flow_time = reached.epochs, reached.flow_time
     start = networks

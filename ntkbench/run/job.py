@@ -1,4 +1,4 @@
-"""What a process must know to execute units of a plan: a `Job`, which can be sent to another process."""
+"""Hold all that a process must know to execute units of a plan: a `Job`, which can be sent to another process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

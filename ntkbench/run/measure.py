@@ -231,9 +231,9 @@ def _equal_times(predictors: Predictors, words: analyses.Analysis, fitted: Calla
 
     It compares for how long both were trained: otherwise transfer between them means little.
     """
-    if predictors.group is None:
-        return
     cell = predictors.cell
+    if not cell.has_known_training:
+        return
     for attack in keys.attacks_shown(words):
         pair = {getattr(cell.attacks[attack], "source", words.target), words.target}
         kernels = [kernel for name in pair if (kernel := cell.kernels.get(name)) is not None]

@@ -11,7 +11,7 @@ infinite kernels, examples crafted on them) comes from `SharedStages`; the rest 
 import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,20 +26,40 @@ from ntkbench.analyses.crafting import BudgetedAttack, Crafted
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.trajectory import SeededAttack, View
 from ntkbench.data import dataset
-from ntkbench.errors import DivergedError
+from ntkbench.errors import DivergedError, UsageError
 from ntkbench.ntk import cheapest, empirical, features, gram, network, regression
+from ntkbench.ntk.linearize import Linearized
 from ntkbench.plan import timeline
+from ntkbench.plan.runs import Run
 from ntkbench.run.build import attacks as build_attacks
+from ntkbench.run.build import networks
 from ntkbench.run.build.data import outputs, targets
 from ntkbench.run.build.kernels import coefficients, require_positive
 from ntkbench.run.build.training import Tick, at_time
 from ntkbench.run.environment import CompileClock
-from ntkbench.run.group import TrainedGroup
+from ntkbench.run.group import TrainedGroup, train
 from ntkbench.run.shared import SharedStages, StageResult
 from ntkbench.spec import attacks
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.store.groups import groups
 from ntkbench.store.record import StageRow
+
+
+def of_earlier_run(shared: SharedStages, run: Run, together: Collection[int], every: int) -> "Predictors":
+    """Return the predictors of a run that was executed before; its network is trained only if the store lacks it.
+
+    `together`: the seeds with which its own is then trained; `every`: epochs between two checkpoints.
+    """
+    if not run.cell.has_network:
+        return Predictors(shared, run.cell, None)
+    (seeds,) = (group for group in groups(shared.store, run.cell, {*together, run.seed}) if run.seed in group)
+    trained = train(shared, run.cell, seeds, timeline.moments_needed(run.cell), every=every, tick=_unheard)
+    return Predictors(shared, run.cell, trained.of(run.seed))
+
+
+def _unheard(what: str) -> None:
+    """Take a word of progress, and tell nobody."""
 
 
 @dataclass
@@ -54,7 +74,7 @@ class Predictors:
     shared: SharedStages
     asked: Cell
     group: TrainedGroup | None
-    tick: Tick
+    tick: Tick = _unheard
     timings: dict[str, StageRow] = field(default_factory=dict)
     _evaluators: dict[str, Evaluator] = field(default_factory=dict)
     """predictors by name, as far as they were built"""
@@ -81,12 +101,10 @@ class Predictors:
         return self.network_at(timeline.moment(self.cell, "final"))
 
     def network_at(self, moment: Fraction) -> network.Trainable:
-        """Return the run's network, or its first-order model, after `moment` epochs; a given network as it is.
+        """Return the run's network, or its first-order model, after `moment` epochs.
 
         Raise DivergedError if the loss was not finite by then.
         """
-        if (given := self.shared.given_network(self.cell)) is not None:
-            return given
         assert self.group is not None
         losses = self.group.losses[: math.ceil(moment)]
         if losses.size and not np.all(np.isfinite(losses)):
@@ -96,6 +114,40 @@ class Predictors:
                 "try a smaller training.optimizer.learning_rate"
             )
         return self.group.at(moment)
+
+    def kept_network(self, at: str | int | Fraction) -> network.Trainable:
+        """Return the network at `init`, `final` or an epoch.
+
+        Raise UsageError for a moment that the run did not keep, or without a network.
+        """
+        if not self.cell.has_network:
+            raise UsageError("this cell has no network; give it a `width`")
+        try:
+            moment = timeline.moment(self.cell, at if at in ("init", "final") else Fraction(at))  # type: ignore[arg-type]
+        except (ValueError, ZeroDivisionError):
+            raise UsageError(f"{at!r} is no moment of a training: write init, final or an epoch") from None
+        ends = {Fraction(0), timeline.moment(self.cell, "final")}
+        if moment not in (there := ends.union(timeline.moments_needed(self.cell))):
+            raise UsageError(
+                f"the run did not keep its network at epoch {moment}; it kept {', '.join(map(str, sorted(there)))}. A "
+                "kernel with this epoch as its `at`, or a drift with it among its `snapshots`, keeps it"
+            )
+        return self.network_at(moment)
+
+    def named_weights(self, at: str | int | Fraction) -> dict[str, np.ndarray]:
+        """Return the weights of the network at a moment that the run kept, by name.
+
+        Raise UsageError as `kept_network` does, and where the moment is one of a first-order model: it is a network and
+        a displacement, not the network with other weights.
+        """
+        found = self.kept_network(at)
+        if isinstance(found, Linearized):
+            epoch = timeline.phase_start(self.cell)
+            raise UsageError(
+                f"the run trains a first-order model from epoch {epoch} on, which is no network with other weights; "
+                f"name an epoch up to {epoch} that the run kept, such as init"
+            )
+        return {name: np.asarray(leaf) for name, leaf in networks.leaves(self.cell, found).items()}
 
     def _kernel(self, name: str) -> Evaluator:
         """Return the regression with a kernel of the cell, as an evaluator on the test set."""

@@ -50,7 +50,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended, and with what it was done."""
+    """State how a run ended, and with what it was done."""
 
     watch: Stopwatch
     """begun with the run"""

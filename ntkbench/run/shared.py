@@ -1,10 +1,10 @@
-"""What the runs of a sweep share: data, infinite kernels, and examples crafted on them.
+"""Compute once what the runs of a sweep share: data, infinite kernels, and examples crafted on them.
 
 Each is computed once, kept in the store under a key (`keys`), and remembered by the process while the next runs may
 need it. The worker owns a `SharedStages`; each run's predictors ask it.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,15 +20,16 @@ from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk import cheapest, features, given, gram, network, regression
 from ntkbench.ntk.empirical import TRACE
 from ntkbench.ntk.gram import Kernel
-from ntkbench.ntk.network import Network, Predictor, Trainable
+from ntkbench.ntk.network import Predictor, Trainable
 from ntkbench.plan import keys, sizes, user_files
-from ntkbench.run.build import attacks, kernels
+from ntkbench.run.build import attacks, kernels, networks
 from ntkbench.run.build.data import examples, outputs, targets
 from ntkbench.spec import identity
-from ntkbench.spec.architectures import Given
+from ntkbench.spec.architectures import FunctionNetwork
 from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
+from ntkbench.spec.training import Pretrained
 from ntkbench.store.store import Store
 
 T = TypeVar("T")
@@ -85,13 +86,15 @@ class SharedStages:
             self.crafted(cell, threat, self.evaluator(cell, threat.source, source, cell.numerics.kernel))
 
     def check(self, cells: Collection[Cell]) -> None:
-        """Raise DataError if a data set, or a file of images that were made elsewhere, is not there or not as known."""
+        """Raise DataError if a data set, or a file of images or weights, is not there or not as known."""
         for first in {cell.data.dataset: cell for cell in cells}.values():
             self.data(first)
         for cell in cells:
             for name, attack in cell.attacks.items():
                 if isinstance(attack, GivenImages):
                     self.given_images(cell, name)
+            if isinstance(cell.training, Pretrained):
+                self.networks(cell, (0,))
 
     def data(self, cell: Cell) -> Dataset:
         """Return the cell's training and test examples."""
@@ -121,7 +124,7 @@ class SharedStages:
         regression.require_regular(made.value[2])
         return replace(made, value=features.InfiniteEigensystem.of(*made.value))
 
-    def rates(self, cell: Cell, initial: Network) -> np.ndarray:
+    def rates(self, cell: Cell, initial: Trainable) -> np.ndarray:
         """Return the eigenvalues (descending) of the network's kernel on the training examples: its rates of learning.
 
         They come from the infinite kernel, on at most `_LOOKED_AT` examples, if the network has one that compares
@@ -216,9 +219,9 @@ class SharedStages:
             batch = min(batch, max(1, predictor.rows // len(data.train)))
         return Evaluator(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
 
-    def given_network(self, cell: Cell) -> Trainable | None:
-        """Return the predictor that the cell's architecture stands for; None if it is of another kind than `given`."""
-        return self.given[cell.architecture.sha256] if isinstance(cell.architecture, Given) else None
+    def networks(self, cell: Cell, seeds: Sequence[int]) -> Trainable:
+        """Return the networks of some seeds before their training, stacked along a first axis."""
+        return networks.initial(cell, seeds, self.data(cell).train, self.given, self.roots)
 
     def example_bytes(self, cell: Cell, name: str, rows: int, budgets: int | None = None) -> int:
         """Return the bytes that the gradient at one test example takes, through the predictor of that name.
@@ -226,11 +229,15 @@ class SharedStages:
         `rows`: the number of training examples that a kernel compares with at once; `budgets`: the number of budgets
         that an attack takes together, by default those of the cell's attacks.
         """
-        network = self.given_network(cell)
         kept = sizes.activations(sizes.network(cell))
-        if network is not None:
-            kept = given.kept_values(network, self.data(cell).test.images.shape[1:], cell.numerics.network)
+        if isinstance(cell.architecture, FunctionNetwork):
+            kept = self._remember(f"{keys.training_key(cell)} kept", lambda: self._kept_values(cell))
         return kernels.example_bytes(cell, name, rows, kept, budgets)
+
+    def _kept_values(self, cell: Cell) -> int:
+        """Return about how many numbers a backward pass through a network that is a function keeps of an example."""
+        drawn = networks.unstack(self.networks(cell, (0,)), 0)
+        return given.kept_values(drawn, self.data(cell).test.images.shape[1:], cell.numerics.network)
 
     def crafted(self, cell: Cell, threat: BudgetedAttack, source: Evaluator) -> StageResult:
         """Return the test examples that an attack makes on `source`.

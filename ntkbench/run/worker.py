@@ -141,7 +141,7 @@ class Worker:
         """Train and measure the runs, one group of seeds after another; runs without a network are only measured."""
         cell = runs[0].cell
         environment.reset_peak_memory()
-        if cell.width is None:
+        if not cell.has_network:
             for run in runs:
                 execution.run(run, None, {})
         else:
@@ -167,9 +167,8 @@ class _UnitExecution:
         watch, tick = Stopwatch(), self._clock(runs[0], len(runs))
 
         def trained(shared: SharedStages) -> TrainedGroup:
-            data = shared.data(cell)
             moments = {moment for run in runs for moment in timeline.moments_needed(run.cell)}
-            return train(self.job.store, cell, seeds, data, moments, every=every, tick=tick)
+            return train(shared, cell, seeds, moments, every=every, tick=tick)
 
         with environment.CompileClock() as compiling:
             group, failure, _ = self._attempt(trained, tick)

@@ -37,7 +37,7 @@ class Probe(Section):
 
 
 class Drift(Section):
-    """How far the kernel of the network moves along its training, until when, and in which directions."""
+    """Measure how far the kernel of the network moves along its training, until when, and in which directions."""
 
     kind: Literal["drift"]
     target: Literal["self"] = "self"
@@ -175,7 +175,7 @@ class Consistency(Section):
 
 
 class LabelFlips(Section):
-    """How many wrong training labels the predictions of a kernel withstand, whichever labels they are: exact."""
+    """Compute exactly how many wrong training labels the predictions of a kernel withstand, whichever they are."""
 
     kind: Literal["label_flips"]
     target: str

@@ -124,7 +124,14 @@ class Layers(Initialization):
     """from the image to the outputs, each with its `op`"""
 
 
-class Given(Section):
+class FunctionNetwork(Section):
+    """Base class of the networks that are functions of weights and an example: nothing is known of their layers."""
+
+    parameterization: ClassVar[Literal["ntk"]] = "ntk"
+    """of a limit, which they do not have"""
+
+
+class Given(FunctionNetwork):
     """A trained network from a Python program, which `ntkbench.evaluate` hands over; a file cannot name one."""
 
     kind: Literal["given"]
@@ -135,8 +142,14 @@ class Given(Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$"), Expects("64 hexadecimal digits")]
     """SHA-256 of its weights and of the program that JAX traces from it"""
 
-    parameterization: ClassVar[Literal["ntk"]] = "ntk"
-    """of a limit, which it does not have"""
+
+class ExtensionNetwork(FunctionNetwork, abc.ABC):
+    """Base class of the networks of other packages that are functions, such as Equinox or Flax modules."""
+
+    builder: ClassVar[str]
+    """`package.module:function`, which takes this model and the number of outputs, and returns two functions:
+    `init(key, shape, width)` returns the weights for examples of that shape, `apply(weights, x)` the outputs for one
+    example"""
 
 
 class ExtensionArchitecture(Initialization, abc.ABC):
@@ -148,5 +161,6 @@ class ExtensionArchitecture(Initialization, abc.ABC):
 
 
 Architecture = Annotated[
-    FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers | Given, Kinds("architectures", ExtensionArchitecture)
+    FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers | Given,
+    Kinds("architectures", ExtensionArchitecture | ExtensionNetwork),
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import Budgets, Count, Seed, Step
+from ntkbench.spec.notation import BelowOne, Budgets, Count, Seed, Step
 from ntkbench.spec.section import FilePath, FileSection, Section
 
 SELF = "self"
@@ -97,8 +97,26 @@ class APGD(GradientAttack):
     """draws the starts"""
 
 
-Iterated = PGD | APGD
-"""attacks that take many gradient steps, and may be restarted"""
+class Square(GradientAttack):
+    """Random search with squares of pixels (Andriushchenko et al. 2020): it needs no gradient of its source.
+
+    So it breaks networks whose gradients are zero or point nowhere. It is for the norm linf.
+    """
+
+    kind: Literal["square"]
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 5000
+    """number of images that are shown to the source"""
+    area: BelowOne = 0.8
+    """share of the pixels that the first squares cover; it is halved nine times on the way"""
+    restarts: Restarts = 1
+    """number of runs, each with squares of its own; the worst is kept of each example: misclassified first, then the
+    highest loss"""
+    seed: Seed = 0
+    """draws the squares"""
+
+
+Iterated = PGD | APGD | Square
+"""attacks that take many steps, and may be restarted"""
 
 
 class RandomSign(Attack):
@@ -128,5 +146,5 @@ class ExtensionAttack(GradientAttack):
     """`package.module:function` that makes an `ntk.attacks.Attack` from this section, the ball and the objective"""
 
 
-AnyAttack = Annotated[FGSM | PGD | APGD | RandomSign | GivenImages, Kinds("attacks", ExtensionAttack)]
+AnyAttack = Annotated[FGSM | PGD | APGD | Square | RandomSign | GivenImages, Kinds("attacks", ExtensionAttack)]
 """every attack that a spec can name, those of installed packages included"""

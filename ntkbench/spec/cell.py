@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, get_origin
 from pydantic import Field
 
 from ntkbench.spec.analyses import Analysis
-from ntkbench.spec.architectures import Architecture, Given
+from ntkbench.spec.architectures import Architecture, FunctionNetwork, Given
 from ntkbench.spec.attacks import AnyAttack
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import Kernel
 from ntkbench.spec.notation import Bytes, Count, Expects, Id, Name, Names, NonNegative, Positive, Seconds, Seeds, Texts
 from ntkbench.spec.section import Section
-from ntkbench.spec.training import Training, Untrained
+from ntkbench.spec.training import Pretrained, Training, Untrained
 
 
 class Numerics(Section):
@@ -53,8 +53,14 @@ class Cell(Section):
 
     @property
     def has_network(self) -> bool:
-        """Whether there is a finite network, `self`: one that is drawn with a width, or one that was given."""
-        return self.width is not None or isinstance(self.architecture, Given)
+        """Return whether there is a finite network, `self`: one that is drawn with a width, or that is a function."""
+        return self.width is not None or isinstance(self.architecture, FunctionNetwork)
+
+    @property
+    def has_known_training(self) -> bool:
+        """Return whether there is a network whose whole training, none included, is part of the cell."""
+        unknown = isinstance(self.architecture, Given) or isinstance(self.training, Pretrained)
+        return self.has_network and not unknown
 
 
 BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)

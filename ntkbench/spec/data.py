@@ -77,7 +77,7 @@ _Shape = Annotated[
 
 
 class FileContents(Section):
-    """What the files of a data set hold."""
+    """Hold the classes, shape and counts that the files of a data set have."""
 
     classes: Annotated[Texts, Field(min_length=2, max_length=1000)]
     """names of the classes, in the order of their labels"""

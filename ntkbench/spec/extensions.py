@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Union, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -48,11 +48,11 @@ class Extension:
 class Kinds:
     """Annotation of a union of models that `kind` tells apart; it adds those of installed packages to the union.
 
-    `group`: the entry points to look at; `base`: the class that their models have to build on.
+    `group`: the entry points to look at; `base`: the class that their models have to build on, or a union of classes.
     """
 
     group: str
-    base: type[Section]
+    base: type[Section] | UnionType
 
     @property
     def models(self) -> tuple[type[Section], ...]:
@@ -60,7 +60,9 @@ class Kinds:
         found = installed(self.group)
         for each in found:
             if not issubclass(each.model, self.base):
-                raise NtkbenchError(f"{each.package}: {each.kind} of ntkbench.{self.group} is no {self.base.__name__}")
+                bases = get_args(self.base) if isinstance(self.base, UnionType) else (self.base,)
+                wanted = " and no ".join(base.__name__ for base in bases)
+                raise NtkbenchError(f"{each.package}: {each.kind} of ntkbench.{self.group} is no {wanted}")
         return tuple(each.model for each in found)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -22,7 +22,7 @@ FRACTION = "^[0-9]+/[0-9]+$"
 
 @dataclass(frozen=True)
 class Expects:
-    """What a type expects, in English; `also` holds regular expressions of texts that it reads beside its own
+    """Describe in English what a type expects; `also` holds regular expressions of texts that it reads beside its own
     values."""
 
     expected: str
@@ -72,7 +72,8 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-def _many(value: Any) -> Any:
+def many(value: Any) -> Any:
+    """Return a list as a tuple, and any other value as a tuple of one."""
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
@@ -214,7 +215,7 @@ Step = Annotated[
 Budgets = Annotated[
     tuple[Budget, ...],
     Field(min_length=1),
-    BeforeValidator(_many),
+    BeforeValidator(many),
     AfterValidator(_ascending),
     OneOrSeveral(),
     Expects("a number, 0 or more, a fraction such as 8/255, or a list of them"),
@@ -237,7 +238,7 @@ Moments = Annotated[
 Names = Annotated[
     tuple[str, ...],
     AfterValidator(repeated),
-    BeforeValidator(_many),
+    BeforeValidator(many),
     OneOrSeveral(),
     Expects("a name or a list of names"),
 ]
@@ -245,7 +246,7 @@ Splits = Annotated[
     tuple[Literal["train", "test"], ...],
     Field(min_length=1),
     AfterValidator(_ascending),
-    BeforeValidator(_many),
+    BeforeValidator(many),
     OneOrSeveral(),
     Expects("train, test, or a list of both"),
 ]

@@ -33,7 +33,7 @@ FilePath = Annotated[
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$"), Expects("a digest such as sha256:0123... (64 digits)")]
 
 
-PATHS = ("path", "train", "test")
+PATHS = ("path", "train", "test", "weights")
 """fields of sections that are paths"""
 
 

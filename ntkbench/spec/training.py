@@ -9,8 +9,18 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ntkbench.spec.attacks import LossAscent, Steps
-from ntkbench.spec.notation import BelowOne, Budget, Count, Counts, Positive
-from ntkbench.spec.section import Section
+from ntkbench.spec.notation import (
+    BelowOne,
+    Budget,
+    Count,
+    Counts,
+    Expects,
+    NonNegative,
+    OneOrSeveral,
+    Positive,
+    many,
+)
+from ntkbench.spec.section import FilePath, Section
 
 # ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
 
@@ -108,6 +118,56 @@ class Untrained(Section):
     mode: Literal["none"]
 
 
+_Means = Annotated[
+    tuple[NonNegative, ...],
+    Field(min_length=1),
+    BeforeValidator(many),
+    OneOrSeveral(),
+    Expects("a number, 0 or more, or a list of such numbers"),
+]
+_Deviations = Annotated[
+    tuple[Positive, ...],
+    Field(min_length=1),
+    BeforeValidator(many),
+    OneOrSeveral(),
+    Expects("a number above 0 or a list of such numbers"),
+]
+
+
+class Standardization(Section):
+    """Standardize the pixels inside the network: (x - mean) / std in each channel."""
+
+    mean: _Means
+    """of each channel, or one number for all of them"""
+    std: _Deviations
+    """of each channel, or one number for all of them"""
+
+
+class Pretrained(Section):
+    """No training: the network has the weights of a file, and no history.
+
+    The file is of the format safetensors, with the names that `ntkbench weights` gives to arrays.
+    """
+
+    mode: Literal["pretrained"]
+    weights: FilePath
+    """the safetensors file"""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$"), Expects("64 hexadecimal digits")] | None = None
+    """SHA-256 of the file, filled in when a spec is read; where it is written, another file is refused"""
+    inputs: Standardization | None = None
+    """what the network was trained on; budgets of attacks stay in pixel units. null: pixels in [0, 1]"""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The file."""
+        return (self.weights,)
+
+    @property
+    def content(self) -> str | None:
+        """The digest of the file's content."""
+        return self.sha256
+
+
 class Until(Section):
     """Train until the network is fitted, not for a given time."""
 
@@ -164,7 +224,10 @@ class Adversarial(Trained):
     """Minimize the mean loss over batches that are attacked before each step (Madry et al. 2018)."""
 
     mode: Literal["adversarial"]
-    attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
+    attack: Annotated[
+        InnerFGSM | InnerPGD,
+        Field(discriminator="kind", examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
+    ]
     """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
     warm_up: Annotated[int, Field(ge=0)] = 0
     """epochs of standard training that come first"""
@@ -181,12 +244,13 @@ def _expand_linearized(value: Any) -> Any:
 
 
 Training = Annotated[
-    Annotated[Untrained | Standard | Adversarial, Field(discriminator="mode")], BeforeValidator(_expand_linearized)
+    Annotated[Untrained | Pretrained | Standard | Adversarial, Field(discriminator="mode")],
+    BeforeValidator(_expand_linearized),
 ]
 """the models of all modes, told apart by `mode`"""
 
 
-def with_explicit_schedule(training: Untrained | Trained) -> Any:
+def with_explicit_schedule(training: Untrained | Pretrained | Trained) -> Any:
     """Return the training with the length of its schedule written out.
 
     The first phase of a training that is linearized later is a shorter training; its schedule must not end earlier.

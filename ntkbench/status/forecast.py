@@ -68,12 +68,12 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, StageRow]], til
     """
     seeds: dict[str, set[int]] = {}
     for run in runs:
-        if run.cell.width is not None:
+        if run.cell.has_network:
             seeds.setdefault(training_key(run.cell), set()).add(run.seed)
     done: set[str] = set()
     for cell, members in groupby(runs, key=lambda run: run.cell):
         expected = {stage.name: stage.work for stage in cost_estimate.stages(cell, tile)}
-        if cell.width is not None:
+        if cell.has_network:
             training = sum((networks.training(part) for part in timeline.trainings(cell)), Work())
             expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.seeds_per_group(cell))
         for name, stage in (named for run in members for named in stages[run.id].items()):
@@ -108,7 +108,7 @@ class CellForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What running a plan would do: its cells, and lines about all of it, each a word and what it says."""
+    """Hold what running a plan would do: its cells, and lines about all of it, each a word and what it says."""
 
     cells: Sequence[CellForecast]
     lines: Sequence[tuple[str, str]]

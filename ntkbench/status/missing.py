@@ -11,9 +11,9 @@ from ntkbench.plan.runs import Plan
 
 
 def absent(plan: Plan, data_dir: Path | None) -> list[str]:
-    """Return a line for each data set of a plan that is not on this machine, with what to do.
+    """Return a line for each data set and each file of weights of a plan that is not on this machine, with what to do.
 
     `data_dir` is searched before the usual folders; data sets that come with the package are never absent.
     """
-    used = dict.fromkeys(run.cell.data.dataset for run in plan.runs)
+    used = dict.fromkeys(each for run in plan.runs for each in (run.cell.data.dataset, run.cell.training))
     return [*places.absent(plan.datasets, data_dir), *filter(None, map(user_files.absent, used))]

@@ -1,4 +1,4 @@
-"""What lies on disk: records, their arrays, cached stages, locks, the index.
+"""Keep results on disk: records, their arrays, cached stages, locks, the index.
 
 `run` writes a store, every other command reads one. Objects are written to a draft and renamed, so that a file that
 exists is whole.

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ntkbench import documents
 from ntkbench.errors import NtkbenchError
+from ntkbench.plan.runs import Run
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.identity import leaves, normalized, resolved
 from ntkbench.store.record import MetricRow, Record
@@ -63,6 +64,13 @@ def asked(of: Record) -> dict[str, Any]:
         return {**resolved(normalized(Cell.model_validate(of.spec.resolved))), "seed": of.spec.seed}
     except ValidationError as error:
         raise NtkbenchError(documents.explain(error, f"{of.run_id}: spec.resolved")) from None
+
+
+def run_of(record: Record) -> Run:
+    """Return the run of a record. Raise NtkbenchError if its cell is not valid here."""
+    asked(record)  # raises the error
+    spec = record.spec
+    return Run(spec.name, Cell.model_validate(spec.resolved), spec.cell, spec.seed, record.run_id)
 
 
 def _shown(values: Mapping[str, Any], path: str) -> str:

@@ -1,4 +1,4 @@
-"""Which seeds of a cell are trained together, as one vectorized computation.
+"""Tell which seeds of a cell are trained together, as one vectorized computation.
 
 The number of seeds in it can change the last bits of a result. So a group that was begun is finished with the same
 seeds, and a new group's size follows from the cell, not from the memory of the machine.
@@ -68,7 +68,7 @@ def objects(cell: Cell, seeds: Sequence[int], store: StoreFolder) -> Iterator[tu
     Trained networks and snapshots have a key for each seed, `<key> <seed>`, although seeds that train together are
     stored in one object.
     """
-    if cell.width is not None and isinstance(cell.training, Trained):
+    if cell.has_network and isinstance(cell.training, Trained):
         key, there = training_key(cell), trained(store, cell)
         yield from (("training", f"{key} {seed}", seed in there) for seed in seeds)
         for of, kept in groupby(timeline.snapshots_kept(cell), key=lambda each: each[0]):

@@ -38,7 +38,7 @@ Signature = tuple[int, int, int, int]
 
 
 class RunSummary(Document):
-    """How a run ended, and the stored objects that its record refers to."""
+    """State how a run ended, and the stored objects that its record refers to."""
 
     status: Status
     attempt: Natural

@@ -1,4 +1,4 @@
-"""Which runs of a plan the store has records of, and which are still to be done.
+"""Tell which runs of a plan the store has records of, and which are still to be done.
 
 `run`, `plan` and `status` ask it.
 """

@@ -43,7 +43,7 @@ class Running(Document):
 
     @property
     def oom_killed_since(self) -> bool:
-        """Whether the system has killed a process for memory since the unit began."""
+        """Return whether the system has killed a process for memory since the unit began."""
         now = oom_kill_count()
         return now is not None and self.starved is not None and now > self.starved
 

@@ -75,7 +75,7 @@ def test_the_version_is_told(call):
     assert call("--version") == (0, f"ntkbench, version {ntkbench.__version__}\n", "")
 
 
-def test_from_a_spec_to_a_table(call, tmp_path: Path):
+def test_from_a_spec_to_a_table(call, tmp_path: Path, monkeypatch):
     spec = tiny.spec(tmp_path)
     assert call("validate", spec) == (0, f"{spec}: 2 runs\n", "")
     code, table, told = call("run", spec)
@@ -96,6 +96,9 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path):
     code, out, _ = call("show", spec, "--format", "json", "--metric", "accuracy")
     assert code == 0
     assert json.loads(out)
+    monkeypatch.setattr("ntkbench.cli.results.is_terminal", lambda: True)
+    assert "\\_" in table
+    assert "\\_" not in call("show", spec)[1]
 
 
 def test_from_records_to_pictures(call, tmp_path: Path):

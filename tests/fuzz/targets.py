@@ -27,7 +27,7 @@ from ntkbench.data import bundled, cifar, idx, keras, load, npz
 from ntkbench.data.dataset import Split
 from ntkbench.data.files import File
 from ntkbench.data.layouts import FileLayout
-from ntkbench.data.user import arrays, examples, folders, images, tables
+from ntkbench.data.user import arrays, examples, folders, images, tables, weights
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.check import check
 from ntkbench.plan.read import read
@@ -214,6 +214,16 @@ def user_images(data: bytes, folder: Path) -> bool:
     return True
 
 
+def user_weights(data: bytes, folder: Path) -> bool:
+    (folder / "net.safetensors").write_bytes(data)
+    file = weights.WeightsFile(folder / "net.safetensors", 10**6)
+    found = file.load()
+    assert file.shapes() == {name: array.shape for name, array in found.items()}
+    assert all(np.isfinite(array).all() for array in found.values())
+    assert not CONTROL.search(weights.misfit({"a": (1,)}, file.shapes()) or "")
+    return True
+
+
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "scalars": Target(scalars, 400),
@@ -236,6 +246,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "user_tables": Target(user_tables, 4096),
         "user_folders": Target(user_folders, 4096),
         "user_images": Target(user_images, 4096, (), "npz"),
+        "user_weights": Target(user_weights, 4096),
     }
 )
 

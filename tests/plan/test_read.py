@@ -74,6 +74,33 @@ def test_overrides_that_cannot_be(spec: str):
     ]
 
 
+def test_values_that_commas_separate_are_an_axis(spec: str):
+    read = plan_read.read(spec, ["width=8,16,24", "architecture.depth=1,2", "matrix.exclude=[]", "seeds=7,9"])
+    found = [tuple(run.coordinates.values()) for run in read.runs[::2]]
+    assert list(read.runs[0].coordinates) == ["width", "regime", "architecture.depth"]
+    assert found == [(w, r, d) for w in ("8", "16", "24") for r in ("standard", "linearized") for d in ("1", "2")]
+    assert [run.seed for run in read.runs[:2]] == [7, 9]
+    listed = plan_read.read(spec, ["matrix.width=[8, 16, 24]", "matrix.architecture.depth=[1, 2]", "matrix.exclude=[]"])
+    assert {run.id for run in listed.runs if run.seed == 0}.isdisjoint(run.id for run in read.runs)
+    assert [run.coordinates for run in listed.runs[::3]] == [run.coordinates for run in read.runs[::2]]
+    alone = ["analyses.transfer.ceiling=null", "analyses.transfer.floor=null"]
+    budgets = plan_read.read(spec, ["attacks.ntk.eps=2/255,8/255", *alone])
+    assert {run.coordinates["attacks.ntk.eps"] for run in budgets.runs} == {"2/255", "8/255"}
+
+
+def test_axes_that_cannot_be(spec: str):
+    assert lines(spec, "widht=8,16", "epochs=4,5") == [
+        "--set:1:1: widht: no such path; did you mean width?",
+        "--set:2:1: epochs: no such path; did you mean training.epochs?",
+    ]
+    assert lines(spec, "architecture.depth=1,0") == [
+        "--set:1:22: architecture.depth: expected a whole number from 1 to 100, found 0"
+    ]
+    assert lines(spec, "training.linearize_at=0,5")[0].startswith("--set:1:25: matrix.training.linearize_at: ")
+    assert lines(spec, "data.n_train='1,2'")[0].startswith("--set:1:14: data.n_train: expected a whole number")
+    assert plan_read.read(spec, ["title=one,two"]).header.title == "one,two"
+
+
 def test_an_override_of_what_the_matrix_sets_would_do_nothing(spec: str):
     message = "the axis width of the matrix sets this; override the axis, --set 'matrix.width=[...]', "
     message += "or choose of it, --where width=LABEL"

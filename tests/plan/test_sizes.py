@@ -22,11 +22,10 @@ def test_parameters_of_a_small_network_by_hand():
     assert sizes.parameters(walk(FC(kind="fc", depth=3), (3,), 5, 2)) == (3 * 5 + 5) + 2 * (5 * 5 + 5) + (5 * 2 + 2)
 
 
-def test_a_convolution_multiplies_at_every_position():
+def test_a_convolution_has_weights_of_its_window_and_outputs_at_every_position():
     first, second, head = (3 * 2 * 1 + 1) * 64, (3 * 2 * 64 + 1) * 64, (784 * 64 + 1) * 3
     network = sizes.network(of("architecture", CONVOLUTIONAL))
     assert sizes.parameters(network) == first + second + head
-    assert sizes.products(network) == 784 * (first + second) + head
     assert sizes.activations(network) == 2 * 784 * 64
     assert [sizes.places(step) for step in sizes.weighted(network)] == [784, 784, 1]
 

@@ -16,7 +16,7 @@ def first_words(text: str) -> list[str]:
     ("what", "words"),
     [
         ("kernels", ["infinite", "empirical"]),
-        ("attacks", ["fgsm", "pgd", "apgd", "random_sign", "images"]),
+        ("attacks", ["fgsm", "pgd", "apgd", "square", "random_sign", "images"]),
         ("analyses", ["accuracy", "transfer", "eigenspace", "time", "consistency", "label_flips", "drift"]),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher", "npz", "folder", "csv"]),
         ("metrics", [*known_metrics()]),

@@ -59,14 +59,14 @@ def test_flow_time_by_hand(words: dict[str, Any], expected: float):
 def test_both_stretches_of_a_training_count(tmp_path):
     whole = cell(optimizer=sgd(), linearize_at=4)
     shared = SharedStages(Store(tmp_path), (), 1e8)
-    group = train(shared.store, whole, (0, 1), shared.data(whole), every=5, tick=lambda what: None)
+    group = train(shared, whole, (0, 1), every=5, tick=lambda what: None)
     np.testing.assert_allclose(group.flow_time, [10 * 0.5 / 12] * 2, rtol=EXACT)
     assert group.epochs.tolist() == [10, 10]
 
 
 def trained(folder, words: Cell) -> Predictors:
     shared = SharedStages(Store(folder), (), 1e8)
-    group = train(shared.store, words, (0,), shared.data(words), every=10**6, tick=lambda what: None)
+    group = train(shared, words, (0,), every=10**6, tick=lambda what: None)
     return Predictors(shared, words, group.of(0), lambda what: None)
 
 
@@ -154,7 +154,7 @@ def test_centered_training_begins_without_the_constant_of_the_network(tmp_path):
         words = words.model_copy(update={"width": 16})
         shared = SharedStages(Store(tmp_path / str(start)), (), 1e8)
         moments = [Fraction(0), Fraction(4), Fraction(10)]
-        group = train(shared.store, words, (0,), shared.data(words), moments, every=5, tick=lambda what: None)
+        group = train(shared, words, (0,), moments, every=5, tick=lambda what: None)
         X = jnp.asarray(shared.data(words).test.unit("float64"))
         at = {moment: jax.vmap(group.of(0).at(moment))(X) for moment in moments}
         assert not np.any(at[Fraction(start)])

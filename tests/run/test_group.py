@@ -18,6 +18,7 @@ from ntkbench.plan.keys import group_key, training_key
 from ntkbench.run import phase
 from ntkbench.run.build.data import examples
 from ntkbench.run.group import TrainedGroup, train
+from ntkbench.run.shared import SharedStages
 from ntkbench.spec.cell import Cell
 from ntkbench.store.groups import groups, kept_steps
 from ntkbench.store.store import Store, StoreWarning
@@ -71,7 +72,7 @@ def fit(
             raise Killed
 
     at = [Fraction(moment) for moment in moments]
-    return train(store, of, seeds, examples(of.data, ()), at, every=every, tick=tick)
+    return train(SharedStages(store, (), 1e8), of, seeds, at, every=every, tick=tick)
 
 
 def epochs(told: list[str]) -> list[Fraction]:
@@ -295,9 +296,8 @@ def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp
     first = fit(store, of, (0, 1), "2")
     told: list[str] = []
     found = saved(store, monkeypatch)
-    data = examples(of.data, ())
     moments = [Fraction(at) for at in ("1", "2", "8/3", "5")]
-    later = train(store, of, (0, 1), data, moments, every=50, tick=told.append)
+    later = train(SharedStages(store, (), 1e8), of, (0, 1), moments, every=50, tick=told.append)
     assert found == [("snapshot", "step3"), ("snapshot", "step8"), ("snapshot", "step15")]
     reached = epochs(told)
     assert {1, Fraction(8, 3), 5} <= set(reached)
@@ -306,7 +306,7 @@ def test_a_moment_that_is_asked_for_later_is_trained_for_from_the_one_before(tmp
     assert later.cached
     assert bits(later) == bits(first) == bits(at_once)
     assert all(weights(later, str(at)) == weights(at_once, str(at)) for at in moments)
-    again = train(store, of, (0, 1), data, moments, every=50, tick=told.append)
+    again = train(SharedStages(store, (), 1e8), of, (0, 1), moments, every=50, tick=told.append)
     assert (len(told), len(found)) == (once, 3), "nothing is done twice"
     assert weights(again, "8/3") == weights(at_once, "8/3")
 
@@ -316,14 +316,14 @@ def test_a_moment_before_the_checkpoint_does_not_cost_it(tmp_path: Path):
     store, of, told = Store(tmp_path), cell(**ADVERSARIAL), list[str]()
     with pytest.raises(Killed):
         fit(store, of, every=4, kill="epoch 4 of")
-    train(store, of, (0, 1), examples(of.data, ()), [Fraction(2)], every=50, tick=told.append)
+    train(SharedStages(store, (), 1e8), of, (0, 1), [Fraction(2)], every=50, tick=told.append)
     reached = epochs(told)
     assert 2 in reached
     assert not [at for at in reached if 2 < at <= 4], "from epoch 4 on to the end"
-    data = examples(of.data, ())
+    longer = cell(**{**ADVERSARIAL, "epochs": 7})
     with pytest.raises(Killed):
-        fit(store, cell(**{**ADVERSARIAL, "epochs": 7}), every=4, kill="epoch 4 of")
-    train(store, cell(**{**ADVERSARIAL, "epochs": 7}), (0, 1), data, [Fraction(4)], every=50, tick=told.append)
+        fit(store, longer, every=4, kill="epoch 4 of")
+    train(SharedStages(store, (), 1e8), longer, (0, 1), [Fraction(4)], every=50, tick=told.append)
     assert 4 in epochs(told[len(reached) :])
     assert min(epochs(told[len(reached) :])) == 4, "the checkpoint is the snapshot"
 

@@ -109,5 +109,13 @@ def test_what_stands_at_a_path_depends_on_the_kind():
     assert schema.at(("attacks", "b", "steps"), root) is not None
     assert schema.at(("attacks", "c", "steps"), root) is not None
     assert schema.at(("attacks", "b", "eps", 0), root) is not None
-    assert schema.tags(schema.at(("attacks", "a"), root) or {}) == ("fgsm", "pgd", "apgd", "random_sign", "images")
-    assert schema.tags(schema.at(("training",), root) or {}) == ("none", "standard", "linearized", "adversarial")
+    assert schema.tags(schema.at(("attacks", "a"), root) or {}) == (
+        "fgsm",
+        "pgd",
+        "apgd",
+        "square",
+        "random_sign",
+        "images",
+    )
+    modes = ("none", "pretrained", "standard", "linearized", "adversarial")
+    assert schema.tags(schema.at(("training",), root) or {}) == modes

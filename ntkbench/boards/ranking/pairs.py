@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import digamma, polygamma, stdtr
 
 MOST = 2.0
 """largest ratio of the degrees of freedom that a variance borrows from other pairs to its own"""
@@ -79,8 +80,6 @@ def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarr
     from the moments of log s^2, give (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom. Two limits keep the
     level where a few entries vary much more than the others: d0 is at most `most` times d, and no variance is lowered.
     """
-    from scipy.special import digamma, polygamma
-
     largest = np.max(found.by_seed, axis=-1, keepdims=True, initial=0.0)
     told = (found.freedom > 0) & (found.by_seed > 1e-12 * largest)  # less is round-off, as of an entry given twice
     n = np.sum(told, axis=-1, keepdims=True)
@@ -112,8 +111,6 @@ def p_values(found: Compared, by_seed: np.ndarray, freedom: np.ndarray) -> np.nd
     of freedom, as the part of the variance V that points add is well known. p is 1 where neither seeds nor points show
     a variance.
     """
-    from scipy.special import stdtr
-
     variance = by_seed + found.by_point
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         t = np.where(found.difference == 0, 0.0, np.abs(found.difference) / np.sqrt(variance))
@@ -189,8 +186,6 @@ def _both_ways(own: np.ndarray) -> np.ndarray:
 
 def inverse_trigamma(x: np.ndarray) -> np.ndarray:
     """Solve polygamma(1, y) = x > 0 for y by Newton's method on 1 / trigamma, which is nearly a line (Smyth 2004)."""
-    from scipy.special import polygamma
-
     y = 0.5 + 1 / x
     for _ in range(50):
         trigamma = polygamma(1, y)

@@ -43,6 +43,6 @@ def _drawn(track: Track, cell: Cell) -> object:
     """Return everything, beside the seed, that determines what a seed draws; None where that is the seed alone."""
     if track.seed_of == "data":
         return canonical(normalized(cell).data)
-    if cell.width is None:
+    if not cell.has_network:
         return None
     return [canonical(cell.architecture), cell.width, cell.numerics.network]

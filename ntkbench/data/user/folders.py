@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path, PurePath
 
 import numpy as np
+from PIL import Image
 
 from ntkbench.data.catalog import DatasetInfo
 from ntkbench.data.dataset import Dataset, Split
@@ -114,8 +115,6 @@ def _decoded(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """Return an image file as bytes of this shape; UserFileError if it is damaged, too large, or has more than 8 bits a
     channel.
     """
-    from PIL import Image  # an optional dependency, for those who have folders of images
-
     rows, columns, channels = shape
     try:
         with open_regular(path) as file, warnings.catch_warnings():

@@ -23,7 +23,7 @@ from ntkbench.plan.cost.networks import (
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.spec.analyses import Analysis, Consistency, Drift, Eigenspace, LabelFlips, Spectral, TimeCourse
-from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated
+from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated, Square
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.training import Trained
@@ -92,7 +92,7 @@ def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
     """Return the work of crafting: gradients of every test point, then the source on clean and on attacked images.
 
     An iterated attack takes a gradient for each budget and step, a single step one for all budgets; one more gradient
-    at the clean image is compared with those of targets.
+    at the clean image is compared with those of targets. Square takes values in the place of gradients.
     """
     attack, n = cell.attacks[attack_id], cell.data.n_test
     images = _images(cell, len(attack.eps))
@@ -105,8 +105,11 @@ def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
             programs=_programs(("signs", _shape(attack), _form(cell, None)), cell, DRAWN),
         )
     budgets = len(attack.eps) if isinstance(attack, Iterated) else 1
-    work = _gradients(cell, attack.source, n * (1 + networks.ascents(attack) * budgets), tile)
-    work += _values(cell, attack.source, n * (1 + len(attack.eps)), tile)
+    looks, shown = n * networks.ascents(attack) * budgets, n * (1 + len(attack.eps))
+    if isinstance(attack, Square):
+        work = _gradients(cell, attack.source, n, tile) + _values(cell, attack.source, shown + looks, tile)
+    else:
+        work = _gradients(cell, attack.source, n + looks, tile) + _values(cell, attack.source, shown, tile)
     passes = (VALUE.rest + 2 * GRADIENT.rest) * _through(cell, attack.source)
     programs = _programs(("craft", _shape(attack), _form(cell, cell.kernels.get(attack.source))), cell, passes, 3)
     return work + Work(calls=3, bytes=images + work.bytes, programs=programs)

@@ -77,7 +77,7 @@ class CostEstimate:
 
     @property
     def advice(self) -> str:
-        """What would lower the memory of the stage that takes most, as messages say it."""
+        """Return advice, in words for messages, that would lower the memory of the stage that takes most."""
         stages = {**self.stages, **self.runs}
         largest = max(stages, key=lambda key: stages[key].bytes, default="r")
         return _ADVICE.get(largest[0], "fewer test examples")

@@ -23,7 +23,7 @@ def _images(cell: Cell, budgets: int) -> int:
 
 @dataclass(frozen=True)
 class Passes:
-    """How often a computation passes the first layer with weights, and how often each later one.
+    """Count how often a computation passes the first layer with weights, and how often each later one.
 
     They differ, since the inputs of later layers have gradients.
     """

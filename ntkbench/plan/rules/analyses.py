@@ -37,7 +37,7 @@ def _training(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
         return
     training = draft.cell.training
     if not isinstance(training, Trained):
-        message = "drift follows a network along its training, and nothing is trained (mode none)"
+        message = f"drift follows a network along its training, and nothing is trained (mode {training.mode})"
         yield draft.root.at(path).key.problem(path, message)
 
 

@@ -9,7 +9,16 @@ from collections.abc import Collection, Iterator
 from ntkbench.errors import Problem
 from ntkbench.plan import limits, networks, shapes
 from ntkbench.plan.shapes import LayerError, Shape, WidthAndOutputs
-from ntkbench.spec.architectures import LEAK, Architecture, CNNSmall, ConvNet, Given, Layers, NamedArchitecture
+from ntkbench.spec.architectures import (
+    LEAK,
+    Architecture,
+    CNNSmall,
+    ConvNet,
+    FunctionNetwork,
+    Given,
+    Layers,
+    NamedArchitecture,
+)
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.layers import Dense, Pool
@@ -102,9 +111,10 @@ def _limit(draft: Draft, path: Path, architecture: Architecture, asked: Path) ->
 
     `path` leads to the architecture, and `asked` to what needs the limit.
     """
-    if isinstance(architecture, Given):
-        message = "a given network has no known infinite-width limit; give the kernel an `architecture` of its own"
-        yield draft.root.at(asked).key.problem(asked, message)
+    if isinstance(architecture, FunctionNetwork):
+        what = "a given network" if isinstance(architecture, Given) else f"{architecture.kind} is a function, and"
+        advice = "choose another network" if path == asked else "give the kernel an `architecture` of its own"
+        yield draft.root.at(asked).key.problem(asked, f"{what} has no known infinite-width limit; {advice}")
         return
     if isinstance(architecture, CNNSmall):
         message = (

@@ -6,7 +6,7 @@ from fractions import Fraction
 from ntkbench.errors import Problem
 from ntkbench.plan import shapes
 from ntkbench.spec.analyses import ROLES, EvaluatedAnalysis
-from ntkbench.spec.attacks import APGD, GivenImages, Iterated, LossAscent
+from ntkbench.spec.attacks import APGD, PGD, GivenImages, LossAscent, Square
 from ntkbench.spec.document import Path, text
 from ntkbench.spec.reading.validate import Draft
 from ntkbench.spec.training import Adversarial
@@ -19,7 +19,10 @@ from ntkbench.spec.training import Adversarial
 def problems(draft: Draft) -> Iterator[Problem]:
     """Yield the mistakes in a cell's gradient attacks; those about classes only if the number of classes is known."""
     for path, ascent in _ascents(draft).items():
-        if isinstance(ascent, Iterated) and ascent.restarts > 1 and ascent.start == "zero":
+        if isinstance(ascent, Square) and ascent.norm != "linf":
+            message = "square moves pixels by eps, and has no form for l2; write norm: linf, or kind: apgd"
+            yield draft.problem((*path, "norm"), message)
+        if isinstance(ascent, PGD | APGD) and ascent.restarts > 1 and ascent.start == "zero":
             message = "restarts differ by their start alone, and zero is always the same; write start: uniform"
             yield draft.problem((*path, "restarts"), message)
         if draft.sized:

@@ -155,9 +155,8 @@ def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:
     """Yield a problem where the network's training corresponds to no gradient-flow time."""
     training = draft.cell.training
     if not isinstance(training, Trained):
-        yield draft.problem(
-            path, "matched takes the time of the trained network, and training mode is none; write a number or inf"
-        )
+        why = f"matched takes the time of the trained network, and training mode is {training.mode}"
+        yield draft.problem(path, f"{why}; write a number or inf")
     elif not isinstance(training.optimizer, SGD):
         kind = training.optimizer.kind
         yield draft.problem(

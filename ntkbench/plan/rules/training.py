@@ -1,16 +1,19 @@
 """Find what a spec asks wrongly of training: moments, schedules, batches, a network where one is needed."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import Literal
 
-from ntkbench.errors import Problem
-from ntkbench.plan import timeline
+from ntkbench.errors import DataError, Problem
+from ntkbench.plan import shapes, sizes, timeline, user_files
 from ntkbench.plan.networks import operations
+from ntkbench.spec.architectures import FunctionNetwork, Given
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import EmpiricalKernel
 from ntkbench.spec.reading.validate import Draft
-from ntkbench.spec.training import Adversarial, Trained, Untrained, WarmupCosine
+from ntkbench.spec.training import Adversarial, Pretrained, Trained, Untrained, WarmupCosine
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
@@ -18,11 +21,11 @@ def problems(draft: Draft) -> Iterator[Problem]:
     if not draft.whole("training"):
         return
     for path, at in _written(draft):
-        if isinstance(draft.cell.training, Untrained):
-            if at != "init":
-                yield draft.problem(path, "nothing is trained (training mode none); write at: init")
-        elif isinstance(at, Fraction):
-            yield from _moment(draft, path, at)
+        if isinstance(draft.cell.training, Trained):
+            yield from _moment(draft, path, at) if isinstance(at, Fraction) else ()
+        elif at != "init":
+            mode = draft.cell.training.mode
+            yield draft.problem(path, f"nothing is trained (training mode {mode}); write at: init")
 
 
 def _written(draft: Draft) -> Iterator[tuple[Path, Literal["init", "final"] | Fraction]]:
@@ -57,15 +60,36 @@ def networks(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for a training and for each empirical kernel of a cell without a finite network (no width)."""
     if not draft.whole("width", "architecture") or draft.cell.width is not None:
         return
-    if isinstance(draft.cell.training, Trained):
+    given = isinstance(draft.cell.architecture, Given)
+    if not isinstance(draft.cell.training, Untrained) and (given or not draft.cell.has_network):
         message = "there is no network to train; give the cell a `width`, or write mode: none"
-        if draft.cell.has_network:
+        if given:
             message = "a given network was trained before; write mode: none"
         yield draft.root.at(("training",)).key.problem("training", message)
     for name, kernel in draft.cell.kernels.items():
         if isinstance(kernel, EmpiricalKernel) and not draft.cell.has_network:
             message = "an empirical kernel is that of a finite network; give the cell a `width`"
             yield draft.root.at(("kernels", name)).key.problem(("kernels", name), message)
+
+
+def pretrained(draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with weights of a file: arrays that are not those of the network, standardizations.
+
+    Nothing is known of the arrays of a network that is a function before it is built; the run compares them.
+    """
+    training, cell = draft.cell.training, draft.cell
+    if not isinstance(training, Pretrained) or not draft.whole("training", "architecture", "width") or not draft.sized:
+        return
+    channels = shapes.image(cell.data)[-1]
+    for name in ("mean", "std") if training.inputs else ():
+        if (count := len(getattr(training.inputs, name))) not in (1, channels):
+            message = f"{count} numbers for {channels} channels; write one for each, or a single one"
+            yield draft.problem(("training", "inputs", name), message)
+    if isinstance(cell.architecture, FunctionNetwork) or not cell.has_network or not training.sha256:
+        return
+    with suppress(shapes.LayerError, DataError):  # which a rule of architectures, or whoever read the file, tells
+        if why := user_files.misfit(sizes.leaves(cell), training):
+            yield draft.problem(("training", "weights"), f"{os.path.basename(training.weights)}: {why}")
 
 
 def schedules(draft: Draft) -> Iterator[Problem]:

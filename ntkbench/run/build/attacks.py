@@ -3,11 +3,11 @@
 import jax
 
 from ntkbench.analyses.crafting import BudgetedAttack
-from ntkbench.ntk import apgd, attacks, balls
+from ntkbench.ntk import apgd, attacks, balls, square
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
 from ntkbench.spec import extensions, identity, training
-from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, GivenImages, Iterated, RandomSign, Steps
+from ntkbench.spec.attacks import APGD, FGSM, PGD, ExtensionAttack, GivenImages, Iterated, RandomSign, Square, Steps
 from ntkbench.spec.cell import Cell
 
 NO_SOURCE = "none"
@@ -29,6 +29,8 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     if isinstance(words, APGD):
         targets = apgd.Targets(words.targeted, targeted_loss(words.loss, centered)) if words.targeted else None
         attack = apgd.APGD(ball, objective, words.steps, words.start == "uniform", targets)
+    elif isinstance(words, Square):
+        attack = square.Square(balls.Linf(), objective, words.steps, words.area)
     elif isinstance(words, ExtensionAttack):
         attack = extensions.builder(words)(words, ball, objective)
     else:

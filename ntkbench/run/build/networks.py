@@ -1,7 +1,10 @@
 """Turn the architecture of a spec into a recipe, and draw networks from it."""
 
+import functools
+import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,15 +13,21 @@ import jax
 import jax.numpy as jnp
 
 from ntkbench.data import dataset
-from ntkbench.ntk import activations, batch_norm, convolution, network
+from ntkbench.data.user import weights
+from ntkbench.errors import DataError, UsageError
+from ntkbench.ntk import activations, batch_norm, convolution, given, network
 from ntkbench.ntk.batch_norm import BatchNorm
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.layers import Dense, Flatten, Layer, Parameterization, Sequential, Sum
+from ntkbench.ntk.standardize import Standardize
+from ntkbench.plan import shapes, sizes, user_files
 from ntkbench.plan.networks import layers
 from ntkbench.plan.shapes import WidthAndOutputs
+from ntkbench.spec import extensions
 from ntkbench.spec import layers as spec_layers
-from ntkbench.spec.architectures import Architecture
+from ntkbench.spec.architectures import Architecture, ExtensionNetwork, FunctionNetwork, Given
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.training import Pretrained
 
 # Turn the network that a spec describes into a recipe of `ntkbench.ntk`, from which networks and kernels are made.
 #
@@ -114,6 +123,97 @@ def networks(cell: Cell, seeds: Sequence[int], shape: tuple[int, ...], outputs: 
 @eqx.filter_jit
 def _draw(recipe, shape, dtype, keys):
     return eqx.filter_vmap(lambda key: network.initialize(recipe, shape, key=key, dtype=dtype))(keys)
+
+
+def initial(
+    cell: Cell,
+    seeds: Sequence[int],
+    examples: dataset.Split,
+    at_hand: Mapping[str, network.Trainable],
+    roots: Sequence[Path],
+) -> network.Trainable:
+    """Return the networks of several seeds before their training, stacked along a first axis.
+
+    Args:
+        cell: the experiment, which has a network.
+        seeds: what their weights are drawn with; a given network is the same for all.
+        examples: the training examples, whose first ones batch normalization begins with.
+        at_hand: predictors that architectures of the kind `given` stand for, by their SHA-256.
+        roots: folders in which a file of weights is looked for, if it is not where the spec says.
+
+    Raise DataError if the file of weights is not there, or holds other arrays than the network.
+    """
+    if isinstance(cell.training, Pretrained):
+        filled = _with_weights_of_file(unstack(_drawn(cell, seeds[:1], examples, at_hand), 0), cell, roots)
+        return stack([filled for _ in seeds])
+    return _drawn(cell, seeds, examples, at_hand)
+
+
+def _drawn(
+    cell: Cell, seeds: Sequence[int], examples: dataset.Split, at_hand: Mapping[str, network.Trainable]
+) -> network.Trainable:
+    """Return what `initial` does, without the weights of a file."""
+    shape = examples.images.shape[1:]
+    match cell.architecture:
+        case Given(sha256=sha256) if sha256 not in at_hand:
+            raise UsageError(
+                "a given network is in the memory of the Python program that called `ntkbench.evaluate`, and its "
+                "weights are nowhere else"
+            )
+        case Given(sha256=sha256):
+            return stack([at_hand[sha256] for _ in seeds])
+        case ExtensionNetwork():
+            return stack([_function(cell, seed, shape) for seed in seeds])
+    return with_initial_statistics(networks(cell, seeds, shape, shapes.outputs(cell.data)), examples)
+
+
+def _function(cell: Cell, seed: int, shape: tuple[int, ...]) -> given.Given:
+    """Draw the network of another package for examples of `shape`.
+
+    Raise NtkbenchError if its builder cannot be loaded, UsageError for weights and outputs that are not as they should.
+    """
+    words: Any = cell.architecture
+    outputs, dtype = shapes.outputs(cell.data), cell.numerics.network
+    init, apply = _functions(words, outputs)
+    with jax.numpy_dtype_promotion("standard"):  # as its author's code may mix types
+        weights = init(stream(seed, "init"), shape, cell.width)
+    drawn = network.cast(given.Given.of(apply, weights), dtype)
+    given.require_outputs(drawn, jnp.zeros(shape, dtype), outputs)
+    return drawn
+
+
+def _with_weights_of_file(drawn: network.Trainable, cell: Cell, roots: Sequence[Path]) -> network.Trainable:
+    """Return a network with the weights of the cell's file, and with its inputs standardized where the cell says so."""
+    words = cell.training
+    assert isinstance(words, Pretrained)
+    arrays, own = user_files.find_weights(words, roots).load(), leaves(cell, drawn)
+    shapes_of_file, shapes_of_network = ({name: each.shape for name, each in of.items()} for of in (arrays, own))
+    if why := weights.misfit(shapes_of_network, shapes_of_file):
+        raise DataError(f"training.weights: {os.path.basename(words.weights)}: {why}")
+    new = [jnp.asarray(arrays[name], leaf.dtype) for name, leaf in own.items()]
+    filled = network.with_weights(drawn, jax.tree.unflatten(jax.tree.structure(drawn.weights), new))
+    return filled if words.inputs is None else filled.after(Standardize(words.inputs.mean, words.inputs.std))
+
+
+def leaves(cell: Cell, predictor: network.Trainable) -> dict[str, Any]:
+    """Return the arrays of the cell's network by name, statistics of batch normalization included.
+
+    Names follow from the list of layers; without one, from the places in the PyTree of the weights.
+    """
+    if isinstance(cell.architecture, FunctionNetwork):
+        return given.named_leaves(predictor.weights)
+    return dict(zip(sizes.leaves(cell), jax.tree.leaves(predictor.weights), strict=True))
+
+
+@functools.cache
+def _functions(words: ExtensionNetwork, outputs: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return `init` and `apply` of a network of another package; cached, as programs are compiled for each `apply`."""
+    return extensions.builder(words)(words, outputs)
+
+
+def stack(predictors: Sequence[network.T]) -> network.T:
+    """Return several predictors that differ in their arrays alone, stacked along a first axis."""
+    return jax.tree.map(lambda *same: jnp.stack(same) if eqx.is_array(same[0]) else same[0], *predictors)
 
 
 def with_initial_statistics(networks: network.Network, examples: dataset.Split) -> network.Network:

@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ntkbench.errors import MOST, Problem, SpecError
-from ntkbench.spec.cell import BY_ID
+from ntkbench.spec.cell import BY_ID, Cell
 from ntkbench.spec.document import Node, SourcePosition, mapping
-from ntkbench.spec.reading import parse
+from ntkbench.spec.reading import parse, shipped
 from ntkbench.text import nearest
 
 MAX_FILES = 50
 """the most files that a spec may extend, directly or through others"""
+_SEVERAL = re.compile(r"[^\s,'\"\[\]{}]+(,[^\s,'\"\[\]{}]+)+")
+"""values of `--set` that commas separate, without quotes, brackets and spaces"""
 _REPLACED_BY_SMOKE = ("matrix", "seeds")
 """sections that `smoke` replaces whole instead of merging"""
 _SUFFIXES = (".yaml", ".yml")
@@ -87,7 +89,11 @@ def overlay(settings: Iterable[tuple[str, Node]], place: SourcePosition) -> Node
 
 
 def load(file: str) -> Node:
-    """Return a file merged over everything that it extends. Raise SpecError with all mistakes of all files."""
+    """Return a file merged over everything that it extends. Raise SpecError with all mistakes of all files.
+
+    `file` may also be the name of a spec that comes with ntkbench, such as `quickstart`.
+    """
+    file = shipped.resolve(file)
     return merged(parse.read(file), file)
 
 
@@ -195,7 +201,8 @@ def smoked(root: Node) -> Node:
 def overrides(assignments: Sequence[str]) -> list[tuple[str, Node]]:
     """Return the path and value of each assignment `path=value`; the n-th is line n of the file `--set`.
 
-    Raise SpecError with all assignments that cannot be read.
+    Values that commas separate, such as `width=16,32`, are an axis of the matrix: a list for `matrix.width`. Those of
+    `seeds` are a list of seeds. Raise SpecError with all assignments that cannot be read.
     """
     problems, settings = [], []
     for line, assignment in enumerate(assignments, 1):
@@ -207,7 +214,9 @@ def overrides(assignments: Sequence[str]) -> list[tuple[str, Node]]:
             )
             continue
         try:
-            node = parse.parse_value(value, "--set", line, len(path) + 2)
+            several = bool(_SEVERAL.fullmatch(value)) and (path == "seeds" or path.split(".")[0] in Cell.model_fields)
+            node = parse.parse_value(f"[{value}]" if several else value, "--set", line, len(path) + 2 - several)
+            path = f"matrix.{path}" if several and path != "seeds" else path
             settings.append((path, Node(node.value, node.place, place)))
         except SpecError as error:
             problems.extend(error.problems)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from ntkbench.errors import MOST, Problem
 from ntkbench.spec import schema
-from ntkbench.spec.document import Node, Path, dotted, found
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.document import Node, Path, dotted, found, text
 from ntkbench.spec.schema import Schema
 from ntkbench.text import did_you_mean, nearest
 
@@ -60,6 +61,8 @@ def missing(path: Path, root: Node) -> Problem:
     about = f": {field.get('description') or expected(field)}"
     if path[-1] == schema.tag(holder):
         about = f"; write {path[-1]}: {' or '.join(schema.tags(holder))}"
+    elif "examples" in field:
+        about += f", such as {path[-1]}: {field['examples'][0]}"
     elif "const" in field:
         about = f"; write {path[-1]}: {field['const']}"
     return root.at(path[:-1]).key.problem(path, "missing" + about)
@@ -135,7 +138,16 @@ def _problem(path: Path, detail: Mapping[str, Any], root: Node) -> Problem:
     if kind in _NO_VALUE and isinstance(node.value, str):
         return node.place.problem(path, _no_such_word(path, node.value, root))
     wanted = expected(field)
-    return node.place.problem(path, f"expected {wanted}, found {found(node)}{_hint(node.value, wanted)}")
+    hint = _several(path, node, wanted) or _hint(node.value, wanted)
+    return node.place.problem(path, f"expected {wanted}, found {found(node)}{hint}")
+
+
+def _several(path: Path, node: Node, wanted: str) -> str:
+    """Return how to try several values of a field, where a list stands for its one value; otherwise an empty text."""
+    a_value = path[0] in Cell.model_fields and not any(isinstance(key, int) for key in path)
+    if not a_value or any(word in wanted for word in ("list", "mapping")) or len(node.items) < 2:
+        return ""
+    return f"; several values are an axis of the matrix: write matrix: {{{dotted(path)}: {text(node)}}}"
 
 
 def _needs_one(path: Path, field: Schema) -> str:

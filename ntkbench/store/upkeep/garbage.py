@@ -34,7 +34,7 @@ class Collectable:
 
 @dataclass(frozen=True)
 class Policy:
-    """What the caller asks for.
+    """Hold what the caller of garbage collection asks for.
 
     `age`: seconds; things that were used since stay. `drop`: stages whose objects may go even if a record names them.
     `keep`: stages whose objects stay even if no record names them.

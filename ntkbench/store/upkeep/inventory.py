@@ -1,4 +1,4 @@
-"""What a store holds, by kind and size, for `ntkbench store du`, `gc` and `verify`.
+"""List what a store holds, by kind and size, for `ntkbench store du`, `gc` and `verify`.
 
 `things` walks over the store, and `usage` puts the result into tables:
 

@@ -1,6 +1,7 @@
 """What becomes of the words; imported when a run needs it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import equinox as eqx
@@ -15,6 +16,18 @@ from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk.attacks import Attack, Objective
 from ntkbench.ntk.balls import Ball
 from ntkbench_example import words
+
+
+def equinox_mlp(said: words.EquinoxMLP, outputs: int) -> tuple[Callable[..., eqx.nn.MLP], Callable[..., jax.Array]]:
+    """Return how the network is drawn, and how its outputs for one image are computed."""
+
+    def init(key: jax.Array, shape: tuple[int, ...], width: int) -> eqx.nn.MLP:
+        return eqx.nn.MLP(math.prod(shape), outputs, width, said.depth, key=key)
+
+    def apply(network: eqx.nn.MLP, x: jax.Array) -> jax.Array:
+        return network(x.ravel())
+
+    return init, apply
 
 
 class MomentumIterative(Attack):

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from ntkbench.data.catalog import DatasetInfo
 from ntkbench.spec.analyses import ExtensionAnalysis
-from ntkbench.spec.architectures import ExtensionArchitecture
+from ntkbench.spec.architectures import ExtensionArchitecture, ExtensionNetwork
 from ntkbench.spec.attacks import ExtensionAttack
 from ntkbench.spec.data import ExtensionDataset
 from ntkbench.spec.layers import Activation, Dense, Flatten, Layer
@@ -24,6 +24,16 @@ class Bottleneck(ExtensionArchitecture):
         relu = Activation(op="relu")
         pair = (Dense(op="dense"), relu, Dense(op="dense", width=self.narrow), relu)
         return (Flatten(op="flatten"), *pair * self.depth, Dense(op="dense"))
+
+
+class EquinoxMLP(ExtensionNetwork):
+    """The multilayer perceptron of Equinox; ntkbench knows nothing of its layers."""
+
+    kind: Literal["equinox_mlp"]
+    depth: Count = 1
+    """hidden layers"""
+
+    builder: ClassVar[str] = "ntkbench_example.numbers:equinox_mlp"
 
 
 class MIM(ExtensionAttack):
