@@ -54,13 +54,15 @@ class Work:
         return max((self.products + self.others) / peak.operations, self.bytes / peak.copying(self.size))
 
 
-def peak(dtype: str) -> Peak:
-    """On the CPU NumPy's BLAS and copying by all cores count too, if they are quicker than XLA."""
+def peak(dtype: str, smaller: int = 1) -> Peak:
+    """On the CPU NumPy's BLAS and copying by all cores count too, if they are quicker than XLA. `smaller`: divides the
+    sizes of the arrays, to try it."""
     xla_product = jax.jit(lambda a, b: jnp.matmul(a, b.T, precision="highest"))
     xla_copy = jax.jit(lambda a: -a)  # a plain copy would return the same buffer
     on_cpu = jax.default_backend() == "cpu"
     rates, bandwidth = {}, {}
     for rows, columns, inner in ((512, 512, 3072), (2000, 2000, 3072), (100, 2000, 3072), (3072, 3072, 3072)):
+        rows, columns, inner = rows // smaller, columns // smaller, inner // smaller
         a, b = np.ones((rows, inner), dtype), np.ones((columns, inner), dtype)
         on_device = jax.device_put((a, b))
         seconds = best(lambda on_device=on_device: xla_product(*on_device))
@@ -68,7 +70,7 @@ def peak(dtype: str) -> Peak:
             seconds = min(seconds, best(lambda a=a, b=b: a @ b.T))
         rates[rows, columns, inner] = 2 * rows * columns * inner / seconds
     for megabytes in (1, 4, 16, 256):
-        x = jax.device_put(np.ones(megabytes * 2**20 // np.dtype(dtype).itemsize, dtype))
+        x = jax.device_put(np.ones(megabytes * 2**20 // smaller // np.dtype(dtype).itemsize, dtype))
         bandwidth[x.nbytes] = 2 * x.nbytes / best(lambda x=x: xla_copy(x), 30)
         if on_cpu:
             bandwidth[x.nbytes] = max(bandwidth[x.nbytes], copying_by_all_cores(x.nbytes))

@@ -93,12 +93,12 @@ def main() -> None:
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         spec = fill(Path(folder), arguments.runs)
-        (begin, _, _), reading = measured(["--version"]), _reading(spec.parent / "runs" / "records")
-        print(f"start {begin:.2f} s, reading {reading:.2f} s of processor time", file=sys.stderr)
+        (begin, _, _), least = measured(["--version"]), reading(spec.parent / "runs" / "records")
+        print(f"start {begin:.2f} s, reading {least:.2f} s of processor time", file=sys.stderr)
         rows = []
         for name, words in commands(spec).items():
             processor, wall, peak = measured(words)
-            ratio = (processor - begin) / reading
+            ratio = (processor - begin) / least
             rows.append([name, f"{processor:.2f}", f"{wall:.2f}", f"{ratio:.1f}", f"{peak / 1e6:.0f}"])
             print(*rows[-1], file=sys.stderr)
     print(table(["command", "processor, s", "wall, s", "without start / reading", "peak, MB"], rows, "md"))
@@ -108,16 +108,15 @@ def measured(words: Sequence[str]) -> tuple[float, float, int]:
     """Return the processor seconds, the seconds and the peak bytes of a command."""
     command = [sys.executable, "-m", "ntkbench.cli.main", *words]
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    told = process.stderr.read()
-    _, code, usage = os.wait4(process.pid, 0)
-    if code:
-        raise SystemExit(f"{' '.join(command)}: {told.decode()}")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     return usage.ru_utime + usage.ru_stime, time.perf_counter() - began, usage.ru_maxrss * 1024
 
 
-def _reading(records: Path) -> float:
+def reading(records: Path) -> float:
     """Return the processor seconds of reading all files, hashing them, and parsing their JSON."""
     began = time.process_time()
     for path in records.iterdir():

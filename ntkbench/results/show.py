@@ -14,7 +14,7 @@ from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, FIXED, label_key, same_label
 from ntkbench.plan.runs import Run
 from ntkbench.results.export import exact
-from ntkbench.results.tables import aggregate, groups, numbers, runs
+from ntkbench.results.tables import aggregate, numbers, runs
 from ntkbench.results.terminal import fitted
 from ntkbench.spec.notation import FIT
 from ntkbench.store import failed_checks
@@ -192,7 +192,8 @@ def _varies(chosen: Selection, axis: str) -> bool:
 
 def _determine(frame: "pd.DataFrame", axis: str, by: Sequence[str]) -> bool:
     """Return whether the labels along the axes `by` determine the label along `axis`."""
-    return all(part[axis].nunique() == 1 for part in groups(frame, by).values())
+    several = len(frame[[*by, axis]].drop_duplicates())
+    return several == (len(frame[[*by]].drop_duplicates()) if by else 1)
 
 
 def _known(name: str, chosen: Selection) -> None:

@@ -8,8 +8,9 @@ are ever averaged. `show`, `frame` and the plots build on these.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -95,17 +96,18 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
     """
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
-    found = groups(numbers, [*outer, *inner]) if len(numbers) else {}
-    measured = list(groups(numbers, inner)) if len(numbers) else [("",) * len(inner)]
+    found = _by_cell(numbers, [*outer, *inner]) if len(numbers) else {}
+    measured = list(_by_cell(numbers, inner)) if len(numbers) else [("",) * len(inner)]
     rows = []
     for cell, members in groups(runs, outer).items():
         _only_seeds(members, dict(zip(outer, cell, strict=True)))
+        some_done = "ok" in set(members["status"])
         for what in measured:
-            here = found.get((*cell, *what))
-            if here is None and "ok" in set(members["status"]):
+            here = found.get((*cell, *what), [])
+            if not here and some_done:
                 continue  # the runs of this cell are done and do not measure this number
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
-            failed = {CHECKS: 0 if here is None else sum(map(bool, here[CHECKS].tolist()))}
+            failed = {CHECKS: sum(bool(number.failed_checks) for number in here)}
             rows.append(labels | _summary(here, len(members)) | failed)
     return pd.DataFrame(rows, columns=[*outer, *inner, *SUMMARY])
 
@@ -125,15 +127,34 @@ def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
     return {f"cell.{name}" if name in FIXED else name: label for name, label in coordinates.items()}
 
 
-def _summary(here: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
-    """Return the summary columns of one cell from its numbers (`here`, None for none) and its number of runs."""
-    values = [] if here is None else here["value"].dropna().tolist()
+class _Number(NamedTuple):
+    """What a summary takes from a row of numbers."""
+
+    value: float
+    metric: str
+    reason: str
+    failed_checks: str
+
+
+def _by_cell(numbers: "pd.DataFrame", axes: Sequence[str]) -> Mapping[tuple[Any, ...], list[_Number]]:
+    """Return the numbers by the tuple of their labels along the axes; a frame for each cell would take most of the
+    time of a large table."""
+    columns = (numbers[name].tolist() for name in ("value", "metric", "reason", CHECKS))
+    cells = zip(*(numbers[axis].tolist() for axis in axes), strict=True) if axes else repeat((), len(numbers))
+    found: dict[tuple[Any, ...], list[_Number]] = {}
+    for cell, *row in zip(cells, *columns, strict=True):
+        found.setdefault(cell, []).append(_Number(*row))
+    return found
+
+
+def _summary(here: Sequence[_Number], expected: int) -> dict[str, Any]:
+    """Return the summary columns of one cell from its numbers and its number of runs."""
+    lacking = [number.reason for number in here if number.value is None or number.value != number.value]
+    values = [number.value for number in here if number.value is not None and number.value == number.value]
     if len(values) < expected:
-        lacking = [] if here is None else here.loc[here["value"].isna(), "reason"].tolist()
         said = {"undefined": len(lacking), "reason": lacking[0]} if lacking else {"undefined": 0, "reason": ""}
         return {"n": len(values), "expected": expected, **said}
-    assert here is not None
-    of_seeds = summary(values, bounds(here["metric"].iloc[0]))
+    of_seeds = summary(values, bounds(here[0].metric))
     low, high = of_seeds.interval or (None, None)
     return {
         "mean": of_seeds.mean,
@@ -149,11 +170,12 @@ def _summary(here: "pd.DataFrame | None", expected: int) -> dict[str, Any]:
 
 def _only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> None:
     """Raise a UsageError that names two runs of a cell which have the same seed."""
+    if members["seed"].is_unique:
+        return
     twice = members.loc[members["seed"].duplicated(keep=False)].sort_values(["seed", "run_id"])
-    if len(twice):
-        place = ", ".join(f"{axis} {label}" for axis, label in cell.items()) or "this table"
-        first, second = twice["run_id"][:2]
-        raise UsageError(
-            f"{place}: runs {first} and {second} are different experiments with the same seed, and their mean "
-            "would mean nothing; add the axis that tells them apart, or name the spec whose runs to show"
-        )
+    place = ", ".join(f"{axis} {label}" for axis, label in cell.items()) or "this table"
+    first, second = twice["run_id"][:2]
+    raise UsageError(
+        f"{place}: runs {first} and {second} are different experiments with the same seed, and their mean "
+        "would mean nothing; add the axis that tells them apart, or name the spec whose runs to show"
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic_core import from_json
 
 from ntkbench import documents, files
 from ntkbench.documents import Document, Facts, Line, Natural, Paragraphs
@@ -188,7 +189,7 @@ def read(path: Path) -> Record:
     """
     content = documents.read(path)
     record = documents.parse(Record, content, path)
-    if record.sha256 not in (None, checksum(json.loads(content))):
+    if record.sha256 not in (None, checksum(from_json(content))):
         raise NtkbenchError(f"{path}: sha256: it is not that of the rest; a bit has flipped, or somebody changed it")
     if path.stem != record.run_id:
         raise NtkbenchError(f"{path}: run_id: {record.run_id} does not belong in a file of this name")
