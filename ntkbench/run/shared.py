@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -183,17 +182,11 @@ class SharedStages:
             if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
                 return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
             kernel, X, Y = self._asked(cell, kernel_id)
-            K, dtype = self._matrix(kernel, X), cell.numerics.kernel
+            K, dtype = kernels.matrix(kernel, X, self.tile_bytes), cell.numerics.kernel
             return {"alpha": kernels.solved(K, words, np.asarray(Y), kernel_id, dtype)}
 
         arrays, cached = self._stored("solve", key, coefficients)
         return StageResult(jnp.asarray(arrays["alpha"]), key, cached)
-
-    def _matrix(self, kernel: Kernel, X: Array) -> np.ndarray | Array:
-        """Return the kernel of X as a matrix for a solve, in the host's memory or in that of an accelerator."""
-        if jax.default_backend() == "cpu":
-            return gram.on_host(kernel, X, tile_bytes=self.tile_bytes)
-        return gram.gram(kernel, X, tile_bytes=self.tile_bytes).reshape(len(X), len(X))
 
     def decomposed(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
@@ -254,7 +247,6 @@ class SharedStages:
         is matched to one network is of the second kind: so `cell` has to be the cell of the spec, where such a kernel
         has no time yet.
         """
-
         words = cell.attacks[threat.id]
         if isinstance(words, GivenImages):
             return StageResult(self.given_images(cell, threat.id))

@@ -46,13 +46,13 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     elif isinstance(words, ExtensionAttack):
         attack = extensions.builder(words)(words, ball, objective)
     else:
-        attack = _gradient_attack(words, ball, objective)
+        attack = gradient_attack(words, ball, objective)
     if isinstance(words, Iterated) and words.restarts > 1:
         attack = attacks.Restarts(ball, objective, attack, words.restarts)
     return BudgetedAttack(attack_id, words.source, words.eps, attack, objective)
 
 
-def _gradient_attack(
+def gradient_attack(
     words: FGSM | PGD | InnerFGSM | InnerPGD,
     ball: balls.Ball,
     objective: attacks.Objective,

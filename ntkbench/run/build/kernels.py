@@ -5,12 +5,14 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import adv_ntk, infinite, regression, robust_regression
+from ntkbench.ntk import adv_ntk, gram, infinite, regression, robust_regression
 from ntkbench.ntk import attacks as ntk_attacks
+from ntkbench.ntk.gram import Kernel
 from ntkbench.plan import sizes
-from ntkbench.run.build.attacks import BALLS, _gradient_attack
+from ntkbench.run.build.attacks import BALLS, gradient_attack
 from ntkbench.run.build.losses import loss
 from ntkbench.run.build.networks import stateless, stream
 from ntkbench.spec import attacks, identity, kernels
@@ -89,7 +91,7 @@ def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.A
         part,
         Y[:n],
         adv_ntk.HeldOut(X[n:], labels[n:], Y[n:]),
-        _gradient_attack(fit.attack, BALLS[fit.attack.norm], objective),
+        gradient_attack(fit.attack, BALLS[fit.attack.norm], objective),
         jnp.asarray(fit.attack.eps.radius, X.dtype),
         steps=fit.steps,
         minibatch=fit.batch_size,
@@ -99,6 +101,13 @@ def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.A
         tile_bytes=tile_bytes,
     )
     return jnp.concatenate([adv_ntk.coefficients(part, Y[:n], w), jnp.zeros_like(Y[n:])])
+
+
+def matrix(kernel: Kernel, X: Array, tile_bytes: float) -> np.ndarray | Array:
+    """Return the kernel of X as a matrix for a solve, in the host's memory or in that of an accelerator."""
+    if jax.default_backend() == "cpu":
+        return gram.on_host(kernel, X, tile_bytes=tile_bytes)
+    return gram.gram(kernel, X, tile_bytes=tile_bytes).reshape(len(X), len(X))
 
 
 def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
