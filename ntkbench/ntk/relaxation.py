@@ -151,7 +151,7 @@ def is_homogeneous(recipe: Layer) -> bool:
 
 
 class Bound(NamedTuple):
-    """What each of the three bounds gives: of the smallest margin, -inf where it is not known, or as a radius."""
+    """Hold what each of the three bounds gives: of the smallest margin, -inf where it is not known, or as a radius."""
 
     rkhs: Float[Array, "..."]
     intervals: Float[Array, "..."]

@@ -128,7 +128,7 @@ def _axes(coordinates: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Number(NamedTuple):
-    """What a summary takes from a row of numbers."""
+    """Hold what a summary takes from a row of numbers."""
 
     value: float
     metric: str

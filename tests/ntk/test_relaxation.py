@@ -158,7 +158,7 @@ def test_bounds_fall_with_the_radius_and_keep_their_order(name: str):
     for which, bound in found._asdict().items():
         known = which != "linear" or name == "relu"
         assert np.isfinite(np.asarray(bound)).all() == known
-        assert not known or np.all(np.diff(np.asarray(bound), axis=1) <= 1e-9)
+        assert not known or np.diff(np.asarray(bound), axis=1).max() <= 1e-9
     if name == "relu":
         small = found.linear[:, 1:8]
         assert np.all(small >= found.intervals[:, 1:8]), "what cancels between training examples still cancels"

@@ -10,7 +10,7 @@ import optax
 
 from ntkbench.ntk import attacks, training
 from ntkbench.plan import timeline
-from ntkbench.run.build.attacks import BALLS, _gradient_attack
+from ntkbench.run.build.attacks import BALLS, gradient_attack
 from ntkbench.run.build.losses import loss
 from ntkbench.spec import identity
 from ntkbench.spec.cell import Cell
@@ -77,7 +77,7 @@ def inner(cell: Cell, keys: jax.Array) -> training.InnerAttack | None:
         return None
     objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
     return training.InnerAttack(
-        _gradient_attack(words.attack, BALLS[words.attack.norm], objective),
+        gradient_attack(words.attack, BALLS[words.attack.norm], objective),
         jnp.asarray(words.attack.eps.radius, cell.numerics.network),
         jnp.asarray(max(0, words.warm_up - timeline.phase_start(cell))),
         keys,
