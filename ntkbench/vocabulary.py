@@ -1,4 +1,4 @@
-"""The words that all packages share: reserved names, the grid of truncations, and the metrics of `vocabulary.toml`.
+"""The words that all packages share: reserved names, the grid of truncations, metrics and checks (`vocabulary.toml`).
 
 Analyses name their numbers by the metrics; tables, leaderboards and `ntkbench list metrics` read them.
 
@@ -65,6 +65,12 @@ def known_metrics() -> Mapping[str, Metric]:
 def notation() -> str:
     """Return the symbols that the formulas share, as a Markdown list."""
     return _vocabulary()["notation"].strip()
+
+
+@cache
+def checks() -> Mapping[str, str]:
+    """Return for each check of a run what it means that it failed, and what helps."""
+    return MappingProxyType(_vocabulary()["checks"])
 
 
 def bounds(name: str) -> tuple[float, float]:

@@ -1,7 +1,11 @@
+import ast
+from pathlib import Path
+
 import pytest
 
+from ntkbench import analyses
 from ntkbench.errors import UsageError
-from ntkbench.vocabulary import known_metrics, metric
+from ntkbench.vocabulary import checks, known_metrics, metric
 
 
 def test_each_metric_is_found_under_its_name():
@@ -67,3 +71,17 @@ def test_an_unknown_metric_is_refused_with_a_suggestion():
         metric("transferrate")
     with pytest.raises(UsageError, match="no metric 'zzz'; `ntkbench list metrics` shows"):
         metric("zzz")
+
+
+def test_every_check_of_an_analysis_has_a_meaning():
+    """A code is the first argument of `Check`, or stands in a tuple of codes beside it."""
+    found: set[str] = set()
+    for path in (Path(analyses.__file__).parent).rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Check":
+                found |= {str(each.value) for each in node.args[:1] if isinstance(each, ast.Constant)}
+            if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == ["codes"]:
+                found |= set(ast.literal_eval(node.value))
+    assert len(found) > 10
+    assert found == checks().keys()

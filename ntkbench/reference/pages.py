@@ -24,7 +24,7 @@ from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell, Header
 from ntkbench.spec.identity import canonical
 from ntkbench.spec.reading.messages import expected
 from ntkbench.spec.schema import Schema
-from ntkbench.vocabulary import known_metrics, notation
+from ntkbench.vocabulary import checks, known_metrics, notation
 
 _NOTE = "<!-- written by `ntkbench reference`: what it says is what the program does -->"
 """first line of every page"""
@@ -44,6 +44,10 @@ _ABOUT_METRICS = """
 What the numbers of a record are called and mean. *Better* says which way a table or a leaderboard points, where one has
 to; a revision grows when a definition changes, so that old and new numbers are never compared unseen. Shares of test
 points come as k of n with a Wilson 95 % interval, means over test points with Student's.
+""".strip()
+_ABOUT_CHECKS = """
+A run checks the properties that its numbers rest on. Tables mark numbers of runs with failed checks by †; `run`, `show`
+and reports say what failed; leaderboards refuse such runs unless their rules allow the check.
 """.strip()
 _ABOUT_COMMANDS = """
 Every command tells this with `--help`. A SPEC is a file ([spec.md](spec.md)). Exit codes: 0 all is well; 1 a run is not
@@ -218,7 +222,9 @@ def metrics_page() -> str:
     ]
     overview = table(["metric", "unit", "range", "better", "revision"], rows, "md")
     parts = [f"## {m.name}\n\n{_prose(_sentence(m.meaning))}\n\n$$\n{m.formula}\n$$" for m in known_metrics().values()]
-    return "\n\n".join(("# The metrics", _ABOUT_METRICS, overview, "## Notation", notation(), *parts))
+    failed = [[f"`{code}`", _prose(_sentence(meaning))] for code, meaning in checks().items()]
+    told = ("## Checks", _ABOUT_CHECKS, table(["check", "what it means that it failed"], failed, "md"))
+    return "\n\n".join(("# The metrics", _ABOUT_METRICS, overview, "## Notation", notation(), *parts, *told))
 
 
 def _range(bounds: tuple[float, float]) -> str:

@@ -22,7 +22,7 @@ from ntkbench.status.forecast import spent_line
 from ntkbench.store import lookup
 from ntkbench.store.record import Record, distinct
 from ntkbench.store.store import Store
-from ntkbench.vocabulary import known_metrics
+from ntkbench.vocabulary import checks, known_metrics
 
 _DIGITS = 3
 """digits after the point in the page's tables"""
@@ -55,6 +55,7 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
         figures=figures,
         undrawn=undrawn,
         checks=_failed_checks(found.values()),
+        meanings=checks(),
         told=Counter(told for each in found.values() for told in each.warnings),
         spec=as_yaml(resolved(planned.runs[0].cell)),
         made={name: distinct(found.values(), name) for name in ("software", "jax", "device")},

@@ -129,6 +129,7 @@ def grid(
     caption = [*_caption(chosen, names, _majority(records, chosen, names)), *_gaps(summary)]
     if failed := failed_checks.summary(records):
         caption.append(f"{failed_checks.MARK} {failed}" if any(summary[CHECKS]) else failed)
+        caption += failed_checks.meanings(records)
     return Grid(tuple(row_axes), tuple(titles), tuple(body), tuple(caption))
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ntkbench.store.record import CheckRow, Record
+from ntkbench.vocabulary import checks
 
 MARK = "†"
 """sign beside a number of a table whose runs failed checks"""
@@ -35,6 +36,12 @@ def summary(records: Iterable[Record]) -> str:
         return ""
     named = ", ".join(code if n == len(records) else f"{code} in {n}" for code, n in failed.most_common())
     return line(sum(count(each) > 0 for each in records), len(records), named)
+
+
+def meanings(records: Iterable[Record]) -> list[str]:
+    """Return a line for each check that failed in an ok run, with its meaning; the most frequent first."""
+    failed = Counter(check.code for each in records if each.status == "ok" for check in _failed(each))
+    return [f"{code}: {checks()[code]}" for code, _ in failed.most_common() if code in checks()]
 
 
 def line(failed: int, runs: int, named: str = "") -> str:
