@@ -103,7 +103,8 @@ def test_checks_that_failed_and_warnings_are_told(store: Store):
     factory.store(store.records, runs, checks=[check], warnings=["the kernel is nearly singular"])
     text = markup.read(report(a_plan(runs), store)).text
     assert text.count("† 2 of 2 runs failed checks (box_respected)") == 4, "below each table of the analysis"
-    assert text.count("box_respected") == 2 + 4
+    assert text.count("box_respected: attacked images have pixels outside of [0, 1]") == 4 + 1
+    assert text.count("box_respected") == 2 + 4 + 4 + 1
     assert "largest 1.5" in text
     assert "the kernel is nearly singular (2 runs)" in text
     assert "Every check" not in text
