@@ -63,10 +63,11 @@ def _list_specs(context: click.Context, _: click.Parameter, wanted: bool) -> Non
     help="List the specs that come with ntkbench, and exit. Their names stand for files: `ntkbench run quickstart`.",
 )  # fmt: skip
 @_compile_cache
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress: warnings, and the table at the end.")
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
-    no_cache: bool,
+    no_cache: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Execute a spec and write one record per run. The same command again resumes; finished runs are not repeated.
 
@@ -90,7 +91,7 @@ def run(
 
     kept = Store(store)
     options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     seen = console.is_terminal
     watcher = progress(console, remaining.expected(planned, groups.cached(planned.runs, kept)) if seen else None)
     try:

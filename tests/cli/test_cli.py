@@ -85,6 +85,7 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path, monkeypatch):
     assert told.splitlines()[0] == "2 runs, of which 0 are done"
     assert [line.split("  ")[1] for line in told.splitlines()[1:]] == ["ok", "ok"]
     assert call("run", spec) == (0, table, "2 runs, of which 2 are done\n")
+    assert call("run", spec, "--quiet") == (0, table, "")
     assert call("show", spec) == (0, table, "")
     # After three epochs the networks are not where the kernel is at infinite time: a check says so.
     assert call("status", spec)[1].startswith("2 runs: 2 ok\n2 of 2 runs failed checks")
