@@ -79,7 +79,13 @@ class Kinds:
 @cache
 def installed(group: str) -> tuple[Extension, ...]:
     """Return the extensions of a group. Raise NtkbenchError, with the package's name, if one cannot be used."""
-    return tuple(map(_load, sorted(entry_points(group=f"ntkbench.{group}"))))
+    return tuple(map(_load, sorted(_entry_points().select(group=f"ntkbench.{group}"))))
+
+
+@cache
+def _entry_points() -> Any:
+    """Return the entry points of all installed packages, which takes as long as asking for one group of them."""
+    return entry_points()
 
 
 def packages() -> Mapping[str, str]:
