@@ -19,9 +19,9 @@ SciPy is imported where it is used: commands that draw no interval start without
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
+from types import ModuleType
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
 
 Number = int | float | np.ndarray
 Bounds = tuple[float, float]
@@ -29,6 +29,13 @@ _MOST_LOG = 709.0
 """largest logarithm of a number that is still finite"""
 _MANY = 1e9
 """degrees of freedom that are as good as infinite"""
+
+
+def special() -> ModuleType:
+    """Import and return SciPy's special functions, which take a quarter of a second."""
+    from scipy import special
+
+    return special
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"{k} of {n} is no proportion")
-    z = float(ndtri((1 + level) / 2))
+    z = float(special().ndtri((1 + level) / 2))
     center = (k + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * sqrt(k * (n - k) / n + z * z / 4)
     # At the ends the formula gives 0 and 1 exactly; its rounding does not.
@@ -131,7 +138,7 @@ def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) 
 
 def student_interval(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return Student's interval mean ± t_{n-1} sd / sqrt(n)."""
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * sd / sqrt(n)
+    half = float(special().stdtrit(n - 1, (1 + level) / 2)) * sd / sqrt(n)
     return mean - half, mean + half
 
 
@@ -196,7 +203,7 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
     mean, variance = float(share.mean), float(share.variance)
     # Seeds that are all right or all wrong everywhere leave no variance: they count as one.
     points = mean * (1 - mean) / variance if variance > 0 else float(share.points)
-    t = float(stdtrit(_freedom(share.seeds - 1, share.by_seed, variance), (1 + level) / 2))
+    t = float(special().stdtrit(_freedom(share.seeds - 1, share.by_seed, variance), (1 + level) / 2))
     center, half = mean + t * t / (2 * points), t * sqrt(mean * (1 - mean) / points + (t / (2 * points)) ** 2)
     low, high = ((center + sign * half) / (1 + t * t / points) for sign in (-1, 1))
     return (0.0 if mean == 0 else low, 1.0 if mean == 1 else high)
@@ -205,7 +212,7 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
 def student(mean: Estimate, level: float = 0.95) -> tuple[float, float]:
     """Return Student's interval of any mean over seeds and test points."""
     freedom = _freedom(mean.seeds - 1, mean.by_seed, mean.variance)
-    half = float(stdtrit(freedom, (1 + level) / 2)) * sqrt(float(mean.variance))
+    half = float(special().stdtrit(freedom, (1 + level) / 2)) * sqrt(float(mean.variance))
     return float(mean.mean) - half, float(mean.mean) + half
 
 
@@ -230,8 +237,8 @@ def difference(a: Estimate, b: Estimate, *, paired: bool, level: float = 0.95) -
     welch = np.divide(by_seed**2, parts, out=np.full(parts.shape, _MANY), where=parts > 0)
     freedom = _freedom(welch, by_seed, variance)
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = np.where(sd > 0, 2 * stdtr(freedom, -np.abs(mean) / sd), np.where(mean == 0, 1.0, 0.0))
-    half = stdtrit(freedom, (1 + level) / 2) * sd
+        p = np.where(sd > 0, 2 * special().stdtr(freedom, -np.abs(mean) / sd), np.where(mean == 0, 1.0, 0.0))
+    half = special().stdtrit(freedom, (1 + level) / 2) * sd
     return Difference(mean[()], (mean - half)[()], (mean + half)[()], p[()])
 
 

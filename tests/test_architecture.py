@@ -114,7 +114,7 @@ AT_ONCE = (
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")
-HEAVY = ("jax", "ray", "tabulate")
+HEAVY = ("jax", "pandas", "ray", "scipy", "tabulate")
 """libraries that are imported where they are used"""
 CONFIGURED = ("run.execute", "run.doctor", "api.models", "api.rebuilt")
 """modules that commands and callers from Python import after they have configured JAX"""

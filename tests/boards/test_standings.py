@@ -312,7 +312,7 @@ def test_the_ledger_is_read_without_jax():
     modules += " boards.compare boards.outcomes boards.recompute boards.ranking.scores"
     code = (
         f"import sys, importlib\nfor name in {modules!r}.split(): importlib.import_module('ntkbench.' + name)\n"
-        "print([name for name in ('jax', 'equinox', 'matplotlib') if name in sys.modules])"
+        "print([name for name in ('jax', 'equinox', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

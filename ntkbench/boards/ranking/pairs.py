@@ -4,7 +4,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, polygamma, stdtr
+
+from ntkbench.uncertainty import special
 
 MOST = 2.0
 """largest ratio of the degrees of freedom that a variance borrows from other pairs to its own"""
@@ -90,14 +91,14 @@ def moderated(found: Compared, most: float = MOST) -> tuple[np.ndarray, np.ndarr
     d = np.where(told, found.freedom, 1.0)
     logs = (
         np.log(np.divide(found.by_seed, found.weight, out=np.ones(d.shape), where=told))
-        - digamma(d / 2)
+        - special().digamma(d / 2)
         + np.log(d / 2)
     )
     middle = mean(logs)
-    excess = mean((logs - middle) ** 2) * n / np.maximum(n - 1, 1) - mean(polygamma(1, d / 2))
+    excess = mean((logs - middle) ** 2) * n / np.maximum(n - 1, 1) - mean(special().polygamma(1, d / 2))
     fitted = np.where(excess > 0, 2 * inverse_trigamma(np.maximum(excess, _LEAST)), _MANY)
     prior = np.clip(np.minimum(fitted, most * found.freedom), _LEAST, _MANY)
-    common = np.exp(middle + digamma(prior / 2) - np.log(prior / 2)) * found.weight
+    common = np.exp(middle + special().digamma(prior / 2) - np.log(prior / 2)) * found.weight
     freedom = prior + found.freedom
     mixed = (prior * common + found.freedom * found.by_seed) / freedom
     used = (n > 1) & (found.freedom > 0)
@@ -116,7 +117,7 @@ def p_values(found: Compared, by_seed: np.ndarray, freedom: np.ndarray) -> np.nd
         t = np.where(found.difference == 0, 0.0, np.abs(found.difference) / np.sqrt(variance))
         of_all = np.where(by_seed > 0, freedom * variance / by_seed, _MANY)
     known = (freedom > 0) | (found.by_point > 0)
-    return np.where(known, 2 * stdtr(np.clip(of_all, _LEAST, _MANY), -np.where(known, t, 0.0)), 1.0)
+    return np.where(known, 2 * special().stdtr(np.clip(of_all, _LEAST, _MANY), -np.where(known, t, 0.0)), 1.0)
 
 
 def _shared_seeds(entries: Sequence[Scores], seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,8 +189,8 @@ def inverse_trigamma(x: np.ndarray) -> np.ndarray:
     """Solve polygamma(1, y) = x > 0 for y by Newton's method on 1 / trigamma, which is nearly a line (Smyth 2004)."""
     y = 0.5 + 1 / x
     for _ in range(50):
-        trigamma = polygamma(1, y)
-        step = trigamma * (1 - trigamma / x) / polygamma(2, y)
+        trigamma = special().polygamma(1, y)
+        step = trigamma * (1 - trigamma / x) / special().polygamma(2, y)
         y = y + step
         if np.all(np.abs(step) < 1e-10 * y):
             break
