@@ -12,9 +12,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, FIXED, OF_RUN, as_number
@@ -25,6 +23,9 @@ from ntkbench.spec.identity import leaves
 from ntkbench.store import lookup, record
 from ntkbench.store.record import Record
 from ntkbench.store.store import Store, StoreWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 File = str | PathLike[str]
 """path of a store, a spec or a leaderboard"""
@@ -62,6 +63,8 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
 def frame_of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
     """Return the same frame as `records`, for specs that have been read."""
     found = {each.run_id: each for planned in plans for each in lookup.records(store, planned.runs)}
+    import pandas as pd
+
     runs = pd.concat(
         [tables.runs(found.values(), planned.runs).assign(spec=planned.header.name) for planned in plans],
         ignore_index=True,
@@ -98,6 +101,8 @@ def is_provenance(column: str) -> bool:
 
 def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
     """Return the numbers of records with their provenance, one row a number."""
+    import pandas as pd
+
     numbers = tables.numbers(found, runs, keep_empty=True)
     facts = [{"run_id": each.run_id, **_flat(each.model_dump(include={"attempt", *_PROVENANCE}))} for each in found]
     return _typed(numbers.merge(pd.DataFrame(facts), on="run_id", how="left") if facts else numbers)
