@@ -22,8 +22,6 @@ SLOWED = {
     "eigenspace/consistency-cifar2": "the first of its runs took 261 s beside other work, the others 160 s",
 }
 """Shipped specs whose records took more than twice as long as estimated, on machines that had other work, too."""
-CROWDED = {"certificates/mnist01", "certificates/cifar2", "robust-kernels/fashion2"}
-"""Shipped specs whose records were made while a dozen other processes ran on two cores."""
 
 
 GROWN = {
@@ -62,6 +60,5 @@ def test_memory_is_within_a_factor_of_two_of_the_records(records: dict[str, Meas
 
 
 def test_time_is_within_a_factor_of_two_of_the_records_but_those_of_a_busy_machine(records: dict[str, Measurement]):
-    assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys() | CROWDED
+    assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys()
     assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED)
-    assert all(1 / 20 < records[spec].time_ratio < 1 for spec in CROWDED)
