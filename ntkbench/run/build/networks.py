@@ -87,8 +87,8 @@ def _layer(word: spec_layers.Layer, sizes: WidthAndOutputs, parameterization: Pa
             return Flatten()
         case spec_layers.LayerNorm():
             return activations.LayerNorm()
-        case spec_layers.BatchNorm(momentum=momentum):
-            return BatchNorm(momentum)
+        case spec_layers.BatchNorm(momentum=momentum, affine=affine):
+            return BatchNorm(momentum, affine)
         case spec_layers.LeakyReLU(leak=leak):
             return activations.ReLU(leak)
         case spec_layers.Activation(op=name):
