@@ -1,7 +1,7 @@
 """The `architecture` section of a spec: networks by name, or layer by layer.
 
-A model describes a finite network of any width and, for most, its infinite-width limit. `blueprint.layers` turns each
-into a list of layers, so that no other module knows a network by its name.
+A model describes a finite network of any width and, for most, its infinite-width limit. `plan.networks.layers` turns
+each into a list of layers, so that no other module knows a network by its name.
 """
 
 import abc

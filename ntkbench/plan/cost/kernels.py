@@ -105,8 +105,9 @@ def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
     c = shapes.outputs(cell.data)
     network = sizes.network(cell)
     layers = sizes.weighted(network)
-    alone = any(map(sizes.is_affine, network))  # then no layer has a way of its own
-    ways = [min(_gradients_of(step, n, c, trace), *([] if alone else [_grams(step, n, c, trace)])) for step in layers]
+    # Where batch normalization has weights, the kernel is that of the whole Jacobian, and no layer has a choice.
+    choices = (_gradients_of,) if any(map(sizes.is_affine, network)) else (_grams, _gradients_of)
+    ways = [min(choice(step, n, c, trace) for choice in choices) for step in layers]
     work = _passes(cell, cell.numerics.kernel, VALUE, n * (1 + c))
     work += _products(cell.numerics.kernel, sum(operations for operations, _ in ways))
     numbers = n * c * sum(step.count for step in layers) + max((numbers for _, numbers in ways), default=0)
