@@ -82,6 +82,11 @@ class BatchNorm(Layer):
         """Return the moving statistics among the weights, and what is done to normalized values."""
         return (weights[0], weights[1].of) if self.affine else (weights, lambda x: x)
 
+    def moved(self, weights: Weights, by: Float[Array, " two_c"]) -> Weights:
+        """Return affine weights after a step `by` of the scales, then of the shifts."""
+        moving, affine = weights
+        return moving, Affine(*(old + step for old, step in zip(affine, jnp.split(by, 2), strict=True)))
+
     def observe(self, cov) -> NoReturn:
         raise UsageError(
             "batch normalization has no infinite-width limit; use layer normalization, or a finite network"

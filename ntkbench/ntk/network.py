@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ntkbench.ntk import batch_norm
-from ntkbench.ntk.batch_norm import Statistics
-from ntkbench.ntk.layers import Layer, Sequential, Weighted, Weights
+from ntkbench.ntk.batch_norm import BatchNorm, Statistics
+from ntkbench.ntk.layers import Dense, Layer, Sequential, Weighted, Weights
 
 Predictor = Callable[[Float[Array, "..."]], Float[Array, " c"]]
 
@@ -65,10 +65,7 @@ class Trainable(eqx.Module):
         raise NotImplementedError
 
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
-        """Return the places of all weights, each used once, for examples of that shape.
-
-        Return None for a network with weights that are not those of a `Weighted` layer.
-        """
+        """Return the places of all weights, each used once, for examples of that shape; None for other networks."""
         return None
 
     def parts(self, x: Float[Array, "..."], directions: Float[Array, "o c"]) -> tuple[Part, ...]:
@@ -97,16 +94,19 @@ class Network(Trainable):
         return batch_norm.together(self.recipe, self.weights, X, share)
 
     def parts(self, x, directions):
-        zeros = [jnp.zeros(place.y.shape, place.y.dtype) for place in self.places(x.shape, x.dtype) or ()]
+        zeros = [jnp.zeros(place.y.shape, place.y.dtype) for place in self.places(x.shape, x.dtype)]
 
         def nudged(nudges):
             inputs, left = [], iter(nudges)
 
             def visit(layer, weights, x):
-                if not isinstance(layer, Weighted):
-                    return layer.apply(weights, x)
-                inputs.append(x)
-                return layer.apply(weights, x) + next(left)
+                if isinstance(layer, Weighted):
+                    inputs.append(x)
+                    return layer.apply(weights, x) + next(left)
+                if isinstance(layer, BatchNorm) and layer.affine:
+                    inputs.append(jnp.ones(1, x.dtype))
+                    return layer.apply(layer.moved(weights, next(left)), x)
+                return layer.apply(weights, x)
 
             return self.recipe.walk(visit, self.weights, x), inputs
 
@@ -116,18 +116,21 @@ class Network(Trainable):
         return tuple(Part(x, s) for x, s in zip(inputs, flat, strict=True))
 
     def places(self, shape, dtype):
-        met, others = [], []
+        met = []
 
         def visit(layer, weights, x):
             y = layer.apply(weights, x)
             if isinstance(layer, Weighted):
                 met.append(Place(layer, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, y))))
-            else:
-                others.extend(jax.tree.leaves(batch_norm.trained(weights)))
+            elif isinstance(layer, BatchNorm) and layer.affine:
+                # Its weights and shifts are as those of a dense layer without biases that reads the number 1.
+                units = 2 * x.shape[-1]
+                dense = Dense(units, b_std=None, parameterization="standard")
+                met.append(Place(dense, *(jax.ShapeDtypeStruct((size,), x.dtype) for size in (1, units))))
             return y
 
         jax.eval_shape(lambda x: self.recipe.walk(visit, self.weights, x), jax.ShapeDtypeStruct(shape, dtype))
-        return None if others else tuple(met)
+        return tuple(met)
 
 
 def initialize(recipe: Layer, shape: tuple[int, ...], *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Network:

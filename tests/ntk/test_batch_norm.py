@@ -155,7 +155,6 @@ def test_weights_and_shifts_of_channels_are_trained():
 def test_the_kernel_of_a_network_with_weights_of_channels_is_that_of_all_its_weights():
     """The sum over all trained arrays of products of their gradients."""
     net = drawn(Sequential((Conv(3), BatchNorm(affine=True), ReLU(), GlobalAvgPool(), Dense(2))), IMAGES.shape[1:])
-    assert net.places(IMAGES.shape[1:], IMAGES.dtype) is None
     slopes = jax.vmap(jax.jacrev(lambda w, x: network.with_weights(net, w)(x)), in_axes=(None, 0))(net.weights, IMAGES)
     flat = [np.asarray(leaf).reshape(5, 2, -1) for leaf in jax.tree.leaves(batch_norm.trained(slopes))]
     assert len(flat) == 6

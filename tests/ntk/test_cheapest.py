@@ -34,6 +34,7 @@ BODIES: dict[str, tuple[Layer, ...]] = {
         GlobalAvgPool(),
     ),
     "batch norm": (Conv(4, b_std=0.1), BatchNorm(), RELU, Flatten(), Dense(6), BatchNorm(), RELU),
+    "affine": (Conv(4, b_std=0.1), BatchNorm(affine=True), RELU, Flatten(), Dense(6), BatchNorm(affine=True), RELU),
     "few positions": (Conv(30, (3, 3), (4, 4)), RELU, Conv(30, b_std=0.1), RELU, GlobalAvgPool()),
 }
 LAYOUTS = {"full": FULL, "trace": TRACE, "one output": Layout(1)}
@@ -43,7 +44,7 @@ def network(body: str) -> Network:
     return drawn(Sequential((*BODIES[body], Dense(3, b_std=0.1))), SHAPE)
 
 
-_QUICK = [("dense", "full"), ("batch norm", "full")]
+_QUICK = [("dense", "full"), ("batch norm", "full"), ("affine", "full")]
 _REST = [(body, layout) for body in BODIES for layout in LAYOUTS if (body, layout) not in _QUICK]
 
 

@@ -103,11 +103,8 @@ def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
     at all layers and what one layer's products take, at most six tiles. `trace`: only the mean over the outputs.
     """
     c = shapes.outputs(cell.data)
-    network = sizes.network(cell)
-    layers = sizes.weighted(network)
-    # Where batch normalization has weights, the kernel is that of the whole Jacobian, and no layer has a choice.
-    choices = (_gradients_of,) if any(map(sizes.is_affine, network)) else (_grams, _gradients_of)
-    ways = [min(choice(step, n, c, trace) for choice in choices) for step in layers]
+    layers = sizes.weighted(sizes.network(cell))
+    ways = [min(_grams(step, n, c, trace), _gradients_of(step, n, c, trace)) for step in layers]
     work = _passes(cell, cell.numerics.kernel, VALUE, n * (1 + c))
     work += _products(cell.numerics.kernel, sum(operations for operations, _ in ways))
     numbers = n * c * sum(step.count for step in layers) + max((numbers for _, numbers in ways), default=0)
