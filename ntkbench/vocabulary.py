@@ -1,11 +1,13 @@
 """The words that all packages share: reserved names, the grid of truncations, metrics and checks (`vocabulary.toml`).
 
-Analyses name their numbers by the metrics; tables, leaderboards and `ntkbench list metrics` read them.
+Analyses name their numbers by the metrics. `spec.extensions` has those of other packages, too, and is what tables,
+leaderboards and `ntkbench list metrics` ask.
 
-    metric("kernel_drift").unit    # "distance"
-    metric("kernel_drfit")         # UsageError: ... did you mean kernel_drift?
+    own_metrics()["kernel_drift"].unit    # "distance"
 """
 
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +15,6 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
-
-from ntkbench.errors import UsageError
-from ntkbench.text import did_you_mean
 
 # Reserved ids: records use them for results of their own, so that no attack or kernel of a spec may have them.
 
@@ -28,22 +27,40 @@ LINEAR = "linear"
 
 @dataclass(frozen=True)
 class Metric:
-    """A quantity that runs measure."""
+    """A quantity that runs measure. ValueError if it is not well defined."""
 
     name: str
-    """as records, specs and columns call it"""
+    """as records, specs and columns call it: lower case letters, digits and underscores"""
     unit: str
     """decides how numbers are rounded, and the tolerance of leaderboards"""
-    higher_is_better: bool
-    """which way tables and leaderboards point"""
-    range: tuple[float, float]
-    """least and largest possible value"""
-    revision: int
-    """grows when the definition changes, so that old and new numbers are never compared unseen"""
     meaning: str
     """one sentence for people, without its full stop"""
-    formula: str
+    higher_is_better: bool | None = None
+    """which way tables and leaderboards point; None: neither way is better"""
+    range: tuple[float, float] = (-math.inf, math.inf)
+    """least and largest possible value; a number outside has no value in a record"""
+    revision: int = 1
+    """grows when the definition changes, so that old and new numbers are never compared unseen"""
+    formula: str = ""
     """the right-hand side of the definition, in LaTeX"""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError with the name of the metric if a field of it cannot be used."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", self.name):
+            raise ValueError(f"metric {self.name!r}: its name is to be up to 60 of a-z, 0-9 and _, a letter first")
+        for field in ("unit", "meaning"):
+            if not _is_line(getattr(self, field)):
+                raise ValueError(f"metric {self.name}: its {field} is to be one line of 1 to 200 characters")
+        low, high = self.range
+        if not low < high:
+            raise ValueError(f"metric {self.name}: its range is to be (least, largest), not {self.range}")
+        if self.revision < 1:
+            raise ValueError(f"metric {self.name}: its revision is to be 1 or more, not {self.revision}")
+
+    @property
+    def better(self) -> str:
+        """Return `higher`, `lower` or `neither`, the way in which numbers are better."""
+        return "neither" if self.higher_is_better is None else "higher" if self.higher_is_better else "lower"
 
 
 def grid(size: int) -> tuple[int, ...]:
@@ -56,8 +73,8 @@ def grid(size: int) -> tuple[int, ...]:
 
 
 @cache
-def known_metrics() -> Mapping[str, Metric]:
-    """Return all metrics by their names, in the order of the reference page."""
+def own_metrics() -> Mapping[str, Metric]:
+    """Return the metrics of ntkbench itself by their names, in the order of the reference page."""
     found = _vocabulary()["metrics"].items()
     return MappingProxyType({name: Metric(name, **{**facts, "range": tuple(facts["range"])}) for name, facts in found})
 
@@ -73,17 +90,9 @@ def checks() -> Mapping[str, str]:
     return MappingProxyType(_vocabulary()["checks"])
 
 
-def bounds(name: str) -> tuple[float, float]:
-    """Return the least and largest value of a metric; everything for a name that is no metric's."""
-    return known_metrics()[name].range if name in known_metrics() else (-float("inf"), float("inf"))
-
-
-def metric(name: str) -> Metric:
-    """Return the metric of a name; UsageError with a suggestion if there is none."""
-    if name in known_metrics():
-        return known_metrics()[name]
-    near = did_you_mean(name, known_metrics()) or "; `ntkbench list metrics` shows those there are"
-    raise UsageError(f"there is no metric {name!r}{near}")
+def _is_line(text: str) -> bool:
+    """Return whether a text is one line that tables can show."""
+    return 0 < len(text.strip()) <= 200 and text.isprintable()
 
 
 @cache

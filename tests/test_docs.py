@@ -12,8 +12,8 @@ from ntkbench.plan.read import read
 from ntkbench.reference import pages
 from ntkbench.run.shared import SharedStages
 from ntkbench.spec import schema
+from ntkbench.spec.extensions import known_metrics
 from ntkbench.store.store import Store
-from ntkbench.vocabulary import known_metrics
 from tests.cli.test_cli import commands
 
 ROOT = Path(__file__).parent.parent

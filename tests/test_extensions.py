@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -260,11 +261,146 @@ def test_all_four_run_and_are_recorded(package, tmp_path):
         assert found.keys() == {
             ("noise", "accuracy", None),
             ("noise", "robust_accuracy", "0.3"),
+            ("noise", "mean_margin", "0.3"),
             ("clean", "accuracy", None),
             ("clean", "robust_accuracy", "mim"),
         }
         assert found["clean", "accuracy", None] > 0.9
         assert found["clean", "robust_accuracy", "mim"] < found["clean", "accuracy", None]
+
+
+MARGIN = """
+ntkbench: 1
+name: margin
+data: {dataset: {kind: stripes, side: 4}, n_train: 12, n_test: 40}
+architecture: {kind: fc, depth: 1}
+training: {mode: standard, epochs: 3}
+analyses: {noise: {kind: noise, sd: 0.3}}
+matrix: {width: [8, 16]}
+seeds: 2
+"""
+TRACK = """
+schema: ntkbench.track/2
+title: Margins
+about: Margins on noisy stripes.
+spec: margin.yaml
+frozen: [data, architecture, training, kernels, attacks, analyses, numerics]
+free: [width]
+rank: {title: margin, metric: mean_margin, where: {noise: "0.3"}, order: descending}
+min_seeds: 2
+tolerance: {outputs: 0.01}
+mini: {}
+cell:
+  data: {dataset: {kind: stripes, side: 4}, n_train: 12, n_test: 40}
+  architecture: {kind: fc, depth: 1}
+  width: 8
+  training: {mode: standard, epochs: 3}
+  analyses: {noise: {kind: noise, sd: 0.3}}
+"""
+RANKED = """
+from pathlib import Path
+from ntkbench.boards import submit
+from ntkbench.boards.recompute import recompute
+from ntkbench.boards.tracks import track
+from ntkbench.plan.read import read
+from ntkbench.store import record
+from ntkbench.store.store import Store
+
+rules = track.read(Path("boards/margin@1"))
+records, _ = record.read_all(Store(Path("runs")).records)
+for width in (8, 16):
+    runs = [run for run in read("margin.yaml").runs if run.cell.width == width]
+    entry = submit.make(rules, runs, records, Path("runs/records"), name=f"width {width}", allow_dirty=True)
+    submit.save(entry, Path("boards"))
+    recompute(entry, rules, "an entry")
+    print(entry.results[0].metric, entry.results[0].mean)
+print(rules.rank.on, rules.rank.revision)
+"""
+
+
+@pytest.fixture
+def margins(tmp_path) -> Path:
+    """A site with a spec of an analysis that declares the metric `mean_margin`, and its runs."""
+    site = installed(tmp_path / "site")
+    (site / "margin.yaml").write_text(MARGIN)
+    return site
+
+
+def noted(site: Path) -> list[dict]:
+    """The records of the store of a site."""
+    return [json.loads(path.read_text()) for path in sorted((site / "runs" / "records").glob("*.json"))]
+
+
+@pytest.mark.slow
+def test_a_metric_of_its_own_is_recorded_shown_drawn_exported_compared_and_ranked(margins):
+    assert "mean_margin" in told(margins, "list", "metrics")
+    told(margins, "run", "margin.yaml")
+    rows = [row for each in noted(margins) for row in each["metrics"] if row["metric"] == "mean_margin"]
+    assert {(row["unit"], row["higher_is_better"], row["revision"], row["ci_method"]) for row in rows} == {
+        ("outputs", True, 1, "t")
+    }
+    assert all(
+        check["ok"] for each in noted(margins) for check in each["checks"] if check["code"] == "metrics_declared"
+    )
+    shown = told(margins, "show", "margin.yaml", "--metric", "mean_margin")
+    assert "(outputs, higher is better): mean over test points of the output of the label less" in shown
+    assert told(margins, "export", "margin.yaml", "--metric", "mean_margin").count("mean_margin") == 4
+    told(margins, "plot", "margin.yaml", "-o", "figures")
+    assert "higher is better" in (margins / "figures" / "margin-noise-mean-margin.txt").read_text()
+    assert (margins / "figures" / "margin-noise-mean-margin.png").stat().st_size > 5000
+    told(margins, "report", "margin.yaml", "-o", "report.html")
+    assert "mean_margin" in (margins / "report.html").read_text()
+    (margins / "boards" / "margin@1").mkdir(parents=True)
+    (margins / "boards" / "margin@1" / "track.yaml").write_text(TRACK)
+    first, second, kind = python(margins, RANKED).splitlines()
+    assert kind == "linear 1"
+    for line in (first, second):
+        name, mean = line.split()
+        assert name == "mean_margin"
+        assert any(abs(float(mean) - (one["value"] + other["value"]) / 2) < 1e-12 for one in rows for other in rows)
+    entries = [f"margin@1/width-{width}" for width in (8, 16)]
+    assert "mean_margin" in told(margins, "compare", *entries, "--metric", "mean_margin", "--folder", "boards")
+
+
+@pytest.mark.slow
+def test_a_metric_that_nobody_declares_is_told_and_lost_with_nothing(margins):
+    words = margins / "ntkbench_example" / "words.py"
+    declared = words.read_text()
+    words.write_text(declared.replace("metrics: ClassVar", "forgotten: ClassVar"))
+    text = told(margins, "run", "margin.yaml")
+    assert "analyses.noise returned numbers of mean_margin, which nobody declares" in text
+    assert "declare them in `metrics` of ntkbench_example.words.Noise" in text
+    for each in noted(margins):
+        assert each["status"] == "ok"
+        (row,) = [row for row in each["metrics"] if row["metric"] == "mean_margin"]
+        assert (row["unit"], row["higher_is_better"], row["revision"]) == ("undeclared", None, 0)
+        assert row["value"] is not None
+        assert [
+            check["detail"] for check in each["checks"] if not check["ok"] and check["code"] == "metrics_declared"
+        ] == [{"metrics": "mean_margin"}]
+    assert "no installed package declares this metric" in told(margins, "show", "margin.yaml")
+    words.write_text(declared)
+    assert "by revision 0, an earlier definition" in told(margins, "show", "margin.yaml", "--metric", "mean_margin")
+
+
+WRONG_METRICS = {
+    'Metric("accuracy",': "declares the metric accuracy, which ntkbench has in another meaning; rename it",
+    'Metric("Mean margin",': "metric 'Mean margin': its name is to be",
+    'Metric("mean_margin", range=(1, 0),': "metric mean_margin: its range is to be (least, largest), not (1, 0)",
+    'Metric("mean_margin", revision=0,': "metric mean_margin: its revision is to be 1 or more, not 0",
+    '("mean_margin",), dict(': "`metrics` of noise (ntkbench_example.words:Noise) is no tuple of vocabulary.Metric",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_METRICS)
+def test_a_metric_that_cannot_be_is_told_before_anything_runs(tmp_path, wrong):
+    site = installed(tmp_path / "site")
+    words = site / "ntkbench_example" / "words.py"
+    words.write_text(re.sub(r'Metric\(\s*"mean_margin",', wrong, words.read_text()))
+    text = told(site, "validate", str(ROOT / "specs" / "quickstart.yaml"))
+    assert text.startswith("ntkbench-example: ")
+    assert WRONG_METRICS[wrong] in text
+    assert len(text.splitlines()) == 1
 
 
 TABLE = """

@@ -5,7 +5,8 @@ import pytest
 
 from ntkbench import analyses
 from ntkbench.errors import UsageError
-from ntkbench.vocabulary import checks, known_metrics, metric
+from ntkbench.spec.extensions import known_metrics, metric
+from ntkbench.vocabulary import checks
 
 
 def test_each_metric_is_found_under_its_name():

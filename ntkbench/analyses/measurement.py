@@ -4,12 +4,12 @@ Every analysis returns one, those of other packages too:
 
     Measurement((Scalar.share("accuracy", k, n, {"target": "self"}),), samples={"clean": right})
 
-Names of metrics are those of `ntkbench list metrics`.
+Names of metrics are those of `ntkbench list metrics`, which has those that installed packages declare, too.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -73,6 +73,9 @@ class Measurement:
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
+    """metrics of its numbers that nobody declares, and that are recorded all the same; for other metrics that is an
+    error"""
 
     def require_finite(self, name: str) -> "Measurement":
         """Return this measurement if its numbers, and the gradients and kernels behind them, are finite.
@@ -91,6 +94,15 @@ class Measurement:
                     "or a loss has no slope; try a smaller W_std or learning rate, less depth, or float64 (numerics)"
                 )
         return self
+
+    def checked_against(self, known: Collection[str]) -> "Measurement":
+        """Return this measurement with its `undeclared` metrics, those not among `known`, and a failed check of them.
+
+        It is for analyses of other packages, whose numbers are kept all the same.
+        """
+        undeclared = tuple(dict.fromkeys(scalar.metric for scalar in self.scalars if scalar.metric not in known))
+        failed = Check("metrics_declared", False, {"metrics": ", ".join(undeclared)})
+        return replace(self, undeclared=undeclared, checks=(*self.checks, failed)) if undeclared else self
 
 
 _FINITE: Mapping[str, str] = MappingProxyType({"gradients_finite": "gradients", "kernel_finite": "kernels"})

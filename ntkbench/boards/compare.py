@@ -21,9 +21,9 @@ from ntkbench.errors import UsageError
 from ntkbench.labels import same_label
 from ntkbench.render import decimal, markdown, mean_sd, table
 from ntkbench.results.terminal import fitted
+from ntkbench.spec.extensions import metric
 from ntkbench.text import one_line
 from ntkbench.uncertainty import Difference, Estimate, difference, from_counts, from_influence, from_seeds, holm
-from ntkbench.vocabulary import metric
 
 Form = Literal["terminal", "plain", "md"]
 _DIGITS = 3

@@ -18,9 +18,9 @@ from ntkbench.boards.outcomes import Digits
 from ntkbench.boards.tracks.track import NAME, Label
 from ntkbench.documents import Document, Facts, Line, Natural, parse, read
 from ntkbench.errors import NtkbenchError
+from ntkbench.spec.extensions import bounds
 from ntkbench.store.record import Measured, MetricRow, RunId, Sha256
 from ntkbench.text import slug
-from ntkbench.vocabulary import bounds
 
 SCHEMA = "ntkbench.entry/2"
 """value of the `schema` field in entries of the current format"""

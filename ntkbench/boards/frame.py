@@ -13,8 +13,8 @@ from ntkbench.boards.tracks import track as tracks
 from ntkbench.errors import UsageError
 from ntkbench.labels import FIXED
 from ntkbench.results.frame import _TYPES, File, _flat, _typed, is_provenance
+from ntkbench.spec.extensions import metric
 from ntkbench.spec.identity import leaves
-from ntkbench.vocabulary import metric
 
 
 def track(folder: File) -> "pd.DataFrame":

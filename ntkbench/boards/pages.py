@@ -25,8 +25,8 @@ from ntkbench.boards.tracks.track import Track
 from ntkbench.errors import VerificationError
 from ntkbench.render import decimal, markdown, mean_sd, no_formula, table, with_interval
 from ntkbench.results.web import page
+from ntkbench.spec.extensions import metric
 from ntkbench.text import one_line, slug
-from ntkbench.vocabulary import metric
 
 _DIGITS = 3
 """decimals of numbers in tables"""

@@ -18,9 +18,9 @@ from ntkbench.boards.tracks.track import QUALIFY, Track
 from ntkbench.documents import explain
 from ntkbench.errors import NtkbenchError, VerificationError
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.extensions import metric
 from ntkbench.spec.identity import run_id
 from ntkbench.text import one_line
-from ntkbench.vocabulary import metric
 
 _REDO = "make the entry anew with `ntkbench submit`"
 """advice at the end of the message"""

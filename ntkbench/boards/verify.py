@@ -29,12 +29,12 @@ from ntkbench.plan.check import check
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import table
 from ntkbench.spec.cell import Cell, Header
+from ntkbench.spec.extensions import metric
 from ntkbench.spec.identity import run_id
 from ntkbench.store.arrays import read_samples
 from ntkbench.store.comparison import Comparison, shown
 from ntkbench.store.record import Measured, MetricRow, Record
 from ntkbench.text import slug
-from ntkbench.vocabulary import metric
 
 
 def claim(name: str, folder: Path) -> tuple[Path, Track, Entry]:

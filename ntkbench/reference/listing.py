@@ -11,10 +11,9 @@ from pydantic import BaseModel
 from ntkbench.data.catalog import CATALOG
 from ntkbench.render import table
 from ntkbench.spec import analyses, architectures, attacks, data, kernels, layers
-from ntkbench.spec.extensions import installed
+from ntkbench.spec.extensions import installed, known_metrics
 from ntkbench.spec.reading import shipped
 from ntkbench.spec.schema import models
-from ntkbench.vocabulary import known_metrics
 
 _UNIONS: dict[str, Any] = {
     "architectures": architectures.Architecture,
@@ -36,9 +35,7 @@ def listing(what: str) -> str:
     if what == "datasets":
         return table(["name", "classes", "image", "train", "test", "licence", "bundled"], [*_datasets()], "plain")
     if what == "metrics":
-        rows = [
-            [m.name, m.unit, "higher" if m.higher_is_better else "lower", m.meaning] for m in known_metrics().values()
-        ]
+        rows = [[m.name, m.unit, m.better, m.meaning] for m in known_metrics().values()]
         return table(["name", "unit", "better", "meaning"], rows, "plain")
     if what == "architectures":
         return "\n\n".join([_kinds("architectures", "kind"), _kinds("layers", "op")])

@@ -24,7 +24,7 @@ from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell, Header
 from ntkbench.spec.identity import canonical
 from ntkbench.spec.reading.messages import expected
 from ntkbench.spec.schema import Schema
-from ntkbench.vocabulary import checks, known_metrics, notation
+from ntkbench.vocabulary import checks, notation, own_metrics
 
 _NOTE = "<!-- written by `ntkbench reference`: what it says is what the program does -->"
 """first line of every page"""
@@ -215,13 +215,13 @@ def metrics_page() -> str:
             f"[`{m.name}`](#{m.name})",
             m.unit,
             _range(m.range),
-            "higher" if m.higher_is_better else "lower",
+            m.better,
             str(m.revision),
         ]
-        for m in known_metrics().values()
+        for m in own_metrics().values()
     ]
     overview = table(["metric", "unit", "range", "better", "revision"], rows, "md")
-    parts = [f"## {m.name}\n\n{_prose(_sentence(m.meaning))}\n\n$$\n{m.formula}\n$$" for m in known_metrics().values()]
+    parts = [f"## {m.name}\n\n{_prose(_sentence(m.meaning))}\n\n$$\n{m.formula}\n$$" for m in own_metrics().values()]
     failed = [[f"`{code}`", _prose(_sentence(meaning))] for code, meaning in checks().items()]
     told = ("## Checks", _ABOUT_CHECKS, table(["check", "what it means that it failed"], failed, "md"))
     return "\n\n".join(("# The metrics", _ABOUT_METRICS, overview, "## Notation", notation(), *parts, *told))

@@ -15,7 +15,7 @@ from ntkbench import render, text
 from ntkbench.errors import UsageError
 from ntkbench.labels import ENDS
 from ntkbench.results.frame import is_provenance
-from ntkbench.vocabulary import metric
+from ntkbench.spec.extensions import metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def select_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFra
     """Return the rows of some metrics, or all rows if none is named. Raise UsageError if a metric has no row."""
     measured = set(frame["metric"].unique())
     for name in metrics:
-        if metric(name).name not in measured:
+        if name not in measured and metric(name):
             there = sorted(filter(None, measured))
             raise UsageError(f"no run measures {name}; they measure {', '.join(there) or 'nothing yet'}")
     return frame.loc[frame["metric"].isin(metrics)] if metrics else frame

@@ -17,12 +17,13 @@ from ntkbench.render import decimal, duration
 from ntkbench.results.plots import plot, svg
 from ntkbench.results.show import BESIDE, HEADLINES, Grid, cell, grid
 from ntkbench.results.web import COPYING, as_yaml, webpage
+from ntkbench.spec.extensions import in_order
 from ntkbench.spec.identity import resolved
 from ntkbench.status.forecast import spent_line
 from ntkbench.store import lookup
 from ntkbench.store.record import Record, distinct
 from ntkbench.store.store import Store
-from ntkbench.vocabulary import checks, known_metrics
+from ntkbench.vocabulary import checks
 
 _DIGITS = 3
 """digits after the point in the page's tables"""
@@ -75,7 +76,7 @@ def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], di
     Where no headline metric is measured, all metrics but the majority rate take their place.
     """
     measured = {row.metric for each in found if each.status == "ok" for row in each.metrics}
-    every = {name: grid(found, [name], planned=planned.runs) for name in known_metrics() if name in measured}
+    every = {name: grid(found, [name], planned=planned.runs) for name in in_order(measured)}
     headlines = {name: every[name] for name in HEADLINES if name in every}
     headlines = headlines or {name: table for name, table in every.items() if name != BESIDE}
     return headlines, {name: table for name, table in every.items() if name not in headlines}

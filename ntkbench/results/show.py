@@ -16,11 +16,11 @@ from ntkbench.plan.runs import Run
 from ntkbench.results.export import exact
 from ntkbench.results.tables import aggregate, numbers, runs
 from ntkbench.results.terminal import fitted
+from ntkbench.spec.extensions import in_order, known_metrics, metric
 from ntkbench.spec.notation import FIT
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
 from ntkbench.text import did_you_mean, one_line
-from ntkbench.vocabulary import known_metrics, metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,9 +206,9 @@ def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     """Return the numbers of these metrics; without a name, those of the headlines, or of all but how networks were
     fitted."""
     measured = set(everything.numbers["metric"].unique())
-    there = [name for name in known_metrics() if name in measured]
+    there = in_order(measured)
     for name in metrics:
-        if metric(name).name not in there and there:
+        if name not in measured and metric(name) and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
     if metrics:
         return Selection(everything.numbers.loc[everything.numbers["metric"].isin(metrics)], everything.runs)
@@ -283,9 +283,12 @@ def _gaps(summary: "pd.DataFrame") -> list[str]:
 def _caption(chosen: Selection, names: Sequence[str], majority: str) -> list[str]:
     lines = []
     for name in names:
+        if name not in known_metrics():
+            lines.append(f"{name}: no installed package declares this metric, so that its unit and range are not known")
+            continue
         word = metric(name)
-        better = "higher" if word.higher_is_better else "lower"
-        lines.append(f"{name} ({word.unit}, {better} is better): {word.meaning}")
+        better = f", {word.better} is better" if word.higher_is_better is not None else ""
+        lines.append(f"{name} ({word.unit}{better}): {word.meaning}")
         if (old := chosen.numbers.loc[chosen.numbers["metric"] == name, "revision"].max()) < word.revision:
             told = f"but these are by revision {old}, an earlier definition; run the spec again in a new store"
             lines[-1] = f"{lines[-1]}; {told}"

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, ENDS, FIXED, OF_NUMBER, OF_RUN, SUMMARY
 from ntkbench.plan.runs import Run
+from ntkbench.spec.extensions import bounds
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
 from ntkbench.uncertainty import summary
-from ntkbench.vocabulary import bounds
 
 if TYPE_CHECKING:
     import pandas as pd

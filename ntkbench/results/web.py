@@ -22,7 +22,7 @@ except ImportError:  # without libyaml, the same output takes longer
 
 from ntkbench import __version__
 from ntkbench.render import decimal, markdown
-from ntkbench.vocabulary import known_metrics
+from ntkbench.spec.extensions import known_metrics
 
 SORTING = ("vendor/sortable.min.js", "table.js")
 """scripts that sort tables at a click"""

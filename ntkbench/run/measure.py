@@ -9,6 +9,7 @@ The worker makes the `Predictors` of a run and writes what `measurements` return
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
@@ -91,7 +92,16 @@ def _extension(predictors: Predictors, name: str, words: analyses.ExtensionAnaly
     target = predictors.evaluator(words.target)
     attacked = [predictors.attacked(attack, target) for attack in words.attacks]
     with predictors.stage(f"analysis.{name}"):
-        return extensions.builder(words)(words, target, attacked)
+        returned: Measurement = extensions.builder(words)(words, target, attacked)
+    found = returned.checked_against(extensions.known_metrics())
+    if found.undeclared:
+        there = f"`metrics` of {type(words).__module__}.{type(words).__qualname__}"
+        warnings.warn(
+            f"analyses.{name} returned numbers of {', '.join(found.undeclared)}, which nobody declares; the "
+            f"record keeps them without unit, range and direction; declare them in {there} (docs/extending.md)",
+            stacklevel=1,
+        )
+    return found
 
 
 def _transfer(predictors: Predictors, name: str, words: analyses.Transfer) -> Measurement:

@@ -6,7 +6,7 @@ kept = keep(job, run, RunEnd(watch, shared, measured))
 import datetime
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -23,11 +23,12 @@ from ntkbench.run.group import TrainedGroup
 from ntkbench.run.job import Job
 from ntkbench.run.shared import SharedStages
 from ntkbench.spec import identity
+from ntkbench.spec.extensions import metric
 from ntkbench.store import arrays, record
 from ntkbench.store.lookup import attempts
 from ntkbench.store.record import CheckRow, Failure, MetricRow, Record, Request, StageRow, Status, Time
 from ntkbench.uncertainty import student_interval, wilson
-from ntkbench.vocabulary import metric
+from ntkbench.vocabulary import Metric
 
 
 class Stopwatch:
@@ -84,7 +85,9 @@ def keep(job: Job, run: Run, end: RunEnd) -> Record:
             spec=Request(
                 name=run.name, cell=dict(run.coordinates), seed=run.seed, resolved=identity.resolved(run.cell)
             ),
-            metrics=tuple(metric_row(analysis, scalar) for analysis, m in measured for scalar in m.scalars),
+            metrics=tuple(
+                metric_row(analysis, scalar, m.undeclared) for analysis, m in measured for scalar in m.scalars
+            ),
             series=series,
             samples=samples,
             checks=tuple(
@@ -157,23 +160,27 @@ def _instant(at: datetime.datetime) -> str:
 
 _ROUND_OFF = 1e-6
 """how far rounding may carry a value out of its metric's range; a value further out means nothing"""
+_UNDECLARED = Metric("undeclared", "undeclared", "a number of which nothing is known")
+"""stands for a metric that neither ntkbench nor an installed package declares"""
 
 
-def metric_row(analysis: str, scalar: Scalar) -> MetricRow:
+def metric_row(analysis: str, scalar: Scalar, undeclared: Collection[str] = ()) -> MetricRow:
     """Return the row of a record for one number of an analysis.
 
-    Unit, direction and revision are the vocabulary's; the interval is over the number's test points. A number that is
-    not finite, or outside its metric's range, has the value None and a `reason`. NtkbenchError where no record can
-    hold what the analysis says of the number.
+    Unit, direction and revision are the metric's; the interval is over the number's test points. A number that is
+    not finite, or outside its metric's range, has the value None and a `reason`. A metric among
+    `undeclared` has any range, and revision 0. UsageError for another metric that is not known, NtkbenchError where no
+    record can hold what the analysis says of the number.
     """
-    word = metric(scalar.metric)
+    known = scalar.metric not in undeclared
+    word = metric(scalar.metric) if known else _UNDECLARED
     value, reason = _meaningful(scalar, word.range)
     interval, method = _interval(scalar, word.range) if value is not None else (None, None)
-    with explained(f"analyses.{analysis}: {word.name}"):
+    with explained(f"analyses.{analysis}: {scalar.metric}"):
         return MetricRow(
             analysis=analysis,
-            metric=word.name,
-            revision=word.revision,
+            metric=scalar.metric,
+            revision=word.revision if known else 0,
             value=value,
             k=scalar.k,
             n=scalar.n,

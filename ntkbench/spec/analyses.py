@@ -21,6 +21,7 @@ from ntkbench.spec.notation import (
     Times,
 )
 from ntkbench.spec.section import Section
+from ntkbench.vocabulary import Metric
 
 ROLES = ("attack", "ceiling", "floor", "adversarial_probe")
 """fields of analyses that name one attack"""
@@ -86,6 +87,8 @@ class ExtensionAnalysis(EvaluatedAnalysis):
     builder: ClassVar[str]
     """`package.module:function`, which takes this model, the target and what attacks made, and returns a
     `Measurement`"""
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+    """metrics of the package's own that the numbers of the `Measurement` may name, beside those of ntkbench"""
 
 
 class Transfer(Section):

@@ -13,18 +13,21 @@ The function is imported when a run needs it, so that specs are read without JAX
 
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from math import inf
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Union, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-from ntkbench.errors import NtkbenchError
+from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.spec.section import Section
+from ntkbench.text import did_you_mean
+from ntkbench.vocabulary import Metric, own_metrics
 
 GROUPS = ("architectures", "attacks", "analyses", "datasets")
 """groups of entry points, each after `ntkbench.`"""
@@ -63,6 +66,8 @@ class Kinds:
                 bases = get_args(self.base) if isinstance(self.base, UnionType) else (self.base,)
                 wanted = " and no ".join(base.__name__ for base in bases)
                 raise NtkbenchError(f"{each.package}: {each.kind} of ntkbench.{self.group} is no {wanted}")
+        if any(getattr(each.model, "metrics", ()) for each in found):
+            known_metrics()  # raises an error for names that clash
         return tuple(each.model for each in found)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -86,6 +91,40 @@ def installed(group: str) -> tuple[Extension, ...]:
 def _entry_points() -> Any:
     """Return the entry points of all installed packages, which takes as long as asking for one group of them."""
     return entry_points()
+
+
+@cache
+def known_metrics() -> Mapping[str, Metric]:
+    """Return all metrics by their names: those of ntkbench first, then those that installed analyses declare.
+
+    Raise NtkbenchError if two packages, or ntkbench and a package, mean different things by one name.
+    """
+    found = dict(own_metrics())
+    for each in installed("analyses"):
+        for metric in getattr(each.model, "metrics", ()):
+            if found.setdefault(metric.name, metric) != metric:
+                owner = "ntkbench" if metric.name in own_metrics() else "another analysis"
+                message = f"{each.package}: {each.kind} declares the metric {metric.name}, which {owner} has in another"
+                raise NtkbenchError(f"{message} meaning; rename it")
+    return MappingProxyType(found)
+
+
+def metric(name: str) -> Metric:
+    """Return the metric of a name; UsageError with a suggestion if there is none."""
+    if name in known_metrics():
+        return known_metrics()[name]
+    near = did_you_mean(name, known_metrics()) or "; `ntkbench list metrics` shows those there are"
+    raise UsageError(f"there is no metric {name!r}{near}")
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Return names in the order of the metrics, those that are no metric's last: their package is not installed."""
+    return [*(name for name in known_metrics() if name in names), *sorted(set(names) - known_metrics().keys())]
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Return the least and largest value of a metric; everything for a name that is no metric's."""
+    return known_metrics()[name].range if name in known_metrics() else (-inf, inf)
 
 
 def packages() -> Mapping[str, str]:
@@ -132,4 +171,7 @@ def _load(point: EntryPoint) -> Extension:
     found = Extension(model, package, point.dist.version if point.dist else "")
     if found.kind != point.name:
         raise NtkbenchError(f"{package}: the entry point {point.name} is of the kind {found.kind}; give it this name")
+    declared = getattr(model, "metrics", ())
+    if not (isinstance(declared, tuple) and all(isinstance(each, Metric) for each in declared)):
+        raise NtkbenchError(f"{package}: `metrics` of {point.name} ({point.value}) is no tuple of vocabulary.Metric")
     return found

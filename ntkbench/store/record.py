@@ -63,7 +63,8 @@ class MetricRow(Measured):
     where: dict[Line, bool | int | float | Line]
     """what the value is about, such as `{"attack": "ntk", "eps": "8/255"}`"""
     unit: Line
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """null: neither way is better"""
     reason: Line | None = Field(default=None, exclude_if=lambda reason: reason is None)
     """why there is no value"""
 

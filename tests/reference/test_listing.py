@@ -4,8 +4,8 @@ import pytest
 
 from ntkbench.data.catalog import CATALOG
 from ntkbench.reference.listing import listing
+from ntkbench.spec.extensions import known_metrics
 from ntkbench.spec.layers import ActivationName
-from ntkbench.vocabulary import known_metrics
 
 
 def first_words(text: str) -> list[str]:

@@ -12,9 +12,9 @@ from pydantic import model_validator
 
 from ntkbench.documents import Document, Line
 from ntkbench.errors import NtkbenchError
+from ntkbench.spec.extensions import known_metrics, metric
 from ntkbench.store.record import MetricRow
 from ntkbench.text import did_you_mean
-from ntkbench.vocabulary import known_metrics, metric
 
 Scale = Literal["share", "linear", "log"]
 

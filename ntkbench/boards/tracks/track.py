@@ -20,11 +20,11 @@ from ntkbench.errors import NtkbenchError
 from ntkbench.plan.seeding import SeedOf, for_seed, shared
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.document import Node, plain
+from ntkbench.spec.extensions import known_metrics
 from ntkbench.spec.identity import leaves, normalized, resolved
 from ntkbench.spec.reading import parse
 from ntkbench.spec.reading.extends import merge
 from ntkbench.text import one_line
-from ntkbench.vocabulary import known_metrics
 
 FILE = "track.yaml"
 """name of the file with a track's rules"""

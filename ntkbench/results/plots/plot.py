@@ -21,10 +21,12 @@ from ntkbench.plan.runs import Plan, Run
 from ntkbench.results.plots import certificate, consistency, drift, eigenspace, style, time_course, transfer
 from ntkbench.results.plots.series import check
 from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, asked
+from ntkbench.spec.extensions import installed
 from ntkbench.store import arrays, lookup, record
 from ntkbench.store.record import Record
 from ntkbench.store.store import Store
 from ntkbench.text import did_you_mean, one_line
+from ntkbench.vocabulary import Metric
 
 DRAWN: Mapping[str, Callable[[PlottedAnalysis, Sequence[str]], Iterator[Picture]]] = MappingProxyType(
     {
@@ -162,8 +164,18 @@ def pictures(
     """Yield each study with each of its pictures; `budgets` holds the perturbation budgets of each study."""
     for study, eps in zip(found, budgets, strict=True):
         with style.applied(), _naming_the_runs(study):
-            for picture in DRAWN[study.kind](study, eps):
+            for picture in _pictures(study, eps):
                 yield study, picture
+
+
+def _pictures(study: PlottedAnalysis, eps: Sequence[str]) -> Iterator[Picture]:
+    """Return the pictures of a study: those of its kind, or of the metrics that the class of its kind declares."""
+    return DRAWN[study.kind](study, eps) if study.kind in DRAWN else transfer.declared(study, _declared()[study.kind])
+
+
+def _declared() -> Mapping[str, tuple[Metric, ...]]:
+    """Return the metrics that analyses of installed packages declare, by the kinds of these analyses."""
+    return {each.kind: found for each in installed("analyses") if (found := getattr(each.model, "metrics", ()))}
 
 
 @contextmanager
@@ -197,11 +209,11 @@ def plotted_analyses(
         if id not in there:
             raise UsageError(f"no run has an analysis {id!r}{did_you_mean(id, there)}; there are {', '.join(there)}")
     wanted = [(each, id, kind) for each, id, kind in kinds if not analyses or id in analyses]
-    drawn = [(each, id, kind) for each, id, kind in wanted if kind in DRAWN]
+    drawn = [(each, id, kind) for each, id, kind in wanted if kind in DRAWN or kind in _declared()]
     if not drawn:
         raise UsageError(
             f"there is nothing to draw: {', '.join(f'{id} ({kind})' for _, id, kind in wanted)}; the analyses with "
-            f"pictures are of the kinds {', '.join(DRAWN)}"
+            f"pictures are of the kinds {', '.join([*DRAWN, *_declared()])}"
         )
     return [
         PlottedAnalysis(each.spec, id, kind, tuple(_panels(each, id, kind, folder)), each.planned)

@@ -1,11 +1,12 @@
-"""Pictures of the analysis `transfer`: rates at which an attack transfers, along an axis of the matrix, mostly width.
+"""Pictures of numbers along an axis of the matrix, mostly width: transfer rates, and metrics of other packages.
 
+`pictures` draws the analysis `transfer`, `declared` any analysis whose class declares metrics.
 Points are means over seeds with 95 % intervals. The rate of the attack stands between those of a floor (such as random
 signs) and of a ceiling (such as an attack on the target itself).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ntkbench.results.plots.study import MOST, Picture, PlottedAnalysis, ball
 from ntkbench.results.plots.style import BLUE, COLORS, GRAY, MARKERS, VERMILLION, panels, plain
 from ntkbench.results.show import select
 from ntkbench.results.tables import aggregate, groups
+from ntkbench.vocabulary import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,8 @@ class _Results:
     """labels along this axis, in the order in which they are drawn"""
     panels: Mapping[str, "pd.DataFrame"]
     """by the panel's title: the rows of `tables.aggregate` that it shows"""
+    about: tuple[str, ...] = ()
+    """labels in which the lines of a panel differ"""
 
     @property
     def numeric(self) -> bool:
@@ -59,7 +63,7 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
     asked = {role: panel.asked[role] for role, *_ in _ROLES if panel.asked.get(role)}
     for eps in budgets:
         at = f"at {ball(panel, eps)}; points are means over seeds, bars 95 % intervals, none where there is one seed"
-        rates = _results(study, "transfer_rate", eps)
+        rates = _results(study, "transfer_rate", {"eps": eps}, ["attack"])
         for sheet, part in _sheets(rates):
             yield Picture(
                 f"rate-eps-{eps}-{sheet}",
@@ -69,7 +73,7 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
                 f"Spec {study.spec}, analysis {study.analysis}.",
             )
         if "ceiling" in asked and "floor" in asked:
-            for sheet, part in _sheets(_results(study, "normalized_transfer", eps)):
+            for sheet, part in _sheets(_results(study, "normalized_transfer", {"eps": eps}, ["attack"])):
                 yield Picture(
                     f"normalized-eps-{eps}-{sheet}",
                     _normalized(part, asked["attack"], eps),
@@ -78,19 +82,59 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
                 )
 
 
-def _results(study: PlottedAnalysis, metric: str, eps: str) -> _Results:
-    """Return the summaries of a metric at a budget, with the matrix split into an axis to draw along and panels."""
+def declared(study: PlottedAnalysis, metrics: Iterable[Metric]) -> Iterator[Picture]:
+    """Yield a picture of each of the metrics that the analysis measures, with a line for each thing it is about."""
+    measured = {row.metric for panel in study.panels for row in panel.record.metrics if row.analysis == study.analysis}
+    for metric in (each for each in metrics if each.name in measured):
+        for sheet, part in _sheets(_results(study, metric.name, {})):
+            better = "" if metric.higher_is_better is None else f", {metric.better} is better"
+            yield Picture(
+                f"{metric.name}-{sheet}" if sheet else metric.name,
+                _numbers(part, metric),
+                f"{metric.name} ({metric.unit}{better}): {metric.meaning}; points are means over seeds, bars 95 % "
+                f"intervals, none where there is one seed; {part.seeds}. Spec {study.spec}, analysis {study.analysis}.",
+            )
+
+
+def _numbers(results: _Results, metric: Metric) -> Figure:
+    """Draw the means of a metric with an axes for each panel, and a line for each label that tells numbers apart."""
+    few, one = len(results.panels) <= 3, len(results.panels) == 1
+    figure, axes = panels(len(results.panels), columns=1 if few else 2, height=2.0 if one else 1.3, spare=0.5)
+    lines = list(dict.fromkeys(name for frame in results.panels.values() for name in groups(frame, results.about)))
+    middle = (len(lines) - 1) / 2
+    for at, (name, frame) in zip(axes, results.panels.items(), strict=True):
+        for about, own in groups(frame, results.about).items():
+            place = lines.index(about)
+            style = {"color": COLORS[place % len(COLORS)], "marker": MARKERS[place % len(MARKERS)]}
+            _line(at, results, own, place - middle, **style, label=_panel_title(results.about, about))
+        at.set_title(name)
+    _axis(axes[0], results)
+    figure.supxlabel(plain(results.axis.rpartition(".")[2]))
+    figure.supylabel(plain(f"{metric.name} ({metric.unit})"))
+    if len(lines) > 1:
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _results(
+    study: PlottedAnalysis, metric: str, where: Mapping[str, str], about: Sequence[str] | None = None
+) -> _Results:
+    """Return the summaries of the numbers of a metric with the labels `where`: the matrix is split into an axis to draw
+    along and panels; the labels `about` tell lines apart, by default all others that vary."""
     records = [panel.record for panel in study.panels]
-    chosen = select(records, [metric], {"analysis": study.analysis, "eps": eps}, (), study.planned)
+    chosen = select(records, [metric], {"analysis": study.analysis, **where}, (), study.planned)
     matrix = [name for name in chosen.runs if name not in FIXED]
+    others = [name for name in chosen.axes if name not in matrix and name not in FIXED and len(chosen.labels(name)) > 1]
+    about = others if about is None else about
     axis = _along({name: chosen.labels(name) for name in matrix})
-    summary = aggregate(chosen.numbers, chosen.runs, [*matrix, "attack"]).dropna(subset=["mean"])
+    summary = aggregate(chosen.numbers, chosen.runs, [*matrix, *about]).dropna(subset=["mean"])
     others = [name for name in matrix if name != axis and len(chosen.labels(name)) > 1]
     panels = {_panel_title(others, key): frame for key, frame in groups(summary, others).items() if len(frame)}
     labels = [str(label) for label in chosen.runs[axis].unique()] if axis else [""]
     if all(as_number(label) is not None for label in labels):
         labels.sort(key=label_key)
-    return _Results(axis, tuple(labels), panels)
+    return _Results(axis, tuple(labels), panels, tuple(about))
 
 
 def _along(axes: Mapping[str, Sequence[str]]) -> str:
@@ -119,7 +163,7 @@ def _sheets(results: _Results) -> Iterator[tuple[str, _Results]]:
     if len(results.panels) <= MOST:
         yield "", results
     else:
-        yield from ((name, _Results(results.axis, results.labels, {name: f})) for name, f in results.panels.items())
+        yield from ((name, replace(results, panels={name: frame})) for name, frame in results.panels.items())
 
 
 def _rates(results: _Results, asked: Mapping[str, str], eps: str) -> Figure:

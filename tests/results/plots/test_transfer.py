@@ -10,8 +10,8 @@ from matplotlib.container import ErrorbarContainer
 from ntkbench.plan.runs import Run
 from ntkbench.results.plots import plot, style, transfer
 from ntkbench.results.plots.study import Panel, PlottedAnalysis
+from ntkbench.spec.extensions import known_metrics
 from ntkbench.uncertainty import summary
-from ntkbench.vocabulary import known_metrics
 from tests.examples import factory
 from tests.examples.factory import cell, planned
 

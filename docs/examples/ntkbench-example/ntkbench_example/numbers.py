@@ -11,8 +11,9 @@ import numpy as np
 
 from ntkbench.analyses.accuracy import Attacked, share
 from ntkbench.analyses.evaluator import Evaluator
-from ntkbench.analyses.measurement import Measurement
+from ntkbench.analyses.measurement import Measurement, Scalar
 from ntkbench.data.dataset import Dataset, Split
+from ntkbench.ntk import losses
 from ntkbench.ntk.attacks import Attack, Objective
 from ntkbench.ntk.balls import Ball
 from ntkbench_example import words
@@ -59,7 +60,12 @@ def noise(said: words.Noise, target: Evaluator, attacked: Sequence[Attacked]) ->
     noisy = jnp.clip(target.X + drawn, 0, 1)
     clean, robust = target.correct(jnp.stack([target.X, noisy]))
     where = {"target": target.name, "noise": str(said.sd)}
-    scalars = share("accuracy", clean, {"target": target.name}), share("robust_accuracy", robust, where)
+    margins = -jax.vmap(lambda x, label: losses.margin(target.predictor(x), label))(noisy, target.labels)
+    scalars = (
+        share("accuracy", clean, {"target": target.name}),
+        share("robust_accuracy", robust, where),
+        Scalar.mean("mean_margin", np.asarray(margins), where),
+    )
     return Measurement(scalars, samples={"clean": clean, "noisy": robust})
 
 

@@ -9,6 +9,7 @@ from ntkbench.spec.attacks import ExtensionAttack
 from ntkbench.spec.data import ExtensionDataset
 from ntkbench.spec.layers import Activation, Dense, Flatten, Layer
 from ntkbench.spec.notation import BelowOne, Count, Positive
+from ntkbench.vocabulary import Metric
 
 
 class Bottleneck(ExtensionArchitecture):
@@ -51,13 +52,23 @@ class MIM(ExtensionAttack):
 
 
 class Noise(ExtensionAnalysis):
-    """Accuracy on test images with Gaussian noise."""
+    """Accuracy and margin on test images with Gaussian noise."""
 
     kind: Literal["noise"]
     sd: Positive = 0.1
     """standard deviation, in pixel units"""
 
     builder: ClassVar[str] = "ntkbench_example.numbers:noise"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "mean_margin",
+            unit="outputs",
+            higher_is_better=True,
+            meaning="mean over test points of the output of the label less the largest other one",
+            formula=r"\frac{1}{N} \sum_x \left(T_y(x) - \max_{c \ne y} T_c(x)\right)",
+        ),
+    )
+    """numbers that ntkbench has no name for; a new definition of one raises its `revision`"""
 
 
 class Stripes(ExtensionDataset):
