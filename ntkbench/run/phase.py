@@ -102,7 +102,7 @@ class TrainingPhase:
 
     @property
     def words(self) -> Phase:
-        """What the phase minimizes, how, and for how long."""
+        """Return what the phase minimizes, how, and for how long."""
         return timeline.last_phase(self.cell).words
 
     def run_to(self, snapshots: Collection[int], data: Dataset, *, every: int, tick: Tick) -> tuple[Stored, bool]:

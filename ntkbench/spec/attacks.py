@@ -81,7 +81,9 @@ class _InRelation:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema = handler(core)
-        fields = {"in": {"const": INVERSE_SQRT_DIM, "type": "string"}, "value": True}
+        number = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": FRACTION}]}
+        value = {"anyOf": [*number["anyOf"], {"type": "array", "items": number, "minItems": 1}]}
+        fields = {"in": {"const": INVERSE_SQRT_DIM, "type": "string"}, "value": value}
         mapping = {"type": "object", "properties": fields, "additionalProperties": False}
         return {**schema, "anyOf": [*schema["anyOf"], mapping]}
 
