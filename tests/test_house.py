@@ -50,6 +50,10 @@ def test_no_docstring_of_the_package_begins_with_a_fragment():
     assert [text for text in house.docstrings(house.sources()) if house.is_fragment(text)] == []
 
 
+def test_few_imports_are_hidden_in_functions():
+    assert house.hidden_imports(house.sources()) <= 12
+
+
 def test_documentation_is_counted_in_lines(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(house, "PACKAGE", tmp_path)
     text = FILES[Path("spec/one.py")]

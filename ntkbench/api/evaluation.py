@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ntkbench.api import models
 from ntkbench.api.execution import Progress, executed
 from ntkbench.api.results import Results
 from ntkbench.data.places import search_roots
@@ -63,8 +64,6 @@ def evaluate(
     """
     roots, kept = search_roots(None if data_dir is None else Path(data_dir)), Store(Path(store))
     with configured():
-        from ntkbench.api import models
-
         predictor = models.given(model, batched)
         sections = {"data": data, "attacks": attacks or {}, "kernels": kernels or {}}
 
@@ -102,8 +101,6 @@ def save_weights(model: Any, path: str | PathLike[str]) -> None:
         StorageError: the file cannot be written.
     """
     with configured():
-        from ntkbench.api import models
-
         weights.write(Path(path), models.named_weights(model))
 
 

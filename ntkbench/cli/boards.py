@@ -14,14 +14,23 @@ from ntkbench.boards import site as website
 from ntkbench.boards import submit as entries
 from ntkbench.boards import verify as checks
 from ntkbench.boards.tracks import track
-from ntkbench.cli.options import FOLDER, _compile_cache, _data_dir, _leaderboards, _pairs, _programs, _spec, _store
+from ntkbench.cli.options import (
+    FOLDER,
+    _compile_cache,
+    _data_dir,
+    _engine,
+    _leaderboards,
+    _pairs,
+    _programs,
+    _spec,
+    _store,
+)
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.read import read
 from ntkbench.results.terminal import is_terminal
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
-from ntkbench.run.settings import configure
 from ntkbench.store import lookup
 from ntkbench.store.store import Store
 
@@ -176,12 +185,10 @@ def compare(
 
 def _run_again(runs: Sequence[Any], store: Path, data_dir: Path | None, no_cache: bool) -> Sequence[Any]:
     """Return the records of these runs; those that the store lacks are executed now."""
-    configure()
-    from ntkbench.run.execute import execute
-
+    engine = _engine()
     options, watcher = Options(programs=_programs(no_cache)), progress(Console(stderr=True))
     try:
-        execute(checks.planned(runs), Store(store), search_roots(data_dir), options, watcher)
+        engine.execute(checks.planned(runs), Store(store), search_roots(data_dir), options, watcher)
     finally:
         watcher.close()
     return lookup.records(Store(store), runs)

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import click
 
 from ntkbench.errors import StorageError, UsageError
+from ntkbench.run.settings import configure
 from ntkbench.store import programs
 from ntkbench.text import without_control_characters
 
@@ -115,6 +117,14 @@ def _compile_cache(command: F) -> F:
         is_flag=True,
         help="Compile anew, instead of keeping compiled programs in the user's cache (or in NTKBENCH_CACHE).",
     )(command)
+
+
+def _engine() -> ModuleType:
+    """Configure JAX, and return `run.execute`, which imports it and all that computes."""
+    configure()
+    from ntkbench.run import execute
+
+    return execute
 
 
 def _programs(no_cache: bool) -> programs.Programs | None:

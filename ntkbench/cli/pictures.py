@@ -6,7 +6,18 @@ from pathlib import Path
 import click
 
 from ntkbench import files
-from ntkbench.cli.options import FILE, FOLDER, PICTURES, _compile_cache, _data_dir, _programs, _spec, _specs, _store
+from ntkbench.cli.options import (
+    FILE,
+    FOLDER,
+    PICTURES,
+    _compile_cache,
+    _data_dir,
+    _engine,
+    _programs,
+    _spec,
+    _specs,
+    _store,
+)
 from ntkbench.data.places import search_roots
 from ntkbench.data.user.images import write
 from ntkbench.errors import UsageError
@@ -15,7 +26,7 @@ from ntkbench.results import diff as differences
 from ntkbench.results import images as saved
 from ntkbench.results import report as page
 from ntkbench.results.plots import plot as plots
-from ntkbench.run.settings import configure, keep_programs
+from ntkbench.run.settings import keep_programs
 from ntkbench.store.store import Store
 
 
@@ -69,11 +80,9 @@ def images(
     kept = Store(store)
     record = differences.find(run, kept)
     asked = saved.chosen(record, attack, eps)
-    configure()
-    from ntkbench.run.execute import attacked
-
+    engine = _engine()
     keep_programs(_programs(no_cache))
-    made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))
+    made = engine.attacked(asked.run, asked.attack, kept, search_roots(data_dir))
     test, classes = made.data.test, made.data.classes
     found = saved.arrays(asked, test, classes, made.crafted.images[asked.place])
     write(

@@ -7,7 +7,17 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ntkbench.cli.options import EXECUTORS, _choices, _compile_cache, _data_dir, _part, _programs, _spec, _store
+from ntkbench.cli.options import (
+    EXECUTORS,
+    _choices,
+    _compile_cache,
+    _data_dir,
+    _engine,
+    _part,
+    _programs,
+    _spec,
+    _store,
+)
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.cost import remaining
@@ -19,7 +29,6 @@ from ntkbench.results.terminal import is_terminal
 from ntkbench.run.interrupt import interruptible
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
-from ntkbench.run.settings import configure
 from ntkbench.store import groups, lookup
 from ntkbench.store.store import Store
 
@@ -86,17 +95,14 @@ def run(
         if not planned.runs:
             click.echo(f"no run of the plan belongs to part {shard}")
             return 0
-    configure()
-    from ntkbench.run.execute import execute
-
-    kept = Store(store)
+    engine, kept = _engine(), Store(store)
     options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
     console = Console(stderr=True, quiet=quiet)
     seen = console.is_terminal
     watcher = progress(console, remaining.expected(planned, groups.cached(planned.runs, kept)) if seen else None)
     try:
         with interruptible():
-            ended = execute(planned, kept, search_roots(data_dir), options, watcher)
+            ended = engine.execute(planned, kept, search_roots(data_dir), options, watcher)
     finally:
         watcher.close()
     records = lookup.records(kept, planned.runs)

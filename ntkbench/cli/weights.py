@@ -4,11 +4,10 @@ from pathlib import Path
 
 import click
 
-from ntkbench.cli.options import FILE, _data_dir, _store
+from ntkbench.cli.options import FILE, _data_dir, _engine, _store
 from ntkbench.data.places import search_roots
 from ntkbench.data.user.weights import write
 from ntkbench.results import diff as differences
-from ntkbench.run.settings import configure
 from ntkbench.store.comparison import run_of
 from ntkbench.store.store import Store
 
@@ -27,9 +26,6 @@ def weights(run: str, store: Path, data_dir: Path | None, at: str, output: Path)
     """
     kept = Store(store)
     asked = run_of(differences.find(run, kept))
-    configure()
-    from ntkbench.run import execute
-
-    found = execute.weights(asked, at, kept, search_roots(data_dir))
+    found = _engine().weights(asked, at, kept, search_roots(data_dir))
     write(output, found)
     click.echo(f"{output}: {sum(array.size for array in found.values())} weights in {len(found)} arrays")

@@ -7,7 +7,7 @@ The moving ones stand among the weights, so that whoever keeps weights keeps the
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn
 
 import jax
@@ -43,6 +43,17 @@ class Statistics(NamedTuple):
         return (x - _along(x, self.mean)) / jnp.sqrt(_along(x, self.variance) + _EPS)
 
 
+class Affine(NamedTuple):
+    """Hold a weight and a shift for each channel, both of which are trained."""
+
+    scale: Float[Array, " c"]
+    shift: Float[Array, " c"]
+
+    def of(self, x: Float[Array, "*n_h_w c"]) -> Float[Array, "*n_h_w c"]:
+        """Return scale x + shift."""
+        return x * _along(x, self.scale) + _along(x, self.shift)
+
+
 def _along(x: Array, channels: Float[Array, " c"]) -> Array:
     """Shaped to broadcast against x."""
     return channels.reshape((1,) * (x.ndim - 1) + (-1,))
@@ -50,18 +61,26 @@ def _along(x: Array, channels: Float[Array, " c"]) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class BatchNorm(Layer):
-    """(x - mean) / sqrt(variance + 1e-5) in each channel, without weights (Ioffe & Szegedy 2015, algorithm 1).
+    """(x - mean) / sqrt(variance + 1e-5) in each channel (Ioffe & Szegedy 2015, algorithm 1).
 
     Of the moving statistics, the share `momentum` stays at each step. It has no limit that is a kernel of two examples.
+    With `affine` the weights are the statistics and an `Affine`, else the statistics alone.
     """
 
     momentum: float = 0.9
+    affine: bool = False
 
     def init(self, shape, *, key, dtype):
-        return Statistics(jnp.zeros(shape[-1:], dtype), jnp.ones(shape[-1:], dtype)), shape
+        zeros, ones = jnp.zeros(shape[-1:], dtype), jnp.ones(shape[-1:], dtype)
+        return ((Statistics(zeros, ones), Affine(ones, zeros)) if self.affine else Statistics(zeros, ones)), shape
 
     def apply(self, weights, x):
-        return jax.lax.stop_gradient(weights).normalize(x)
+        moving, after = self.parts(weights)
+        return after(jax.lax.stop_gradient(moving).normalize(x))
+
+    def parts(self, weights: Weights) -> tuple[Statistics, Callable[[Array], Array]]:
+        """Return the moving statistics among the weights, and what is done to normalized values."""
+        return (weights[0], weights[1].of) if self.affine else (weights, lambda x: x)
 
     def observe(self, cov) -> NoReturn:
         raise UsageError(
@@ -84,9 +103,10 @@ def together(
     def visit(layer, own, X):
         if not isinstance(layer, BatchNorm):
             return jax.vmap(functools.partial(layer.apply, own))(X)
+        moving, after = layer.parts(own)
         kept, seen = layer.momentum if momentum is None else momentum, Statistics.of(X, share)
-        left.append(jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, own, seen))
-        return seen.normalize(X)
+        left.append(jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, moving, seen))
+        return after(seen.normalize(X))
 
     return recipe.walk(visit, weights, X), left
 

@@ -20,15 +20,19 @@ from ntkbench.errors import UsageError
 from ntkbench.ntk.convolve import convolve, patches
 from ntkbench.ntk.layers import Layer, LinearLayer, Parameterization, Positions, Weighted
 
-Padding = Literal["SAME", "VALID", "CIRCULAR"]
+Padding = Literal["SAME", "VALID", "CIRCULAR", "CENTERED"]
 Pair = tuple[int, int]
 
 
 def pads(size: int, window: int, stride: int, padding: Padding) -> Pair:
-    """Rows before and after: as many as it takes for ceil(size / stride) outputs, the odd one after; VALID none."""
+    """Rows before and after, the odd one after; VALID none.
+
+    They are as many as it takes for ceil(size / stride) outputs. CENTERED has window - 1 for any stride, which gives as
+    many outputs, and where the window is odd has the middle of the first window in the first row.
+    """
     if padding == "VALID":
         return 0, 0
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    total = window - 1 if padding == "CENTERED" else max((-(-size // stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
 
 

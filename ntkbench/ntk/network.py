@@ -65,7 +65,10 @@ class Trainable(eqx.Module):
         raise NotImplementedError
 
     def places(self, shape: tuple[int, ...], dtype: Any) -> tuple[Place, ...] | None:
-        """Return the places of all weights, each used once, for examples of that shape; None for other networks."""
+        """Return the places of all weights, each used once, for examples of that shape.
+
+        Return None for a network with weights that are not those of a `Weighted` layer.
+        """
         return None
 
     def parts(self, x: Float[Array, "..."], directions: Float[Array, "o c"]) -> tuple[Part, ...]:
@@ -94,7 +97,7 @@ class Network(Trainable):
         return batch_norm.together(self.recipe, self.weights, X, share)
 
     def parts(self, x, directions):
-        zeros = [jnp.zeros(place.y.shape, place.y.dtype) for place in self.places(x.shape, x.dtype)]
+        zeros = [jnp.zeros(place.y.shape, place.y.dtype) for place in self.places(x.shape, x.dtype) or ()]
 
         def nudged(nudges):
             inputs, left = [], iter(nudges)
@@ -113,16 +116,18 @@ class Network(Trainable):
         return tuple(Part(x, s) for x, s in zip(inputs, flat, strict=True))
 
     def places(self, shape, dtype):
-        met = []
+        met, others = [], []
 
         def visit(layer, weights, x):
             y = layer.apply(weights, x)
             if isinstance(layer, Weighted):
                 met.append(Place(layer, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, y))))
+            else:
+                others.extend(jax.tree.leaves(batch_norm.trained(weights)))
             return y
 
         jax.eval_shape(lambda x: self.recipe.walk(visit, self.weights, x), jax.ShapeDtypeStruct(shape, dtype))
-        return tuple(met)
+        return None if others else tuple(met)
 
 
 def initialize(recipe: Layer, shape: tuple[int, ...], *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Network:

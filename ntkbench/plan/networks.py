@@ -20,11 +20,13 @@ from ntkbench.spec.architectures import (
     Myrtle,
     NamedArchitecture,
     ResNet,
+    ResNet18,
 )
 from ntkbench.spec.layers import (
     OUTPUTS,
     Activation,
     AvgPool,
+    BatchNorm,
     Conv,
     Dense,
     Flatten,
@@ -93,6 +95,8 @@ def _layers(architecture: Initialization) -> Iterator[Layer]:
             yield from (*first, AvgPool(op="avg_pool"), *second, AvgPool(op="avg_pool"), *third, _GAP)
         case ResNet():
             yield from _residual(architecture, act)
+        case ResNet18():
+            yield from _resnet18(act)
         case CNNSmall():
             for width in ("1x", "2x"):
                 yield from (Conv(op="conv", width=width), act, AvgPool(op="avg_pool"))
@@ -137,3 +141,29 @@ def _residual(network: ResNet, act: Layer) -> Iterator[Layer]:
     if network.layer_norm:
         yield LayerNorm(op="layer_norm")
     yield from (act, _HEADS[network.head])
+
+
+def _resnet18(act: Layer) -> Iterator[Layer]:
+    """Yield the layers of ResNet-18 for small images (He et al. 2016): four stages of two blocks each.
+
+    A block that halves the image and doubles the width has a 1 x 1 convolution, normalized, as its shortcut. Borders
+    are padded as in PyTorch, so that weights from there mean the same.
+    """
+    yield from (*_normalized("1x"), act)
+    for stage in range(4):
+        width = f"{2**stage}x"
+        for block in range(2):
+            first = stage > 0 and block == 0
+            stride = (2, 2) if first else (1, 1)
+            shortcut = _normalized(width, stride, window=(1, 1)) if first else ()
+            main = (*_normalized(width, stride), act, *_normalized(width))
+            yield from (Residual(op="residual", branches=(shortcut, main)), act)
+    yield _GAP
+
+
+def _normalized(
+    width: str, stride: tuple[int, int] = (1, 1), window: tuple[int, int] = (3, 3)
+) -> tuple[Conv, BatchNorm]:
+    """Return a convolution without biases, and batch normalization with a weight and a shift for each channel."""
+    conv = Conv(op="conv", width=width, window=window, stride=stride, padding="CENTERED", b_std=None)
+    return conv, BatchNorm(op="batch_norm", affine=True)

@@ -52,7 +52,12 @@ def connections(step: Step) -> int:
 
 def parameters(steps: Sequence[Step]) -> int:
     """Return the number of weights and biases of all layers."""
-    return sum(map(connections, steps))
+    return sum(connections(step) + 2 * int(step.after[-1]) * is_affine(step) for step in steps)
+
+
+def is_affine(step: Step) -> bool:
+    """Return whether a layer normalizes batches, and has a weight and a shift for each channel."""
+    return isinstance(step.layer, BatchNorm) and step.layer.affine
 
 
 def leaves(cell: Cell) -> dict[str, tuple[int, ...]]:
@@ -65,7 +70,8 @@ def leaves(cell: Cell) -> dict[str, tuple[int, ...]]:
     for step in network(cell):
         place = ".".join(map(str, step.path))
         if isinstance(step.layer, BatchNorm):
-            found |= {f"{place}.{name}": (int(step.after[-1]),) for name in ("mean", "variance")}
+            names = ("mean", "variance", *(("weight", "bias") if step.layer.affine else ()))
+            found |= {f"{place}.{name}": (int(step.after[-1]),) for name in names}
         elif isinstance(step.layer, Weighted):
             units, below = int(step.after[-1]), int(step.before[-1])
             window = step.layer.window if isinstance(step.layer, Conv) else None

@@ -2,14 +2,14 @@
 
 `plan.read` lets a `FilesOfSpec` fill in each cell's document: absolute paths, the digest of the content, and the
 classes, shape and counts of a data set. Mistakes in the files are problems of the spec, at the field that names the
-file. A run asks `find_dataset`, `find_images` and `find_weights` for the files.
+file. A run asks `find` for the files.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from pydantic import ValidationError
 
@@ -87,7 +87,7 @@ def _filled(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
         return node, ()  # planned without the files, as an entry of a leaderboard is
     try:
         holds = _holds(words)
-        content = named_digest(_source(words).files)
+        content = named_digest(_opened(words).files)
     except DataError as error:
         return node, (_wrong(path, node, getattr(error, "field", "path"), str(error)),)
     if words.content not in (None, content):
@@ -108,7 +108,7 @@ def _with_digest(written: Node) -> tuple[Node, tuple[Problem, ...]]:
     if words.sha256 and not os.path.exists(words.weights):
         return node, ()  # planned without the file, as an entry of a leaderboard is
     try:
-        file = _weights(words)
+        file = _opened(words)
         file.load()
         digest = file.digest
     except DataError as error:
@@ -124,17 +124,15 @@ def misfit(expected: Mapping[str, tuple[int, ...]], words: Pretrained) -> str | 
 
     Return None if they are the same, or the file is not there. Raise DataError if it cannot be read.
     """
-    from ntkbench.data.user import weights  # NumPy, for the few that need it
-
-    return weights.misfit(expected, _weights(words).shapes()) if os.path.exists(words.weights) else None
+    return _opened(words).misfit(expected) if os.path.exists(words.weights) else None
 
 
 def _holds(words: FileSection) -> Mapping[str, Any]:
     """Return what is to be filled in beside the digest, after a look into the files. Raise DataError for mistakes."""
     if isinstance(words, FileDataset):
-        known = dataset_files(words).describe()
+        known = _opened(words).describe()
         return {"holds": {name: getattr(known, name) for name in _HELD}}
-    images(words).check()
+    _opened(words).check()
     return {}
 
 
@@ -166,22 +164,18 @@ def unidentified(root: Node) -> Iterator[Problem]:
                 yield node.place.problem((*path, name), message)
 
 
-def find_dataset(words: FileDataset, roots: Sequence[FilePath]) -> "Source":
-    """Return the files of a data set: those that the spec names, or files of the same names in a folder of `roots`.
+@overload
+def find(words: FileDataset, roots: Sequence[FilePath]) -> "Source": ...
+@overload
+def find(words: GivenImages, roots: Sequence[FilePath]) -> "AdversarialImages": ...
+@overload
+def find(words: Pretrained, roots: Sequence[FilePath]) -> "WeightsFile": ...
+def find(words: FileSection | Pretrained, roots: Sequence[FilePath]) -> Any:
+    """Return the files of a section: those that the spec names, or files of the same names in a folder of `roots`.
 
     Raise DataError if there are none whose content is that of the plan.
     """
-    return dataset_files(words, _folder(words, roots))
-
-
-def find_images(words: GivenImages, roots: Sequence[FilePath]) -> "AdversarialImages":
-    """Return the file of an attack's images, found as that of a data set is."""
-    return images(words, _folder(words, roots))
-
-
-def find_weights(words: Pretrained, roots: Sequence[FilePath]) -> "WeightsFile":
-    """Return the file of a network's weights, found as that of a data set is."""
-    return _weights(words, _folder(words, roots))
+    return _opened(words, _folder(words, roots))
 
 
 def _folder(words: FileSection | Pretrained, roots: Sequence[FilePath]) -> FilePath | None:
@@ -206,25 +200,17 @@ def _folder(words: FileSection | Pretrained, roots: Sequence[FilePath]) -> FileP
 
 def _digest(words: FileSection | Pretrained, folder: FilePath | None) -> str:
     """Return the digest of the content of a section's files; DataError if they cannot be read."""
-    if isinstance(words, Pretrained):
-        return _weights(words, folder).digest
-    return named_digest(_source(words, folder).files)
+    found = _opened(words, folder)
+    return found.digest if isinstance(words, Pretrained) else named_digest(found.files)
 
 
-def _weights(words: Pretrained, folder: FilePath | None = None) -> "WeightsFile":
-    """Return the file of a network's weights, unread; that of the same name in `folder` if one is given."""
-    from ntkbench.data.user.weights import WeightsFile  # NumPy, for the few that need it
+def _opened(words: FileSection | Pretrained, folder: FilePath | None = None) -> Any:
+    """Return the files of a section, unread: a `Source`, `AdversarialImages` or a `WeightsFile`.
 
-    return WeightsFile(_place(words.weights, folder))
-
-
-def _source(words: FileSection, folder: FilePath | None = None) -> "Source | AdversarialImages":
-    return dataset_files(words, folder) if isinstance(words, FileDataset) else images(words, folder)
-
-
-def dataset_files(words: FileDataset, folder: FilePath | None = None) -> "Source":
-    """Return the files of a data set, unread; those of the same names in `folder` if one is given."""
-    from ntkbench.data.user import arrays, folders, tables  # NumPy, for the few that need it
+    With `folder` they are the files of the same names in that folder.
+    """
+    # They need NumPy, and most specs have no files of the user's own.
+    from ntkbench.data.user import arrays, folders, images, tables, weights
 
     match words, [_place(path, folder) for path in words.paths]:
         case NpzDataset(), [path]:
@@ -233,14 +219,11 @@ def dataset_files(words: FileDataset, folder: FilePath | None = None) -> "Source
             return folders.Folder(path, words.shape)
         case CsvDataset(), [train, test]:
             return tables.Tables(train, test, words.label, *words.range)
+        case GivenImages(), [path]:
+            return images.AdversarialImages(path)
+        case Pretrained(), [path]:
+            return weights.WeightsFile(path)
     raise TypeError(f"no files of {type(words).__name__}")
-
-
-def images(words: FileSection, folder: FilePath | None = None) -> "AdversarialImages":
-    """Return the file of an attack's images, unread; that of the same name in `folder` if one is given."""
-    from ntkbench.data.user.images import AdversarialImages  # NumPy, for the few that need it
-
-    return AdversarialImages(_place(words.paths[0], folder))
 
 
 def _place(path: str, folder: FilePath | None) -> FilePath:

@@ -101,11 +101,9 @@ def is_provenance(column: str) -> bool:
 
 def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
     """Return the numbers of records with their provenance, one row a number."""
-    import pandas as pd
-
     numbers = tables.numbers(found, runs, keep_empty=True)
     facts = [{"run_id": each.run_id, **_flat(each.model_dump(include={"attempt", *_PROVENANCE}))} for each in found]
-    return _typed(numbers.merge(pd.DataFrame(facts), on="run_id", how="left") if facts else numbers)
+    return _typed(numbers.merge(tables.frame_of(facts), on="run_id", how="left") if facts else numbers)
 
 
 def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":

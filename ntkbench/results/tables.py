@@ -28,11 +28,11 @@ LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
 """columns of text, in which a missing value becomes an empty string"""
 
 
-def _frame(rows: Sequence[Any], columns: Sequence[str]) -> "pd.DataFrame":
+def frame_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> "pd.DataFrame":
     """Return a frame of rows; pandas is imported here, since it takes half a second."""
     import pandas as pd
 
-    return pd.DataFrame(rows, columns=[*columns])
+    return pd.DataFrame(rows, columns=columns if columns is None else [*columns])
 
 
 def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
@@ -54,7 +54,7 @@ def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd
             for p in planned
         ]
     axes = sorted({name for row in rows for name in row} - set(OF_RUN))
-    return _frame(rows, columns=[*OF_RUN, *axes]).fillna(dict.fromkeys(axes, ""))
+    return frame_of(rows, columns=[*OF_RUN, *axes]).fillna(dict.fromkeys(axes, ""))
 
 
 def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool = False) -> "pd.DataFrame":
@@ -79,7 +79,7 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
             for row in record.metrics
         ]
         about += [row.where for row in record.metrics]
-    frame = _frame(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS])
+    frame = frame_of(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS])
     names = {name for each in about for name in each}
     where = {_beside(of, name): [str(each[name]) if name in each else None for each in about] for name in names}
     frame = frame.assign(**{name: where[name] for name in sorted(where)})
@@ -117,7 +117,7 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
             labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
             failed = {CHECKS: sum(bool(number.failed_checks) for number in here)}
             rows.append(labels | _summary(here, len(members)) | failed)
-    return _frame(rows, columns=[*outer, *inner, *SUMMARY])
+    return frame_of(rows, columns=[*outer, *inner, *SUMMARY])
 
 
 def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> "Mapping[Any, pd.DataFrame]":

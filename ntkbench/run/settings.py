@@ -129,16 +129,15 @@ def keep_programs(programs: Programs | None) -> None:
     """
     if programs is None:
         return
-    import jax
-    from jax._src import compilation_cache
+    import jax._src.compilation_cache
 
-    if getattr(compilation_cache, "_cache", programs) is not None:
+    if getattr(jax._src.compilation_cache, "_cache", programs) is not None:
         return
     if (most_bytes := getattr(jax.config, _MOST_BYTES)) >= 0:
         programs = replace(programs, most_bytes=most_bytes)
     if variable(_SHORTEST) not in os.environ:
         jax.config.update(_SHORTEST, 0)
-    compilation_cache._cache = programs  # type: ignore[assignment]
+    jax._src.compilation_cache._cache = programs  # type: ignore[assignment]
 
 
 def _set_variables(values: Mapping[str, str | None]) -> None:

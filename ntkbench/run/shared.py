@@ -272,7 +272,7 @@ class SharedStages:
 
         def read() -> Crafted:
             (radius,) = threat.radii
-            images = user_files.find_images(words, self.roots).load(test, float(radius), words.norm)
+            images = user_files.find(words, self.roots).load(test, float(radius), words.norm)
             return as_crafted(threat, images, test.unit())
 
         return self._remember(f"{keys.data_key(cell)} {identity.canonical(words)}", read)

@@ -88,6 +88,19 @@ class ResNet(NamedArchitecture):
     """what is before the dense layer: flatten keeps positions, gap takes the mean over them"""
 
 
+class ResNet18(NamedArchitecture):
+    """Finite only: ResNet-18 (He et al. 2016) for small images, 11,173,962 weights for CIFAR-10 at width 64.
+
+    It begins with one 3 x 3 convolution of stride 1. Batch normalization has a weight and a shift for each channel, and
+    convolutions have no biases.
+    """
+
+    kind: Literal["resnet18"]
+    b_std: Offset | None = 0.0
+    """standard deviation of the biases of the last layer; null builds a network without them"""
+    parameterization: Literal["ntk", "standard"] = "standard"
+
+
 class PaperCNN(NamedArchitecture):
     """Base class of the networks of Tsilivis & Kempe 2022.
 
@@ -161,6 +174,6 @@ class ExtensionArchitecture(Initialization, abc.ABC):
 
 
 Architecture = Annotated[
-    FC | ConvNet | Myrtle | ResNet | CNNSmall | CNNLarge | Layers | Given,
+    FC | ConvNet | Myrtle | ResNet | ResNet18 | CNNSmall | CNNLarge | Layers | Given,
     Kinds("architectures", ExtensionArchitecture | ExtensionNetwork),
 ]

@@ -124,7 +124,7 @@ class NpzDataset(FileDataset):
 class FolderDataset(FileDataset):
     """A folder of images (.png, .jpg), which lie in train/CLASS and in test/CLASS; Pillow reads them.
 
-    Pillow is installed with `pip install 'ntkbench[images]'`. Classes are sorted by name.
+    Classes are sorted by name.
     """
 
     kind: Literal["folder"]

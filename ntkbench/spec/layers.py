@@ -48,8 +48,9 @@ class Conv(Weighted):
     """rows and columns that a unit sees"""
     stride: Window = (1, 1)
     """rows and columns from one unit to the next"""
-    padding: Literal["SAME", "VALID", "CIRCULAR"] = "SAME"
-    """what is beyond the border: zeros, nothing (the image shrinks), or the other side"""
+    padding: Literal["SAME", "VALID", "CIRCULAR", "CENTERED"] = "SAME"
+    """what is beyond the border: zeros, nothing (the image shrinks), or the other side. SAME has as many zeros as the
+    stride needs, the odd one after the image; CENTERED half a window on either side, as in PyTorch"""
 
 
 class Pool(Section):
@@ -99,7 +100,7 @@ class LayerNorm(Section):
 
 
 class BatchNorm(Section):
-    """(x - mean) / sd of each channel over a batch and its positions, without weights. Finite networks only.
+    """(x - mean) / sd of each channel over a batch and its positions. Finite networks only.
 
     In training, mean and sd are those of the batch; everywhere else, moving averages. A batch has two examples or more:
     if a single one is left over at the end of an epoch, it sits that epoch out.
@@ -108,6 +109,8 @@ class BatchNorm(Section):
     op: Literal["batch_norm"]
     momentum: BelowOne = 0.9
     """share of the moving mean and variance that is kept at each step"""
+    affine: Annotated[bool, Field(json_schema_extra={"as_before": False})] = False
+    """whether each channel then has a weight and a shift, which are trained and begin at 1 and 0"""
 
 
 class Activation(Section):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ntkbench.errors import UsageError
-from ntkbench.ntk import batch_norm, drift, linearize, losses, network, training
+from ntkbench.ntk import batch_norm, cheapest, drift, linearize, losses, network, training
 from ntkbench.ntk.activations import ReLU
 from ntkbench.ntk.batch_norm import BatchNorm, Statistics
 from ntkbench.ntk.convolution import Conv, GlobalAvgPool
@@ -122,6 +122,45 @@ def test_epochs_by_hand():
     np.testing.assert_allclose(found_b[0], b, rtol=EXACT)
     np.testing.assert_allclose(found.mean[0], mean, rtol=EXACT)
     np.testing.assert_allclose(found.variance[0], variance, rtol=EXACT)
+
+
+def test_weights_and_shifts_of_channels_are_trained():
+    """Against finite differences of the loss of a batch; the moving statistics are those of the values before."""
+    recipe = Sequential((Flatten(), BatchNorm(0.7, affine=True), Dense(3, b_std=0.1)))
+    plain = Sequential((Flatten(), BatchNorm(0.7), Dense(3, b_std=0.1)))
+    net, rate, h = drawn(recipe, X.shape[1:]), 0.1, 1e-5
+    last = train(problem([rate]), stack(net), 1)
+    _, (moving, affine), head = net.weights
+    w, b = map(np.asarray, head)
+    features = by_hand(np.asarray(X).reshape(10, 4), np.asarray(X).reshape(10, 4))
+    targets = np.stack([losses.encode(jnp.array(y), 3, dtype=jnp.float64) for y in LABELS])
+
+    def loss(scale, shift):
+        outputs = np.sqrt(2) / 2 * (features * scale + shift) @ w.T + 0.1 * b
+        return np.mean(np.sum((outputs - targets) ** 2, axis=1)) / 2
+
+    scale, shift = map(np.asarray, affine)
+    steps = h * np.eye(4)
+    slopes = [
+        [(loss(scale + s, shift) - loss(scale - s, shift)) / (2 * h) for s in steps],
+        [(loss(scale, shift + s) - loss(scale, shift - s)) / (2 * h) for s in steps],
+    ]
+    left, trained = last.weights[1]
+    for new, old, slope in zip(trained, affine, slopes, strict=True):
+        np.testing.assert_allclose(new[0], old - rate * np.array(slope), rtol=ITERATIVE, atol=ITERATIVE)
+    plainly = train(problem([rate]), stack(network.Network(recipe=plain, weights=((), moving, head))), 1).weights[1]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=EXACT), left, plainly)
+
+
+def test_the_kernel_of_a_network_with_weights_of_channels_is_that_of_all_its_weights():
+    """The sum over all trained arrays of products of their gradients."""
+    net = drawn(Sequential((Conv(3), BatchNorm(affine=True), ReLU(), GlobalAvgPool(), Dense(2))), IMAGES.shape[1:])
+    assert net.places(IMAGES.shape[1:], IMAGES.dtype) is None
+    slopes = jax.vmap(jax.jacrev(lambda w, x: network.with_weights(net, w)(x)), in_axes=(None, 0))(net.weights, IMAGES)
+    flat = [np.asarray(leaf).reshape(5, 2, -1) for leaf in jax.tree.leaves(batch_norm.trained(slopes))]
+    assert len(flat) == 6
+    expected = sum(np.einsum("iak,jbk->iajb", leaf, leaf) for leaf in flat)
+    np.testing.assert_allclose(cheapest.ntk(net, IMAGES), expected, rtol=EXACT, atol=EXACT * np.abs(expected).max())
 
 
 def test_a_step_of_what_stands_before_it():

@@ -10,7 +10,7 @@ from ntkbench.ntk.convolution import pads, window_sum
 from tests.conftest import EXACT
 
 
-@pytest.mark.parametrize("padding", ["SAME", "VALID", "CIRCULAR"])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", "CIRCULAR", "CENTERED"])
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
 @pytest.mark.parametrize("axes", [(0,), (0, 2)])
 def test_the_derivative_of_a_moving_sum_is_its_transpose(padding, window: int, axes: tuple[int, ...]):

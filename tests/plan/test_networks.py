@@ -67,6 +67,16 @@ def test_stages_of_a_residual_network_halve_the_image_and_double_the_width():
     assert ops(kind="resnet", layer_norm=True, head="flatten") == "conv residual layer_norm relu flatten dense"
 
 
+def test_resnet_18_has_the_weights_of_pytorch():
+    """11,173,962 for ten classes at width 64, of which 512 x 10 + 10 are those of the last layer."""
+    steps = walk(64, kind="resnet18")
+    assert sizes.parameters(steps) == 11_173_962
+    assert sizes.parameters(walk(64, 100, kind="resnet18")) == 11_173_962 + 90 * 513
+    sums = [step.after for step in steps if isinstance(step.layer, Residual)]
+    assert sums == [(size, size, units) for size, units in ((32, 64), (16, 128), (8, 256), (4, 512)) for _ in range(2)]
+    assert ops(kind="resnet18") == "conv batch_norm relu" + " residual relu" * 8 + " gap dense"
+
+
 def test_layers_take_the_scales_of_the_network_where_they_have_none():
     branches = [[], [{"op": "conv", "b_std": None}]]
     layers = [{"op": "conv", "W_std": 3.0}, {"op": "residual", "branches": branches}, {"op": "gap"}, {"op": "dense"}]

@@ -106,13 +106,13 @@ def test_a_run_finds_the_file_in_a_folder_of_data(spec, tmp_path):
     assert isinstance(words, Pretrained)
     (tmp_path / "data").mkdir()
     with pytest.raises(DataError, match=r"net\.safetensors with the content \w+ is not on this machine"):
-        user_files.find_weights(words, [tmp_path / "data"])
+        user_files.find(words, [tmp_path / "data"])
     assert f"net.safetensors ({words.sha256}) is not at its place" in str(user_files.absent(words))
     shutil.copy(tmp_path / "net.safetensors", tmp_path / "data")
-    assert user_files.find_weights(words, [tmp_path / "data"]).load()["1.weight"].shape == (4, 6)
+    assert user_files.find(words, [tmp_path / "data"]).load()["1.weight"].shape == (4, 6)
     write(tmp_path / "data" / "net.safetensors", **{"3.bias": np.ones(1, np.float32)})
     with pytest.raises(DataError, match="it has changed"):
-        user_files.find_weights(words, [tmp_path / "data"])
+        user_files.find(words, [tmp_path / "data"])
 
 
 def test_a_stated_digest_is_held_to(spec, tmp_path):

@@ -1,6 +1,5 @@
 """Data sets in folders of images: train/CLASS/*.png and test/CLASS/*.png, or .jpg. Pillow decodes them."""
 
-import importlib.util
 import os
 import struct
 import warnings
@@ -50,8 +49,6 @@ class Folder:
 
     def describe(self) -> DatasetInfo:
         """Return classes and counts, by the names of folders and files; no image is opened."""
-        if importlib.util.find_spec("PIL") is None:
-            raise UserFileError("Pillow reads images and is not installed; pip install 'ntkbench[images]'", "kind")
         classes, labels = self._labels()
         needed = prod(self.shape) * sum(map(len, labels))
         if needed > LIMIT:

@@ -63,6 +63,22 @@ class WeightsFile:
         except (SafetensorError, OSError) as error:
             raise UserFileError(f"{self.path.name}: {_reason(b'', error)}", "weights") from None
 
+    def misfit(self, expected: Mapping[str, tuple[int, ...]]) -> str | None:
+        """Return what the file lacks of a network's weights, has too much of, or has in another shape.
+
+        Return None if it fits. Raise UserFileError if it cannot be read. `expected`: shapes of the weights by name.
+        """
+        found, parts = self.shapes(), []
+        if missing := [name for name in expected if name not in found]:
+            parts.append(f"it lacks {_listed(missing)}")
+        if extra := [name for name in found if name not in expected]:
+            parts.append(f"it has {_listed(extra)}, which the network has not")
+        for name, shape in expected.items():
+            if name in found and found[name] != shape:
+                parts.append(f"{name} has the shape {found[name]}, and in the network {shape}")
+        more = len(parts) - _TOLD
+        return "; ".join((*parts[:_TOLD], *([f"and {more} more"] if more > 0 else []))) or None
+
     def _read(self) -> bytes:
         """Return the content; UserFileError if the file is not there, too large, or of a kind that may run code."""
         if self.path.suffix != SUFFIX:
@@ -92,20 +108,6 @@ def _reason(content: bytes, error: Exception) -> str:
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name as a safetensors file. Raise StorageError if the file system refuses."""
     files.write(path, numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-
-
-def misfit(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
-    """Return what of a network's weights a file lacks, has too much of, or has in another shape; None if they fit."""
-    parts = []
-    if missing := [name for name in expected if name not in found]:
-        parts.append(f"it lacks {_listed(missing)}")
-    if extra := [name for name in found if name not in expected]:
-        parts.append(f"it has {_listed(extra)}, which the network has not")
-    for name, shape in expected.items():
-        if name in found and found[name] != shape:
-            parts.append(f"{name} has the shape {found[name]}, and in the network {shape}")
-    more = len(parts) - _TOLD
-    return "; ".join((*parts[:_TOLD], *([f"and {more} more"] if more > 0 else []))) or None
 
 
 def _listed(names: list[str]) -> str:

@@ -103,8 +103,10 @@ def _empirical(cell: Cell, n: int, tile: int, trace: bool = False) -> Work:
     at all layers and what one layer's products take, at most six tiles. `trace`: only the mean over the outputs.
     """
     c = shapes.outputs(cell.data)
-    layers = sizes.weighted(sizes.network(cell))
-    ways = [min(_grams(step, n, c, trace), _gradients_of(step, n, c, trace)) for step in layers]
+    network = sizes.network(cell)
+    layers = sizes.weighted(network)
+    alone = any(map(sizes.is_affine, network))  # then no layer has a way of its own
+    ways = [min(_gradients_of(step, n, c, trace), *([] if alone else [_grams(step, n, c, trace)])) for step in layers]
     work = _passes(cell, cell.numerics.kernel, VALUE, n * (1 + c))
     work += _products(cell.numerics.kernel, sum(operations for operations, _ in ways))
     numbers = n * c * sum(step.count for step in layers) + max((numbers for _, numbers in ways), default=0)

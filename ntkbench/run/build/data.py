@@ -32,9 +32,7 @@ def examples(data: Data, roots: Sequence[Path]) -> dataset.Dataset:
         case FileDataset() as words:
             known = words.entry
             assert known is not None, "plan.read fills in what files hold"
-            return _selected(
-                data, load.verified(user_files.find_dataset(words, roots).load(), known, known.name), known
-            )
+            return _selected(data, load.verified(user_files.find(words, roots).load(), known, known.name), known)
         case ExtensionDataset() as words:
             build = extensions.builder(words)
             with contents.requiring_declared_files(words, words.builder):

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 
 from ntkbench.data import dataset
-from ntkbench.data.user import weights
 from ntkbench.errors import DataError, UsageError
 from ntkbench.ntk import activations, batch_norm, convolution, given, network
 from ntkbench.ntk.batch_norm import BatchNorm
@@ -88,8 +87,8 @@ def _layer(word: spec_layers.Layer, sizes: WidthAndOutputs, parameterization: Pa
             return Flatten()
         case spec_layers.LayerNorm():
             return activations.LayerNorm()
-        case spec_layers.BatchNorm(momentum=momentum):
-            return BatchNorm(momentum)
+        case spec_layers.BatchNorm(momentum=momentum, affine=affine):
+            return BatchNorm(momentum, affine)
         case spec_layers.LeakyReLU(leak=leak):
             return activations.ReLU(leak)
         case spec_layers.Activation(op=name):
@@ -186,9 +185,9 @@ def _with_weights_of_file(drawn: network.Trainable, cell: Cell, roots: Sequence[
     """Return a network with the weights of the cell's file, and with its inputs standardized where the cell says so."""
     words = cell.training
     assert isinstance(words, Pretrained)
-    arrays, own = user_files.find_weights(words, roots).load(), leaves(cell, drawn)
-    shapes_of_file, shapes_of_network = ({name: each.shape for name, each in of.items()} for of in (arrays, own))
-    if why := weights.misfit(shapes_of_network, shapes_of_file):
+    file, own = user_files.find(words, roots), leaves(cell, drawn)
+    arrays = file.load()
+    if why := file.misfit({name: each.shape for name, each in own.items()}):
         raise DataError(f"training.weights: {os.path.basename(words.weights)}: {why}")
     new = [jnp.asarray(arrays[name], leaf.dtype) for name, leaf in own.items()]
     filled = network.with_weights(drawn, jax.tree.unflatten(jax.tree.structure(drawn.weights), new))
