@@ -19,10 +19,10 @@ FIXED = frozenset((*OF_RUN, *OF_NUMBER, *ENDS, *SUMMARY))
 def label_key(label: object) -> tuple[int, float, str]:
     """Return a sort key for labels: numbers by value (32 < 128, 2/255 < 1/10), then words.
 
-    Numbers inside of words count by value too (top 5 < top 10).
+    Numbers inside of words count by value too (top 5 < top 10), and budgets such as 1/2/sqrt(d) by their multiple.
     """
     text = str(label)
-    number = as_number(text)
+    number = as_number(text.removesuffix("/sqrt(d)"))
     words = re.sub(r"\d+", lambda digits: digits[0].zfill(15), text)
     return (1, 0.0, f"{words}\0{text}") if number is None else (0, number, text)
 

@@ -15,6 +15,7 @@ def test_each_metric_is_found_under_its_name():
         "accuracy",
         "majority_rate",
         "robust_accuracy",
+        "gradient_norm",
         "transfer_rate",
         "normalized_transfer",
         "gradient_cosine",

@@ -18,6 +18,8 @@ from ntkbench.analyses.crafting import BudgetedAttack, Crafted, brought_into, ch
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.budgets import Budget, column
+from ntkbench.ntk import losses
+from ntkbench.ntk.attacks import Objective
 from ntkbench.vocabulary import WORST
 
 Attacked = tuple[BudgetedAttack, Crafted]
@@ -35,11 +37,12 @@ class Verdict:
     """properties of the attack that the outcomes rest on"""
 
 
-def accuracy(target: Evaluator, attacked: Sequence[Attacked]) -> Measurement:
+def accuracy(target: Evaluator, attacked: Sequence[Attacked], *, gradient_norm: bool = False) -> Measurement:
     """Return the target's accuracy on clean images, under each attack at each budget, and under all attacks together.
 
     The samples hold the outcome of each test point: `clean`, `ATTACK@EPS`, and `worst@EPS` where there are several
-    attacks of one norm. NumericsError if outputs of the target are not finite.
+    attacks of one norm; with `gradient_norm` also the norms of its gradient, `gradient_l2` and `gradient_l1`.
+    NumericsError if outputs of the target are not finite.
     """
     clean, verdicts = judge(target, attacked)
     scalars = [share("accuracy", clean, {"target": target.name})]
@@ -52,8 +55,25 @@ def accuracy(target: Evaluator, attacked: Sequence[Attacked]) -> Measurement:
         scalars.append(share("robust_accuracy", robust, {"target": target.name, "attack": WORST, "eps": budget.label}))
         samples[column(WORST, budget)] = robust
     scalars.append(majority_rate(target.labels))
-    found = tuple(check for verdict in verdicts for check in verdict.checks)
-    return Measurement(tuple(scalars), samples=samples, checks=found)
+    found = [check for verdict in verdicts for check in verdict.checks]
+    if gradient_norm:
+        norms, finite = gradient_norms(target)
+        found.append(finite)
+        for norm, values in norms.items():
+            scalars.append(Scalar.mean("gradient_norm", values, {"target": target.name, "norm": norm}))
+            samples[f"gradient_{norm}"] = values
+    return Measurement(tuple(scalars), samples=samples, checks=tuple(found))
+
+
+def gradient_norms(target: Evaluator) -> tuple[dict[str, np.ndarray], Check]:
+    """Return the l2 and the l1 norm, (n,), of the gradient of the target's margin at each clean image.
+
+    The margin of a single output f is -f or f. The check says whether all gradients are finite.
+    """
+    gradients = np.asarray(target.gradient(Objective(losses.margin)), np.float64).reshape(len(target.X), -1)
+    bad = int(np.sum(~np.isfinite(gradients).all(axis=1)))
+    norms = {f"l{order}": np.linalg.norm(gradients, order, axis=1) for order in (2, 1)}
+    return norms, Check("gradients_finite", bad == 0, {"target": target.name, "not_finite": bad, "n": len(gradients)})
 
 
 def judge(target: Evaluator, attacked: Sequence[Attacked]) -> tuple[np.ndarray, list[Verdict]]:

@@ -6,13 +6,13 @@
 from collections.abc import Sequence
 from math import prod
 
-from ntkbench.plan import limits, networks, shapes
+from ntkbench.plan import limits, networks, shapes, timeline
 from ntkbench.plan.shapes import Step
 from ntkbench.spec.architectures import Architecture, FunctionNetwork
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.layers import Activation, BatchNorm, Conv, Flatten, LeakyReLU, Weighted
-from ntkbench.spec.training import Adam, Adversarial, Trained
+from ntkbench.spec.training import Adam, AdversarialPhase, Phase, Trained
 
 _MOST_TOGETHER = 16
 """seeds that train at once, at most"""
@@ -101,17 +101,20 @@ def state_bytes(cell: Cell) -> int:
     forward and back. What trains together follows from them, and so the last bits of results: they are a rule that must
     not change, not an estimate.
     """
-    how, itemsize = cell.training, 4 if cell.numerics.network == "float32" else 8
-    steps = network(cell)
-    size = parameters(steps)
-    if not isinstance(how, Trained):
-        return itemsize * size
-    linear = 0 if how.linearize_at is None else how.epochs - how.linearize_at
+    itemsize = 4 if cell.numerics.network == "float32" else 8
+    if not isinstance(cell.training, Trained):
+        return itemsize * parameters(network(cell))
+    return itemsize * max(_state(cell, phase.words) for phase in timeline.phases(cell))
+
+
+def _state(cell: Cell, how: Phase) -> int:
+    """Return how many numbers one seed takes in a phase of its training."""
+    steps, linear = network(cell), int(how.linearize is not None)
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
-    copies = 2 + optimizer + 2 * int(linear > 0)
-    images = 2 if isinstance(how, Adversarial) else 1
+    copies = 2 + optimizer + 2 * linear
+    images = 2 if isinstance(how, AdversarialPhase) else 1
     kept = 2 * (how.batch_size or cell.data.n_train) * (images * inputs(cell) + activations(steps))
-    return itemsize * (copies * size + kept * (1 + int(linear > 0)))
+    return copies * parameters(steps) + kept * (1 + linear)
 
 
 def seeds_per_group(cell: Cell) -> int:

@@ -13,6 +13,7 @@ from ntkbench.data.dataset import Split
 from ntkbench.errors import UsageError
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Run
+from ntkbench.plan.sizes import inputs
 from ntkbench.store.arrays import column, read_samples
 from ntkbench.store.comparison import run_of
 from ntkbench.store.record import Record
@@ -74,7 +75,7 @@ def arrays(of: AttackOfRun, test: Split, classes: tuple[str, ...], images: np.nd
         "index": test.index,
         "class_names": np.array(classes),
         "norm": np.array(attack.norm),
-        "eps": np.array(float(Fraction(of.eps))),
+        "eps": np.array(attack.eps[of.place].on(inputs(of.run.cell)).radius),
     }
 
 

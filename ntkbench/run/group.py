@@ -48,7 +48,7 @@ class TrainedGroup:
     facts: dict[str, Any]
     """notes of the store on the training: seeds, learning rates, epochs, steps"""
     losses: np.ndarray
-    """(seeds, epochs): mean loss of every epoch, those before the linearization included"""
+    """(seeds, epochs): mean loss of every epoch of all phases"""
     epochs: np.ndarray
     """(seeds,): number of epochs in which the weights moved"""
     flow_time: np.ndarray
@@ -92,7 +92,7 @@ def train(
 ) -> TrainedGroup:
     """Return the trained group, from the store as far as it has it, else trained on from its last stored state.
 
-    A cell that is linearized at a later epoch has two phases, and the first is trained by a call of its own.
+    A cell whose training has several phases has what comes before the last trained by a call of its own.
 
     Args:
         shared: has the store, the data set of the cell, and the networks before their training.
@@ -110,14 +110,15 @@ def train(
     if not isinstance(words, Trained):
         return TrainedGroup(seeds, initial, initial, "", False, {}, losses, epochs, flow_time, snapshots)
     networks: Trainable = initial
-    if (earlier := timeline.first_phase(cell)) is not None:
+    if (earlier := timeline.before_last_phase(cell)) is not None:
         before = [moment for moment in moments if timeline.phase_and_step(cell, moment)[0] != cell]
         reached = train(shared, earlier, seeds, before, every=every, tick=tick)
         networks, losses, snapshots = reached.trained, reached.losses, {**reached.snapshots}
         epochs, flow_time = reached.epochs, reached.flow_time
-    start = networks
-    if words.linearize_at is not None:
-        start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=words.centered))(networks)
+    start, here = networks, timeline.last_phase(cell)
+    if here.linearizes:
+        centered = here.words.linearize == "centered"
+        start = eqx.filter_vmap(lambda net: linearize.linearize(net, centered=centered))(networks)
     phase = TrainingPhase(store, group_key(cell, seeds), cell, seeds, networks, start)
     steps = {moment: timeline.phase_and_step(cell, moment)[1] for moment in moments if moment not in snapshots}
     inside = {step for step in steps.values() if 0 < step < phase.last}
@@ -126,8 +127,8 @@ def train(
     ends: dict[int, Callable[[], Trainable]] = {0: lambda: start, phase.last: lambda: trained}
     snapshots |= {moment: ends.get(step) or partial(phase.at, step) for moment, step in steps.items()}
     snapshots[Fraction(words.epochs)] = ends[phase.last]
-    if words.centered:  # without its constant, the model at the start of its training is another function
-        snapshots[Fraction(timeline.phase_start(cell))] = ends[0]
+    if here.linearizes and here.words.linearize == "centered":  # without its constant it is another function there
+        snapshots[Fraction(here.start)] = ends[0]
     own = training.epochs_trained(cell, stored.arrays["losses"])
     flow_time = flow_time + training.flow_time(cell, stored.facts["learning_rate"], own)
     losses = np.concatenate([losses, stored.arrays["losses"]], axis=1)

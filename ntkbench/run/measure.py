@@ -29,7 +29,7 @@ from ntkbench.analyses.time_course import time_course
 from ntkbench.analyses.trajectory import Trajectory
 from ntkbench.analyses.transfer import transfer
 from ntkbench.data import dataset
-from ntkbench.plan import keys, memory, selections
+from ntkbench.plan import keys, memory, selections, timeline
 from ntkbench.run.build import attacks as build_attacks
 from ntkbench.run.build import losses as build_losses
 from ntkbench.run.build import networks
@@ -85,7 +85,7 @@ def _accuracy(predictors: Predictors, name: str, words: analyses.Accuracy) -> Me
     target = predictors.evaluator(words.target)
     attacked = [predictors.attacked(attack, target) for attack in words.attacks]
     with predictors.stage(f"analysis.{name}"):
-        return accuracy(target, attacked)
+        return accuracy(target, attacked, gradient_norm=words.gradient_norm)
 
 
 def _extension(predictors: Predictors, name: str, words: analyses.ExtensionAnalysis) -> Measurement:
@@ -159,7 +159,7 @@ def _certificate(predictors: Predictors, name: str, words: analyses.Certificate)
             jnp.asarray(tests.unit(predictors.cell.numerics.kernel)),
             tests.labels,
             build_attacks.BALLS[words.norm],
-            words.eps,
+            build_attacks.budgets(predictors.cell, words.eps),
             attacked,
             tile_bytes=shared.tile_bytes,
         )
@@ -208,7 +208,7 @@ def _trajectory(predictors: Predictors, words: analyses.Drift) -> Trajectory:
         selections.tops(cell, words),
         shared.tile_bytes,
         memory.kernel_bytes(),
-        None if training.linearize_at is None else Fraction(training.linearize_at),
+        None if (linear := timeline.linear_from(cell)) is None else Fraction(linear),
         frozenset(_positions(words.keep_kernels, len(moments))),
         predictors.tick,
     )
@@ -226,7 +226,7 @@ def _fit(predictors: Predictors) -> tuple[Fit, Measurement]:
     words, dtype = cell.training, cell.numerics.network
     with predictors.stage(f"analysis.{FIT}"):
         trained = shared.evaluator(cell, attacks.SELF, predictors.trained(), dtype, shared.data(cell).train)
-        loss = words.loss if isinstance(words, Trained) else "mse"
+        loss = timeline.last_phase(cell).words.loss if isinstance(words, Trained) else "mse"
         flow_time = float(group.flow_time)
         return fit(
             trained,
@@ -249,8 +249,7 @@ def _fitted_targets(predictors: Predictors, loss: str) -> np.ndarray:
 
 def _loss_reached(predictors: Predictors) -> Iterator[Check]:
     """Yield the check that training stopped because its loss was reached, if the spec has `until`."""
-    words, group = predictors.cell.training, predictors.group
-    assert isinstance(words, Trained)
+    words, group = timeline.last_phase(predictors.cell).words, predictors.group
     assert group is not None
     if words.until is not None:
         yield loss_reached(float(group.losses[-1]), words.until.loss)

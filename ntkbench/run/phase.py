@@ -1,6 +1,6 @@
 """Train one phase of a training: from its start, or from the latest of its states in the store, to its end.
 
-A training that is linearized has two phases, others one (`timeline.py`). Checkpoints are states on the way, and go
+`plan/timeline.py` says which phases a training has. Checkpoints are states on the way, and go
 when the end is reached; snapshots are states that an analysis looks back at, and stay. Each is whole before training
 goes on, so that a kill costs only what came after it.
 """
@@ -27,7 +27,7 @@ from ntkbench.run.build.data import outputs
 from ntkbench.run.build.networks import stream
 from ntkbench.run.build.training import Tick, inner, optimizer
 from ntkbench.spec.cell import Cell
-from ntkbench.spec.training import Trained
+from ntkbench.spec.training import Phase
 from ntkbench.store.groups import kept_steps
 from ntkbench.store.store import Store, Stored
 
@@ -98,7 +98,12 @@ class TrainingPhase:
     @property
     def last(self) -> int:
         """Number of steps of the phase."""
-        return timeline.phase_epochs(self.cell) * timeline.steps(self.cell)
+        return self.words.epochs * timeline.steps(self.cell)
+
+    @property
+    def words(self) -> Phase:
+        """Return what the phase minimizes, how, and for how long."""
+        return timeline.last_phase(self.cell).words
 
     def run_to(self, snapshots: Collection[int], data: Dataset, *, every: int, tick: Tick) -> tuple[Stored, bool]:
         """Return the end of the phase, trained where the store does not have it, and whether it was there already.
@@ -109,7 +114,7 @@ class TrainingPhase:
             every: epochs between two checkpoints, at most
             tick: is told how far the training is, and may raise to end it; the state is then kept
         """
-        with self.store.lock(f"training-{self.key}"):  # one first phase can be several cells'
+        with self.store.lock(f"training-{self.key}"):  # one phase can begin several cells' trainings
             stored = self.store.load("training", self.key)
             cached = stored is not None
             lacking = {step for step in snapshots if self._load("snapshot", step) is None}
@@ -138,7 +143,7 @@ class TrainingPhase:
         """Train to each of the steps `goals`, and keep the states there and at checkpoints on the way."""
         began = time.perf_counter()
         problem, facts = self._problem(data)
-        state = begin = training.start(problem, self.start, timeline.phase_epochs(self.cell))
+        state = begin = training.start(problem, self.start, self.words.epochs)
         keeping = CheckpointSchedule()
         for state in self._states(problem, begin, sorted(goals), every):
             step, loss = int(state.step), _loss(problem, state)
@@ -149,7 +154,7 @@ class TrainingPhase:
                 done = Fraction(step, problem.steps)
                 epoch = done if regular else f"{float(done):.1f}"
                 try:
-                    tick(f"epoch {epoch} of {timeline.phase_epochs(self.cell)}, loss {loss.mean():.4g}")
+                    tick(f"epoch {epoch} of {self.words.epochs}, loss {loss.mean():.4g}")
                 except BaseException:
                     if not due:
                         self._keep("checkpoint", step, state)
@@ -160,13 +165,11 @@ class TrainingPhase:
 
     def _problem(self, data: Dataset) -> tuple[training.TrainingProblem, dict[str, Any]]:
         """Return what is minimized, and the facts that a record tells of it."""
-        words = self.cell.training
-        assert isinstance(words, Trained)
+        words, name = self.words, timeline.last_phase(self.cell).stream
         X = jnp.asarray(data.train.unit(self.cell.numerics.network))
         rates, eigenvalues = _learning_rates(words, self.networks, X, self.seeds, outputs(data))
-        phase = "" if words.linearize_at is None else " linearized"
         order, attack = (
-            jnp.stack([stream(seed, purpose + phase) for seed in self.seeds]) for purpose in ("order", "inner attack")
+            jnp.stack([stream(seed, purpose + name) for seed in self.seeds]) for purpose in ("order", "inner attack")
         )
         problem = training.TrainingProblem(
             losses.training_loss(self.cell, words),
@@ -184,7 +187,7 @@ class TrainingPhase:
             "seeds": list(self.seeds),
             "learning_rate": np.asarray(rates, float).tolist(),
             "largest_eigenvalue": eigenvalues,
-            "epochs": timeline.phase_epochs(self.cell),
+            "epochs": self.words.epochs,
             "steps_per_epoch": problem.steps,
             "steps": self.last,
         }

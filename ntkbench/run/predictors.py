@@ -142,7 +142,7 @@ class Predictors:
         """
         found = self.kept_network(at)
         if isinstance(found, Linearized):
-            epoch = timeline.phase_start(self.cell)
+            epoch = timeline.linear_from(self.cell)
             raise UsageError(
                 f"the run trains a first-order model from epoch {epoch} on, which is no network with other weights; "
                 f"name an epoch up to {epoch} that the run kept, such as init"

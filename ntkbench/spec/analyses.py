@@ -4,10 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ntkbench.spec.attacks import SELF
+from ntkbench.spec.attacks import SELF, Budgets
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.notation import (
-    Budgets,
     Count,
     Counts,
     Expects,
@@ -79,6 +78,9 @@ class Accuracy(EvaluatedAnalysis):
     """Clean accuracy of a predictor, and its robust accuracy under each attack."""
 
     kind: Literal["accuracy"]
+    gradient_norm: Annotated[bool, Field(json_schema_extra={"as_before": False}, exclude_if=lambda it: not it)] = False
+    """also the mean norm of the gradient in the image (Dohmatob & Bietti 2022), of the output or, with several classes,
+    of the margin: how steep the predictor is, whatever an attack finds"""
 
 
 class ExtensionAnalysis(EvaluatedAnalysis):

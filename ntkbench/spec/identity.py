@@ -22,7 +22,17 @@ from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel, Kernel
-from ntkbench.spec.training import Adversarial, Trained, with_explicit_schedule
+from ntkbench.spec.training import (
+    Adversarial,
+    AdversarialPhase,
+    CosineDecay,
+    Descent,
+    Phased,
+    Pretrained,
+    Standard,
+    Trained,
+    Untrained,
+)
 
 # Choose the loss that an attack ascends where its spec says `loss: auto`.
 #
@@ -35,6 +45,7 @@ from ntkbench.spec.training import Adversarial, Trained, with_explicit_schedule
 
 
 A = TypeVar("A", bound=LossAscent)
+T = TypeVar("T")
 
 
 def with_auto_losses(cell: Cell) -> Cell:
@@ -48,11 +59,20 @@ def with_auto_losses(cell: Cell) -> Cell:
         for name, attack in cell.attacks.items()
     }
     training = cell.training
-    if isinstance(training, Adversarial):
-        inner = _with_loss(training.attack, cell, training.loss == "mse")
-        training = training.model_copy(update={"attack": inner})
+    if isinstance(training, Phased):
+        phases = tuple(_with_loss_of_training(phase, cell) for phase in training.phases)
+        training = training.model_copy(update={"phases": phases})
+    else:
+        training = _with_loss_of_training(training, cell)
     kernels = {name: _with_loss_of_fit(kernel, cell) for name, kernel in cell.kernels.items()}
     return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels})
+
+
+def _with_loss_of_training(training: T, cell: Cell) -> T:
+    """Return a training in one mode, or a phase, whose inner attack has a loss in the place of `auto`."""
+    if not isinstance(training, Adversarial | AdversarialPhase):
+        return training
+    return training.model_copy(update={"attack": _with_loss(training.attack, cell, training.loss == "mse")})
 
 
 def _with_loss_of_fit(kernel: Kernel, cell: Cell) -> Kernel:
@@ -72,7 +92,8 @@ def _with_loss(ascent: A, cell: Cell, squared: bool) -> A:
 
 def _squared(cell: Cell, source: str) -> bool:
     """Return whether an attack's `source`, a kernel's id or `self`, was fitted with squared loss, as kernels are."""
-    return source != SELF or (isinstance(cell.training, Trained) and cell.training.loss == "mse")
+    last = cell.training.phases[-1] if isinstance(cell.training, Phased) else cell.training
+    return source != SELF or (isinstance(last, Descent) and last.loss == "mse")
 
 
 def _several(data: Data) -> bool:
@@ -149,10 +170,47 @@ def normalized(cell: Cell) -> Cell:
     return cell.model_copy(
         update={
             "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
-            "training": with_explicit_schedule(cell.training),
+            "training": short_form(with_explicit_schedule(cell.training)),
             "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
         }
     )
+
+
+def with_explicit_schedule(training: T) -> T:
+    """Return the training, or a phase, with the length of each schedule written out.
+
+    The first phase of a training that is linearized later is a shorter training; its schedule must not end earlier.
+    """
+    if isinstance(training, Phased):
+        return training.model_copy(update={"phases": tuple(map(with_explicit_schedule, training.phases))})
+    if not isinstance(training, Descent):
+        return training
+    optimizer = training.optimizer
+    if not isinstance(optimizer.schedule, CosineDecay) or optimizer.schedule.epochs is not None:
+        return training
+    schedule = optimizer.schedule.model_copy(update={"epochs": training.epochs})
+    return training.model_copy(update={"optimizer": optimizer.model_copy(update={"schedule": schedule})})
+
+
+def short_form(training: Untrained | Pretrained | Trained) -> Any:
+    """Return a training in phases as the same one in a single mode, where there is such a one; others as they are.
+
+    That is one phase, or two that differ in `linearize` alone, which `linearize_at` and `centered` are short for.
+    """
+    if not isinstance(training, Phased) or len(training.phases) not in (1, 2):
+        return training
+    first, last = training.phases[0], training.phases[-1]
+    at = None if last.linearize is None else 0
+    if len(training.phases) == 2:
+        as_first = {name: getattr(first, name) for name in ("epochs", "warm_up") if hasattr(first, name)}
+        same = last.model_copy(update={**as_first, "linearize": None, "until": None}) == first
+        if not same or at is None or last.optimizer.schedule or getattr(last, "warm_up", 0):
+            return training
+        at = first.epochs
+    own = {name: value for name, value in first if name != "linearize"}
+    own |= {"epochs": training.epochs, "until": last.until}
+    of = Adversarial if isinstance(first, AdversarialPhase) else Standard
+    return of.model_construct(**own, linearize_at=at, centered=last.linearize == "centered")
 
 
 def _numbers(cell: Cell) -> tuple[str | int, ...] | None:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, GetPydanticSchema, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, PlainSerializer
 from pydantic_core import CoreSchema, PydanticCustomError
-
-from ntkbench import budgets
 
 FRACTION = "^[0-9]+/[0-9]+$"
 """regular expression of a fraction in a spec, such as 8/255"""
@@ -62,7 +60,7 @@ def _time(value: Any) -> Any:
     return math.inf if value in ("inf", ".inf") else _float(value)
 
 
-def _fraction(value: Any) -> Any:
+def fraction(value: Any) -> Any:
     """Return a number or text (8/255) as a Fraction; 0.1 becomes 1/10, not its binary value. Else return it
     unchanged."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,400}(/0*[1-9]\d{0,400})?", value, re.ASCII):
@@ -92,7 +90,7 @@ def repeated(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(sorted(repeated(values)))
 
 
@@ -181,11 +179,11 @@ Window = Annotated[
     Expects("a whole number from 1 to 1000, or a list of two (rows and columns)"),
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**31), Expects("a whole number from 0 to 2^31 - 1")]
-_EXACT = PlainSerializer(str, return_type=str)
+EXACT = PlainSerializer(str, return_type=str)
 
 
 @dataclass(frozen=True)
-class _Decimal:
+class Decimal:
     """The JSON Schema of a Fraction, a type that JSON lacks: a number whose `bound` (a keyword of the schema) is 0."""
 
     bound: str
@@ -194,45 +192,27 @@ class _Decimal:
         return {"type": "number", self.bound: 0}
 
 
-Budget = Annotated[
-    budgets.Budget,
-    GetPydanticSchema(lambda _, handler: handler.generate_schema(Fraction)),
-    Field(ge=0),
-    BeforeValidator(_fraction),
-    AfterValidator(budgets.Budget),
-    _EXACT,
-    _Decimal("minimum"),
-    Expects("a number, 0 or more, or a fraction such as 8/255", (FRACTION,)),
-]
 Step = Annotated[
     Fraction,
     Field(gt=0),
-    BeforeValidator(_fraction),
-    _EXACT,
-    _Decimal("exclusiveMinimum"),
+    BeforeValidator(fraction),
+    EXACT,
+    Decimal("exclusiveMinimum"),
     Expects("a number above 0 or a fraction such as 2/255", (FRACTION,)),
-]
-Budgets = Annotated[
-    tuple[Budget, ...],
-    Field(min_length=1),
-    BeforeValidator(many),
-    AfterValidator(_ascending),
-    OneOrSeveral(),
-    Expects("a number, 0 or more, a fraction such as 8/255, or a list of them"),
 ]
 Moment = Annotated[
     Fraction,
     Field(ge=0),
-    BeforeValidator(_fraction),
-    _EXACT,
-    _Decimal("minimum"),
+    BeforeValidator(fraction),
+    EXACT,
+    Decimal("minimum"),
     Expects("an epoch, 0 or more: a number or a fraction such as 1/4", (FRACTION,)),
 ]
 Moments = Annotated[
     tuple[Moment, ...],
     Field(min_length=1),
     BeforeValidator(listed),
-    AfterValidator(_ascending),
+    AfterValidator(ascending),
     Expects("a list of epochs such as [0, 1/4, 1, 10]"),
 ]
 Names = Annotated[
@@ -245,7 +225,7 @@ Names = Annotated[
 Splits = Annotated[
     tuple[Literal["train", "test"], ...],
     Field(min_length=1),
-    AfterValidator(_ascending),
+    AfterValidator(ascending),
     BeforeValidator(many),
     OneOrSeveral(),
     Expects("train, test, or a list of both"),
@@ -274,18 +254,18 @@ Indices = Annotated[
     tuple[Annotated[int, Field(ge=0, le=10**9), Expects("an index, 0 or more")], ...],
     Field(min_length=1),
     BeforeValidator(listed),
-    AfterValidator(_ascending),
+    AfterValidator(ascending),
     Expects("a list of indices; 0 is the first"),
 ]
 Counts = Annotated[
     tuple[Count, ...],
     Field(min_length=1),
     BeforeValidator(listed),
-    AfterValidator(_ascending),
+    AfterValidator(ascending),
     Expects("a list of whole numbers, 1 or more"),
 ]
-Times = Annotated[tuple[Time, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
-Ridges = Annotated[tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(_ascending)]
+Times = Annotated[tuple[Time, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(ascending)]
+Ridges = Annotated[tuple[NonNegative, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(ascending)]
 Several = Annotated[int, Field(gt=0, le=10**4), Expects("a whole number from 1 to 10^4")]
 _End = Annotated[int, Field(ge=0, le=10**9), Expects("an index, 0 or more")]
 Ranges = Annotated[

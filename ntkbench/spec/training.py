@@ -17,6 +17,7 @@ from ntkbench.spec.notation import (
     NonNegative,
     OneOrSeveral,
     Positive,
+    listed,
     many,
 )
 from ntkbench.spec.section import FilePath, Section
@@ -175,7 +176,11 @@ class Until(Section):
 
 
 class Trained(Section):
-    """Base of the trainings: what is minimized, how, and for how long."""
+    """Base of the trainings, of one mode or of several phases."""
+
+
+class Descent(Section):
+    """Base of trainings and of their phases: what is minimized, how, and for how long."""
 
     loss: Literal["mse", "cross_entropy"] = "mse"
     """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
@@ -187,34 +192,99 @@ class Trained(Section):
     """when to stop before the last epoch, each seed for itself; null: never"""
     batch_size: Count | None = None
     """examples of a batch; null: the whole training set"""
+
+
+class InOneMode(Descent, Trained):
+    """Base of the trainings in one mode, which the network's first-order model may end."""
+
     linearize_at: Annotated[int, Field(ge=0)] | None = None
     """from this epoch on train the first-order model at the weights then reached; null: never"""
     centered: bool = False
     """train the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
 
 
-class Standard(Trained):
+OnBatches = Annotated[
+    InnerFGSM | InnerPGD,
+    Field(discriminator="kind", examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
+]
+
+
+class Standard(InOneMode):
     """Minimize the mean loss over the training set."""
 
     mode: Annotated[Literal["standard"], WithJsonSchema({"enum": ["standard", "linearized"]})]
     """`linearized` is short for `standard` with `linearize_at: 0`"""
 
 
-class Adversarial(Trained):
+class Adversarial(InOneMode):
     """Minimize the mean loss over batches that are attacked before each step (Madry et al. 2018)."""
 
     mode: Literal["adversarial"]
-    attack: Annotated[
-        InnerFGSM | InnerPGD,
-        Field(discriminator="kind", examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
-    ]
+    attack: OnBatches
     """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
     warm_up: Annotated[int, Field(ge=0)] = 0
     """epochs of standard training that come first"""
 
 
-def _expand_linearized(value: Any) -> Any:
-    """Rewrite `mode: linearized` as `standard` with `linearize_at: 0`, so that both are one experiment with one id."""
+# ---- phases ----
+
+
+class PhaseOfTraining(Descent):
+    """Base of the phases of a training. Each begins where the one before it ended, with a new optimizer."""
+
+    linearize: Literal["full", "centered"] | None = None
+    """train the first-order model at the weights where the phase begins: full, or centered, without its constant,
+    J(theta_0)(theta - theta_0) alone; null: the network itself. Phases after such a one go on with its model"""
+
+
+class StandardPhase(PhaseOfTraining):
+    """Minimize the mean loss over the training set, as one phase of a training."""
+
+    mode: Literal["standard"]
+
+
+class AdversarialPhase(PhaseOfTraining):
+    """Minimize the mean loss over batches that are attacked before each step, as one phase of a training."""
+
+    mode: Literal["adversarial"]
+    attack: OnBatches
+    """the attack on each batch, on the model that is trained"""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """epochs of the phase without the attack, which come first; the optimizer goes on"""
+
+
+Phase = Annotated[StandardPhase | AdversarialPhase, Field(discriminator="mode")]
+
+
+class Phased(Trained):
+    """Train in phases, one after the other, each with a mode, a loss and an optimizer of its own (Loo et al. 2022)."""
+
+    mode: Literal["phased"]
+    """may be left out: `phases` says it"""
+    phases: Annotated[
+        tuple[Phase, ...],
+        Field(min_length=1),
+        BeforeValidator(listed),
+        Expects("a list of phases such as [{mode: adversarial, ...}, {mode: standard, linearize: centered, ...}]"),
+    ]
+    """the phases in their order"""
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def _completed(value: Any) -> Any:
+    """Return a training with the mode that it leaves unsaid or abbreviates, so that both are one experiment.
+
+    `mode: linearized` is `standard` with `linearize_at: 0`, and `phases` alone is `mode: phased`.
+    """
+    if isinstance(value, dict) and "phases" in value and "mode" not in value:
+        if name := next((name for name in value if name != "phases"), None):
+            message = f"beside phases nothing is said of the whole training; write {name} in each phase"
+            raise PydanticCustomError("mode", "{message}", {"message": message, "at": (name,)})
+        return {"mode": "phased", **value}
     if isinstance(value, dict) and value.get("mode") == "linearized":
         if value.get("linearize_at", 0) != 0:
             message = "mode linearized means linearize_at: 0; for another epoch (or null) write mode: standard"
@@ -224,21 +294,7 @@ def _expand_linearized(value: Any) -> Any:
 
 
 Training = Annotated[
-    Annotated[Untrained | Pretrained | Standard | Adversarial, Field(discriminator="mode")],
-    BeforeValidator(_expand_linearized),
+    Annotated[Untrained | Pretrained | Standard | Adversarial | Phased, Field(discriminator="mode")],
+    BeforeValidator(_completed),
 ]
 """the models of all modes, told apart by `mode`"""
-
-
-def with_explicit_schedule(training: Untrained | Pretrained | Trained) -> Any:
-    """Return the training with the length of its schedule written out.
-
-    The first phase of a training that is linearized later is a shorter training; its schedule must not end earlier.
-    """
-    if not isinstance(training, Trained):
-        return training
-    optimizer = training.optimizer
-    if not isinstance(optimizer.schedule, CosineDecay) or optimizer.schedule.epochs is not None:
-        return training
-    schedule = optimizer.schedule.model_copy(update={"epochs": training.epochs})
-    return training.model_copy(update={"optimizer": optimizer.model_copy(update={"schedule": schedule})})

@@ -1,5 +1,8 @@
 """Accuracy, clean and robust; and all of it together on data whose best accuracy is known."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data import synthetic
 from ntkbench.ntk import architectures, attacks, balls, gram, infinite, regression
-from tests.analyses.subjects import OBJECTIVE, Brighter, attacked, brighter, source, target
-from tests.conftest import STATISTICAL
+from ntkbench.ntk.layers import Dense, Flatten, Sequential
+from tests.analyses.subjects import LABELS, OBJECTIVE, Brighter, attacked, brighter, evaluator, source, target
+from tests.conftest import EXACT, STATISTICAL
+from tests.ntk.predictors import drawn, linear
 
 
 def test_shares_by_hand():
@@ -28,6 +33,59 @@ def test_shares_by_hand():
     assert found.samples["clean"].sum() == 7
     assert len(found.checks) == 3 * 3 + 2 * 2 + 3
     assert all(check.ok for check in found.checks)
+
+
+def norms_of(goal: Evaluator) -> dict[str, np.ndarray]:
+    """The samples of the gradient's norms, which the numbers are the means of."""
+    found = accuracy(goal, [], gradient_norm=True)
+    numbers = {s.where["norm"]: s for s in found.scalars if s.metric == "gradient_norm"}
+    samples = {norm: found.samples[f"gradient_{norm}"] for norm in ("l2", "l1")}
+    for norm, values in samples.items():
+        assert numbers[norm].where["target"] == goal.name
+        assert numbers[norm].value == pytest.approx(values.mean(), rel=EXACT)
+        assert numbers[norm].sd == pytest.approx(values.std(ddof=1), rel=EXACT, abs=EXACT)
+    assert [check.code for check in found.checks] == ["gradients_finite"]
+    return samples
+
+
+def test_the_gradient_of_a_linear_predictor_has_the_norm_of_its_weights():
+    """Of one output f it is |w|; of several it is that of f_y - f_j, j the largest other."""
+    found = norms_of(evaluator("line", [3.0, -4.0]))
+    np.testing.assert_allclose(found["l2"], np.full(8, 5.0), rtol=EXACT)
+    np.testing.assert_allclose(found["l1"], np.full(8, 7.0), rtol=EXACT)
+    W = np.array([[0, 0], [3, -4], [1, 8]])
+    several = dataclasses.replace(evaluator("line", [0.0, 0.0]), predictor=linear(W))
+    outputs = np.asarray(several.X).reshape(8, 2) @ W.T
+    rival = np.argmax(np.where(np.eye(3, dtype=bool)[LABELS], -np.inf, outputs), axis=1)
+    np.testing.assert_allclose(norms_of(several)["l1"], np.abs(W[LABELS] - W[rival]).sum(axis=1), rtol=EXACT)
+
+
+def test_the_gradient_of_the_regression_with_a_linear_kernel_in_closed_form():
+    """f(x) = <x, X^T alpha> / d, for <x, x'> / d is the kernel of one dense layer without bias."""
+    data = synthetic.two_gaussians(4, 0.5, 0.15, 3, 8, seed=0)
+    kernel = infinite.InfiniteKernel(Sequential((Flatten(), Dense(1, W_std=1.0, b_std=None))))
+    X = jnp.asarray(data.train.unit())
+    alpha = jnp.array([[1.0], [-2.0], [0.5]])
+    predictor = regression.predictor(kernel, X, alpha)
+    goal = Evaluator("limit", predictor, jnp.asarray(data.test.unit()), jnp.asarray(data.test.labels), 3)
+    w = (X.reshape(3, -1).T @ alpha)[:, 0] / 4
+    found = norms_of(goal)
+    np.testing.assert_allclose(found["l2"], np.full(8, np.linalg.norm(w)), rtol=EXACT)
+    np.testing.assert_allclose(found["l1"], np.full(8, np.abs(w).sum()), rtol=EXACT)
+
+
+def test_the_gradient_of_a_network_is_that_of_jax():
+    network, X = drawn(architectures.fc(5, 3, depth=2), (1, 1, 2)), target().X
+    goal = Evaluator("net", network, X, jnp.asarray(LABELS), 3)
+
+    def slope(x, y):
+        j = next(j for j in np.argsort(-np.asarray(network(x))).tolist() if j != y)
+        return jax.grad(lambda image: network(image)[y] - network(image)[j])(x).ravel()
+
+    by_hand = np.array([slope(x, int(y)) for x, y in zip(X, LABELS, strict=True)])
+    found = norms_of(goal)
+    np.testing.assert_allclose(found["l2"], np.sqrt((by_hand**2).sum(axis=1)), rtol=EXACT)
+    np.testing.assert_allclose(found["l1"], np.abs(by_hand).sum(axis=1), rtol=EXACT)
 
 
 class Darker(attacks.Attack):

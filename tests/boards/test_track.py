@@ -227,6 +227,17 @@ def test_null_is_a_bound(tmp_path):
     assert rules.violations(cell()) == []
 
 
+def test_no_bound_of_a_training_is_evaded_by_phases(tmp_path):
+    rules = track.read(written(tmp_path, TEXT + "constrain: {training.linearize_at: null}\n"))
+    phases = [{"mode": "standard", "epochs": epochs, "linearize": "full"} for epochs in (1, 2)]
+    told = ["training.phases: the track asks for a training in one mode, the runs have phases"]
+    assert rules.violations(cell(training={"phases": phases})) == told
+    assert rules.violations(cell(training={"phases": phases[:1]})) == [
+        "training.linearize_at: the track asks for null, the runs have 0"
+    ]
+    assert rules.violations(cell(training={"phases": [{"mode": "standard", "epochs": 3}]})) == []
+
+
 def test_what_is_free_is_the_same_in_all_cells(tmp_path):
     rules = track.read(written(tmp_path, TARGETS))
     wide = cell(

@@ -99,6 +99,7 @@ OTHER: dict[str, Any] = {
     "attacks.noise.seed": 1,
     "analyses.clean.target": "limit",
     "analyses.clean.attacks": ["own", "ntk"],
+    "analyses.clean.gradient_norm": True,
     "analyses.transfer.attack": "own",
     "analyses.transfer.target": "first",
     "analyses.transfer.ceiling": "own",

@@ -66,8 +66,9 @@ def test_an_inner_attack_costs_its_gradients():
         asked = of("training", words | fields)
         learning = (passes(2, 3) * 60, passes(3, 5) * 60)
         return [
-            networks.training(part).dense - timeline.phase_epochs(part) * learning[timeline.phase_start(part) > 0]
+            networks.training(part).dense - phase.words.epochs * learning[phase.start > 0]
             for part in timeline.trainings(asked)
+            for phase in [timeline.last_phase(part)]
         ]
 
     assert extra() == [7 * 20 * gradient]
@@ -311,3 +312,9 @@ def test_a_course_costs_a_kernel_a_snapshot():
     more = analyses.drift_cost(cell(), drift.model_copy(update={"attack": "own", "adversarial_probe": "own"}), 0)
     assert more.double == 2 * work.double
     assert more.dense > work.dense + 2 * 21 * 30 * 11 * passes(6, 8)
+
+
+def test_the_norm_of_a_gradient_costs_a_gradient_an_example():
+    one, other = (of("analyses.clean.gradient_norm", asked) for asked in (False, True))
+    plain, more = (analyses._analysis(each, each.analyses["clean"], 0) for each in (one, other))
+    assert more.dense - plain.dense == 30 * passes(6, 8), "the example's network is linearized"

@@ -31,9 +31,9 @@ def test_batch_normalization_leaves_out_a_batch_of_one(batch_size: int | None, s
 
 
 def test_the_beginning_is_the_training_that_stops_there():
-    assert timeline.first_phase(of()) is None
-    assert timeline.first_phase(of(linearize_at=0)) is None
-    before = timeline.first_phase(of(linearize_at=5, centered=True))
+    assert timeline.before_last_phase(of()) is None
+    assert timeline.before_last_phase(of(linearize_at=0)) is None
+    before = timeline.before_last_phase(of(linearize_at=5, centered=True))
     assert before is not None
     assert before.training == Standard(mode="standard", epochs=5, batch_size=16)
     assert training_key(before) == training_key(of(epochs=5))
@@ -45,16 +45,16 @@ def test_the_beginning_is_the_training_that_stops_there():
 )
 def test_moments_fall_on_steps_of_a_stretch(moment: str, in_the_beginning: bool, step: int):
     later = of(linearize_at=5)
-    place = timeline.first_phase(later) if in_the_beginning else later
+    place = timeline.before_last_phase(later) if in_the_beginning else later
     assert timeline.phase_and_step(later, Fraction(moment)) == (place, step)
-    assert timeline.phase_epochs(later) == 15
+    assert timeline.last_phase(later).words.epochs == 15
 
 
 def test_a_cell_wants_the_moments_that_it_names():
     assert timeline.moments_needed(of()) == (0,), "that of the kernel of the full cell, at init"
     asked = of(("final", "1/2", 3, "init"), linearize_at=3)
     assert timeline.moments_needed(asked) == (0, Fraction(1, 2), 3, 20)
-    before = timeline.first_phase(asked)
+    before = timeline.before_last_phase(asked)
     assert list(timeline.snapshots_kept(asked)) == [(before, 2)], "ends of a phase are stored as trainings"
     assert list(timeline.snapshots_kept(of(("1/1000",)))) == [], "that is before the first step"
     assert timeline.moments_needed(cell(training={"mode": "none"})) == (0,)

@@ -113,6 +113,8 @@ def test_names_that_collide_keep_apart():
 
 def test_labels_sort_by_value():
     labels = ["512", "32", "inf", "8/255", "128", "1e-3", "fc", "1/10", "0.5", "nan", "1e400", "9" * 400 + "/3"]
+    relative = ["2/sqrt(d)", "1/4/sqrt(d)", "1/2/sqrt(d)", "10/sqrt(d)"]
+    assert sorted(relative, key=label_key) == ["1/4/sqrt(d)", "1/2/sqrt(d)", "2/sqrt(d)", "10/sqrt(d)"]
     assert sorted(labels, key=label_key)[:6] == ["1e-3", "8/255", "1/10", "0.5", "32", "128"]
     assert as_number("8/255") == as_number("16/510")
     assert as_number("1/0") is as_number("fc") is as_number("nan") is None

@@ -123,7 +123,7 @@ def test_a_schedule_runs_on_where_the_training_is_linearized():
     words = {"kind": "sgd", "schedule": {"kind": "cosine"}}
     whole = trained(optimizer=words, epochs=4, batch_size=N // STEPS)
     later = trained(optimizer=words, epochs=4, batch_size=N // STEPS, linearize_at=1)
-    before = timeline.first_phase(later)
+    before = timeline.before_last_phase(later)
     assert before is not None
     assert rates(before, STEPS) + rates(later, 3 * STEPS) == pytest.approx(rates(whole, 4 * STEPS))
 
@@ -164,6 +164,21 @@ def test_an_attack_has_the_budgets_and_the_source_that_the_spec_says():
     assert not threat.objective.predicted
     noise = build_attacks.attack(cell(), "noise")
     assert (noise.source, noise.objective) == (build_attacks.NO_SOURCE, None)
+
+
+def test_a_budget_relative_to_the_dimension_has_a_radius_on_the_data():
+    words = {"kind": "fgsm", "eps": {"in": "inverse_sqrt_dim", "value": [1, "1/2"]}}
+    of = cell(
+        attacks={**FULL["attacks"], "own": words},
+        training={**FULL["training"], "mode": "adversarial"}
+        | {"attack": {"kind": "fgsm", "eps": {"in": "inverse_sqrt_dim", "value": 2}}},
+    )
+    threat = build_attacks.attack(of, "own")
+    assert [budget.label for budget in threat.budgets] == ["1/2/sqrt(d)", "1/sqrt(d)"]
+    np.testing.assert_allclose(threat.radii, [0.5 / 28, 1 / 28], rtol=1e-12)
+    inner = training.inner(of, jax.random.split(jax.random.key(0), 2))
+    assert inner is not None
+    np.testing.assert_allclose(inner.eps, 2 / 28, rtol=1e-6)
 
 
 def test_an_adaptive_attack_is_as_the_spec_says():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ntkbench.store import arrays, lookup
@@ -24,7 +25,7 @@ attacks:
   final: {kind: fgsm, source: last, eps: 0.1}
   noise: {kind: random_sign, eps: 0.1}
 analyses:
-  first: {kind: accuracy, target: first, attacks: [ntk, noise]}
+  first: {kind: accuracy, target: first, attacks: [ntk, noise], gradient_norm: true}
   last: {kind: accuracy, target: last, attacks: [noise]}
   transfer: {kind: transfer, attack: final, target: limit, floor: noise}
 """
@@ -71,6 +72,19 @@ def test_outcomes_per_test_point_give_the_numbers(done):
             assert (row.k, row.n) == (int(outcome.sum()), 10)
         if row.metric == "accuracy":
             assert row.value == samples[arrays.column(row.analysis, "clean")].mean()
+
+
+def test_the_norm_of_the_gradient_is_a_mean_with_its_interval(done):
+    record, samples = done
+    rows = [row for row in record.metrics if row.metric == "gradient_norm"]
+    assert [(row.analysis, row.where) for row in rows] == [
+        ("first", {"target": "first", "norm": norm}) for norm in ("l2", "l1")
+    ]
+    for row in rows:
+        norms = samples[arrays.column("first", f"gradient_{row.where['norm']}")]
+        np.testing.assert_allclose(row.value, norms.mean())
+        assert (row.n, row.ci_method) == (10, "t")
+        assert row.ci95[0] < row.value < row.ci95[1]
 
 
 @pytest.mark.slow

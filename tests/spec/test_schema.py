@@ -117,5 +117,5 @@ def test_what_stands_at_a_path_depends_on_the_kind():
         "random_sign",
         "images",
     )
-    modes = ("none", "pretrained", "standard", "linearized", "adversarial")
+    modes = ("none", "pretrained", "standard", "linearized", "adversarial", "phased")
     assert schema.tags(schema.at(("training",), root) or {}) == modes

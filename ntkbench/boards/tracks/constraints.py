@@ -38,7 +38,12 @@ Allowed = Range | Value | Annotated[tuple[Value, ...], Field(min_length=1)]
 
 
 def violations(rules: Mapping[str, Allowed], leaves: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each field (`leaves`: values by path) that matches a pattern and has a value not allowed."""
+    """Yield a line for each field (`leaves`: values by path) that matches a pattern and has a value not allowed.
+
+    What is asked of a training is asked of one in a single mode; one in phases has no such fields, and is refused.
+    """
+    if "training.phases" in leaves and any(pattern.startswith("training.") for pattern in rules):
+        yield "training.phases: the track asks for a training in one mode, the runs have phases"
     for pattern, allowed in rules.items():
         for path, value in leaves.items():
             if matches(pattern, path) and not _is_allowed(value, allowed):

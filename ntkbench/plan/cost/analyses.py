@@ -31,6 +31,7 @@ from ntkbench.spec.analyses import (
     LabelFlips,
     Spectral,
     TimeCourse,
+    Transfer,
 )
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated, Square
 from ntkbench.spec.cell import Cell
@@ -55,7 +56,8 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
     if isinstance(analysis, Certificate):
         return certificate_cost(cell, analysis, tile)
     budgets = [len(cell.attacks[name].eps) for name in attacks_shown(analysis)]
-    gradients = cell.data.n_test if getattr(analysis, "ceiling", None) or hasattr(analysis, "floor") else 0
+    looks_at_gradients = isinstance(analysis, Transfer) or getattr(analysis, "gradient_norm", False)
+    gradients = cell.data.n_test if looks_at_gradients else 0
     work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
     work += _gradients(cell, analysis.target, gradients, tile)
     programs = _programs(

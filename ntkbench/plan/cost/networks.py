@@ -10,7 +10,7 @@ from ntkbench.spec.attacks import APGD, SELF, AnyAttack, InnerPGD, Iterated
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.layers import Conv, Flatten
-from ntkbench.spec.training import Adam, Adversarial, Trained
+from ntkbench.spec.training import Adam, AdversarialPhase, Phase, Trained
 
 
 def _images(cell: Cell, budgets: int) -> int:
@@ -46,31 +46,32 @@ def training(cell: Cell) -> Work:
 
     Without training it is that of drawing the weights.
     """
-    how, n = cell.training, cell.data.n_train
+    n = cell.data.n_train
     steps, itemsize = sizes.network(cell), _itemsize(cell.numerics.network)
     size = sizes.parameters(steps)
     drawing = Work(
         bytes=sizes.state_bytes(cell),
         programs=_programs(("draw", cell.architecture, cell.width), cell, DRAWN * len(sizes.weighted(steps))),
     )
-    if not isinstance(how, Trained):
+    if not isinstance(cell.training, Trained):
         return drawing
-    linear, epochs, inner = how.linearize_at is not None, timeline.phase_epochs(cell), _inner_gradients(cell)
+    how = timeline.last_phase(cell).words
+    linear, inner = how.linearize is not None, _inner_gradients(how)
     learning, ascent = (LINEAR_LEARNING, LINEAR_GRADIENT) if linear else (LEARNING, GRADIENT)
-    work = _passes(cell, cell.numerics.network, learning, epochs * n)
+    work = _passes(cell, cell.numerics.network, learning, how.epochs * n)
     work += _passes(cell, cell.numerics.network, ascent, inner * n)
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
-    updates, ascents = epochs * timeline.steps(cell), inner * timeline.steps(cell)
+    updates, ascents = how.epochs * timeline.steps(cell), inner * timeline.steps(cell)
     moved = itemsize * size * (updates * (4 + 2 * optimizer) + 2 * ascents)
     work += Work(moved=moved, steps=updates + ascents, calls=1)
-    passes = LEARNING.rest + (GRADIENT.rest if isinstance(how, Adversarial) else 0)
+    passes = LEARNING.rest + (GRADIENT.rest if isinstance(how, AdversarialPhase) else 0)
     batch = (how.batch_size or n) * max((_patch_entries(step) for step in sizes.weighted(steps)), default=0) * itemsize
     state = max(sizes.state_bytes(cell), COPIES * itemsize * size)
     return replace(
         drawing + work,
         bytes=state + batch * (2 if linear else 1),
         programs=drawing.programs
-        | _programs(("training", how, _form(cell, None)), cell, passes * _through(cell, SELF)),
+        | _programs(("training", cell.training, _form(cell, None)), cell, passes * _through(cell, SELF)),
     )
 
 
@@ -79,13 +80,12 @@ def _patch_entries(step: Step) -> int:
     return sizes.connections(step) // int(step.after[-1]) * sizes.places(step) if isinstance(step.layer, Conv) else 0
 
 
-def _inner_gradients(cell: Cell) -> int:
-    """Return the number of gradients of the inner attack for each example in a cell's last phase."""
-    how = cell.training
-    if not isinstance(how, Adversarial):
+def _inner_gradients(how: Phase) -> int:
+    """Return the number of gradients of the inner attack for each example in a phase."""
+    if not isinstance(how, AdversarialPhase):
         return 0
     steps = how.attack.steps if isinstance(how.attack, InnerPGD) else 1
-    return steps * max(0, how.epochs - max(how.warm_up, timeline.phase_start(cell)))
+    return steps * max(0, how.epochs - how.warm_up)
 
 
 def _passes(cell: Cell, dtype: str, passes: Passes, examples: int) -> Work:
@@ -115,7 +115,7 @@ def _products(dtype: str, operations: int) -> Work:
 
 def _is_linear(cell: Cell) -> bool:
     """Return whether the cell's network ends its training as a first-order model."""
-    return isinstance(cell.training, Trained) and cell.training.linearize_at is not None
+    return isinstance(cell.training, Trained) and timeline.linear_from(cell) is not None
 
 
 def ascents(attack: AnyAttack) -> int:
@@ -164,7 +164,7 @@ def _form(cell: Cell, kernel: Kernel | None) -> object:
             return of, architecture or cell.architecture
         case EmpiricalKernel():
             return "first order", cell.architecture, cell.width
-    centered = isinstance(cell.training, Trained) and cell.training.centered
+    centered = isinstance(cell.training, Trained) and timeline.last_phase(cell).words.linearize == "centered"
     return _is_linear(cell), centered, cell.architecture, cell.width
 
 

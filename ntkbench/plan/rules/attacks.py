@@ -1,16 +1,17 @@
 """Find what a spec asks wrongly of attacks: losses, targets, starts, budgets beyond the pixel range."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
+from ntkbench.budgets import Budget
 from ntkbench.errors import Problem
-from ntkbench.plan import shapes
+from ntkbench.plan import shapes, sizes, timeline
 from ntkbench.spec.analyses import ROLES, EvaluatedAnalysis
-from ntkbench.spec.attacks import APGD, PGD, GivenImages, InnerAttack, LossAscent, Square
+from ntkbench.spec.attacks import APGD, PGD, Attack, GivenImages, InnerAttack, LossAscent, Square
 from ntkbench.spec.document import Path, text
 from ntkbench.spec.kernels import AdvNtk, InfiniteKernel
 from ntkbench.spec.reading.validate import Draft
-from ntkbench.spec.training import Adversarial
+from ntkbench.spec.training import Adversarial, AdversarialPhase
 
 # Rules for attacks that ascend a loss, in `attacks` and inside adversarial training; `check` runs them on each cell.
 #
@@ -61,8 +62,9 @@ def _inner(draft: Draft) -> Mapping[Path, InnerAttack]:
         for name, kernel in draft.cell.kernels.items()
         if isinstance(kernel, InfiniteKernel) and isinstance(kernel.fit, AdvNtk)
     }
-    if isinstance(draft.cell.training, Adversarial):
-        found["training", "attack"] = draft.cell.training.attack
+    for path, words in timeline.as_written(draft.cell.training):
+        if isinstance(words, Adversarial | AdversarialPhase):
+            found[*path, "attack"] = words.attack
     return found
 
 
@@ -92,12 +94,28 @@ def _targets(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iter
 
 def budgets(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for each budget above 1 in the maximum norm: within 1 lies the whole pixel range."""
-    norms: dict[Path, str] = {("attacks", name): attack.norm for name, attack in draft.cell.attacks.items()}
-    norms |= {path: attack.norm for path, attack in _inner(draft).items()}
-    for path, norm in norms.items():
+    found: dict[Path, Attack | InnerAttack] = {("attacks", name): each for name, each in draft.cell.attacks.items()}
+    for path, attack in {**found, **_inner(draft)}.items():
+        budgets = attack.eps if isinstance(attack.eps, tuple) else (attack.eps,)
+        if attack.norm != "linf":
+            continue
+        if budgets[0].relative:
+            yield from _relative_budgets(draft, (*path, "eps"), budgets)
+            continue
         node = draft.root.at((*path, "eps"))
         for i, item in enumerate(node.items or (node,)):
-            if norm == "linf" and Fraction(str(item.value)) > 1:
+            if Fraction(str(item.value)) > 1:
                 here = (*path, "eps", i) if node.items else (*path, "eps")
                 message = f"{text(item)} is more than the pixel range, which is [0, 1]; 8 of 255 gray levels are 8/255"
                 yield item.place.problem(here, message)
+
+
+def _relative_budgets(draft: Draft, path: Path, budgets: Sequence[Budget]) -> Iterator[Problem]:
+    """Yield a problem where the largest of some budgets c / sqrt(d) is above 1 on the data of the cell."""
+    if not draft.sized:
+        return
+    d = sizes.inputs(draft.cell)
+    largest = budgets[-1].on(d)
+    if largest.radius > 1:
+        message = f"{largest} is {largest.radius:.3g} with d = {d} inputs, more than the pixel range, which is [0, 1]"
+        yield draft.problem(path, message)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ntkbench.errors import Problem
-from ntkbench.plan import selections
+from ntkbench.plan import selections, timeline
 from ntkbench.spec.analyses import Consistency, Eigenspace, Spectral
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack
 from ntkbench.spec.document import Path
@@ -173,8 +173,9 @@ def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:
     if not isinstance(training, Trained):
         why = f"matched takes the time of the trained network, and training mode is {training.mode}"
         yield draft.problem(path, f"{why}; write a number or inf")
-    elif not isinstance(training.optimizer, SGD):
-        kind = training.optimizer.kind
+        return
+    optimizers = [words.optimizer for _, words in timeline.as_written(training)]
+    if kind := next((optimizer.kind for optimizer in optimizers if not isinstance(optimizer, SGD)), None):
         yield draft.problem(
             path, f"matched needs a training that follows gradient flow, and {kind} does not; use sgd, or a number"
         )

@@ -4,16 +4,18 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from ntkbench.errors import DataError, Problem
 from ntkbench.plan import shapes, sizes, timeline, user_files
 from ntkbench.plan.networks import operations
 from ntkbench.spec.architectures import FunctionNetwork, Given
+from ntkbench.spec.cell import Cell
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import EmpiricalKernel
 from ntkbench.spec.reading.validate import Draft
-from ntkbench.spec.training import Adversarial, Pretrained, Trained, Untrained, WarmupCosine
+from ntkbench.spec.training import Descent, InOneMode, Phased, Pretrained, Trained, Untrained, WarmupCosine
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
@@ -51,9 +53,14 @@ def _moment(draft: Draft, path: Path, at: Fraction) -> Iterator[Problem]:
     assert isinstance(training, Trained)
     if at > training.epochs:
         yield draft.problem(path, f"epoch {at} never comes: the training ends after {training.epochs}")
-    elif at.denominator > 1 and draft.whole("data") and timeline.steps(draft.cell) == 1:
+    elif at.denominator > 1 and draft.whole("data") and _is_one_step(draft.cell, at):
         message = f"there is no step at epoch {at}: an epoch is one step on the whole training set"
         yield draft.problem(path, f"{message}; give training a smaller `batch_size`, or write a whole number")
+
+
+def _is_one_step(cell: Cell, at: Fraction) -> bool:
+    """Return whether an epoch is one step in the phase of a moment."""
+    return timeline.steps(timeline.phase_and_step(cell, at)[0]) == 1
 
 
 def networks(draft: Draft) -> Iterator[Problem]:
@@ -93,13 +100,27 @@ def pretrained(draft: Draft) -> Iterator[Problem]:
 
 
 def schedules(draft: Draft) -> Iterator[Problem]:
-    """Yield what is wrong with the numbers of a training: its batch size, epochs that never come, `centered` alone."""
+    """Yield what is wrong with the numbers of a training and of its phases.
+
+    These are batch sizes, epochs that never come, `centered` alone, and phases of the network after its linearization.
+    """
     training, data = draft.cell.training, draft.cell.data
-    if not isinstance(training, Trained):
-        return
-    if draft.whole("data") and training.batch_size is not None and training.batch_size > data.n_train:
-        message = f"{training.batch_size} is more than the {data.n_train} training examples; null takes them all"
-        yield draft.problem(("training", "batch_size"), message)
+    for path, words in timeline.as_written(draft.cell.training):
+        if draft.whole("data") and words.batch_size is not None and words.batch_size > data.n_train:
+            message = f"{words.batch_size} is more than the {data.n_train} training examples; null takes them all"
+            yield draft.problem((*path, "batch_size"), message)
+        if (warm_up := getattr(words, "warm_up", 0)) >= words.epochs:
+            why = f"epoch {warm_up} never comes: there are {words.epochs}, counted from 0"
+            yield draft.problem((*path, "warm_up"), f"{why}; write mode: standard if that is meant")
+        yield from _schedule(draft, path, words)
+    if isinstance(training, InOneMode):
+        yield from _linearized(draft, training)
+    elif isinstance(training, Phased):
+        yield from _after_linearization(draft, training)
+
+
+def _linearized(draft: Draft, training: InOneMode) -> Iterator[Problem]:
+    """Yield a problem where the epoch of a linearization never comes, or is missing."""
     if training.linearize_at is not None and training.linearize_at >= training.epochs:
         why = f"epoch {training.linearize_at} never comes: there are {training.epochs}, counted from 0"
         message = f"{why}; write null if that is meant"
@@ -107,28 +128,35 @@ def schedules(draft: Draft) -> Iterator[Problem]:
     if training.centered and training.linearize_at is None:
         message = "centered is a property of the linearized model; write the epoch of linearize_at, or centered: false"
         yield draft.problem(("training", "centered"), message)
-    if isinstance(training, Adversarial) and training.warm_up >= training.epochs:
-        why = f"epoch {training.warm_up} never comes: there are {training.epochs}, counted from 0"
-        yield draft.problem(("training", "warm_up"), f"{why}; write mode: standard if that is meant")
-    yield from _schedule(draft, training)
 
 
-def _schedule(draft: Draft, training: Trained) -> Iterator[Problem]:
+def _after_linearization(draft: Draft, training: Phased) -> Iterator[Problem]:
+    """Yield a problem for each phase that does not go on with the first-order model of the one before it."""
+    for i, (before, phase) in enumerate(pairwise(training.phases), start=1):
+        if before.linearize is not None and phase.linearize != before.linearize:
+            message = (
+                "the phase before this one trained a first-order model, which is no network with other weights; "
+                f"go on with it, linearize: {before.linearize}, or put phases of the network first"
+            )
+            yield draft.problem(("training", "phases", i, "linearize"), message)
+
+
+def _schedule(draft: Draft, path: Path, words: Descent) -> Iterator[Problem]:
     """Yield a problem where the warm-up of a schedule leaves no epoch for its fall."""
-    schedule = training.optimizer.schedule
-    if isinstance(schedule, WarmupCosine) and schedule.warm_up >= (epochs := schedule.epochs or training.epochs):
+    schedule = words.optimizer.schedule
+    if isinstance(schedule, WarmupCosine) and schedule.warm_up >= (epochs := schedule.epochs or words.epochs):
         message = (
             f"{schedule.warm_up} of {epochs} epochs of warm-up leave none for the decay; write fewer, or more epochs"
         )
-        yield draft.problem(("training", "optimizer", "schedule", "warm_up"), message)
+        yield draft.problem((*path, "optimizer", "schedule", "warm_up"), message)
 
 
 def batches(draft: Draft) -> Iterator[Problem]:
     """Yield a problem where batch normalization meets batches of one example, within which nothing differs."""
-    training = draft.cell.training
-    if not draft.whole("architecture", "data") or not isinstance(training, Trained):
+    if not draft.whole("architecture", "data") or "batch_norm" not in operations(draft.cell.architecture):
         return
-    if (training.batch_size or draft.cell.data.n_train) == 1 and "batch_norm" in operations(draft.cell.architecture):
-        path = ("training", "batch_size") if training.batch_size else ("data", "n_train")
-        message = "batch_norm normalizes by what differs within a batch, and in a batch of one nothing does"
-        yield draft.problem(path, f"{message}; write 2 or more, or use layer_norm")
+    for path, words in timeline.as_written(draft.cell.training):
+        if (words.batch_size or draft.cell.data.n_train) == 1:
+            here: Path = (*path, "batch_size") if words.batch_size else ("data", "n_train")
+            message = "batch_norm normalizes by what differs within a batch, and in a batch of one nothing does"
+            yield draft.problem(here, f"{message}; write 2 or more, or use layer_norm")

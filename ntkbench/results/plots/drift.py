@@ -23,6 +23,7 @@ _PARTS = (("top_", "top {}", VERMILLION, "s"), ("rest_", "rest", GREEN, "^"), ("
 """prefix, legend, color, marker of the kernel's parts; the whole comes last, as it may hide the top"""
 _RANKS = {"participation_rank": "participation", "entropy_rank": "entropy", "stable_rank": "stable"}
 _POSITIVE, _SHARE, _COSINE, _ANY = (0.0, np.inf), (0.0, 1.0), (-1.0, 1.0), (-np.inf, np.inf)
+_TURNS = "Dotted: the epochs at which another phase of the training begins. "
 _FEW = 24
 """most points of a curve that have a marker"""
 
@@ -66,6 +67,7 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
         seeds = f"n = {', '.join(map(str, n))} seed{'s' if n != [1] else ''}"
         end = (
             f"Means over seeds, 95 % intervals, none where there is one seed; {seeds}. "
+            f"{_TURNS if any(seed.turns for cell in cells for seed in cell.seeds) else ''}"
             f"{study.provenance([seed for cell in cells for seed in cell.seeds])}"
         )
         for prefix, probe in _PROBES.items():
@@ -95,12 +97,7 @@ def _probe_pictures(cells: Sequence[_Cell], prefix: str, sheet: str, seeds: str,
         name.format("polar"),
         _polar(cells, prefix, k, seeds),
         "Polar curves from init, at the origin: the distance |K_t - K_0| as a share of |K_T - K_0|, against the angle "
-        + (
-            "between K_t and K_0. "
-            if k is None
-            else f"between K_t and K_0; of the kernel, its top {k} directions and the rest. "
-        )
-        + end,
+        f"between K_t and K_0{'' if k is None else f'; of the kernel, its top {k} directions and the rest'}. {end}",
     )
     for what, curves, told in _looks(first, prefix):
         yield Picture(name.format(what), _curves(cells, curves, seeds), f"{told} {end}")
@@ -273,6 +270,8 @@ def _curves(cells: Sequence[_Cell], curves: Sequence[_Curve], seeds: str) -> Fig
     for at, curve in zip(axes, curves, strict=True):
         for place, cell in enumerate(cells):
             _line(at, curve.at(cell.seeds[0]), cell.mean(curve.values, curve.bounds), place, cell.label)
+            for turn in cell.seeds[0].turns:
+                at.axvline(turn, color=COLORS[place], linewidth=0.8, linestyle="dotted", zorder=0)
             if curve.level and np.isfinite(level := float(np.mean([curve.level(seed) for seed in cell.seeds]))):
                 at.axvline(level, color=COLORS[place], linewidth=0.6, linestyle="dashed", zorder=0)
         at.set_ylabel(curve.label)

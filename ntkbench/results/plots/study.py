@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,14 @@ class Panel:
     def budgets(self) -> tuple[str, ...]:
         """Return the perturbation budgets of the attack as texts such as 8/255."""
         return tuple(self.attack.get("eps", ()))
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Return the epochs at which a later phase of the training begins; none where it has one phase."""
+        training = asked(self.record)["training"]
+        if phases := training.get("phases"):
+            return tuple(accumulate(phase["epochs"] for phase in phases[:-1]))
+        return (training["linearize_at"],) if training.get("linearize_at") else ()
 
     def at(self, eps: str) -> int:
         """Return the index of a budget along the axis of budgets of the series."""

@@ -1,9 +1,13 @@
 """Turn the attacks of a spec into attacks on arrays."""
 
+from collections.abc import Sequence
+
 import jax
 
 from ntkbench.analyses.crafting import BudgetedAttack
+from ntkbench.budgets import Budget
 from ntkbench.ntk import apgd, attacks, balls, square
+from ntkbench.plan import sizes
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
 from ntkbench.spec import extensions, identity
@@ -31,11 +35,11 @@ BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
     words = identity.with_auto_losses(cell).attacks[attack_id]
-    ball = BALLS[words.norm]
+    ball, eps = BALLS[words.norm], budgets(cell, words.eps)
     if isinstance(words, RandomSign):
-        return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.RandomSigns(ball), None)
+        return BudgetedAttack(attack_id, NO_SOURCE, eps, attacks.RandomSigns(ball), None)
     if isinstance(words, GivenImages):
-        return BudgetedAttack(attack_id, NO_SOURCE, words.eps, attacks.Unmoved(ball), None)
+        return BudgetedAttack(attack_id, NO_SOURCE, eps, attacks.Unmoved(ball), None)
     centered = cell.data.targets == "centered"
     objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
     if isinstance(words, APGD):
@@ -49,7 +53,12 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
         attack = gradient_attack(words, ball, objective)
     if isinstance(words, Iterated) and words.restarts > 1:
         attack = attacks.Restarts(ball, objective, attack, words.restarts)
-    return BudgetedAttack(attack_id, words.source, words.eps, attack, objective)
+    return BudgetedAttack(attack_id, words.source, eps, attack, objective)
+
+
+def budgets(cell: Cell, words: Sequence[Budget]) -> tuple[Budget, ...]:
+    """Return budgets of a cell as they are on its data, so that those relative to the dimension have a radius."""
+    return tuple(budget.on(sizes.inputs(cell)) for budget in words)
 
 
 def gradient_attack(

@@ -12,7 +12,7 @@ from ntkbench.ntk import adv_ntk, gram, infinite, regression, robust_regression
 from ntkbench.ntk import attacks as ntk_attacks
 from ntkbench.ntk.gram import Kernel
 from ntkbench.plan import sizes
-from ntkbench.run.build.attacks import BALLS, gradient_attack
+from ntkbench.run.build.attacks import BALLS, budgets, gradient_attack
 from ntkbench.run.build.losses import loss
 from ntkbench.run.build.networks import stateless, stream
 from ntkbench.spec import attacks, identity, kernels
@@ -84,6 +84,7 @@ def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.A
     V = spectrum.eigenvectors[:n]
     part = regression.Spectrum.of((V * jnp.maximum(spectrum.eigenvalues, 0)[None, :]) @ V.T, spectrum.precision)
     objective = ntk_attacks.Objective(loss(fit.attack.loss, cell.data.targets == "centered"))
+    (eps,) = budgets(cell, [fit.attack.eps])
     batch = batch_size(min(fit.batch_size, fit.n_validation), example_bytes(cell, name, n, 0, 1), tile_bytes)
     w = adv_ntk.search(
         kernel,
@@ -92,7 +93,7 @@ def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.A
         Y[:n],
         adv_ntk.HeldOut(X[n:], labels[n:], Y[n:]),
         gradient_attack(fit.attack, BALLS[fit.attack.norm], objective),
-        jnp.asarray(fit.attack.eps.radius, X.dtype),
+        jnp.asarray(eps.radius, X.dtype),
         steps=fit.steps,
         minibatch=fit.batch_size,
         rate=fit.rate,

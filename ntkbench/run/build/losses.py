@@ -26,12 +26,12 @@ def targeted_loss(name: str, centered: bool = False) -> losses.TargetedLoss:
     return losses.dlr_toward if name == "dlr" else functools.partial(losses.toward, loss=loss(name, centered))
 
 
-def training_loss(cell: Cell, trained: training.Trained) -> losses.Loss:
-    """Return the loss of a training, on the targets that the cell's data have."""
+def training_loss(cell: Cell, trained: training.Descent) -> losses.Loss:
+    """Return the loss of a training or phase, on the targets that the cell's data have."""
     return loss(trained.loss, cell.data.targets == "centered")
 
 
-def curvature(trained: training.Trained, outputs: int) -> float:
+def curvature(trained: training.Descent, outputs: int) -> float:
     """Return an upper bound of the loss's second derivative in the outputs (Boehning 1992 for softmax)."""
     if trained.loss == "mse":
         return 1.0

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import optax
 
 from ntkbench.ntk import attacks, training
 from ntkbench.plan import timeline
-from ntkbench.run.build.attacks import BALLS, gradient_attack
+from ntkbench.run.build.attacks import BALLS, budgets, gradient_attack
 from ntkbench.run.build.losses import loss
 from ntkbench.spec import identity
 from ntkbench.spec.cell import Cell
@@ -18,27 +19,27 @@ from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.training import (
     SGD,
     Adam,
-    Adversarial,
+    AdversarialPhase,
     Cosine,
     Exponential,
     Piecewise,
     Schedule,
-    Trained,
     WarmupCosine,
-    with_explicit_schedule,
 )
 
 
 def optimizer(cell: Cell) -> training.Optimizer:
     """Return a function from a learning rate to the optimizer of the cell's last phase of training."""
-    words = with_explicit_schedule(cell.training).optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
+    optimizer: Any = timeline.last_phase(cell).words.optimizer
+    words = optimizer.model_copy(update={"learning_rate": 1.0, "schedule": None})
     return _optimizer(words, schedule(cell))
 
 
 def schedule(cell: Cell) -> optax.Schedule | None:
     """Return the factor on the learning rate by step of the cell's last phase; None: no schedule."""
-    words, steps = with_explicit_schedule(cell.training).optimizer.schedule, timeline.steps(cell)
-    return None if words is None else _schedule(words, steps, timeline.phase_start(cell) * steps)
+    phase, steps = timeline.last_phase(cell), timeline.steps(cell)
+    words: Any = phase.words.optimizer.schedule  # frozen, and so hashable
+    return None if words is None else _schedule(words, steps, phase.scheduled * steps)
 
 
 @functools.cache
@@ -71,15 +72,16 @@ def _schedule(words: Schedule, steps: int, done: int) -> optax.Schedule:
 
 
 def inner(cell: Cell, keys: jax.Array) -> training.InnerAttack | None:
-    """Return the inner attack of the cell's last phase, one key a seed; None unless training is adversarial."""
-    words = identity.with_auto_losses(cell).training
-    if not isinstance(words, Adversarial):
+    """Return the inner attack of the cell's last phase, one key a seed; None unless it is adversarial."""
+    words = timeline.last_phase(identity.with_auto_losses(cell)).words
+    if not isinstance(words, AdversarialPhase):
         return None
     objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
+    (eps,) = budgets(cell, [words.attack.eps])
     return training.InnerAttack(
         gradient_attack(words.attack, BALLS[words.attack.norm], objective),
-        jnp.asarray(words.attack.eps.radius, cell.numerics.network),
-        jnp.asarray(max(0, words.warm_up - timeline.phase_start(cell))),
+        jnp.asarray(eps.radius, cell.numerics.network),
+        jnp.asarray(words.warm_up),
         keys,
     )
 
@@ -100,11 +102,9 @@ def epochs_trained(cell: Cell, losses: np.ndarray) -> np.ndarray:
 
     `losses`: (seeds, epochs), the mean training loss of each epoch of that phase.
     """
-    words = cell.training
-    assert isinstance(words, Trained)
+    words = timeline.last_phase(cell).words
     until = None if words.until is None else words.until.loss
-    warm_up = words.warm_up - timeline.phase_start(cell) if isinstance(words, Adversarial) else 0
-    return training.epochs_trained(losses, until, max(0, warm_up))
+    return training.epochs_trained(losses, until, words.warm_up if isinstance(words, AdversarialPhase) else 0)
 
 
 def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndarray:
@@ -112,8 +112,7 @@ def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndar
 
     `rates`: the seeds' learning rates; `epochs`: how many epochs of the phase moved their weights.
     """
-    words = cell.training
-    assert isinstance(words, Trained)
+    words = timeline.last_phase(cell).words
     if not isinstance(words.optimizer, SGD):
         return np.full(len(rates), np.nan)
     steps = timeline.steps(cell)
@@ -122,7 +121,7 @@ def flow_time(cell: Cell, rates: Sequence[float], epochs: np.ndarray) -> np.ndar
         total = epochs * float(steps)
     else:
         with jax.numpy_dtype_promotion("standard"):  # optax divides its counter
-            shares = np.asarray(jax.vmap(share)(jnp.arange(timeline.phase_epochs(cell) * steps)), np.float64)
+            shares = np.asarray(jax.vmap(share)(jnp.arange(words.epochs * steps)), np.float64)
         total = np.append(0.0, np.cumsum(shares))[epochs * steps]
     return np.asarray(rates, np.float64) * total / (cell.data.n_train * (1 - words.optimizer.momentum))
 

@@ -18,7 +18,7 @@ from ntkbench.spec.document import Node, Path, dotted, found, text
 from ntkbench.spec.schema import Schema
 from ntkbench.text import did_you_mean, nearest
 
-_OUR_OWN = ("repeated", "mode")
+_OUR_OWN = ("repeated", "mode", "budget")
 """types of pydantic errors that validators of ntkbench raise, with messages fit to show"""
 _NO_VALUE = ("union_tag_invalid", "union_tag_not_found", "literal_error")
 """types of pydantic errors that say that a word is none of those known"""
@@ -35,7 +35,7 @@ def problems(error: ValidationError, root: Node) -> Iterator[Problem]:
         details.setdefault(_path(detail, root), detail)
     for path, detail in details.items():
         deeper = any(len(other) > len(path) and other[: len(path)] == path for other in details)
-        if not (deeper and root.at(path).items):
+        if not (deeper and (root.at(path).items or detail["type"] == "too_short")):
             yield _problem(path, detail, root)
 
 

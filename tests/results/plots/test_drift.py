@@ -126,6 +126,18 @@ def test_curves_are_means_with_intervals_over_seeds(tmp_path: Path):
             np.testing.assert_allclose([heights[:, 1].min(), heights[:, 1].max()], [low.min(), high.max()])
 
 
+def test_phases_are_marked_where_they_begin(tmp_path: Path):
+    phases = [{"mode": "standard", "epochs": epochs, "batch_size": 5} for epochs in (1, 2, 3)]
+    turning = planned(cell(training={"phases": phases}), range(2), regime="turning")
+    late = planned(cell(training={"mode": "standard", "epochs": 10, "linearize_at": 4}), range(2), regime="late")
+    of = study(tmp_path, [*turning, *late, *runs("fast", seeds=2)])
+    marks = [line for line in figures(of)["ranks"].axes[0].lines if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in marks] == [1, 3, 4]  # type: ignore[index]
+    assert marks[0].get_color() == marks[1].get_color() != marks[2].get_color()
+    told = {picture.name: picture.caption for picture in drift.pictures(of, [])}
+    assert "Dotted: the epochs at which another phase" in told["ranks-"]
+
+
 def test_velocity_stands_between_its_snapshots(tmp_path: Path):
     of = study(tmp_path, runs("fast"))
     line, _ = lines(figures(of)["velocity"].axes[0]).values()
