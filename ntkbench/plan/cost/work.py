@@ -7,6 +7,7 @@ in matrix products take
     Work(dense=10**12).running(cores=2)     # 5.0 seconds
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from operator import add
@@ -110,6 +111,14 @@ class Work:
         """Return the work of `count` repetitions, of which `at_once` are in memory together."""
         several = (count * number for number in self._counts)
         return Work(*several, bytes=min(count, at_once) * self.bytes, programs=self.programs)
+
+
+def total(works: Iterable[Work]) -> Work:
+    """Return the sum of some works, none for none; to add them one by one would copy the programs every time."""
+    every = list(works)
+    counts = (sum(column) for column in zip(*(work._counts for work in every), strict=True))
+    programs = frozenset[Program]().union(*(work.programs for work in every))
+    return Work(*counts, bytes=max((work.bytes for work in every), default=0), programs=programs)
 
 
 def _float(count: int) -> float:
