@@ -9,7 +9,7 @@ from itertools import groupby
 
 from ntkbench.plan import timeline
 from ntkbench.plan.cost import estimate as cost_estimate
-from ntkbench.plan.cost.work import total
+from ntkbench.plan.cost.work import Work, total
 from ntkbench.plan.keys import shared_stages, training_key
 from ntkbench.plan.runs import Plan
 
