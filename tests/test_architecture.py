@@ -15,7 +15,7 @@ from tests.house import Module, cycles, reach, read, within
 House = dict[str, Module]
 Fence = Callable[[House], Iterator[str]]
 
-GROUND = ("text", "labels", "budgets", "errors", "files", "documents", "render", "vocabulary", "uncertainty")
+GROUND = ("memo", "text", "labels", "budgets", "errors", "files", "documents", "render", "vocabulary", "uncertainty")
 WORDS = ("data", "spec", "plan", "store", "status", "results", "boards", "reference")
 ORDER = (*GROUND, *WORDS, "api", "cli")
 """a package, or a module of the ground floor, imports none that stands after it; `ntk`, `analyses` and `run` beside"""
@@ -29,6 +29,7 @@ FOUNDATIONS = {
     "render": (),
     "vocabulary": ("errors", "text"),
     "uncertainty": (),
+    "memo": (),
     "ntk": ("ntk", "errors"),
     "analyses": ("analyses", "ntk", "uncertainty", "vocabulary", "budgets", "errors"),
     "data": ("data", "errors", "text", "files"),

@@ -11,13 +11,14 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
+from ntkbench.memo import by_identity
 from ntkbench.plan.cost import kernels
 from ntkbench.plan.networks import operations
 from ntkbench.plan.timeline import drops_last
 from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
 from ntkbench.spec.attacks import GradientAttack
-from ntkbench.spec.cell import Cell
-from ntkbench.spec.data import SphereTeacher
+from ntkbench.spec.cell import Cell, Numerics
+from ntkbench.spec.data import Data, SphereTeacher
 from ntkbench.spec.identity import canonical, digest, normalized
 from ntkbench.spec.kernels import InfiniteKernel, Kernel
 from ntkbench.spec.notation import MATCHED
@@ -43,16 +44,23 @@ def _key(stage: str, parts: Mapping[str, Any]) -> str:
 
 def data_key(cell: Cell) -> str:
     """Return the key of the arrays of training and test examples that a run sees."""
-    return _key("data", {"data": normalized(cell).data})
+    return _data_key(normalized(cell).data)
 
 
-def _examples_seen(cell: Cell) -> dict[str, Any]:
-    """Return the fields of the data that its training examples depend on: not those of the test examples alone."""
-    taught = isinstance(cell.data.dataset, SphereTeacher)  # its teacher is drawn with the test points
+@by_identity
+def _data_key(data: Data) -> str:
+    return _key("data", {"data": data})
+
+
+@by_identity
+def _examples_seen(data: Data) -> dict[str, Any]:
+    """Return the fields of normalized data that its training examples depend on, without those of test examples."""
+    taught = isinstance(data.dataset, SphereTeacher)  # its teacher is drawn with the test points
     unseen = {"n_test"} if taught else {"n_test", "test_seed"}
-    return {name: value for name, value in canonical(normalized(cell).data).items() if name not in unseen}
+    return {name: value for name, value in canonical(data).items() if name not in unseen}
 
 
+@by_identity
 def training_key(cell: Cell) -> str:
     """Return the key of a cell's training. The seed is no part of it: the seeds of a cell train together."""
     parts: dict[str, Any] = {
@@ -62,22 +70,34 @@ def training_key(cell: Cell) -> str:
     }
     if isinstance(cell.training, Trained) and drops_last(cell):
         parts["left_over"] = "dropped"
-    return _key("training", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.network})
+    seen = _examples_seen(normalized(cell).data)
+    return _key("training", {"data": seen, **parts, "dtype": cell.numerics.network})
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of an infinite kernel's Gram matrix and spectrum. Time and ridge are filters that come later."""
-    kernel = _infinite(cell, kernel_id)
+    return _kernel_key(normalized(cell).data, _infinite(cell, kernel_id), cell.numerics)
+
+
+@by_identity
+def _kernel_key(data: Data, kernel: InfiniteKernel, numerics: Numerics) -> str:
+    """Return the key of a kernel's spectrum; `data` and `kernel` are normalized."""
     parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
     if kernel.architecture and operations(kernel.architecture) & _MENDED:
         parts["activations"] = 2
-    return _key("kernel", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.kernel})
+    return _key("kernel", {"data": _examples_seen(data), **parts, "dtype": numerics.kernel})
 
 
 def solve_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of the coefficients of a regression at infinite time."""
-    kernel = _infinite(cell, kernel_id)
-    return _key("solve", {"kernel": kernel_key(cell, kernel_id), "ridge": kernel.ridge, **_fit(kernel)})
+    return _solve_key(normalized(cell).data, _infinite(cell, kernel_id), cell.numerics)
+
+
+@by_identity
+def _solve_key(data: Data, kernel: InfiniteKernel, numerics: Numerics) -> str:
+    """Return the key of a regression's coefficients; `data` and `kernel` are normalized."""
+    of = _kernel_key(data, kernel, numerics)
+    return _key("solve", {"kernel": of, "ridge": kernel.ridge, **_fit(kernel)})
 
 
 def _fit(kernel: InfiniteKernel) -> dict[str, Any]:
@@ -148,11 +168,16 @@ def craft_key(cell: Cell, attack_id: str) -> str:
     attack = normalized(cell).attacks[attack_id]
     if not isinstance(attack, GradientAttack):
         raise ValueError(f"{attack_id} follows no gradient")
-    kernel = _infinite(cell, attack.source)
+    return _craft_key(normalized(cell).data, _infinite(cell, attack.source), cell.numerics, attack)
+
+
+@by_identity
+def _craft_key(data: Data, kernel: InfiniteKernel, numerics: Numerics, attack: GradientAttack) -> str:
+    """Return the key of the examples that an attack makes on a kernel; all but the numerics are normalized."""
     fields = {name: value for name, value in canonical(attack).items() if name != "source"}
     parts = {
-        "data": data_key(cell),
-        "kernel": kernel_key(cell, attack.source),
+        "data": _data_key(data),
+        "kernel": _kernel_key(data, kernel, numerics),
         "time": kernel.time,
         "ridge": kernel.ridge,
         "attack": fields,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from types import MappingProxyType
 
+from ntkbench.memo import by_identity
 from ntkbench.plan.shapes import LayerError, Shape
 from ntkbench.spec.document import Path
 from ntkbench.spec.layers import (
@@ -40,6 +41,7 @@ _INSTEAD: Mapping[str, str] = MappingProxyType({"max_pool": "avg_pool", "batch_n
 """layers without a limit, each with the layer that is most like it"""
 
 
+@by_identity
 def positions(layers: Sequence[Layer]) -> ComparedPositions:
     """Return the pairs of positions that the limit of a network needs.
 

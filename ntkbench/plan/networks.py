@@ -7,6 +7,7 @@ Shapes, costs, limits and recipes all read this list, and none of them knows a n
 
 from collections.abc import Iterator, Sequence
 
+from ntkbench.memo import by_identity
 from ntkbench.spec.architectures import (
     FC,
     Architecture,
@@ -45,6 +46,7 @@ _MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 """numbers of convolutions in the three groups, by depth (Shankar et al. 2020)"""
 
 
+@by_identity
 def layers(architecture: Architecture) -> tuple[Layer, ...]:
     """Return the layers from example to outputs with W_std and b_std filled in; a width such as `2x` stays relative.
 
@@ -55,6 +57,7 @@ def layers(architecture: Architecture) -> tuple[Layer, ...]:
     return tuple(_scaled(layer, architecture) for layer in _layers(architecture))
 
 
+@by_identity
 def operations(architecture: Architecture) -> frozenset[str]:
     """Return the `op` of every layer of the network, those inside residual branches included."""
     return _operations(layers(architecture))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ntkbench.data.catalog import DatasetInfo, entry
+from ntkbench.memo import by_identity
 from ntkbench.spec.data import Data, Synthetic
 from ntkbench.spec.document import Path
 from ntkbench.spec.layers import (
@@ -74,11 +75,13 @@ class WidthAndOutputs:
         return layer.width if self.width is None else int(layer.width.removesuffix("x")) * self.width
 
 
+@by_identity
 def image(data: Data) -> tuple[int, int, int]:
     """Return rows, columns and channels of an example; a synthetic one has its features as channels of one position."""
     return (1, 1, data.dataset.dim) if isinstance(data.dataset, Synthetic) else _entry(data).shape
 
 
+@by_identity
 def outputs(data: Data) -> int:
     """Return the number of outputs of a predictor: one for two classes, else one for each class."""
     every = 2 if isinstance(data.dataset, Synthetic) else len(_entry(data).classes)

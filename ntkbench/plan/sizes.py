@@ -6,10 +6,12 @@
 from collections.abc import Sequence
 from math import prod
 
+from ntkbench.memo import by_identity
 from ntkbench.plan import limits, networks, shapes, timeline
 from ntkbench.plan.shapes import Step
 from ntkbench.spec.architectures import Architecture, FunctionNetwork
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.layers import Activation, BatchNorm, Conv, Flatten, LeakyReLU, Weighted
 from ntkbench.spec.training import Adam, AdversarialPhase, Phase, Trained
@@ -20,15 +22,16 @@ _MOST_BYTES = 4e9
 """bytes of the states of all seeds that train at once, at most"""
 
 
-def walk(cell: Cell, architecture: Architecture, width: int | None) -> list[Step]:
-    """Return the layers of an architecture with their shapes on the cell's examples; without a width, at width 1."""
-    sizes = shapes.WidthAndOutputs(width or 1, shapes.outputs(cell.data))
-    return list(shapes.steps(networks.layers(architecture), shapes.image(cell.data), sizes))
+@by_identity
+def walk(data: Data, architecture: Architecture, width: int | None) -> tuple[Step, ...]:
+    """Return the layers of an architecture with their shapes on some examples; without a width, at width 1."""
+    sizes = shapes.WidthAndOutputs(width or 1, shapes.outputs(data))
+    return tuple(shapes.steps(networks.layers(architecture), shapes.image(data), sizes))
 
 
-def network(cell: Cell) -> list[Step]:
+def network(cell: Cell) -> tuple[Step, ...]:
     """Return the layers of the cell's finite network; none if it has none."""
-    return walk(cell, cell.architecture, cell.width) if cell.width else []
+    return walk(cell.data, cell.architecture, cell.width) if cell.width else ()
 
 
 def weighted(steps: Sequence[Step]) -> list[Step]:
@@ -124,10 +127,10 @@ def seeds_per_group(cell: Cell) -> int:
     return int(max(1, min(_MOST_TOGETHER, _MOST_BYTES // state_bytes(cell))))
 
 
-def limit_steps(cell: Cell, kernel: InfiniteKernel) -> tuple[list[Step], limits.ComparedPositions]:
+def limit_steps(cell: Cell, kernel: InfiniteKernel) -> tuple[tuple[Step, ...], limits.ComparedPositions]:
     """Return the layers of an infinite kernel, and which pairs of positions of two images it tells apart."""
     architecture = kernel.architecture or cell.architecture
-    return walk(cell, architecture, None), limits.positions(networks.layers(architecture))
+    return walk(cell.data, architecture, None), limits.positions(networks.layers(architecture))
 
 
 def has_cheap_limit(cell: Cell) -> bool:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from ntkbench.budgets import Budget
 from ntkbench.data.catalog import class_numbers
 from ntkbench.errors import NtkbenchError
+from ntkbench.memo import by_identity
 from ntkbench.spec import extensions
 from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
 from ntkbench.spec.cell import Cell
@@ -54,40 +55,50 @@ def with_auto_losses(cell: Cell) -> Cell:
     This concerns the gradient attacks of the cell and the attacks inside adversarial training and fits of kernels; all
     else is unchanged.
     """
+    several = _several(cell.data)
     attacks = {
-        name: _with_loss(attack, cell, _squared(cell, attack.source)) if isinstance(attack, GradientAttack) else attack
+        name: _with_loss(attack, several and _squared(cell, attack.source))
+        if isinstance(attack, GradientAttack)
+        else attack
         for name, attack in cell.attacks.items()
     }
-    training = cell.training
-    if isinstance(training, Phased):
-        phases = tuple(_with_loss_of_training(phase, cell) for phase in training.phases)
-        training = training.model_copy(update={"phases": phases})
-    else:
-        training = _with_loss_of_training(training, cell)
-    kernels = {name: _with_loss_of_fit(kernel, cell) for name, kernel in cell.kernels.items()}
+    training = _with_losses_of_training(cell.training, several)
+    kernels = {name: _with_loss_of_fit(kernel, several) for name, kernel in cell.kernels.items()}
     return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels})
 
 
-def _with_loss_of_training(training: T, cell: Cell) -> T:
+@by_identity
+def _with_losses_of_training(training: Any, several: bool) -> Any:
+    """Return a training, or one in phases, whose inner attacks have a loss in the place of `auto`."""
+    if not isinstance(training, Phased):
+        return _with_inner_loss(training, several)
+    phases = tuple(_with_inner_loss(phase, several) for phase in training.phases)
+    return training.model_copy(update={"phases": phases})
+
+
+def _with_inner_loss(training: T, several: bool) -> T:
     """Return a training in one mode, or a phase, whose inner attack has a loss in the place of `auto`."""
     if not isinstance(training, Adversarial | AdversarialPhase):
         return training
-    return training.model_copy(update={"attack": _with_loss(training.attack, cell, training.loss == "mse")})
+    inner = _with_loss(training.attack, several and training.loss == "mse")
+    return training.model_copy(update={"attack": inner})
 
 
-def _with_loss_of_fit(kernel: Kernel, cell: Cell) -> Kernel:
+@by_identity
+def _with_loss_of_fit(kernel: Kernel, several: bool) -> Kernel:
     """Return a kernel whose fit, if it attacks, has a loss in the place of `auto`."""
     if not isinstance(kernel, InfiniteKernel) or not isinstance(kernel.fit, AdvNtk):
         return kernel
-    attack = _with_loss(kernel.fit.attack, cell, True)
+    attack = _with_loss(kernel.fit.attack, several)
     return kernel.model_copy(update={"fit": kernel.fit.model_copy(update={"attack": attack})})
 
 
-def _with_loss(ascent: A, cell: Cell, squared: bool) -> A:
-    """Return the ascent with its loss chosen; `squared`: whether its source was fitted with squared loss."""
-    if ascent.loss != "auto":
-        return ascent
-    return ascent.model_copy(update={"loss": "margin" if squared and _several(cell.data) else "cross_entropy"})
+@by_identity
+def _with_loss(ascent: A, margin: bool) -> A:
+    """Return the ascent with its loss chosen; `margin`: whether it has several outputs, fitted with squared loss."""
+    return (
+        ascent.model_copy(update={"loss": "margin" if margin else "cross_entropy"}) if ascent.loss == "auto" else ascent
+    )
 
 
 def _squared(cell: Cell, source: str) -> bool:
@@ -116,12 +127,7 @@ def canonical(value: Any) -> Any:
     Models of other packages carry their package and revision under `$extension`.
     """
     if isinstance(value, BaseModel):
-        fields = type(value).model_fields
-        kept = {
-            name: canonical(getattr(value, name)) for name, info in fields.items() if not _omitted(value, name, info)
-        }
-        extension = extensions.identity(type(value))
-        return dict(sorted(kept.items())) | ({"$extension": dict(extension)} if extension else {})
+        return _canonical_model(value)
     if isinstance(value, Mapping):
         return {str(key): canonical(value[key]) for key in sorted(value)}
     if isinstance(value, (tuple, list)):
@@ -131,6 +137,15 @@ def canonical(value: Any) -> Any:
     if isinstance(value, float):
         return str(value) if value in (float("inf"), -float("inf")) else value + 0.0
     return value
+
+
+@by_identity
+def _canonical_model(model: BaseModel) -> dict[str, Any]:
+    """Return a model as JSON, see `canonical`: the same object for each cell that shares the section."""
+    fields = type(model).model_fields
+    kept = {name: canonical(getattr(model, name)) for name, info in fields.items() if not _omitted(model, name, info)}
+    extension = extensions.identity(type(model))
+    return dict(sorted(kept.items())) | ({"$extension": dict(extension)} if extension else {})
 
 
 def _omitted(model: BaseModel, name: str, info: Any) -> bool:
@@ -160,6 +175,7 @@ def _hashed(prefix: str, content: str) -> str:
     return prefix + "".join(_ALPHABET[bits >> (5 * i) & 31] for i in reversed(range(_CHARACTERS)))
 
 
+@by_identity
 def normalized(cell: Cell) -> Cell:
     """Return the cell with everything implicit written out, so that equivalent specs have the same id.
 
@@ -169,8 +185,8 @@ def normalized(cell: Cell) -> Cell:
     cell = with_auto_losses(cell)
     return cell.model_copy(
         update={
-            "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
-            "training": short_form(with_explicit_schedule(cell.training)),
+            "data": _with_numbers(cell.data),
+            "training": _written_out(cell.training),
             "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
         }
     )
@@ -213,13 +229,21 @@ def short_form(training: Untrained | Pretrained | Trained) -> Any:
     return of.model_construct(**own, linearize_at=at, centered=last.linearize == "centered")
 
 
-def _numbers(cell: Cell) -> tuple[str | int, ...] | None:
-    """Return the cell's classes as label numbers; classes of data sets that are not in the catalog stay as written."""
-    entry = cell.data.entry
+@by_identity
+def _with_numbers(data: Data) -> Data:
+    """Return the data with classes as label numbers; those of sets that are not in the catalog stay as written."""
+    entry = data.entry
     try:
-        return cell.data.classes if entry is None else class_numbers(entry, cell.data.classes)
+        classes = data.classes if entry is None else class_numbers(entry, data.classes)
     except ValueError as error:
         raise NtkbenchError(f"data.classes: {error}") from None
+    return data.model_copy(update={"classes": classes})
+
+
+@by_identity
+def _written_out(training: Any) -> Any:
+    """Return a training in its shortest form, with the length of each schedule."""
+    return short_form(with_explicit_schedule(training))
 
 
 def _explicit(cell: Cell, kernel: Any) -> Any:
@@ -233,7 +257,12 @@ def _explicit(cell: Cell, kernel: Any) -> Any:
         return kernel
     architecture = kernel.architecture or cell.architecture
     standard = architecture.parameterization == "standard"
-    width = (kernel.width or cell.width) if standard else None
+    return _with_network(kernel, architecture, (kernel.width or cell.width) if standard else None)
+
+
+@by_identity
+def _with_network(kernel: InfiniteKernel, architecture: Any, width: int | None) -> InfiniteKernel:
+    """Return an infinite kernel that names its architecture and width."""
     return kernel.model_copy(update={"architecture": architecture, "width": width})
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost import networks
-from ntkbench.plan.cost.work import CORES, Work
+from ntkbench.plan.cost.work import CORES, Work, total
 from ntkbench.plan.keys import training_key
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
@@ -53,9 +53,9 @@ def spent(parts: Sequence[CostLine], peaks: Sequence[int], cores: int = CORES) -
 
     `peaks`: its peaks of memory in bytes, of which the largest counts; `cores`: those of the machine, for the estimate.
     """
-    total = sum((part.work for part in parts), Work())
+    expected = total(part.work for part in parts)
     measured = sum(part.compile_s + part.run_s for part in parts)
-    return Spent(measured, total.seconds(cores), max(peaks), cost_estimate.peak_bytes(total))
+    return Spent(measured, expected.seconds(cores), max(peaks), cost_estimate.peak_bytes(expected))
 
 
 def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, StageRow]], tile: float) -> Iterator[CostLine]:
@@ -74,7 +74,7 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, StageRow]], til
     for cell, members in groupby(runs, key=lambda run: run.cell):
         expected = {stage.name: stage.work for stage in cost_estimate.stages(cell, tile)}
         if cell.has_network:
-            training = sum((networks.training(part) for part in timeline.trainings(cell)), Work())
+            training = total(networks.training(part) for part in timeline.trainings(cell))
             expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.seeds_per_group(cell))
         for name, stage in (named for run in members for named in stages[run.id].items()):
             if not stage.cached and stage.key not in done and name in expected:
@@ -152,13 +152,13 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     estimate = cost_estimate.estimate(Plan(plan.header, tuple(pending), plan.file), prices)
     there = groups.cached(pending, store)
     left = [work for key, work in estimate.stages.items() if key not in there]
-    total = sum([*left, *estimate.runs.values()], Work())
+    work = total([*left, *estimate.runs.values()])
     done = len(plan.runs) - len(pending)
     lines = [("runs", f"{len(plan.runs)}, of which {done} are done")]
     lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, store).items()]
     if pending:
-        lines.append(("time", f"about {duration(cost_estimate.seconds(total))} on two CPU cores"))
-        lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(total), estimate.advice)}"))
+        lines.append(("time", f"about {duration(cost_estimate.seconds(work))} on two CPU cores"))
+        lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(work), estimate.advice)}"))
     if done and (said := spent_line(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
         lines.append(("took", said))
     return Forecast(tuple(_cells(plan, waiting, prices)), tuple(lines), estimate.peak_bytes, estimate.advice)

@@ -16,6 +16,13 @@ def test_work_adds_up_and_memory_is_used_again():
     assert Work(bytes=30).times(1, at_once=16) == Work(bytes=30)
 
 
+def test_a_total_is_what_adding_one_by_one_gives():
+    several = [Work(1, 2, 3, 4, 5, 6, 7, bytes=30, programs=frozenset({ONE})), Work(dense=5, bytes=40), Work(calls=2)]
+    several.append(Work(bytes=1, programs=frozenset({ONE, OTHER})))
+    assert work.total(iter(several)) == sum(several, Work()) == Work(6, 2, 3, 4, 5, 6, 9, 40, frozenset({ONE, OTHER}))
+    assert work.total(()) == Work()
+
+
 def test_every_kind_of_work_has_its_rate():
     assert Work(dense=int(work.DENSE)).running(1) == 1
     assert Work(convolved=int(work.CONVOLVED)).running(1) == 1

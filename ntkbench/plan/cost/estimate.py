@@ -18,7 +18,7 @@ from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import fitting, gram, solve
 from ntkbench.plan.cost.networks import training
-from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work
+from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work, total
 from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, regression_stage, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.render import size
@@ -63,7 +63,7 @@ class CostEstimate:
     @property
     def total(self) -> Work:
         """All work, done one after the other."""
-        return sum([*self.stages.values(), *self.runs.values()], Work())
+        return total([*self.stages.values(), *self.runs.values()])
 
     @property
     def seconds(self) -> float:
@@ -143,7 +143,7 @@ def estimate(plan: Plan, prices: Mapping[int, PricedCell] | None = None) -> Cost
     for cell, members in groupby(plan.runs, key=lambda run: run.cell):
         same = tuple(members)
         priced = prices[id(cell)]
-        own = sum((stage.work for stage in priced.stages if not stage.key), Work())
+        own = total(stage.work for stage in priced.stages if not stage.key)
         runs |= dict.fromkeys((run.id for run in same), own)
         shared |= {stage.key: stage.work for stage in priced.stages if stage.key}
         for each, together in priced.trainings:

@@ -91,16 +91,18 @@ def _inner_gradients(how: Phase) -> int:
 def _passes(cell: Cell, dtype: str, passes: Passes, examples: int) -> Work:
     """Return the work of so many examples through the network, as often as `passes` says."""
     steps, itemsize = sizes.network(cell), _itemsize(dtype)
-    work, times = Work(), passes.first
+    convolved, products, moved, times = 0, 0, 0, passes.first
     for step in steps:
-        operations = 2 * times * sizes.connections(step) * sizes.places(step) * examples
-        moved = 2 * times * step.count * itemsize * examples
+        weights = sizes.connections(step)
+        operations = 2 * times * weights * sizes.places(step) * examples
         if isinstance(step.layer, Conv):
-            work += Work(convolved=operations * itemsize // 4, moved=moved)
-        elif not isinstance(step.layer, Flatten):
-            work += _products(dtype, operations) + Work(moved=moved)
-        times = passes.rest if sizes.connections(step) else times
-    return work
+            convolved += operations * itemsize // 4
+        else:
+            products += operations
+        if not isinstance(step.layer, Flatten):
+            moved += 2 * times * step.count * itemsize * examples
+        times = passes.rest if weights else times
+    return _products(dtype, products) + Work(convolved=convolved, moved=moved)
 
 
 def _itemsize(dtype: str) -> int:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from ntkbench.plan import timeline
 from ntkbench.plan.cost import estimate as cost_estimate
-from ntkbench.plan.cost.work import Work
+from ntkbench.plan.cost.work import Work, total
 from ntkbench.plan.keys import shared_stages, training_key
 from ntkbench.plan.runs import Plan
 
@@ -53,7 +53,7 @@ def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
     for cell, same in groupby(plan.runs, key=lambda run: run.cell):
         runs = tuple(same)
         keys = [training_key(part) for part in timeline.trainings(cell)]
-        training = sum((estimate.stages[key] for key in keys if key not in cached), Work())
+        training = total(estimate.stages[key] for key in keys if key not in cached)
         each = new(training) / len(runs)
         for run in runs:
             found[run.id] = each + new(estimate.runs[run.id])

@@ -7,8 +7,10 @@ in matrix products take
     Work(dense=10**12).running(cores=2)     # 5.0 seconds
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import inf
+from operator import add
 from typing import NamedTuple
 
 CORES = 2
@@ -95,15 +97,28 @@ class Work:
         """Return the seconds of the work with its compilation."""
         return self.running(cores) + self.compiling(cores)
 
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        """Everything that adds up, in the order of the fields."""
+        return self.dense, self.convolved, self.double, self.entrywise, self.moved, self.steps, self.calls
+
     def __add__(self, other: "Work") -> "Work":
         """Return the work of one computation after another: they reuse memory and compiled programs."""
-        added = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)[:-2]}
-        return Work(**added, bytes=max(self.bytes, other.bytes), programs=self.programs | other.programs)
+        added = map(add, self._counts, other._counts)
+        return Work(*added, bytes=max(self.bytes, other.bytes), programs=self.programs | other.programs)
 
     def times(self, count: int, at_once: int = 1) -> "Work":
         """Return the work of `count` repetitions, of which `at_once` are in memory together."""
-        several = {field.name: count * getattr(self, field.name) for field in fields(self)[:-2]}
-        return Work(**several, bytes=min(count, at_once) * self.bytes, programs=self.programs)
+        several = (count * number for number in self._counts)
+        return Work(*several, bytes=min(count, at_once) * self.bytes, programs=self.programs)
+
+
+def total(works: Iterable[Work]) -> Work:
+    """Return the sum of some works, none for none; to add them one by one would copy the programs every time."""
+    every = list(works)
+    counts = (sum(column) for column in zip(*(work._counts for work in every), strict=True))
+    programs = frozenset[Program]().union(*(work.programs for work in every))
+    return Work(*counts, bytes=max((work.bytes for work in every), default=0), programs=programs)
 
 
 def _float(count: int) -> float:
