@@ -1,5 +1,7 @@
 """Keys of what is computed once and kept. They chain: data -> training, data -> kernel -> solve -> craft.
 
+Poisoned training images are data that are computed: their key holds the clean data and the kernel that they fool.
+
 A key is a hash of all that a stage's result depends on and nothing else, so that runs share what they can: the kernel
 of a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
 change.
@@ -17,19 +19,22 @@ from ntkbench.plan.timeline import drops_last
 from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
 from ntkbench.spec.attacks import GradientAttack
 from ntkbench.spec.cell import Cell
-from ntkbench.spec.data import SphereTeacher
+from ntkbench.spec.data import NTGA, SphereTeacher
 from ntkbench.spec.identity import canonical, digest, normalized
 from ntkbench.spec.kernels import InfiniteKernel, Kernel
 from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.training import Trained
 
-Shared = Literal["kernel", "solve", "craft"]
-"""stages that cells have in common: spectra of kernels, coefficients of regressions, examples crafted on these"""
+Shared = Literal["poison", "kernel", "solve", "craft"]
+"""stages that cells have in common: poisoned images, spectra of kernels, coefficients of regressions, examples crafted
+on these"""
 SOLVED_FROM = 2000
 """training examples from which on a regression is solved without the kernel's spectrum; with fewer, the spectrum takes
 a second or two, and then serves every time and ridge
 """
-REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1})
+REVISIONS: Mapping[str, int] = MappingProxyType(
+    {"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1, "poison": 1}
+)
 """revision of each stage's results, a part of its keys"""
 
 _MENDED = frozenset(("tanh", "sigmoid", "softplus", "silu", "sin", "gelu"))
@@ -43,14 +48,27 @@ def _key(stage: str, parts: Mapping[str, Any]) -> str:
 
 def data_key(cell: Cell) -> str:
     """Return the key of the arrays of training and test examples that a run sees."""
-    return _key("data", {"data": normalized(cell).data})
+    return _key("data", {"data": _data(cell)})
+
+
+def poison_key(cell: Cell) -> str:
+    """Return the key of a cell's poisoned training images."""
+    return _key("poison", {"data": _examples_seen(cell)})
+
+
+def _data(cell: Cell) -> dict[str, Any]:
+    """Return the fields of the data; a poison has the kernel that it fools in the place of the kernel's id."""
+    found, poison = canonical(normalized(cell).data), cell.data.poison
+    if isinstance(poison, NTGA):
+        found["poison"] |= {"kernel": _limit(_infinite(cell, poison.kernel))}
+    return found
 
 
 def _examples_seen(cell: Cell) -> dict[str, Any]:
     """Return the fields of the data that its training examples depend on: not those of the test examples alone."""
     taught = isinstance(cell.data.dataset, SphereTeacher)  # its teacher is drawn with the test points
     unseen = {"n_test"} if taught else {"n_test", "test_seed"}
-    return {name: value for name, value in canonical(normalized(cell).data).items() if name not in unseen}
+    return {name: value for name, value in _data(cell).items() if name not in unseen}
 
 
 def training_key(cell: Cell) -> str:
@@ -67,11 +85,16 @@ def training_key(cell: Cell) -> str:
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of an infinite kernel's Gram matrix and spectrum. Time and ridge are filters that come later."""
-    kernel = _infinite(cell, kernel_id)
+    parts = _limit(_infinite(cell, kernel_id))
+    return _key("kernel", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.kernel})
+
+
+def _limit(kernel: InfiniteKernel) -> dict[str, Any]:
+    """Return what an infinite kernel is, whatever it is fitted to and how, as parts of a key."""
     parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
     if kernel.architecture and operations(kernel.architecture) & _MENDED:
         parts["activations"] = 2
-    return _key("kernel", {"data": _examples_seen(cell), **parts, "dtype": cell.numerics.kernel})
+    return parts
 
 
 def solve_key(cell: Cell, kernel_id: str) -> str:
@@ -134,8 +157,10 @@ def is_shared(kernel: Kernel | None) -> bool:
 
 
 def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
-    """Yield stage, key and id of what a cell has in common with others: infinite kernels, or solves with them, then
-    examples crafted on them."""
+    """Yield stage, key and id of what a cell has in common with others: poisoned training images, then infinite
+    kernels, or solves with them, then examples crafted on them."""
+    if cell.data.poison:
+        yield "poison", poison_key(cell), cell.data.poison.kind
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
             yield *regression_stage(cell, name), name

@@ -94,6 +94,10 @@ def budgets(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for each budget above 1 in the maximum norm: within 1 lies the whole pixel range."""
     norms: dict[Path, str] = {("attacks", name): attack.norm for name, attack in draft.cell.attacks.items()}
     norms |= {path: attack.norm for path, attack in _inner(draft).items()}
+    if draft.whole("data") and (poison := draft.cell.data.poison):
+        norms["data", "poison"] = "linf"
+        if poison.eps.radius == 0:
+            yield draft.problem(("data", "poison", "eps"), "a budget of 0 moves no image; write poison: null")
     for path, norm in norms.items():
         node = draft.root.at((*path, "eps"))
         for i, item in enumerate(node.items or (node,)):
