@@ -58,6 +58,7 @@ BUILDERS = {
     "attacks": ("networks", "losses"),
     "kernels": ("networks", "losses", "attacks"),
     "training": ("networks", "losses", "attacks", "kernels"),
+    "poison": ("data", "networks", "losses", "kernels"),
 }
 NUMBERS = (
     "api.models",

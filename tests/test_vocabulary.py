@@ -20,6 +20,7 @@ def test_each_metric_is_found_under_its_name():
         "normalized_transfer",
         "gradient_cosine",
         "sign_agreement",
+        "validation_loss",
         "training_loss",
         "training_accuracy",
         "training_residual",

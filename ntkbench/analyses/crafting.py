@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ntkbench.analyses.evaluator import Evaluator
-from ntkbench.analyses.measurement import Check
+from ntkbench.analyses.measurement import Check, Measurement, Scalar
 from ntkbench.budgets import Budget
 from ntkbench.ntk import attacks
 from ntkbench.ntk.balls import Ball
@@ -146,6 +146,40 @@ def checks(
         return found
     gradients = _gradients(threat, crafted) if threat.attack.follows_gradient else []
     return [*found, *gradients, *_ascent(threat, crafted)]
+
+
+def poisoned(
+    clean: Float[np.ndarray, "n ..."],
+    images: Float[np.ndarray, "n ..."],
+    ball: Ball,
+    eps: float,
+    source: str,
+    loss: Float[np.ndarray, " s"] | None,
+) -> Measurement:
+    """Return the loss that poisoned training images raised, and check that they are where they may be.
+
+    Args:
+        clean: the training images before they were moved.
+        images: those after.
+        ball: the norm of the ball in which they may move.
+        eps: its radius.
+        source: name of the predictor whose validation loss they climb.
+        loss: this loss, at the clean images and after each step; None where nothing is climbed.
+    """
+    norms = np.asarray(_norms(ball, images[None], clean)[0])
+    found = [
+        Check("ball_respected", bool(np.all(norms <= eps)), {"images": "training", "largest": float(norms.max())}),
+        Check("box_respected", bool(np.all((images >= 0) & (images <= 1))), {"images": "training"}),
+    ]
+    if loss is None:
+        return Measurement(checks=tuple(found))
+    first, last = float(loss[0]), float(loss[-1])
+    rose = Check("validation_loss_rose", last > first, {"source": source, "before": first, "after": last})
+    scalars = [
+        Scalar("validation_loss", value, {"target": source, "images": name})
+        for name, value in (("clean", first), ("poisoned", last))
+    ]
+    return Measurement(tuple(scalars), series={"validation_loss": loss}, checks=(*found, rose))
 
 
 def _gradients(threat: BudgetedAttack, crafted: Crafted) -> list[Check]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ntkbench.analyses.crafting import brought_into
 from ntkbench.analyses.evaluator import Evaluator
-from ntkbench.api.images import Images
+from ntkbench.api.images import Images, PoisonedImages
 from ntkbench.errors import UsageError
 from ntkbench.labels import same_label
 from ntkbench.ntk import attacks, gram
@@ -29,6 +29,7 @@ from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
+from ntkbench.run.build.poison import clean as without_poison
 from ntkbench.run.predictors import Predictors, of_earlier_run
 from ntkbench.run.shared import SharedStages
 from ntkbench.spec.attacks import SELF
@@ -76,6 +77,15 @@ def images(of: Predictors, attack: str, eps: str | Fraction | float | None, targ
         _predicted(judge, adversarial),
         data.classes,
     )
+
+
+def poisoned(shared: SharedStages, cell: Cell) -> PoisonedImages:
+    """Return the training images before and after they were poisoned; UsageError if they are clean."""
+    poison = cell.data.poison
+    if poison is None:
+        raise UsageError("the training images are clean: this cell has no data.poison")
+    clean, data = shared.data(without_poison(cell)).train, shared.data(cell)
+    return PoisonedImages(poison.kind, poison.eps.label, clean.unit(), data.train.unit(), clean.labels, data.classes)
 
 
 def _shown_to(cell: Cell, attack: str) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from ntkbench.api.images import Images
+    from ntkbench.api.images import Images, PoisonedImages
 
 _DIGITS = 2
 """digits after the point of the table that a notebook shows"""
@@ -121,6 +121,12 @@ class Results:
         with configured():
             return _rebuilt().images(self._predictors(run), attack, eps, target)
 
+    def poisoned(self, cell: Labels | None = None, seed: int | None = None) -> "PoisonedImages":
+        """Return the training images of a run before and after they were poisoned; UsageError if they are clean."""
+        run = self._run(cell, seed)
+        with configured():
+            return _rebuilt().poisoned(self._shared(), run.cell)
+
     def kernel(self, id: str, cell: Labels | None = None, seed: int | None = None) -> "tuple[np.ndarray, np.ndarray]":
         """Return a kernel on the training examples, (n, n), and between test and training examples, (t, n).
 
@@ -179,10 +185,14 @@ class Results:
     def _predictors(self, run: Run) -> Any:
         """Return the predictors of a run, which are built once; JAX is configured already."""
         if run.id not in self._rebuilt:
-            if "" not in self._rebuilt:
-                self._rebuilt[""] = _rebuilt().shared(self.planned, self.store, self.roots, self.given)
-            self._rebuilt[run.id] = _rebuilt().predictors(self.planned, run, self._rebuilt[""])
+            self._rebuilt[run.id] = _rebuilt().predictors(self.planned, run, self._shared())
         return self._rebuilt[run.id]
+
+    def _shared(self) -> Any:
+        """Return what the runs share, built once; JAX is configured already."""
+        if "" not in self._rebuilt:
+            self._rebuilt[""] = _rebuilt().shared(self.planned, self.store, self.roots, self.given)
+        return self._rebuilt[""]
 
 
 def _rebuilt() -> Any:

@@ -27,6 +27,7 @@ from ntkbench.results import images as saved
 from ntkbench.results import report as page
 from ntkbench.results.plots import plot as plots
 from ntkbench.run.settings import keep_programs
+from ntkbench.store.record import Record
 from ntkbench.store.store import Store
 
 
@@ -68,17 +69,23 @@ def plot(
 @click.option("--attack", metavar="ID", help="Which attack of the run. Default: the only one.")
 @click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
 @click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
+@click.option("--poisoned", is_flag=True, help="Write the poisoned training images in place of adversarial ones.")
 @_compile_cache
 def images(
-    run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path, no_cache: bool
-) -> None:
+    run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path, poisoned: bool,
+    no_cache: bool,
+) -> None:  # fmt: skip
     """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
 
     RUN is an id, the beginning of one, or the file of a record. Images on infinite kernels are in the store; others are
-    made again, for which the network is trained if it is not in the store. `kind: images` judges such a file.
+    made again, for which the network is trained if it is not in the store. `kind: images` judges such a file. With
+    --poisoned the file is a data set (`kind: npz`) of poisoned training images and clean test images.
     """
     kept = Store(store)
     record = differences.find(run, kept)
+    if poisoned:
+        _write_poisoned(record, kept, data_dir, attack or eps, output)
+        return
     asked = saved.chosen(record, attack, eps)
     engine = _engine()
     keep_programs(_programs(no_cache))
@@ -90,6 +97,16 @@ def images(
     )
     how = f"from the store ({made.key})" if made.key else "made again: the store does not keep them"
     click.echo(f"{output}: {len(test)} images of {asked.attack} at {asked.eps}, {how}")
+
+
+def _write_poisoned(record: Record, kept: Store, data_dir: Path | None, attacked: str | None, output: Path) -> None:
+    """Write the data set that a run was trained on; UsageError if its images are clean, or an attack is named."""
+    if attacked:
+        raise UsageError("--poisoned writes training images, which no attack made; leave out --attack and --eps")
+    run = saved.poisoned_run(record)
+    found = _engine().poisoned(run, kept, search_roots(data_dir))
+    write(output, saved.poisoned_arrays(found.clean, found.poisoned))
+    click.echo(f"{output}: {len(found.poisoned.train)} poisoned training images, and the test images")
 
 
 @click.command()

@@ -14,7 +14,13 @@ from ntkbench.plan.rules import data as rules_data
 from ntkbench.plan.rules import kernels as rules_kernels
 from ntkbench.plan.rules.analyses import transfers
 from ntkbench.plan.rules.attacks import budgets
-from ntkbench.plan.rules.references import analysis_attacks, analysis_targets, attack_sources, reserved_ids
+from ntkbench.plan.rules.references import (
+    analysis_attacks,
+    analysis_targets,
+    attack_sources,
+    poison_kernel,
+    reserved_ids,
+)
 from ntkbench.plan.rules.training import batches, networks, pretrained, problems, schedules
 from ntkbench.plan.user_files import unidentified
 from ntkbench.spec.cell import Cell
@@ -29,6 +35,7 @@ Rule = Callable[[Draft], Iterator[Problem]]
 RULES: tuple[Rule, ...] = (
     reserved_ids,
     attack_sources,
+    poison_kernel,
     analysis_targets,
     analysis_attacks,
     transfers,

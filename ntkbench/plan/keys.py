@@ -1,5 +1,7 @@
 """Keys of what is computed once and kept. They chain: data -> training, data -> kernel -> solve -> craft.
 
+Poisoned training images are data that are computed: their key holds the clean data and the kernel that they fool.
+
 A key is a hash of all that a stage's result depends on and nothing else, so that runs share what they can: the kernel
 of a whole sweep over widths, seeds and test sets is one object. A revision is raised by hand when a stage's results
 change.
@@ -18,19 +20,22 @@ from ntkbench.plan.timeline import drops_last
 from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
 from ntkbench.spec.attacks import GradientAttack
 from ntkbench.spec.cell import Cell, Numerics
-from ntkbench.spec.data import Data, SphereTeacher
+from ntkbench.spec.data import NTGA, Data, SphereTeacher
 from ntkbench.spec.identity import canonical, digest, normalized
 from ntkbench.spec.kernels import InfiniteKernel, Kernel
 from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.training import Trained
 
-Shared = Literal["kernel", "solve", "craft"]
-"""stages that cells have in common: spectra of kernels, coefficients of regressions, examples crafted on these"""
+Shared = Literal["poison", "kernel", "solve", "craft"]
+"""stages that cells have in common: poisoned images, spectra of kernels, coefficients of regressions, examples crafted
+on these"""
 SOLVED_FROM = 2000
 """training examples from which on a regression is solved without the kernel's spectrum; with fewer, the spectrum takes
 a second or two, and then serves every time and ridge
 """
-REVISIONS: Mapping[str, int] = MappingProxyType({"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1})
+REVISIONS: Mapping[str, int] = MappingProxyType(
+    {"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1, "poison": 1}
+)
 """revision of each stage's results, a part of its keys"""
 
 _MENDED = frozenset(("tanh", "sigmoid", "softplus", "silu", "sin", "gelu"))
@@ -44,20 +49,39 @@ def _key(stage: str, parts: Mapping[str, Any]) -> str:
 
 def data_key(cell: Cell) -> str:
     """Return the key of the arrays of training and test examples that a run sees."""
-    return _data_key(normalized(cell).data)
+    return _data_key(normalized(cell).data, _fooled(cell))
+
+
+def poison_key(cell: Cell) -> str:
+    """Return the key of a cell's poisoned training images."""
+    return _key("poison", {"data": _examples_seen(normalized(cell).data, _fooled(cell))})
+
+
+def _fooled(cell: Cell) -> InfiniteKernel | None:
+    """Return the kernel that the cell's poison is made for, if there is one."""
+    poison = cell.data.poison
+    return _infinite(cell, poison.kernel) if isinstance(poison, NTGA) else None
+
+
+def _data(data: Data, fooled: InfiniteKernel | None) -> dict[str, Any]:
+    """Return the fields of the data; a poison has the kernel that it fools in the place of the kernel's id."""
+    found = canonical(data)
+    if fooled is None:
+        return found
+    return {**found, "poison": {**found["poison"], "kernel": _limit(fooled)}}
 
 
 @by_identity
-def _data_key(data: Data) -> str:
-    return _key("data", {"data": data})
+def _data_key(data: Data, fooled: InfiniteKernel | None) -> str:
+    return _key("data", {"data": _data(data, fooled)})
 
 
 @by_identity
-def _examples_seen(data: Data) -> dict[str, Any]:
+def _examples_seen(data: Data, fooled: InfiniteKernel | None) -> dict[str, Any]:
     """Return the fields of normalized data that its training examples depend on, without those of test examples."""
     taught = isinstance(data.dataset, SphereTeacher)  # its teacher is drawn with the test points
     unseen = {"n_test"} if taught else {"n_test", "test_seed"}
-    return {name: value for name, value in canonical(data).items() if name not in unseen}
+    return {name: value for name, value in _data(data, fooled).items() if name not in unseen}
 
 
 @by_identity
@@ -70,33 +94,38 @@ def training_key(cell: Cell) -> str:
     }
     if isinstance(cell.training, Trained) and drops_last(cell):
         parts["left_over"] = "dropped"
-    seen = _examples_seen(normalized(cell).data)
+    seen = _examples_seen(normalized(cell).data, _fooled(cell))
     return _key("training", {"data": seen, **parts, "dtype": cell.numerics.network})
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of an infinite kernel's Gram matrix and spectrum. Time and ridge are filters that come later."""
-    return _kernel_key(normalized(cell).data, _infinite(cell, kernel_id), cell.numerics)
+    return _kernel_key(normalized(cell).data, _fooled(cell), _infinite(cell, kernel_id), cell.numerics)
 
 
 @by_identity
-def _kernel_key(data: Data, kernel: InfiniteKernel, numerics: Numerics) -> str:
-    """Return the key of a kernel's spectrum; `data` and `kernel` are normalized."""
+def _kernel_key(data: Data, fooled: InfiniteKernel | None, kernel: InfiniteKernel, numerics: Numerics) -> str:
+    """Return the key of a kernel's spectrum; `data` and the kernels are normalized."""
+    return _key("kernel", {"data": _examples_seen(data, fooled), **_limit(kernel), "dtype": numerics.kernel})
+
+
+def _limit(kernel: InfiniteKernel) -> dict[str, Any]:
+    """Return what an infinite kernel is, whatever it is fitted to and how, as parts of a key."""
     parts: dict[str, Any] = {"architecture": kernel.architecture, "type": kernel.type, "width": kernel.width}
     if kernel.architecture and operations(kernel.architecture) & _MENDED:
         parts["activations"] = 2
-    return _key("kernel", {"data": _examples_seen(data), **parts, "dtype": numerics.kernel})
+    return parts
 
 
 def solve_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of the coefficients of a regression at infinite time."""
-    return _solve_key(normalized(cell).data, _infinite(cell, kernel_id), cell.numerics)
+    return _solve_key(normalized(cell).data, _fooled(cell), _infinite(cell, kernel_id), cell.numerics)
 
 
 @by_identity
-def _solve_key(data: Data, kernel: InfiniteKernel, numerics: Numerics) -> str:
+def _solve_key(data: Data, fooled: InfiniteKernel | None, kernel: InfiniteKernel, numerics: Numerics) -> str:
     """Return the key of a regression's coefficients; `data` and `kernel` are normalized."""
-    of = _kernel_key(data, kernel, numerics)
+    of = _kernel_key(data, fooled, kernel, numerics)
     return _key("solve", {"kernel": of, "ridge": kernel.ridge, **_fit(kernel)})
 
 
@@ -154,8 +183,10 @@ def is_shared(kernel: Kernel | None) -> bool:
 
 
 def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
-    """Yield stage, key and id of what a cell has in common with others: infinite kernels, or solves with them, then
-    examples crafted on them."""
+    """Yield stage, key and id of what a cell has in common with others: poisoned training images, then infinite
+    kernels, or solves with them, then examples crafted on them."""
+    if cell.data.poison:
+        yield "poison", poison_key(cell), cell.data.poison.kind
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
             yield *regression_stage(cell, name), name
@@ -168,16 +199,18 @@ def craft_key(cell: Cell, attack_id: str) -> str:
     attack = normalized(cell).attacks[attack_id]
     if not isinstance(attack, GradientAttack):
         raise ValueError(f"{attack_id} follows no gradient")
-    return _craft_key(normalized(cell).data, _infinite(cell, attack.source), cell.numerics, attack)
+    return _craft_key(normalized(cell).data, _fooled(cell), _infinite(cell, attack.source), cell.numerics, attack)
 
 
 @by_identity
-def _craft_key(data: Data, kernel: InfiniteKernel, numerics: Numerics, attack: GradientAttack) -> str:
+def _craft_key(
+    data: Data, fooled: InfiniteKernel | None, kernel: InfiniteKernel, numerics: Numerics, attack: GradientAttack
+) -> str:
     """Return the key of the examples that an attack makes on a kernel; all but the numerics are normalized."""
     fields = {name: value for name, value in canonical(attack).items() if name != "source"}
     parts = {
-        "data": _data_key(data),
-        "kernel": _kernel_key(data, kernel, numerics),
+        "data": _data_key(data, fooled),
+        "kernel": _kernel_key(data, fooled, kernel, numerics),
         "time": kernel.time,
         "ridge": kernel.ridge,
         "attack": fields,

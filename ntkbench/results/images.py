@@ -1,6 +1,7 @@
-"""Adversarial images of a run for other libraries: which attack at which budget, and the arrays of the file.
+"""Images of a run for other libraries: which attack at which budget, and the arrays of the file.
 
-`ntkbench images` asks `chosen`, makes the images or finds them in the store, and writes `arrays` and `outcomes`.
+`ntkbench images` asks `chosen`, makes the images or finds them in the store, and writes `arrays` and `outcomes`. Of a
+run whose training images are poisoned it can write these, `poisoned_arrays`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkbench.data.dataset import Split
+from ntkbench.data.dataset import Dataset, Split
 from ntkbench.errors import UsageError
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Run
@@ -76,6 +77,28 @@ def arrays(of: AttackOfRun, test: Split, classes: tuple[str, ...], images: np.nd
         "class_names": np.array(classes),
         "norm": np.array(attack.norm),
         "eps": np.array(attack.eps[of.place].on(inputs(of.run.cell)).radius),
+    }
+
+
+def poisoned_run(record: Record) -> Run:
+    """Return a record's run; UsageError if its training images are clean, NtkbenchError as `chosen`."""
+    run = run_of(record)
+    if run.cell.data.poison is None:
+        raise UsageError(f"the training images of run {run.id} are clean: its spec has no data.poison")
+    return run
+
+
+def poisoned_arrays(clean: Dataset, poisoned: Dataset) -> dict[str, np.ndarray]:
+    """Return the arrays of a data set in an npz file (`kind: npz`) with the poisoned training images and the clean
+    test images, with `x_clean`, the training images before, and `index`, their places in the original data set."""
+    return {
+        "x_train": poisoned.train.unit(),
+        "y_train": poisoned.train.labels,
+        "x_test": poisoned.test.unit(),
+        "y_test": poisoned.test.labels,
+        "class_names": np.array(poisoned.classes),
+        "x_clean": clean.train.unit(),
+        "index": clean.train.index,
     }
 
 

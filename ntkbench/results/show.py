@@ -17,7 +17,7 @@ from ntkbench.results.export import exact
 from ntkbench.results.tables import aggregate, numbers, runs
 from ntkbench.results.terminal import fitted
 from ntkbench.spec.extensions import in_order, known_metrics, metric
-from ntkbench.spec.notation import FIT
+from ntkbench.spec.notation import FIT, POISON
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
 from ntkbench.text import did_you_mean, one_line
@@ -203,8 +203,8 @@ def _known(name: str, chosen: Selection) -> None:
 
 
 def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
-    """Return the numbers of these metrics; without a name, those of the headlines, or of all but how networks were
-    fitted."""
+    """Return the numbers of these metrics; without a name, those of the headlines, or of all but how images were
+    poisoned and networks fitted."""
     measured = set(everything.numbers["metric"].unique())
     there = in_order(measured)
     for name in metrics:
@@ -212,7 +212,7 @@ def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
     if metrics:
         return Selection(everything.numbers.loc[everything.numbers["metric"].isin(metrics)], everything.runs)
-    asked = everything.numbers.loc[everything.numbers["analysis"] != FIT]
+    asked = everything.numbers.loc[~everything.numbers["analysis"].isin((FIT, POISON))]
     names = set(asked["metric"].unique())
     wanted = names.intersection(HEADLINES) or names - {BESIDE}
     return Selection(asked.loc[asked["metric"].isin(wanted)], everything.runs)

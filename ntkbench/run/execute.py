@@ -19,6 +19,7 @@ from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.runs import Plan, Run, Unit, units
 from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
+from ntkbench.run.build.poison import clean
 from ntkbench.run.executors import cluster, pool
 from ntkbench.run.job import Job, Options
 from ntkbench.run.predictors import Predictors, of_earlier_run
@@ -78,6 +79,22 @@ def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> A
         shown = (analysis.target for analysis in cell.analyses.values() if attack_id in keys.attacks_shown(analysis))
         _, crafted = predictors.attacked(attack_id, predictors.evaluator(source or next(shown, SELF)))
     return AttackedExamples(shared.data(cell), crafted, "")
+
+
+@dataclass(frozen=True)
+class PoisonedExamples:
+    """The data of a run before and after its training images were poisoned."""
+
+    clean: Dataset
+    poisoned: Dataset
+
+
+def poisoned(run: Run, store: Store, roots: Sequence[Path]) -> PoisonedExamples:
+    """Return the data of a run that poisons its training images: these from the store if it keeps them, else made
+    again."""
+    shared = _shared(store, roots)
+    store.prepare()
+    return PoisonedExamples(shared.data(clean(run.cell)), shared.data(run.cell))
 
 
 def weights(run: Run, at: str, store: Store, roots: Sequence[Path]) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from ntkbench.analyses.accuracy import accuracy
 from ntkbench.analyses.certificates.certificate import certificate
 from ntkbench.analyses.certificates.label_flips import label_flips
 from ntkbench.analyses.consistency import consistency
+from ntkbench.analyses.crafting import poisoned
 from ntkbench.analyses.drift import drift
 from ntkbench.analyses.eigenspace import PictureChoice, eigenspace
 from ntkbench.analyses.fit import Fit, equal_time, fit, loss_reached
@@ -33,19 +34,25 @@ from ntkbench.plan import keys, memory, selections, timeline
 from ntkbench.run.build import attacks as build_attacks
 from ntkbench.run.build import losses as build_losses
 from ntkbench.run.build import networks
+from ntkbench.run.build import poison as build_poison
+from ntkbench.run.build.attacks import NO_SOURCE
 from ntkbench.run.build.data import outputs, require_classes, targets
 from ntkbench.run.predictors import Predictors
 from ntkbench.spec import analyses, attacks, extensions
-from ntkbench.spec.notation import FIT
+from ntkbench.spec.notation import FIT, POISON
 from ntkbench.spec.training import Trained
 
 
 def measurements(predictors: Predictors) -> dict[str, Measurement]:
-    """Compute all measurements of a run, by analysis; trained networks have one more, their fit.
+    """Compute all measurements of a run, by analysis.
+
+    Poisoned training images have one more, and trained networks another, their fit.
 
     Raise DivergedError if the training diverged, and an error if a measurement is not finite.
     """
     found, cell = {}, predictors.cell
+    if cell.data.poison:
+        found[POISON] = _poison(predictors)
     fitted = functools.cache(lambda: _fit(predictors))
     if isinstance(cell.training, Trained):
         predictors.tick("fit of the network")
@@ -79,6 +86,18 @@ def measure(predictors: Predictors, name: str) -> Measurement:
             return _certificate(predictors, name, words)
         case analyses.LabelFlips():
             return _label_flips(predictors, name, words)
+
+
+def _poison(predictors: Predictors) -> Measurement:
+    """Return how far the training images were moved, and what that did to the loss that they climb."""
+    cell, shared = predictors.cell, predictors.shared
+    poison, made = cell.data.poison, predictors.poisoned()
+    assert poison
+    clean = shared.data(build_poison.clean(cell)).train.unit()
+    source = getattr(poison, "kernel", NO_SOURCE)
+    return poisoned(
+        clean, made["images"], build_poison.BALL, build_poison.budget(cell).radius, source, made.get("loss")
+    )
 
 
 def _accuracy(predictors: Predictors, name: str, words: analyses.Accuracy) -> Measurement:

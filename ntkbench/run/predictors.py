@@ -42,6 +42,7 @@ from ntkbench.run.shared import SharedStages, StageResult
 from ntkbench.spec import attacks
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
+from ntkbench.spec.notation import POISON
 from ntkbench.store.groups import groups
 from ntkbench.store.record import StageRow
 
@@ -243,6 +244,15 @@ class Predictors:
         if attack_id is None:
             return None
         return SeededAttack(build_attacks.attack(self.cell, attack_id), build_attacks.attack_key(self.cell, attack_id))
+
+    def poisoned(self) -> dict[str, np.ndarray]:
+        """Return the poisoned training images, and what is known of how they were made."""
+        self.tick(POISON)
+        first = self.timings.get(POISON)  # they are asked for before a training, and again after it
+        with self.stage(POISON) as note:
+            made = note(self.shared.poisoned(self.cell))
+        self.timings[POISON] = first or self.timings[POISON]
+        return made
 
     def split(self, name: str) -> dataset.Split:
         """Return the training or the test examples."""

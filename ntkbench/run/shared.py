@@ -1,4 +1,4 @@
-"""Compute once what the runs of a sweep share: data, infinite kernels, and examples crafted on them.
+"""Compute once what the runs of a sweep share: data, poisoned or not, infinite kernels, and examples crafted on them.
 
 Each is computed once, kept in the store under a key (`keys`), and remembered by the process while the next runs may
 need it. The worker owns a `SharedStages`; each run's predictors ask it.
@@ -16,12 +16,11 @@ from jaxtyping import Array
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, as_crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.ntk import cheapest, features, given, gram, network, regression
-from ntkbench.ntk.empirical import TRACE
+from ntkbench.ntk import features, given, gram, regression
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.network import Predictor, Trainable
 from ntkbench.plan import keys, sizes, user_files
-from ntkbench.run.build import attacks, kernels, networks
+from ntkbench.run.build import attacks, kernels, networks, poison, training
 from ntkbench.run.build.data import examples, outputs, targets
 from ntkbench.spec import identity
 from ntkbench.spec.architectures import FunctionNetwork
@@ -34,10 +33,6 @@ from ntkbench.store.store import Store
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
 
-_LOOKED_AT, _LOOKED_AT_INIT = 1000, 100
-"""most training examples of a kernel whose eigenvalues give the rates of learning: of an infinite kernel, and of the
-network's kernel at init
-"""
 _REMEMBERED = 8
 """values that a process remembers; a sweep asks for few things again and again, and then never more"""
 
@@ -75,7 +70,9 @@ class SharedStages:
 
         `name`: id of an infinite kernel for the stages `kernel` and `solve`, of an attack on one for `craft`.
         """
-        if stage == "kernel":
+        if stage == "poison":
+            self.poisoned(cell)
+        elif stage == "kernel":
             self.decomposed(cell, name)
         elif stage == "solve":
             self.solved(cell, name)
@@ -87,7 +84,7 @@ class SharedStages:
     def check(self, cells: Collection[Cell]) -> None:
         """Raise DataError if a data set, or a file of images or weights, is not there or not as known."""
         for first in {cell.data.dataset: cell for cell in cells}.values():
-            self.data(first)
+            self.data(poison.clean(first))
         for cell in cells:
             for name, attack in cell.attacks.items():
                 if isinstance(attack, GivenImages):
@@ -96,8 +93,25 @@ class SharedStages:
                 self.networks(cell, (0,))
 
     def data(self, cell: Cell) -> Dataset:
-        """Return the cell's training and test examples."""
-        return self._remember(keys.data_key(cell), lambda: examples(cell.data, self.roots))
+        """Return the cell's training and test examples, the training images poisoned where the cell says so."""
+
+        def made() -> Dataset:
+            if not cell.data.poison:
+                return examples(cell.data, self.roots)
+            clean, images = self.data(poison.clean(cell)), self.poisoned(cell).value["images"]
+            return replace(clean, train=replace(clean.train, images=images))
+
+        return self._remember(keys.data_key(cell), made)
+
+    def poisoned(self, cell: Cell) -> StageResult:
+        """Return the arrays of `build.poison.poisoned`, and keep them."""
+        key = keys.poison_key(cell)
+
+        def made() -> Arrays:
+            return poison.poisoned(cell, self.data(poison.clean(cell)).train, self.roots, self.tile_bytes)
+
+        arrays, cached = self._stored("poison", key, made)
+        return StageResult(arrays, key, cached)
 
     def regression(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return the predictor of an infinite kernel, with its time and ridge."""
@@ -124,30 +138,16 @@ class SharedStages:
         return replace(made, value=features.InfiniteEigensystem.of(*made.value))
 
     def rates(self, cell: Cell, initial: Trainable) -> np.ndarray:
-        """Return the eigenvalues (descending) of the network's kernel on the training examples: its rates of learning.
-
-        They come from the infinite kernel, on at most `_LOOKED_AT` examples, if the network has one that compares
-        matched positions alone; otherwise from the network's kernel at init, averaged over outputs, on
-        `_LOOKED_AT_INIT`. Eigenvalues of m examples out of n are scaled by n / m.
-        """
+        """Return the rates of learning of a cell's network, see `build.training.rates`."""
         data = self.data(cell)
-        n, words = len(data.train), InfiniteKernel(kind="infinite")
 
-        def eigenvalues(kernel: Array) -> np.ndarray:
-            K = gram.matrix(np.asarray(kernel))
-            return np.linalg.eigvalsh(K)[::-1] * (n / len(K))
+        def made() -> np.ndarray:
+            return training.rates(cell, initial, data.train, outputs(data), self.tile_bytes)
 
-        def infinite() -> np.ndarray:
-            kernel = kernels.infinite_kernel(cell, words, outputs(data))
-            X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT])
-            return eigenvalues(gram.gram(kernel, X, tile_bytes=self.tile_bytes))
-
-        if sizes.has_cheap_limit(cell):
-            name = f"{keys.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}"
-            return self._remember(name, infinite)  # since every seed and every kernel of a sweep asks for it
-        net = network.cast(initial, "float64")
-        X = jnp.asarray(data.train.unit("float64")[:_LOOKED_AT_INIT])
-        return eigenvalues(cheapest.ntk(net, X, layout=TRACE, tile_bytes=self.tile_bytes))
+        if not sizes.has_cheap_limit(cell):
+            return made()
+        name = f"{keys.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}"
+        return self._remember(name, made)  # since every seed and every kernel of a sweep asks for it
 
     def _asked(self, cell: Cell, kernel_id: str) -> tuple[Kernel, Array, Array]:
         """Return an infinite kernel, the training examples X in its precision, and their targets Y."""

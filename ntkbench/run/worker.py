@@ -165,8 +165,11 @@ class _UnitExecution:
         """Train the seeds together, then measure and record each run; if training fails, all of them fail."""
         cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
         watch, tick = Stopwatch(), self._clock(runs[0], len(runs))
+        before: dict[str, StageRow] = {}
 
         def trained(shared: SharedStages) -> TrainedGroup:
+            if cell.data.poison:
+                Predictors(shared, cell, None, tick, before).poisoned()
             moments = {moment for run in runs for moment in timeline.moments_needed(run.cell)}
             return train(shared, cell, seeds, moments, every=every, tick=tick)
 
@@ -174,10 +177,13 @@ class _UnitExecution:
             group, failure, _ = self._attempt(trained, tick)
         if group is None:
             return self.fail(runs, failure, watch)
-        stage = {"compile_s": compiling.seconds, "run_s": max(0.0, watch.seconds - compiling.seconds)}
+        compiled = compiling.seconds - sum(row.compile_s or 0.0 for row in before.values())
+        ran = watch.seconds - compiling.seconds - sum(row.run_s or 0.0 for row in before.values())
+        stage = {"compile_s": max(0.0, compiled), "run_s": max(0.0, ran)}
         for run in runs:
             own = group.of(run.seed)
-            self.run(run, own, {"training": StageRow(key=group.key, cached=group.cached, facts=own.facts, **stage)})
+            row = StageRow(key=group.key, cached=group.cached, facts=own.facts, **stage)
+            self.run(run, own, {**before, "training": row})
 
     def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: Stopwatch | None = None) -> None:
         """Record the same failure for all of these runs."""

@@ -9,8 +9,21 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ntkbench.data.catalog import CATALOG, DatasetInfo
+from ntkbench.spec.attacks import Budget
 from ntkbench.spec.extensions import Kinds
-from ntkbench.spec.notation import Classes, Count, Expects, Positive, Seed, Several, Texts, listed
+from ntkbench.spec.notation import (
+    Classes,
+    Count,
+    Expects,
+    Id,
+    Positive,
+    Seed,
+    Several,
+    Step,
+    Texts,
+    Time,
+    listed,
+)
 from ntkbench.spec.section import FilePath, FileSection, Section
 
 # ---- the cell: all that can change a number ------------------------------------------------------
@@ -181,6 +194,49 @@ class ExtensionDataset(Section, abc.ABC):
         """Classes, shape and counts of the data set, known without opening it."""
 
 
+class Poisoning(Section):
+    """Training images that are moved; their labels and the test images stay as they are."""
+
+    eps: Budget
+    """no pixel moves farther than this from the clean image, in pixel units ([0, 1])"""
+
+
+class NTGA(Poisoning):
+    """Images that make a kernel generalize badly when it is fitted to them (Yuan & Wu 2021).
+
+    They climb the cross-entropy of gradient flow with the kernel on validation images, which are drawn from the same
+    pool as the training images and are none of them. Each step goes along the sign of the gradient. One that does not
+    raise the loss is not taken, and halves those that follow.
+    """
+
+    kind: Literal["ntga"]
+    kernel: Id
+    """the infinite kernel of this id in `kernels`; its own time, ridge and fit do not count"""
+    time: Time = float("inf")
+    """time of gradient flow on (1/2) sum (f - y)^2, to which the kernel is fitted"""
+    n_validation: Count
+    """number of validation images, which are clean and no training images"""
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 10
+    """number of steps, each with one decomposition of the kernel and one gradient"""
+    step_size: Step | None = None
+    """length of the first step, in pixel units; null: 2.5 eps / steps"""
+    block: Count = 512
+    """most training images that move together; the kernel is fitted to them alone. Larger sets are divided into blocks
+    of nearly equal size"""
+
+
+class RandomSignPoisoning(Poisoning):
+    """Each pixel moves by eps up or down at random: the control."""
+
+    kind: Literal["random_sign"]
+    seed: Seed = 0
+    """draws the signs"""
+
+
+Poison = Annotated[NTGA | RandomSignPoisoning, Field(discriminator="kind")]
+"""ways to move the training images"""
+
+
 class Data(Section):
     """The examples: a data set, its classes, how many, and how they are chosen."""
 
@@ -207,6 +263,10 @@ class Data(Section):
     """draws the test points; null: `seed` does. `seed_of: data` sets it, so that subsets share their test points"""
     targets: Literal["one_hot", "centered"] = "one_hot"
     """targets of more than two classes; centered subtracts 1/c. Two classes are -1 and +1"""
+    poison: Annotated[
+        Poison | None, Field(json_schema_extra={"as_before": None}, exclude_if=lambda poison: poison is None)
+    ] = None
+    """what moves the training images before anything is fitted to them; null: they are clean"""
 
     @property
     def entry(self) -> DatasetInfo | None:

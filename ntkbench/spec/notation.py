@@ -160,6 +160,8 @@ Time = Annotated[
 ]
 FIT = "training"
 """reserved analysis id, under which a record keeps what was measured of the training itself"""
+POISON = "poison"
+"""reserved analysis id, under which a record keeps how the training images were poisoned"""
 MATCHED = "matched"
 """value of a kernel's `time` that stands for the gradient-flow time of the network's training"""
 KernelTime = Annotated[

@@ -12,7 +12,7 @@ from pathlib import Path
 from ntkbench.errors import UsageError
 from ntkbench.store import locks
 
-STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft")
+STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft", "poison")
 """stages whose results are kept as objects, see docs/store.md"""
 
 

@@ -43,6 +43,7 @@ OTHER: dict[str, Any] = {
     "data.seed": 1,
     "data.test_seed": 1,
     "data.targets": "centered",
+    "data.poison": {"kind": "random_sign", "eps": "8/255"},
     "architecture.depth": 3,
     "architecture.activation": "erf",
     "architecture.leak": 0.2,

@@ -7,7 +7,7 @@ from ntkbench.plan import selections, shapes, timeline
 from ntkbench.plan.cost import analyses, kernels, networks
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost.work import BASE_BYTES, START, Work
-from ntkbench.plan.keys import solve_key, training_key
+from ntkbench.plan.keys import poison_key, solve_key, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.spec.analyses import Drift, Eigenspace
 from ntkbench.spec.cell import Cell
@@ -147,6 +147,19 @@ def test_a_time_for_each_example_takes_a_decomposition_of_the_others_at_each_ste
     assert isinstance(kernel, InfiniteKernel)
     more = kernels.fitting(asked, kernel, 0).double - kernels.gram(asked, kernel, 0).double
     assert more > 5 * kernels.EIGH * 40**3
+
+
+def test_a_poison_takes_a_decomposition_of_each_block_before_and_after_each_step():
+    poison = {"kind": "ntga", "kernel": "limit", "eps": "8/255", "n_validation": 20, "steps": 4}
+    cells = [of("data.poison", poison | {"block": block}) for block in (60, 20)]
+    whole, blocks = (kernels.poisoning(cell, 10**6) for cell in cells)
+    least = 5 * kernels.EIGH * 60**3
+    assert least < whole.double < 40 * least
+    assert 3 * 5 * kernels.EIGH * 20**3 < blocks.double < whole.double
+    assert blocks.bytes < whole.bytes
+    assert kernels.poisoning(of("data.poison", {"kind": "random_sign", "eps": 0.1}), 10**6).running() < 1
+    first = next(iter(cost_estimate.stages(cells[0], 1e6)))
+    assert (first.name, first.key) == ("poison", poison_key(cells[0]))
 
 
 def test_a_kernel_costs_the_cube_of_its_examples():

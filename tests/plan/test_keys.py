@@ -5,12 +5,14 @@ from ntkbench.plan.keys import (
     craft_key,
     data_key,
     kernel_key,
+    poison_key,
     regression_stage,
     shared_stages,
     solve_key,
     training_key,
 )
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.data import NTGA
 from tests.examples.cells import OTHER, cell, changed, other
 
 DATA = {path for path in OTHER if path.startswith("data.")}
@@ -138,9 +140,52 @@ def test_a_regression_at_a_finite_time_takes_the_spectrum():
     assert {regression_stage(Cell.model_validate(words), name)[0] for name in ("limit", "ridged")} == {"kernel"}
 
 
+def poisoned(**changes: object) -> Cell:
+    """A cell whose training images fool the kernel `limit`; `changes` are of the poison, or sections of the cell."""
+    poison: dict[str, object] = {"kind": "ntga", "kernel": "limit", "eps": "8/255", "n_validation": 20}
+    poison |= {name: changes.pop(name) for name in tuple(changes) if name in NTGA.model_fields}
+    words = regressions(n_train=100).model_dump(mode="json")
+    words["data"]["poison"] = poison
+    words |= changes
+    return Cell.model_validate(words)
+
+
+def test_poisoned_images_are_made_before_all_that_is_fitted_to_them():
+    stages = [(stage, name) for stage, _, name in shared_stages(poisoned())]
+    assert stages == [("poison", "ntga"), ("kernel", "limit"), ("kernel", "ridged")]
+    clean = regressions(n_train=100)
+    for key in (data_key, training_key, lambda cell: kernel_key(cell, "limit")):
+        assert key(poisoned()) != key(clean)
+    assert poison_key(poisoned())[0] == "p"
+
+
+def test_a_poison_depends_on_each_of_its_fields():
+    other = {"eps": "4/255", "time": 3.0, "n_validation": 21, "steps": 3, "step_size": "1/255", "block": 50}
+    assert {*other, "kind", "kernel"} == set(NTGA.model_fields)
+    for name, value in other.items():
+        assert poison_key(poisoned(**{name: value})) != poison_key(poisoned())
+
+
+def test_a_poison_depends_on_the_kernel_that_it_fools_and_not_on_its_id_or_how_it_is_fitted():
+    same = {"fools": {"kind": "infinite", "time": 3.0, "ridge": 1.0}, "limit": {"kind": "infinite", "type": "nngp"}}
+    attacks = {"attacks": {}, "analyses": {"clean": {"kind": "accuracy", "target": "limit"}}}
+    assert poison_key(poisoned(kernel="fools", kernels=same, **attacks)) == poison_key(poisoned())
+    assert poison_key(poisoned(kernels=same, **attacks)) != poison_key(poisoned())
+    deeper = poisoned(architecture={"kind": "fc", "depth": 2})
+    assert poison_key(deeper) != poison_key(poisoned())
+
+
+def test_a_poison_does_not_depend_on_test_examples_and_networks():
+    for change in ({"width": 64}, {"numerics": {"kernel": "float32"}}):
+        assert poison_key(poisoned(**change)) == poison_key(poisoned())
+    more = poisoned().model_dump(mode="json")
+    more["data"]["n_test"] = 7
+    assert poison_key(Cell.model_validate(more)) == poison_key(poisoned())
+
+
 def test_golden_keys():
     """A change of these computes every stage anew: raise a revision instead, where results change."""
-    assert dict(REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1}
+    assert dict(REVISIONS) == {"data": 1, "training": 1, "kernel": 1, "solve": 1, "craft": 1, "poison": 1}
     said = other("attacks.ntk.loss")  # cross_entropy
     assert [key(said) for key, _ in KEYS.values()] == [
         "dz2avt37602mn",

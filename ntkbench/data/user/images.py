@@ -94,7 +94,7 @@ class AdversarialImages:
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays, x_adv and x_clean among them, as a compressed npz file."""
+    """Write arrays as a compressed npz file, whole or not at all."""
     buffer = BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
     files.write(path, buffer.getvalue())

@@ -16,25 +16,27 @@ from types import MappingProxyType
 from ntkbench.errors import UsageError
 from ntkbench.plan import memory, sizes, timeline
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
-from ntkbench.plan.cost.kernels import fitting, gram, solve
+from ntkbench.plan.cost.kernels import fitting, gram, poisoning, solve
 from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work, total
-from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, regression_stage, training_key
+from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, poison_key, regression_stage, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.render import size
 from ntkbench.spec.analyses import Analysis, Certificate, Certified, Drift, LabelFlips, Spectral
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
+from ntkbench.spec.notation import POISON
 
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "t": "a smaller width or training.batch_size",
         "k": "fewer training examples, numerics.kernel: float32",
         "s": "fewer training examples",
+        "p": "a smaller data.poison.block",
     }
 )
-"""what would make a stage smaller, by the first letter of its key: t for trainings, k for kernels, s for solves"""
+"""what would make a stage smaller, by the first letter of its key: training, kernel, solve, poison"""
 
 _FAR = 2
 """ratio of estimated to available memory above which nothing is begun: no estimate is that wrong"""
@@ -153,8 +155,10 @@ def estimate(plan: Plan, prices: Mapping[int, PricedCell] | None = None) -> Cost
 
 
 def stages(cell: Cell, tile: float) -> Iterator[PricedStage]:
-    """Yield the stages of a cell after its training in the order of a run, each once; `tile` in bytes."""
+    """Yield the stages of a cell but its training in the order of a run, each once; `tile` in bytes."""
     whole, done = int(min(tile, 1e18)), set[str]()
+    if cell.data.poison:
+        yield PricedStage(POISON, poison_key(cell), poisoning(cell, whole))
     for name, analysis in cell.analyses.items():
         for stage in (
             *_before(cell, analysis, whole),

@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 from ntkbench.plan import limits, shapes, sizes
-from ntkbench.plan.cost.networks import OF_LIMIT, VALUE, _form, _itemsize, _layers, _passes, _products, _programs
+from ntkbench.plan.cost.networks import DRAWN, OF_LIMIT, VALUE, _form, _itemsize, _layers, _passes, _products, _programs
 from ntkbench.plan.cost.work import Work
 from ntkbench.plan.limits import ComparedPositions
 from ntkbench.plan.shapes import Step
 from ntkbench.spec.attacks import InnerPGD
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.data import NTGA
 from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel
 from ntkbench.spec.layers import Activation, AvgPool, Conv, Dense, LeakyReLU, Residual
+from ntkbench.spec.notation import POISON
 
 EIGH = 12
 """operations of a symmetric eigendecomposition per n^3: 4/3 for the tridiagonal form, at a third of the rate; 8 more"""
@@ -82,6 +84,30 @@ def fitting(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
     solves = SOLVES * shapes.outputs(cell.data)
     programs = _programs(("fit",), cell, OF_LIMIT)
     return work + Work(double=solves * n**3 // 2, calls=2, programs=programs)
+
+
+def poisoning(cell: Cell, tile: int) -> Work:
+    """Return the work of moving the training images.
+
+    Along a gradient, each step of each block takes the kernel of the block and of the validation images, in float64, a
+    decomposition, some products, and the gradient of every entry.
+    """
+    poison = cell.data.poison
+    if not isinstance(poison, NTGA):
+        return Work(
+            moved=4 * 8 * cell.data.n_train * sizes.inputs(cell), calls=2, programs=_programs(POISON, cell, DRAWN)
+        )
+    kernel = cell.kernels[poison.kernel]
+    assert isinstance(kernel, InfiniteKernel)
+    cell = cell.model_copy(update={"numerics": cell.numerics.model_copy(update={"kernel": "float64"})})
+    blocks = -(-cell.data.n_train // poison.block)
+    n = -(-cell.data.n_train // blocks)
+    entries = n * (n + 1) // 2 + n * poison.n_validation + VALUE_AND_GRADIENT * n * (n + poison.n_validation)
+    each = Work(double=(EIGH + 2 * SQUARES) * n**3, calls=2) + _pairs(cell, kernel, entries, tile)
+    passes = 4 * OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0])
+    several = each.times(blocks * (poison.steps + 1))
+    programs = _programs((POISON, _form(cell, kernel)), cell, passes, 2)
+    return replace(several, bytes=2 * MATRICES * 8 * n**2 + each.bytes, programs=programs)
 
 
 def is_cheaper_than_its_spectrum(cell: Cell, kernel: InfiniteKernel) -> bool:

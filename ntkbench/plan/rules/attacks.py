@@ -8,6 +8,7 @@ from ntkbench.errors import Problem
 from ntkbench.plan import shapes, sizes, timeline
 from ntkbench.spec.analyses import ROLES, EvaluatedAnalysis
 from ntkbench.spec.attacks import APGD, PGD, Attack, GivenImages, InnerAttack, LossAscent, Square
+from ntkbench.spec.data import Poisoning
 from ntkbench.spec.document import Path, text
 from ntkbench.spec.kernels import AdvNtk, InfiniteKernel
 from ntkbench.spec.reading.validate import Draft
@@ -94,10 +95,17 @@ def _targets(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iter
 
 def budgets(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for each budget above 1 in the maximum norm: within 1 lies the whole pixel range."""
-    found: dict[Path, Attack | InnerAttack] = {("attacks", name): each for name, each in draft.cell.attacks.items()}
-    for path, attack in {**found, **_inner(draft)}.items():
-        budgets = attack.eps if isinstance(attack.eps, tuple) else (attack.eps,)
-        if attack.norm != "linf":
+    found: dict[Path, Attack | InnerAttack | Poisoning] = {
+        ("attacks", name): a for name, a in draft.cell.attacks.items()
+    }
+    found |= _inner(draft)
+    if draft.whole("data") and (poison := draft.cell.data.poison):
+        found["data", "poison"] = poison
+        if poison.eps.exact == 0:
+            yield draft.problem(("data", "poison", "eps"), "a budget of 0 moves no image; write poison: null")
+    for path, moved in found.items():
+        budgets = moved.eps if isinstance(moved.eps, tuple) else (moved.eps,)
+        if getattr(moved, "norm", "linf") != "linf":
             continue
         if budgets[0].relative:
             yield from _relative_budgets(draft, (*path, "eps"), budgets)

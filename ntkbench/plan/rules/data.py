@@ -104,7 +104,8 @@ def _classes(word: str, entry: DatasetInfo) -> str:
 
 
 def _enough(data: Node, entry: DatasetInfo, numbers: Sequence[int]) -> Iterator[Problem]:
-    """Yield a problem where `n_train` or `n_test` is more than the set has of these classes."""
+    """Yield a problem where `n_train` or `n_test` is more than the set has of these classes, or where too few training
+    examples are left to validate a poison."""
     said = data.child("subset")
     subset = str(said.value) if said else "balanced"
     for name, limit in zip(("n_train", "n_test"), available(entry, numbers, subset), strict=True):
@@ -115,6 +116,18 @@ def _enough(data: Node, entry: DatasetInfo, numbers: Sequence[int]) -> Iterator[
                 f"{entry.name} has only {limit} {what} examples of these {len(numbers)} classes (subset: {subset})"
             )
             yield asked.place.problem(("data", name), message)
+    yield from _validation(data, entry, available(entry, numbers, subset)[0])
+
+
+def _validation(data: Node, entry: DatasetInfo, pool: int) -> Iterator[Problem]:
+    """Yield a problem where a poison wants more validation examples than are left of a pool of training examples."""
+    asked, n_train = data.at(("poison",)).child("n_validation"), data.at(("n_train",)).value
+    if asked is not None and isinstance(asked.value, int) and isinstance(n_train, int):
+        left = pool - n_train
+        if 0 <= left < asked.value:
+            message = f"{entry.name} has {pool} training examples of these classes, and n_train takes {n_train}"
+            path = ("data", "poison", "n_validation")
+            yield asked.place.problem(path, f"{message}: {left} are left to validate on")
 
 
 def _centered(data: Node, classes: int) -> Iterator[Problem]:

@@ -6,14 +6,18 @@ from ntkbench.errors import Problem
 from ntkbench.spec.analyses import ROLES, Analysis, EvaluatedAnalysis
 from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import BY_ID
+from ntkbench.spec.data import NTGA
 from ntkbench.spec.document import Node, Path
-from ntkbench.spec.notation import FIT
+from ntkbench.spec.kernels import EmpiricalKernel
+from ntkbench.spec.notation import FIT, POISON
 from ntkbench.spec.reading.validate import Draft, ids
 from ntkbench.text import did_you_mean
 from ntkbench.vocabulary import LINEAR, WORST
 
 _RESERVED = (SELF, "none")
 """ids that no section may use: the run's own network, and the source of attacks without a gradient"""
+_RESERVED_IN = (("attacks", WORST), ("kernels", LINEAR), ("analyses", FIT), ("analyses", POISON))
+"""sections, each with an id that means something else there"""
 
 
 def reserved_ids(draft: Draft) -> Iterator[Problem]:
@@ -21,7 +25,7 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
     for section in BY_ID:
         node: Node | None = draft.root.child(section)
         for name, entry in (node.entries if node else {}).items():
-            if name in _RESERVED or (section, name) in (("attacks", WORST), ("kernels", LINEAR), ("analyses", FIT)):
+            if name in _RESERVED or (section, name) in _RESERVED_IN:
                 yield entry.key.problem((section, name), f"{name} is a reserved word; choose another id")
 
 
@@ -30,6 +34,21 @@ def attack_sources(draft: Draft) -> Iterator[Problem]:
     for name, attack in draft.cell.attacks.items():
         if isinstance(attack, GradientAttack):
             yield from _predictor(draft, ("attacks", name, "source"), attack.source)
+
+
+def poison_kernel(draft: Draft) -> Iterator[Problem]:
+    """Yield a problem if the kernel that the training images are poisoned with is unknown, or depends on a network."""
+    poison, path = draft.cell.data.poison if draft.whole("data") else None, ("data", "poison", "kernel")
+    if not isinstance(poison, NTGA):
+        return
+    known, why = ids(draft, "kernels"), "is trained on the poisoned images themselves; name an infinite kernel"
+    if poison.kernel == SELF:
+        yield draft.problem(path, f"the network {why}")
+    elif known is not None and poison.kernel not in known:
+        near = did_you_mean(poison.kernel, known) or "; the spec defines no `kernels`" * (not known)
+        yield draft.problem(path, f"no kernel {poison.kernel}{near}")
+    elif isinstance(draft.cell.kernels.get(poison.kernel), EmpiricalKernel):
+        yield draft.problem(path, f"{poison.kernel} is the kernel of the run's network, which {why}")
 
 
 def analysis_targets(draft: Draft) -> Iterator[Problem]:

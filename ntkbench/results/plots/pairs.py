@@ -8,20 +8,23 @@ from matplotlib.figure import Figure
 from ntkbench.results.plots import style
 
 
-def figure(clean: np.ndarray, adversarial: np.ndarray, before: Sequence[str], after: Sequence[str]) -> Figure:
+def figure(
+    clean: np.ndarray, adversarial: np.ndarray, before: Sequence[str], after: Sequence[str], how: str = "attacked"
+) -> Figure:
     """Return a figure with a column for each image: clean, attacked, and their difference, scaled to its largest entry.
 
     Args:
         clean: images (n, rows, columns, channels) of pixels in [0, 1].
         adversarial: the attacked images, of the same shape.
-        before: what is predicted of each clean image.
-        after: what is predicted of each attacked image.
+        before: what is predicted of each clean image; or their classes.
+        after: what is predicted of each attacked image; empty where nothing is.
+        how: what was done to the images, in a word.
     """
     difference = adversarial - clean
     largest = max(float(np.abs(difference).max(initial=0)), np.finfo(float).tiny)
     rows = (
         ("clean", clean, before),
-        ("attacked", adversarial, after),
+        (how, adversarial, after),
         ("difference", 0.5 + difference / largest / 2, ()),
     )
     with style.applied():

@@ -19,7 +19,10 @@ from ntkbench.spec.data import Data, ExtensionDataset, FileDataset, NamedDataset
 
 
 def examples(data: Data, roots: Sequence[Path]) -> dataset.Dataset:
-    """Load or draw the training and test examples; DataError if a data set is not in `roots`, or is not as known."""
+    """Load or draw the training and test examples, all of them clean.
+
+    DataError if a data set is not in `roots`, or is not as known.
+    """
     match data.dataset:
         case NamedDataset(name=name):
             return _selected(data, load.load(name, roots), entry(name))
@@ -38,6 +41,15 @@ def examples(data: Data, roots: Sequence[Path]) -> dataset.Dataset:
             with contents.requiring_declared_files(words, words.builder):
                 built = build(words, roots)
             return _selected(data, load.verified(built, words.entry, f"the builder {words.builder}"), words.entry)
+
+
+def held_out(data: Data, count: int, roots: Sequence[Path]) -> dataset.Split:
+    """Return `count` more examples of the pool that the training examples are from, none of which is one of them.
+
+    DataError if the pool has no more so many. A larger training set begins with the smaller one, whatever the data set.
+    """
+    more = examples(data.model_copy(update={"n_train": data.n_train + count}), roots).train
+    return dataset.Split(*(part[data.n_train :] for part in (more.images, more.labels, more.index)))
 
 
 def _selected(data: Data, whole: dataset.Dataset, known: DatasetInfo) -> dataset.Dataset:

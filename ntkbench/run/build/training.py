@@ -9,12 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ntkbench.ntk import attacks, training
-from ntkbench.plan import timeline
+from ntkbench.data.dataset import Split
+from ntkbench.ntk import attacks, cheapest, gram, network, training
+from ntkbench.ntk.empirical import TRACE
+from ntkbench.ntk.network import Trainable
+from ntkbench.plan import sizes, timeline
 from ntkbench.run.build.attacks import BALLS, budgets, gradient_attack
+from ntkbench.run.build.kernels import infinite_kernel
 from ntkbench.run.build.losses import loss
 from ntkbench.spec import identity
 from ntkbench.spec.cell import Cell
+from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.notation import MATCHED
 from ntkbench.spec.training import (
     SGD,
@@ -88,6 +93,29 @@ def inner(cell: Cell, keys: jax.Array) -> training.InnerAttack | None:
 
 Tick = Callable[[str], None]
 """is called between steps of the work with what is going on; may raise `TimeoutReached`"""
+
+
+_LOOKED_AT, _LOOKED_AT_INIT = 1000, 100
+"""most training examples of a kernel whose eigenvalues give the rates of learning: of an infinite kernel, and of the
+network's kernel at init
+"""
+
+
+def rates(cell: Cell, initial: Trainable, examples: Split, outputs: int, tile_bytes: float) -> np.ndarray:
+    """Return the eigenvalues (descending) of the network's kernel on the training examples: its rates of learning.
+
+    They come from the infinite kernel, on at most `_LOOKED_AT` examples, if the network has one that compares matched
+    positions alone; otherwise from the network's kernel at init, averaged over outputs, on `_LOOKED_AT_INIT`.
+    Eigenvalues of m examples out of n are scaled by n / m.
+    """
+    if sizes.has_cheap_limit(cell):
+        kernel = infinite_kernel(cell, InfiniteKernel(kind="infinite"), outputs)
+        K = gram.gram(kernel, jnp.asarray(examples.unit("float64")[:_LOOKED_AT]), tile_bytes=tile_bytes)
+    else:
+        X = jnp.asarray(examples.unit("float64")[:_LOOKED_AT_INIT])
+        K = cheapest.ntk(network.cast(initial, "float64"), X, layout=TRACE, tile_bytes=tile_bytes)
+    matrix = gram.matrix(np.asarray(K))
+    return np.linalg.eigvalsh(matrix)[::-1] * (len(examples) / len(matrix))
 
 
 # The gradient-flow time of a training, and the kernels that are evaluated at that time.

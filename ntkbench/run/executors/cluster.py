@@ -97,21 +97,24 @@ class _Cluster:
         return future
 
     def _needs(self, unit: Unit) -> list[Any]:
-        """Return the tasks that make what a unit needs and the store lacks: kernels, and examples crafted on kernels.
+        """Return the tasks that make what a unit needs and the store lacks: poisoned images, kernels, and examples
+        crafted on kernels.
 
-        Each is submitted once for all units. A craft waits for the kernels before it, and so for the one it is made on.
+        Each is submitted once for all units. A kernel waits for the poisoned images before it, and a craft for the
+        kernels before it, and so for the one it is made on.
         """
-        kernels, crafts = {}, {}
+        found: dict[str, dict[str, Any]] = {"poison": {}, "kernel": {}, "craft": {}}
         for run in unit.runs:
             for stage, key, name in shared_stages(run.cell):
                 if self._store.has(stage, key):
                     continue
-                before = kernels.values() if stage == "craft" else []
+                of = "kernel" if stage == "solve" else stage
+                before = {"poison": {}, "kernel": found["poison"], "craft": found["kernel"] or found["poison"]}[of]
                 if key not in self._shared:
                     arguments = {"run": run, "stage": stage, "name": name}
-                    self._shared[key] = self._remote.remote(self._job, "compute_stage", arguments, *before)
-                (crafts if stage == "craft" else kernels)[key] = self._shared[key]
-        return [*kernels.values(), *crafts.values()]
+                    self._shared[key] = self._remote.remote(self._job, "compute_stage", arguments, *before.values())
+                found[of][key] = self._shared[key]
+        return [task for tasks in found.values() for task in tasks.values()]
 
     def result(self, future: Future[Any]) -> BufferedProgress | None:
         """Return what a task reported; None if it was cancelled, or another process is at its unit.
