@@ -46,7 +46,7 @@ def measurements(predictors: Predictors) -> dict[str, Measurement]:
     """
     found, cell = {}, predictors.cell
     fitted = functools.cache(lambda: _fit(predictors))
-    if isinstance(cell.training, Trained):
+    if cell.has_network and isinstance(cell.training, Trained):
         predictors.tick("fit of the network")
         found[FIT] = dataclasses.replace(fitted()[1], checks=tuple(_loss_reached(predictors)))
     for name, words in cell.analyses.items():

@@ -19,7 +19,7 @@ from ntkbench.data.catalog import class_numbers
 from ntkbench.errors import NtkbenchError
 from ntkbench.spec import extensions
 from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
-from ntkbench.spec.cell import Cell
+from ntkbench.spec.cell import Cell, Network
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.training import Adversarial, Trained, with_explicit_schedule
@@ -35,24 +35,34 @@ from ntkbench.spec.training import Adversarial, Trained, with_explicit_schedule
 
 
 A = TypeVar("A", bound=LossAscent)
+T = TypeVar("T")
 
 
 def with_auto_losses(cell: Cell) -> Cell:
     """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
 
-    This concerns the gradient attacks of the cell and the attacks inside adversarial training and fits of kernels; all
+    This concerns the gradient attacks of the cell and the attacks inside adversarial trainings and fits of kernels; all
     else is unchanged.
     """
     attacks = {
         name: _with_loss(attack, cell, _squared(cell, attack.source)) if isinstance(attack, GradientAttack) else attack
         for name, attack in cell.attacks.items()
     }
-    training = cell.training
-    if isinstance(training, Adversarial):
-        inner = _with_loss(training.attack, cell, training.loss == "mse")
-        training = training.model_copy(update={"attack": inner})
     kernels = {name: _with_loss_of_fit(kernel, cell) for name, kernel in cell.kernels.items()}
-    return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels})
+    networks = {
+        name: words.model_copy(update={"training": _with_inner_loss(words.training, cell)})
+        for name, words in cell.networks.items()
+    }
+    training = _with_inner_loss(cell.training, cell)
+    return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels, "networks": networks})
+
+
+def _with_inner_loss(training: T, cell: Cell) -> T:
+    """Return a training, or None, whose attack, if it has one, has a loss in the place of `auto`."""
+    if not isinstance(training, Adversarial):
+        return training
+    inner = _with_loss(training.attack, cell, training.loss == "mse")
+    return training.model_copy(update={"attack": inner})
 
 
 def _with_loss_of_fit(kernel: Kernel, cell: Cell) -> Kernel:
@@ -71,8 +81,10 @@ def _with_loss(ascent: A, cell: Cell, squared: bool) -> A:
 
 
 def _squared(cell: Cell, source: str) -> bool:
-    """Return whether an attack's `source`, a kernel's id or `self`, was fitted with squared loss, as kernels are."""
-    return source != SELF or (isinstance(cell.training, Trained) and cell.training.loss == "mse")
+    """Return whether an attack's `source`, a kernel or a network, was fitted with squared loss, as kernels are."""
+    training = cell.as_own(source).training
+    is_kernel = source not in (SELF, *cell.networks)
+    return is_kernel or (isinstance(training, Trained) and training.loss == "mse")
 
 
 def _several(data: Data) -> bool:
@@ -142,8 +154,8 @@ def _hashed(prefix: str, content: str) -> str:
 def normalized(cell: Cell) -> Cell:
     """Return the cell with everything implicit written out, so that equivalent specs have the same id.
 
-    Classes become label numbers, kernels name their architecture or moment, schedules their length, and attacks their
-    loss. Raise NtkbenchError if the data set lacks a class.
+    Classes become label numbers, kernels name their architecture or moment, networks all their fields, schedules their
+    length, and attacks their loss. Raise NtkbenchError if the data set lacks a class.
     """
     cell = with_auto_losses(cell)
     return cell.model_copy(
@@ -151,6 +163,7 @@ def normalized(cell: Cell) -> Cell:
             "data": cell.data.model_copy(update={"classes": _numbers(cell)}),
             "training": with_explicit_schedule(cell.training),
             "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
+            "networks": {name: _explicit_network(cell, name) for name in cell.networks},
         }
     )
 
@@ -177,6 +190,13 @@ def _explicit(cell: Cell, kernel: Any) -> Any:
     standard = architecture.parameterization == "standard"
     width = (kernel.width or cell.width) if standard else None
     return kernel.model_copy(update={"architecture": architecture, "width": width})
+
+
+def _explicit_network(cell: Cell, name: str) -> Network:
+    """Return a further network with the fields of the run's own, and the offset of its seed, written out."""
+    own, words = cell.as_own(name), cell.networks[name]
+    fields = {"architecture": own.architecture, "width": own.width, "training": with_explicit_schedule(own.training)}
+    return words.model_copy(update={**fields, "seed_offset": words.offset(name)})
 
 
 def _moment(cell: Cell, at: str | Fraction) -> str | Fraction:
