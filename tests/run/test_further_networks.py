@@ -176,3 +176,13 @@ def test_equal_settings_share_a_training(tmp_path: Path):
     (own, other) = keys[1]
     assert own.partition(" ")[0] == other.partition(" ")[0] == keys[0][1].partition(" ")[0]
     assert (own[-1], other[-1]) == ("0", "1")
+
+
+def test_what_a_network_makes_in_float32_respects_the_ball_on_a_kernel_in_float64(tmp_path: Path):
+    text = SPEC.replace("networks: {other: {width: 12}}", "kernels: {other: {kind: infinite}}")
+    planned, store = executed(tmp_path, text)
+    (record,) = lookup.records(store, planned.runs)
+    assert record.spec.resolved["numerics"] == {"kernel": "float64", "network": "float32"}
+    checks = [check for check in record.checks if (check.analysis, check.code) == ("to_other", "ball_respected")]
+    assert checks
+    assert all(check.ok for check in checks)
