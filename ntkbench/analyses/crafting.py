@@ -129,11 +129,12 @@ def checks(
     """Check that budget 0 changes nothing, the threat set holds, and gradients are neither zero nor broken.
 
     `images` are those that `received` returned, `X` the clean examples. The threat set is checked on both: projection
-    must not hide an attack that left the set by more than the rounding of X.
+    must not hide an attack that left the set by more than the rounding of X, here or where the images were made.
     """
     made = np.asarray(crafted.images, X.dtype)
     radii = np.asarray(threat.radii, X.dtype)[:, None]
-    slack = X[0].size ** 0.5 * np.finfo(X.dtype).eps
+    coarser = max(np.finfo(dtype).eps for dtype in (X.dtype, crafted.images.dtype))
+    slack = X[0].size ** 0.5 * coarser
     norms = np.asarray(_norms(threat.ball, made, X))
     inside = np.all(norms <= radii * (1 + slack) + slack) and np.all(_norms(threat.ball, images, X) <= radii)
     largest = float(np.max(norms, initial=0, where=np.isfinite(norms)))

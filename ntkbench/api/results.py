@@ -111,13 +111,13 @@ class Results:
             eps: one of its budgets, such as "8/255"; the largest by default.
             cell: labels of the cell.
             seed: a seed of the spec.
-            target: who classifies: `self` or the id of a kernel; by default the target of the first analysis that shows
-                the attack.
+            target: who classifies: `self` or the id of a kernel or of a further network; by default the target of the
+                first analysis that shows the attack.
         """
         run = self._run(cell, seed)
         _known("attack", attack, run.cell.attacks)
         if target not in (None, SELF):
-            _known("kernel", target, run.cell.kernels)
+            _known("kernel or network", target, {**run.cell.kernels, **run.cell.networks})
         with configured():
             return _rebuilt().images(self._predictors(run), attack, eps, target)
 

@@ -5,13 +5,16 @@ keeps silent where a section that it needs is broken already, as that has been t
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ntkbench.errors import Problem, SpecError
 from ntkbench.plan.rules import analyses, architectures, certificates
 from ntkbench.plan.rules import attacks as rules_attacks
 from ntkbench.plan.rules import data as rules_data
 from ntkbench.plan.rules import kernels as rules_kernels
+from ntkbench.plan.rules import networks as rules_networks
 from ntkbench.plan.rules.analyses import transfers
 from ntkbench.plan.rules.attacks import budgets
 from ntkbench.plan.rules.references import (
@@ -52,14 +55,29 @@ RULES: tuple[Rule, ...] = (
     rules_kernels.problems,
     analyses.problems,
     certificates.problems,
+    rules_networks.problems,
 )
 """all rules, in the order in which they are applied"""
+OF_A_NETWORK: tuple[Rule, ...] = (
+    budgets,
+    pretrained,
+    schedules,
+    batches,
+    rules_attacks.problems,
+    architectures.problems,
+)
+"""rules that are also applied to each further network, as if it were the run's own"""
 
 
 def rule_problems(draft: Draft) -> Iterator[Problem]:
     """Yield all that the rules find wrong with a cell."""
     for rule in RULES:
         yield from rule(draft)
+    for name in draft.cell.networks if draft.whole("networks") else ():
+        own, written = draft.of_network(name), draft.root.at(("networks", name)).entries
+        for problem in (problem for rule in OF_A_NETWORK for problem in rule(own)):
+            is_here = re.split(r"[.[]", problem.path)[0] in written
+            yield replace(problem, path=f"networks.{name}.{problem.path}") if is_here else problem
 
 
 def check(cell: Cell, place: str) -> None:

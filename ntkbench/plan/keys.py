@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ntkbench.memo import by_identity
+from ntkbench.plan import timeline
 from ntkbench.plan.cost import kernels
 from ntkbench.plan.networks import operations
-from ntkbench.plan.timeline import drops_last
 from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
-from ntkbench.spec.attacks import GradientAttack
+from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import Cell, Numerics
 from ntkbench.spec.data import NTGA, Data, SphereTeacher
 from ntkbench.spec.identity import canonical, digest, normalized
@@ -92,10 +92,23 @@ def training_key(cell: Cell) -> str:
         "width": cell.width,
         "training": normalized(cell).training,
     }
-    if isinstance(cell.training, Trained) and drops_last(cell):
+    if isinstance(cell.training, Trained) and timeline.drops_last(cell):
         parts["left_over"] = "dropped"
     seen = _examples_seen(normalized(cell).data, _fooled(cell))
     return _key("training", {"data": seen, **parts, "dtype": cell.numerics.network})
+
+
+def networks_needed(cell: Cell) -> tuple[str, ...]:
+    """Return the networks that runs of a cell draw or train: `self`, and what attacks and analyses name of others."""
+    sources = (getattr(attack, "source", "") for attack in cell.attacks.values())
+    named = {*sources, *(analysis.target for analysis in cell.analyses.values())}
+    return (*([SELF] if cell.has_network else []), *(name for name in cell.networks if name in named))
+
+
+def trainings(cell: Cell) -> Iterator[tuple[str, Cell]]:
+    """Yield the phases of all trainings that runs of a cell need: the id of the network, and the cell of the phase."""
+    for name in networks_needed(cell):
+        yield from ((name, part) for part in timeline.trainings(cell.as_own(name)))
 
 
 def kernel_key(cell: Cell, kernel_id: str) -> str:

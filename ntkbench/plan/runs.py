@@ -56,8 +56,14 @@ class Unit:
 
 
 def key(run: Run) -> str:
-    """Return the key of a run's unit: that of its training, or the run's id if its cell has no network."""
-    return keys.training_key(run.cell) if run.cell.has_network else run.id
+    """Return the key of a run's unit: that of its training, or the run's id if its cell has no network.
+
+    Where there are further networks alone, the first one's training is what the unit shares.
+    """
+    if run.cell.has_network:
+        return keys.training_key(run.cell)
+    others = keys.networks_needed(run.cell)
+    return f"network-{keys.training_key(run.cell.as_own(others[0]))}" if others else run.id
 
 
 def units(tried: Sequence[tuple[Run, int]]) -> list[Unit]:

@@ -47,8 +47,9 @@ class FilesOfSpec:
         A section without files is returned as it is, and so is one with mistakes that validation tells.
         """
         found: list[Problem] = []
-        attacks = tuple(root.at(("attacks",)).entries)
-        for section, names in (("data", ("dataset",)), ("attacks", attacks), ("training", ())):
+        attacks, networks = (tuple(root.at((section,)).entries) for section in ("attacks", "networks"))
+        parts = (("data", ("dataset",)), ("attacks", attacks), ("training", ()), ("networks", networks))
+        for section, names in parts:
             if (node := root.child(section)) is not None and node.entries:
                 filled, problems = self._section(section, node, names)
                 root = root.with_entries({**root.entries, section: filled})
@@ -63,7 +64,7 @@ class FilesOfSpec:
         key = (section,), id(node)
         if key not in self._seen:
             if section == "training":
-                self._seen[key] = node, *_with_digest(node)
+                self._seen[key] = node, *_with_digest(_TRAINING, node)
                 return self._seen[key][1:]
             parts = {name: _filled((section, name), below) for name in names if (below := node.child(name))}
             changed = {name: part for name, (part, _) in parts.items() if part is not node.entries[name]}
@@ -74,6 +75,8 @@ class FilesOfSpec:
 
 def _filled(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
     """Return the mapping at `path` with absolute paths and what its files hold, and the mistakes in the files."""
+    if path[0] == "networks":
+        return _filled_network(path, written)
     models: Mapping[str, type[FileSection]] = _DATASETS if path == _DATASET else _ATTACKS
     model = models.get(str(plain(written.child("kind") or written)))
     if model is None:
@@ -96,7 +99,15 @@ def _filled(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
     return node.with_entries({**node.entries, **placed({"content": content, **holds}, node.place).entries}), ()
 
 
-def _with_digest(written: Node) -> tuple[Node, tuple[Problem, ...]]:
+def _filled_network(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
+    """Return a further network with its training filled in, and the mistakes in the file of its weights."""
+    if (training := written.child("training")) is None:
+        return written, ()
+    filled, found = _with_digest((*path, "training"), training)
+    return (written if filled is training else written.with_entries({**written.entries, "training": filled})), found
+
+
+def _with_digest(path: Path, written: Node) -> tuple[Node, tuple[Problem, ...]]:
     """Return a training with the absolute path and the digest of its weights, and the mistakes in their file."""
     if plain(written.child("mode") or written) != "pretrained":
         return written, ()
@@ -112,10 +123,10 @@ def _with_digest(written: Node) -> tuple[Node, tuple[Problem, ...]]:
         file.load()
         digest = file.digest
     except DataError as error:
-        return node, (_wrong(_TRAINING, node, "weights", str(error)),)
+        return node, (_wrong(path, node, "weights", str(error)),)
     if words.sha256 not in (None, digest):
         message = f"{os.path.basename(words.weights)} has another SHA-256, {digest}; name the file that is meant"
-        return node, (_wrong(_TRAINING, node, "sha256", message),)
+        return node, (_wrong(path, node, "sha256", message),)
     return node.with_entries({**node.entries, **placed({"sha256": digest}, node.place).entries}), ()
 
 
@@ -151,10 +162,13 @@ def _absolute(name: str, node: Node) -> Node:
 
 def unidentified(root: Node) -> Iterator[Problem]:
     """Yield a problem for each digest of files, and for what they hold, that a cell not read from a spec lacks."""
-    weights = root.at(_TRAINING)
-    digest = weights.child("sha256")
-    if plain(weights.child("mode") or weights) == "pretrained" and (digest is None or digest.value is None):
-        yield weights.place.problem((*_TRAINING, "sha256"), "missing: whoever has no file knows it by its digest")
+    networks = root.at(("networks",)).entries
+    trainings = {_TRAINING: root.child("training")}
+    trainings |= {("networks", name, "training"): node.child("training") for name, node in networks.items()}
+    for path, weights in ((path, node) for path, node in trainings.items() if node is not None):
+        digest = weights.child("sha256")
+        if plain(weights.child("mode") or weights) == "pretrained" and (digest is None or digest.value is None):
+            yield weights.place.problem((*path, "sha256"), "missing: whoever has no file knows it by its digest")
     attacks = {("attacks", name): node for name, node in root.at(("attacks",)).entries.items()}
     for path, node in {_DATASET: root.at(_DATASET), **attacks}.items():
         kind, needed = plain(node.child("kind") or node), ("content", "holds") if path == _DATASET else ("content",)

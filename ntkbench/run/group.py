@@ -1,13 +1,16 @@
-"""Train the networks of a cell, or load them from the store.
+"""Train the networks of a cell, its own and further ones, or load them from the store.
 
 The seeds of a group train together in one program, and which seeds these are affects the last bits of the results. So
-the group is what is stored, what a checkpoint belongs to, and what is resumed. `Worker` calls `train` for each group.
+the group is what is stored, what a checkpoint belongs to, and what is resumed. `Worker` calls `networks_of_runs` for
+the runs whose own networks are a group.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import equinox as eqx
@@ -16,14 +19,19 @@ import numpy as np
 from ntkbench.ntk import linearize
 from ntkbench.ntk.network import Trainable
 from ntkbench.plan import timeline
-from ntkbench.plan.keys import group_key
+from ntkbench.plan.keys import group_key, networks_needed
+from ntkbench.plan.runs import Run
 from ntkbench.run.build import networks as build_networks
 from ntkbench.run.build import training
 from ntkbench.run.build.training import Tick
+from ntkbench.run.environment import CompileClock
 from ntkbench.run.phase import TrainingPhase
 from ntkbench.run.shared import SharedStages
+from ntkbench.spec.attacks import SELF
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Trained
+from ntkbench.store.groups import groups
+from ntkbench.store.record import StageRow
 
 _PER_SEED = ("learning_rate", "largest_eigenvalue", "epochs_trained")
 """facts of a stored training that have one value a seed"""
@@ -134,3 +142,58 @@ def train(
     losses = np.concatenate([losses, stored.arrays["losses"]], axis=1)
     facts = {**stored.facts, "epochs_trained": own.tolist()}
     return TrainedGroup(seeds, initial, trained, phase.key, cached, facts, losses, epochs + own, flow_time, snapshots)
+
+
+@dataclass(frozen=True)
+class RunNetworks:
+    """The networks of one run: its own, further ones by id, and what its record says of their training."""
+
+    own: TrainedGroup | None = None
+    others: Mapping[str, TrainedGroup] = field(default_factory=dict)
+    stages: Mapping[str, StageRow] = field(default_factory=dict)
+
+
+def networks_of_runs(
+    shared: SharedStages, runs: Sequence[Run], own_seeds: tuple[int, ...], *, every: int, tick: Tick
+) -> dict[str, RunNetworks]:
+    """Return the networks of some runs by the id of the run, trained where the store does not have them.
+
+    Args:
+        shared: has the store, the data sets, and the networks before their training.
+        runs: runs with one training of their own network, if they have one; further networks may differ.
+        own_seeds: the seeds of the group that the runs' own networks are in; it may have more seeds than there are
+            runs. Empty if they have none.
+        every: the number of epochs between two checkpoints.
+        tick: called with a line of progress, as in `train`.
+    """
+    moments = {moment for run in runs for moment in timeline.moments_needed(run.cell)}
+
+    def trained(cell: Cell, name: str, seeds: tuple[int, ...]) -> tuple[TrainedGroup, StageRow]:
+        began, said = time.perf_counter(), (lambda what: tick(what if name == SELF else f"network {name}, {what}"))
+        with CompileClock() as compiling:
+            group = train(shared, cell, seeds, moments if name == SELF else (), every=every, tick=said)
+        run_s = max(0.0, time.perf_counter() - began - compiling.seconds)
+        return group, StageRow(key=group.key, cached=group.cached, compile_s=compiling.seconds, run_s=run_s)
+
+    own = trained(runs[0].cell, SELF, own_seeds) if runs[0].cell.has_network else None
+    found = {}
+    for cell, same in groupby(runs, key=lambda run: run.cell):
+        members, there = tuple(same), {} if own is None else {SELF: [own]}
+        for name in networks_needed(cell):
+            if name != SELF:
+                other, seeds = cell.as_own(name), {cell.seed_of(name, run.seed) for run in members}
+                there[name] = [trained(other, name, each) for each in groups(shared.store, other, seeds)]
+        found |= {run.id: _of_run(run, there) for run in members}
+    return found
+
+
+def _of_run(run: Run, there: Mapping[str, Sequence[tuple[TrainedGroup, StageRow]]]) -> RunNetworks:
+    """Return the networks of one run out of groups, with the times of their training, by the id of the network."""
+    networks, stages = {}, {}
+    for name, several in there.items():
+        seed = run.cell.seed_of(name, run.seed)
+        group, stage = next(each for each in several if seed in each[0].seeds)
+        networks[name] = group.of(seed)
+        word = "training" if name == SELF else f"network.{name}"
+        stages[word] = stage.model_copy(update={"facts": networks[name].facts})
+    return RunNetworks(networks.pop(SELF, None), networks, stages)

@@ -54,7 +54,7 @@ def measurements(predictors: Predictors) -> dict[str, Measurement]:
     if cell.data.poison:
         found[POISON] = _poison(predictors)
     fitted = functools.cache(lambda: _fit(predictors))
-    if isinstance(cell.training, Trained):
+    if cell.has_network and isinstance(cell.training, Trained):
         predictors.tick("fit of the network")
         found[FIT] = dataclasses.replace(fitted()[1], checks=tuple(_loss_reached(predictors)))
     for name, words in cell.analyses.items():

@@ -11,7 +11,7 @@ infinite kernels, examples crafted on them) comes from `SharedStages`; the rest 
 import functools
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -37,7 +37,7 @@ from ntkbench.run.build.data import outputs, targets
 from ntkbench.run.build.kernels import coefficients, require_positive
 from ntkbench.run.build.training import Tick, at_time
 from ntkbench.run.environment import CompileClock
-from ntkbench.run.group import TrainedGroup, train
+from ntkbench.run.group import TrainedGroup, networks_of_runs
 from ntkbench.run.shared import SharedStages, StageResult
 from ntkbench.spec import attacks
 from ntkbench.spec.cell import Cell
@@ -52,11 +52,21 @@ def of_earlier_run(shared: SharedStages, run: Run, together: Collection[int], ev
 
     `together`: the seeds with which its own is then trained; `every`: epochs between two checkpoints.
     """
-    if not run.cell.has_network:
-        return Predictors(shared, run.cell, None)
-    (seeds,) = (group for group in groups(shared.store, run.cell, {*together, run.seed}) if run.seed in group)
-    trained = train(shared, run.cell, seeds, timeline.moments_needed(run.cell), every=every, tick=_unheard)
-    return Predictors(shared, run.cell, trained.of(run.seed))
+    seeds = ()
+    if run.cell.has_network:
+        (seeds,) = (group for group in groups(shared.store, run.cell, {*together, run.seed}) if run.seed in group)
+    networks = networks_of_runs(shared, [run], seeds, every=every, tick=_unheard)[run.id]
+    return Predictors(shared, run.cell, networks.own, others=networks.others)
+
+
+def _require_finite(group: TrainedGroup, losses: np.ndarray, whose: str = "") -> None:
+    """Raise DivergedError if a loss of one seed's training is not finite; `whose` begins the message."""
+    if losses.size and not np.all(np.isfinite(losses)):
+        epoch, rate = int(np.argmin(np.isfinite(losses))), group.facts["learning_rate"]
+        raise DivergedError(
+            f"{whose}the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
+            "try a smaller training.optimizer.learning_rate"
+        )
 
 
 def _unheard(what: str) -> None:
@@ -69,7 +79,7 @@ class Predictors:
 
     `asked` is the cell of the spec; `group` holds the networks of this seed, or is None if the cell has no width;
     `tick` is called with a few words before each part of the work and may raise to end it. `timings` collects the
-    record's stages.
+    record's stages. `others` holds the further networks that are needed, of the seed that each has in this run.
     """
 
     shared: SharedStages
@@ -77,6 +87,7 @@ class Predictors:
     group: TrainedGroup | None
     tick: Tick = _unheard
     timings: dict[str, StageRow] = field(default_factory=dict)
+    others: Mapping[str, TrainedGroup] = field(default_factory=dict)
     _evaluators: dict[str, Evaluator] = field(default_factory=dict)
     """predictors by name, as far as they were built"""
     _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
@@ -91,11 +102,17 @@ class Predictors:
     def evaluator(self, name: str) -> Evaluator:
         """Return a predictor of the cell, with the test set, by the name that attacks and analyses use."""
         if name not in self._evaluators:
-            self._evaluators[name] = self._network() if name == attacks.SELF else self._kernel(name)
+            self._evaluators[name] = self._kernel(name) if name in self.cell.kernels else self._network(name)
         return self._evaluators[name]
 
-    def _network(self) -> Evaluator:
-        return self.shared.evaluator(self.cell, attacks.SELF, self.trained(), self.cell.numerics.network)
+    def _network(self, name: str) -> Evaluator:
+        """Return the network of that name at the end of its training. Raise DivergedError if there is none."""
+        if name == attacks.SELF:
+            trained = self.trained()
+        else:
+            _require_finite(self.others[name], self.others[name].losses, f"network {name}: ")
+            trained = self.others[name].trained
+        return self.shared.evaluator(self.cell.as_own(name), name, trained, self.cell.numerics.network)
 
     def trained(self) -> network.Trainable:
         """Return the network at the end of its training. Raise DivergedError if there is none."""
@@ -107,13 +124,7 @@ class Predictors:
         Raise DivergedError if the loss was not finite by then.
         """
         assert self.group is not None
-        losses = self.group.losses[: math.ceil(moment)]
-        if losses.size and not np.all(np.isfinite(losses)):
-            epoch, rate = int(np.argmin(np.isfinite(losses))), self.group.facts["learning_rate"]
-            raise DivergedError(
-                f"the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
-                "try a smaller training.optimizer.learning_rate"
-            )
+        _require_finite(self.group, self.group.losses[: math.ceil(moment)])
         return self.group.at(moment)
 
     def kept_network(self, at: str | int | Fraction) -> network.Trainable:

@@ -89,8 +89,9 @@ class SharedStages:
             for name, attack in cell.attacks.items():
                 if isinstance(attack, GivenImages):
                     self.given_images(cell, name)
-            if isinstance(cell.training, Pretrained):
-                self.networks(cell, (0,))
+            owns = (cell, *map(cell.as_own, cell.networks))
+            for own in (each for each in owns if isinstance(each.training, Pretrained)):
+                self.networks(own, (0,))
 
     def data(self, cell: Cell) -> Dataset:
         """Return the cell's training and test examples, the training images poisoned where the cell says so."""

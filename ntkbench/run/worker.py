@@ -12,18 +12,17 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.plan import memory, timeline
+from ntkbench.plan import keys, memory
 from ntkbench.plan.cost.estimate import require_memory
-from ntkbench.plan.keys import Shared
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.render import size
 from ntkbench.run import environment, settings
-from ntkbench.run.group import TrainedGroup, train
+from ntkbench.run.group import RunNetworks, networks_of_runs
 from ntkbench.run.interrupt import Clock, deferred_interrupts
 from ntkbench.run.job import Job
 from ntkbench.run.measure import measurements
@@ -60,7 +59,7 @@ class Worker:
         if said := require_memory(self.job.needed_bytes, there, self.job.advice, force=self.job.options.force):
             progress.warn(said)
 
-    def compute_stage(self, run: Run, stage: Shared, name: str, progress: Progress) -> None:
+    def compute_stage(self, run: Run, stage: keys.Shared, name: str, progress: Progress) -> None:
         """Compute what the run has in common with others, if the store lacks it: a kernel, or examples crafted on it.
 
         A failure is not reported here: each run that needs the stage meets it again, and its record tells of it.
@@ -138,15 +137,19 @@ class Worker:
         return self.shared.with_half_tiles(), None
 
     def _execute(self, execution: "_UnitExecution", runs: Sequence[Run]) -> None:
-        """Train and measure the runs, one group of seeds after another; runs without a network are only measured."""
+        """Train and measure the runs, one group of seeds after another; runs without a network are only measured.
+
+        Runs with further networks alone are taken as the groups of the first one are.
+        """
         cell = runs[0].cell
         environment.reset_peak_memory()
-        if not cell.has_network:
+        if not (names := keys.networks_needed(cell)):
             for run in runs:
-                execution.run(run, None, {})
-        else:
-            for seeds in groups(self.job.store, cell, {run.seed for run in runs}):
-                execution.group([run for run in runs if run.seed in seeds], seeds)
+                execution.run(run, RunNetworks())
+            return
+        drawn = {run.id: run.cell.seed_of(names[0], run.seed) for run in runs}
+        for seeds in groups(self.job.store, cell.as_own(names[0]), set(drawn.values())):
+            execution.group([run for run in runs if drawn[run.id] in seeds], seeds)
 
 
 _LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kernel: float32 or a larger machine help"
@@ -162,46 +165,39 @@ class _UnitExecution:
     progress: Progress
 
     def group(self, runs: Sequence[Run], seeds: tuple[int, ...]) -> None:
-        """Train the seeds together, then measure and record each run; if training fails, all of them fail."""
-        cell, every = runs[0].cell, int(self.job.run.checkpoint_every)
-        watch, tick = Stopwatch(), self._clock(runs[0], len(runs))
-        before: dict[str, StageRow] = {}
+        """Train the networks of the runs, then measure and record each run; if training fails, all of them fail.
 
-        def trained(shared: SharedStages) -> TrainedGroup:
+        `seeds`: those of the group that the runs' own networks train in. The training images are poisoned first.
+        """
+        every, watch, tick = int(self.job.run.checkpoint_every), Stopwatch(), self._clock(runs[0], len(runs))
+        cell, before = runs[0].cell, dict[str, StageRow]()
+
+        def trained(shared: SharedStages) -> dict[str, RunNetworks]:
             if cell.data.poison:
                 Predictors(shared, cell, None, tick, before).poisoned()
-            moments = {moment for run in runs for moment in timeline.moments_needed(run.cell)}
-            return train(shared, cell, seeds, moments, every=every, tick=tick)
+            return networks_of_runs(shared, runs, seeds, every=every, tick=tick)
 
-        with environment.CompileClock() as compiling:
-            group, failure, _ = self._attempt(trained, tick)
-        if group is None:
+        networks, failure, _ = self._attempt(trained, tick)
+        if networks is None:
             return self.fail(runs, failure, watch)
-        compiled = compiling.seconds - sum(row.compile_s or 0.0 for row in before.values())
-        ran = watch.seconds - compiling.seconds - sum(row.run_s or 0.0 for row in before.values())
-        stage = {"compile_s": max(0.0, compiled), "run_s": max(0.0, ran)}
         for run in runs:
-            own = group.of(run.seed)
-            row = StageRow(key=group.key, cached=group.cached, facts=own.facts, **stage)
-            self.run(run, own, {**before, "training": row})
+            own = networks.pop(run.id)
+            self.run(run, replace(own, stages={**before, **own.stages}))
 
     def fail(self, runs: Sequence[Run], failure: BaseException | None, watch: Stopwatch | None = None) -> None:
         """Record the same failure for all of these runs."""
         for run in runs:
             self._record(run, RunEnd(watch or Stopwatch(), self.shared, failure=failure))
 
-    def run(self, run: Run, group: TrainedGroup | None, stages: dict[str, StageRow]) -> None:
-        """Measure one run and write its record.
-
-        `group` holds the networks of its seed, None if the cell has none; `stages` is what the record says of training.
-        """
-        watch, tick = Stopwatch(), self._clock(run)
+    def run(self, run: Run, networks: RunNetworks) -> None:
+        """Measure one run, which has these networks, and write its record."""
+        watch, tick, stages = Stopwatch(), self._clock(run), {**networks.stages}
 
         def measured(shared: SharedStages) -> dict[str, Measurement]:
-            return measurements(Predictors(shared, run.cell, group, tick, stages))
+            return measurements(Predictors(shared, run.cell, networks.own, tick, stages, networks.others))
 
         results, failure, shared = self._attempt(measured, tick)
-        self._record(run, RunEnd(watch, shared, results or {}, failure, group, stages))
+        self._record(run, RunEnd(watch, shared, results or {}, failure, networks.own, stages))
 
     def _clock(self, run: Run, runs: int = 1) -> Clock:
         """Return a clock that reports what a run is doing and enforces `run.timeout`, here for so many runs at once."""

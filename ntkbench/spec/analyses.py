@@ -69,7 +69,7 @@ class EvaluatedAnalysis(Section):
     """Base of the analyses that judge a predictor, clean and under attacks."""
 
     target: str = SELF
-    """the predictor that is judged: self, or the id of a kernel"""
+    """the predictor that is judged: self, or the id of a kernel or of a further network"""
     attacks: Names = ()
     """attacks under which robust accuracy is measured; of several with one norm, also the worst case over all"""
 
@@ -100,7 +100,7 @@ class Transfer(Section):
     attack: str
     """the attack that is transferred"""
     target: str = SELF
-    """the predictor that is judged: self, or the id of a kernel"""
+    """the predictor that is judged: self, or the id of a kernel or of a further network"""
     ceiling: str | None = None
     """a white-box attack on the target with the same budgets"""
     floor: str | None = None

@@ -152,7 +152,7 @@ class GradientAttack(LossAscent, Attack):
     """An attack that follows the gradient of a loss of its source."""
 
     source: str = SELF
-    """predictor whose gradient is followed: self, or the id of a kernel"""
+    """predictor whose gradient is followed: self, or the id of a kernel or of a further network"""
     labels: Literal["true", "predicted"] = "true"
     """true: the label of the example; predicted: the source's own clean prediction in its place"""
 

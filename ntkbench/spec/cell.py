@@ -8,6 +8,7 @@ Models are strict, frozen, and refuse fields that they do not know. Notation is 
 and `"8/255"` are one exact fraction, `0.1` and `1e-1` one number.
 """
 
+import zlib
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field
@@ -15,9 +16,22 @@ from pydantic import Field
 from ntkbench.spec.analyses import Analysis
 from ntkbench.spec.architectures import Architecture, FunctionNetwork, Given
 from ntkbench.spec.attacks import AnyAttack
-from ntkbench.spec.data import Data
-from ntkbench.spec.kernels import Kernel
-from ntkbench.spec.notation import Bytes, Count, Expects, Id, Name, Names, NonNegative, Positive, Seconds, Seeds, Texts
+from ntkbench.spec.data import NTGA, Data
+from ntkbench.spec.kernels import InfiniteKernel, Kernel
+from ntkbench.spec.notation import (
+    Bytes,
+    Count,
+    Expects,
+    Id,
+    Name,
+    Names,
+    NonNegative,
+    Positive,
+    Seconds,
+    Seed,
+    Seeds,
+    Texts,
+)
 from ntkbench.spec.section import Section
 from ntkbench.spec.training import Pretrained, Training, Untrained
 
@@ -29,6 +43,28 @@ class Numerics(Section):
     """precision of kernels and of attacks on them"""
     network: Literal["float64", "float32"] = "float32"
     """precision of networks, their training and attacks on them"""
+
+
+_SEEDS = 2**31
+"""number of seeds that there are; after the largest one they begin again at 0"""
+
+
+class Network(Section):
+    """A network beside the run's own, on the same training examples; what is not written is as in the run's own."""
+
+    architecture: Architecture | None = None
+    """the network without its width; null: the cell's own"""
+    width: Count | None = None
+    """units of the hidden layers; null: the cell's own"""
+    training: Training | None = None
+    """how the network is fitted; null: as the cell's own"""
+    seed_offset: Seed | None = None
+    """added to the seed of the run, it gives the seed that draws weights and batches; 0: the run's own seed; null: a
+    number that follows from the id, so that no two networks of a run start alike"""
+
+    def offset(self, name: str) -> int:
+        """Return what is added to the seed of a run for the network with the id `name`."""
+        return zlib.crc32(name.encode()) % _SEEDS if self.seed_offset is None else self.seed_offset
 
 
 class Cell(Section):
@@ -44,6 +80,10 @@ class Cell(Section):
     """how the network is fitted; mode none leaves it as it was drawn"""
     kernels: dict[Id, Kernel] = Field(default={})
     """predictors by kernel regression, by id"""
+    networks: dict[Id, Network] = Field(
+        default={}, json_schema_extra={"as_before": {}}, exclude_if=lambda networks: not networks
+    )
+    """further networks beside the run's own, by id: sources of attacks, and targets"""
     attacks: dict[Id, AnyAttack] = Field(default={})
     """ways to perturb test points, by id"""
     analyses: Annotated[dict[Id, Analysis], Field(min_length=1)]
@@ -61,6 +101,31 @@ class Cell(Section):
         """Return whether there is a network whose whole training, none included, is part of the cell."""
         unknown = isinstance(self.architecture, Given) or isinstance(self.training, Pretrained)
         return self.has_network and not unknown
+
+    def as_own(self, who: str) -> "Cell":
+        """Return the cell in which the further network `who` is the run's own; this cell for any other predictor.
+
+        It has no analyses, no further networks, and no kernels but the one that a poison is made for: what depends on
+        the network alone is the same in all cells that have it, so that they share its training.
+        """
+        if (words := self.networks.get(who)) is None:
+            return self
+        fields = {name: getattr(words, name) for name in ("architecture", "width", "training")}
+        written = {name: value for name, value in fields.items() if value is not None}
+        return self.model_copy(update={**written, "kernels": self._fooled(), "networks": {}, "analyses": {}})
+
+    def _fooled(self) -> dict[str, InfiniteKernel]:
+        """Return the kernel that a poison is made for, if there is one, with its architecture and width in this cell."""
+        name = self.data.poison.kernel if isinstance(self.data.poison, NTGA) else ""
+        if not isinstance(kernel := self.kernels.get(name), InfiniteKernel):
+            return {}
+        fields = {"architecture": kernel.architecture or self.architecture, "width": kernel.width or self.width}
+        return {name: kernel.model_copy(update=fields)}
+
+    def seed_of(self, who: str, seed: int) -> int:
+        """Return the seed that draws the network `who`, `self` or a further one, in a run with this seed."""
+        words = self.networks.get(who)
+        return seed if words is None else (seed + words.offset(who)) % _SEEDS
 
 
 BY_ID = tuple(name for name, field in Cell.model_fields.items() if get_origin(field.annotation) is dict)

@@ -20,7 +20,7 @@ from ntkbench.errors import NtkbenchError
 from ntkbench.memo import by_identity
 from ntkbench.spec import extensions
 from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
-from ntkbench.spec.cell import Cell
+from ntkbench.spec.cell import Cell, Network
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.training import (
@@ -52,7 +52,7 @@ T = TypeVar("T")
 def with_auto_losses(cell: Cell) -> Cell:
     """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
 
-    This concerns the gradient attacks of the cell and the attacks inside adversarial training and fits of kernels; all
+    This concerns the gradient attacks of the cell and the attacks inside adversarial trainings and fits of kernels; all
     else is unchanged.
     """
     several = _several(cell.data)
@@ -64,12 +64,16 @@ def with_auto_losses(cell: Cell) -> Cell:
     }
     training = _with_losses_of_training(cell.training, several)
     kernels = {name: _with_loss_of_fit(kernel, several) for name, kernel in cell.kernels.items()}
-    return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels})
+    networks = {
+        name: words.model_copy(update={"training": _with_losses_of_training(words.training, several)})
+        for name, words in cell.networks.items()
+    }
+    return cell.model_copy(update={"attacks": attacks, "training": training, "kernels": kernels, "networks": networks})
 
 
 @by_identity
 def _with_losses_of_training(training: Any, several: bool) -> Any:
-    """Return a training, or one in phases, whose inner attacks have a loss in the place of `auto`."""
+    """Return a training, in phases or not, or None, whose inner attacks have a loss in the place of `auto`."""
     if not isinstance(training, Phased):
         return _with_inner_loss(training, several)
     phases = tuple(_with_inner_loss(phase, several) for phase in training.phases)
@@ -102,9 +106,11 @@ def _with_loss(ascent: A, margin: bool) -> A:
 
 
 def _squared(cell: Cell, source: str) -> bool:
-    """Return whether an attack's `source`, a kernel's id or `self`, was fitted with squared loss, as kernels are."""
-    last = cell.training.phases[-1] if isinstance(cell.training, Phased) else cell.training
-    return source != SELF or (isinstance(last, Descent) and last.loss == "mse")
+    """Return whether an attack's `source`, a kernel or a network, was fitted with squared loss, as kernels are."""
+    training = cell.as_own(source).training
+    last = training.phases[-1] if isinstance(training, Phased) else training
+    is_kernel = source not in (SELF, *cell.networks)
+    return is_kernel or (isinstance(last, Descent) and last.loss == "mse")
 
 
 def _several(data: Data) -> bool:
@@ -179,8 +185,8 @@ def _hashed(prefix: str, content: str) -> str:
 def normalized(cell: Cell) -> Cell:
     """Return the cell with everything implicit written out, so that equivalent specs have the same id.
 
-    Classes become label numbers, kernels name their architecture or moment, schedules their length, and attacks their
-    loss. Raise NtkbenchError if the data set lacks a class.
+    Classes become label numbers, kernels name their architecture or moment, networks all their fields, schedules their
+    length, and attacks their loss. Raise NtkbenchError if the data set lacks a class.
     """
     cell = with_auto_losses(cell)
     return cell.model_copy(
@@ -188,6 +194,7 @@ def normalized(cell: Cell) -> Cell:
             "data": _with_numbers(cell.data),
             "training": _written_out(cell.training),
             "kernels": {name: _explicit(cell, kernel) for name, kernel in cell.kernels.items()},
+            "networks": {name: _explicit_network(cell, name) for name in cell.networks},
         }
     )
 
@@ -264,6 +271,13 @@ def _explicit(cell: Cell, kernel: Any) -> Any:
 def _with_network(kernel: InfiniteKernel, architecture: Any, width: int | None) -> InfiniteKernel:
     """Return an infinite kernel that names its architecture and width."""
     return kernel.model_copy(update={"architecture": architecture, "width": width})
+
+
+def _explicit_network(cell: Cell, name: str) -> Network:
+    """Return a further network with the fields of the run's own, and the offset of its seed, written out."""
+    own, words = cell.as_own(name), cell.networks[name]
+    fields = {"architecture": own.architecture, "width": own.width, "training": _written_out(own.training)}
+    return words.model_copy(update={**fields, "seed_offset": words.offset(name)})
 
 
 def _moment(cell: Cell, at: str | Fraction) -> str | Fraction:

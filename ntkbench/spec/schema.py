@@ -128,12 +128,14 @@ def _partial(schema: Any) -> Any:
 def dumps() -> str:
     """Return the text of docs/spec-v1.schema.json.
 
-    It allows null at the ids of kernels, attacks and analyses: that drops what an extended file has under the id.
+    It allows null at the ids of kernels, networks, attacks and analyses: that drops what an extended file has there.
     """
     whole = canonical(document())
     for section in BY_ID:
-        (below,) = whole["properties"][section]["patternProperties"].values()
-        below["anyOf"].append({"type": "null"})
+        ((ids, below),) = whole["properties"][section]["patternProperties"].items()
+        whole["properties"][section]["patternProperties"][ids] = {
+            "anyOf": [*below.get("anyOf", [below]), {"type": "null"}]
+        }
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from ntkbench.plan import memory, sizes, timeline
+from ntkbench.plan import keys, memory, sizes, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost import networks
 from ntkbench.plan.cost.work import CORES, Work, total
-from ntkbench.plan.keys import training_key
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
+from ntkbench.spec.attacks import SELF
 from ntkbench.store import groups, lookup
 from ntkbench.store.folder import StoreFolder
 from ntkbench.store.groups import objects
@@ -68,14 +68,17 @@ def parts(runs: Sequence[Run], stages: Mapping[str, Mapping[str, StageRow]], til
     """
     seeds: dict[str, set[int]] = {}
     for run in runs:
-        if run.cell.has_network:
-            seeds.setdefault(training_key(run.cell), set()).add(run.seed)
+        for name in keys.networks_needed(run.cell):
+            key = keys.training_key(run.cell.as_own(name))
+            seeds.setdefault(key, set()).add(run.cell.seed_of(name, run.seed))
     done: set[str] = set()
     for cell, members in groupby(runs, key=lambda run: run.cell):
         expected = {stage.name: stage.work for stage in cost_estimate.stages(cell, tile)}
-        if cell.has_network:
-            training = total(networks.training(part) for part in timeline.trainings(cell))
-            expected["training"] = training.times(len(seeds[training_key(cell)]), sizes.seeds_per_group(cell))
+        for name in keys.networks_needed(cell):
+            own = cell.as_own(name)
+            training = total(networks.training(part) for part in timeline.trainings(own))
+            stage = "training" if name == SELF else f"network.{name}"
+            expected[stage] = training.times(len(seeds[keys.training_key(own)]), sizes.seeds_per_group(own))
         for name, stage in (named for run in members for named in stages[run.id].items()):
             if not stage.cached and stage.key not in done and name in expected:
                 done.update({stage.key} - {""})

@@ -15,5 +15,7 @@ def absent(plan: Plan, data_dir: Path | None) -> list[str]:
 
     `data_dir` is searched before the usual folders; data sets that come with the package are never absent.
     """
-    used = dict.fromkeys(each for run in plan.runs for each in (run.cell.data.dataset, run.cell.training))
+    cells = [run.cell for run in plan.runs]
+    others = (words.training for cell in cells for words in cell.networks.values())
+    used = dict.fromkeys([*(each for cell in cells for each in (cell.data.dataset, cell.training)), *others])
     return [*places.absent(plan.datasets, data_dir), *filter(None, map(user_files.absent, used))]

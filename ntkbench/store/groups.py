@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, product
 
 from ntkbench.plan import sizes, timeline
-from ntkbench.plan.keys import seeds_of, shared_stages, state_key, training_key
+from ntkbench.plan.keys import networks_needed, seeds_of, shared_stages, state_key, training_key, trainings
 from ntkbench.plan.runs import Run
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Trained
@@ -68,9 +68,12 @@ def objects(cell: Cell, seeds: Sequence[int], store: StoreFolder) -> Iterator[tu
     Trained networks and snapshots have a key for each seed, `<key> <seed>`, although seeds that train together are
     stored in one object.
     """
+    for name in networks_needed(cell):
+        own = cell.as_own(name)
+        if isinstance(own.training, Trained):
+            key, there, drawn = training_key(own), trained(store, own), [cell.seed_of(name, seed) for seed in seeds]
+            yield from (("training", f"{key} {seed}", seed in there) for seed in drawn)
     if cell.has_network and isinstance(cell.training, Trained):
-        key, there = training_key(cell), trained(store, cell)
-        yield from (("training", f"{key} {seed}", seed in there) for seed in seeds)
         for of, kept in groupby(timeline.snapshots_kept(cell), key=lambda each: each[0]):
             key, known = training_key(of), snapshots(store, of)
             for step, seed in product([step for _, step in kept], seeds):
@@ -87,8 +90,8 @@ def cached(runs: Sequence[Run], store: StoreFolder) -> set[str]:
     asked: dict[str, tuple[Cell, set[int]]] = {}
     found = set()
     for cell, same in groupby(runs, key=lambda run: run.cell):
-        seeds = {run.seed for run in same}
-        for each in timeline.trainings(cell):
-            asked.setdefault(training_key(each), (each, set()))[1].update(seeds)
+        seeds = [run.seed for run in same]
+        for name, each in trainings(cell):
+            asked.setdefault(training_key(each), (each, set()))[1].update(cell.seed_of(name, seed) for seed in seeds)
         found |= {key for stage, key, _ in shared_stages(cell) if store.has(stage, key)}
     return found | {key for key, (cell, seeds) in asked.items() if seeds <= trained(store, cell)}

@@ -231,3 +231,31 @@ def test_classes_that_are_not_there_are_a_mistake_that_is_told():
     of = Cell.model_validate({**resolved(cell()), "data": data})
     with pytest.raises(NtkbenchError, match=r"data\.classes: fashion_mnist_mini has no class 99"):
         run_id(of, 0)
+
+
+def test_further_networks_count_field_by_field_and_leave_no_trace_where_there_are_none():
+    assert "networks" not in resolved(cell())
+    assert run_id(cell(networks={}), 0) == run_id(cell(), 0)
+    words = ({}, {"width": 65}, {"architecture": {"kind": "fc"}}, {"training": {"mode": "none"}}, {"seed_offset": 1})
+    cells = [cell(networks={"other": each}) for each in words]
+    assert len({run_id(of, 0) for of in (cell(), *cells)}) == 1 + len(words)
+    assert run_id(cell(networks={"another": {}}), 0) != run_id(cells[0], 0)
+    own = {name: FULL[name] for name in ("architecture", "width", "training")}
+    offset = cells[0].networks["other"].offset("other")
+    assert run_id(cell(networks={"other": {**own, "seed_offset": offset}}), 0) == run_id(cells[0], 0)
+    again = Cell.model_validate(json.loads(json.dumps(resolved(cells[1]))))
+    assert run_id(again, 0) == run_id(cells[1], 0)
+
+
+def test_a_further_network_has_the_key_of_the_same_network_as_the_runs_own():
+    of = cell(networks={"other": {"width": 65, "architecture": {"kind": "fc", "depth": 3}}})
+    same = cell(width=65, architecture={"kind": "fc", "depth": 3})
+    assert training_key(of.as_own("other")) == training_key(same) != training_key(of)
+
+
+def test_the_loss_of_an_attack_suits_the_training_of_its_source():
+    trained = {"mode": "standard", "loss": "cross_entropy", "epochs": 2}
+    attacks = {name: {"kind": "fgsm", "source": name, "eps": "8/255"} for name in ("self", "limit", "other")}
+    of = with_auto_losses(cell(networks={"other": {"training": trained}}, attacks=attacks, analyses=FULL["analyses"]))
+    losses = {name: getattr(attack, "loss", None) for name, attack in of.attacks.items()}
+    assert losses == {"self": "margin", "limit": "margin", "other": "cross_entropy"}

@@ -12,6 +12,7 @@ from ntkbench.plan.cost.networks import (
     LINEAR_VALUE,
     VALUE,
     _form,
+    _form_of,
     _images,
     _is_linear,
     _itemsize,
@@ -60,9 +61,7 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
     gradients = cell.data.n_test if looks_at_gradients else 0
     work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
     work += _gradients(cell, analysis.target, gradients, tile)
-    programs = _programs(
-        ("judge", budgets, _form(cell, cell.kernels.get(analysis.target))), cell, _through(cell, analysis.target)
-    )
+    programs = _programs(("judge", budgets, _form_of(cell, analysis.target)), cell, _through(cell, analysis.target))
     return work + Work(bytes=work.bytes + sum(_images(cell, many) for many in budgets), calls=2, programs=programs)
 
 
@@ -76,10 +75,10 @@ SPECTRUM = 3
 def _values(cell: Cell, who: str, examples: int, tile: int) -> Work:
     """Return the work of a predictor's outputs on so many examples.
 
-    `who` is the id of a kernel, or anything else for the network. An infinite kernel computes an entry for each
-    training point, an empirical one is a first-order model.
+    `who` is the id of a kernel or of a further network, or anything else for the run's own network. An infinite kernel
+    computes an entry for each training point, an empirical one is a first-order model.
     """
-    kernel, value = cell.kernels.get(who), VALUE
+    kernel, value, cell = cell.kernels.get(who), VALUE, cell.as_own(who)
     if isinstance(kernel, InfiniteKernel):
         return _pairs(cell, kernel, examples * cell.data.n_train, tile)
     dtype = cell.numerics.network if kernel is None else cell.numerics.kernel
@@ -95,6 +94,7 @@ def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
         work = _values(cell, who, BACKWARD * examples, tile)
         kept = sizes.row_entries(cell, kernel) * cell.data.n_train * _itemsize(cell.numerics.kernel)
         return replace(work, bytes=max(work.bytes, min(tile // 4, examples * 4 * kept)))
+    cell = cell.as_own(who)
     dtype = cell.numerics.network if kernel is None else cell.numerics.kernel
     if kernel is not None or _is_linear(cell):
         gradient = LINEAR_GRADIENT
@@ -124,7 +124,7 @@ def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
     else:
         work = _gradients(cell, attack.source, n + looks, tile) + _values(cell, attack.source, shown, tile)
     passes = (VALUE.rest + 2 * GRADIENT.rest) * _through(cell, attack.source)
-    programs = _programs(("craft", _shape(attack), _form(cell, cell.kernels.get(attack.source))), cell, passes, 3)
+    programs = _programs(("craft", _shape(attack), _form_of(cell, attack.source)), cell, passes, 3)
     return work + Work(calls=3, bytes=images + work.bytes, programs=programs)
 
 
@@ -187,7 +187,7 @@ def spectral_cost(cell: Cell, analysis: Spectral, tile: int) -> Work:
     programs = frozenset[Program]().union(
         *(
             _programs(
-                ("parts", _form(cell, cell.kernels.get(name)), attack and _shape(attack)),
+                ("parts", _form_of(cell, name), attack and _shape(attack)),
                 cell,
                 9 * _through(cell, name),
                 5,
@@ -210,7 +210,7 @@ def label_flips_cost(cell: Cell, analysis: LabelFlips, tile: int) -> Work:
     work = _values(cell, analysis.target, n, tile)
     work += Work(double=4 * n * size**2, entrywise=SORT * n * size * classes, calls=2)
     held = 2 * 8 * size**2 + min(tile, 8 * 4 * n * size * classes)
-    form = _form(cell, cell.kernels.get(analysis.target))
+    form = _form_of(cell, analysis.target)
     programs = _programs(("label flips", form), cell, _through(cell, analysis.target), 2)
     return replace(work, bytes=max(work.bytes, held), programs=work.programs | programs)
 
@@ -232,7 +232,7 @@ def certificate_cost(cell: Cell, analysis: Certificate, tile: int) -> Work:
     if analysis.attack:
         budgets = len(cell.attacks[analysis.attack].eps)
         work += _values(cell, analysis.target, cell.data.n_test * (1 + budgets), tile)
-    form = _form(cell, cell.kernels.get(analysis.target))
+    form = _form_of(cell, analysis.target)
     programs = _programs(("certificate", form), cell, 8 * _through(cell, analysis.target), 2)
     held = max(8 * 4 * n * d, min(tile, 8 * 4 * n * d * cell.data.n_test))
     return replace(work, bytes=max(work.bytes, held), programs=work.programs | programs)

@@ -14,12 +14,20 @@ from itertools import groupby
 from types import MappingProxyType
 
 from ntkbench.errors import UsageError
-from ntkbench.plan import memory, sizes, timeline
+from ntkbench.plan import memory, sizes
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import fitting, gram, poisoning, solve
 from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work, total
-from ntkbench.plan.keys import attacks_shown, craft_key, kernel_key, poison_key, regression_stage, training_key
+from ntkbench.plan.keys import (
+    attacks_shown,
+    craft_key,
+    kernel_key,
+    poison_key,
+    regression_stage,
+    training_key,
+    trainings,
+)
 from ntkbench.plan.runs import Plan
 from ntkbench.render import size
 from ntkbench.spec.analyses import Analysis, Certificate, Certified, Drift, LabelFlips, Spectral
@@ -112,10 +120,13 @@ def require_memory(needed: int | float, there: int, advice: str, *, force: bool)
 
 @dataclass(frozen=True)
 class PricedCell:
-    """The work of a cell: its stages after the training, and its trainings, each with the seeds that train together."""
+    """The work of a cell: its stages after the training, and its trainings.
+
+    Each training has the id of its network and the number of seeds that train together.
+    """
 
     stages: tuple[PricedStage, ...]
-    trainings: tuple[tuple[PricedStage, int], ...]
+    trainings: tuple[tuple[str, PricedStage, int], ...]
 
 
 def price(plan: Plan) -> Mapping[int, PricedCell]:
@@ -126,11 +137,11 @@ def price(plan: Plan) -> Mapping[int, PricedCell]:
 
 def _priced(cell: Cell, tile: float) -> PricedCell:
     """Return the work of a cell; `tile` in bytes."""
-    trainings = (
-        (PricedStage("training", training_key(part), training(part)), sizes.seeds_per_group(part))
-        for part in timeline.trainings(cell)
+    found = (
+        (name, PricedStage("training", training_key(part), training(part)), sizes.seeds_per_group(part))
+        for name, part in trainings(cell)
     )
-    return PricedCell(tuple(stages(cell, tile)), tuple(trainings))
+    return PricedCell(tuple(stages(cell, tile)), tuple(found))
 
 
 def estimate(plan: Plan, prices: Mapping[int, PricedCell] | None = None) -> CostEstimate:
@@ -148,8 +159,8 @@ def estimate(plan: Plan, prices: Mapping[int, PricedCell] | None = None) -> Cost
         own = total(stage.work for stage in priced.stages if not stage.key)
         runs |= dict.fromkeys((run.id for run in same), own)
         shared |= {stage.key: stage.work for stage in priced.stages if stage.key}
-        for each, together in priced.trainings:
-            seeds.setdefault(each.key, set()).update(run.seed for run in same)
+        for name, each, together in priced.trainings:
+            seeds.setdefault(each.key, set()).update(cell.seed_of(name, run.seed) for run in same)
             shared[each.key] = each.work.times(len(seeds[each.key]), together)
     return CostEstimate(shared, runs)
 

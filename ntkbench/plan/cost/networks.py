@@ -148,7 +148,7 @@ def _programs(what: object, cell: Cell, passes: int, functions: int = 1) -> froz
 
 def _through(cell: Cell, who: str) -> int:
     """Return what one pass through a predictor takes to compile, in passes through a dense layer."""
-    kernel = cell.kernels.get(who)
+    kernel, cell = cell.kernels.get(who), cell.as_own(who)
     if isinstance(kernel, InfiniteKernel):
         return OF_LIMIT * _layers(sizes.limit_steps(cell, kernel)[0])
     return _layers(sizes.network(cell)) * (1 + int(kernel is not None or _is_linear(cell)))
@@ -157,6 +157,11 @@ def _through(cell: Cell, who: str) -> int:
 def _layers(steps: Sequence[Step]) -> int:
     """Return the number of layers, weighted by the time that each takes to compile."""
     return sum(OF_CONVOLUTION if isinstance(step.layer, Conv) else 1 for step in steps)
+
+
+def _form_of(cell: Cell, who: str) -> object:
+    """Return what tells programs of the predictor `who` apart, as `_form` does."""
+    return _form(cell.as_own(who), cell.kernels.get(who))
 
 
 def _form(cell: Cell, kernel: Kernel | None) -> object:

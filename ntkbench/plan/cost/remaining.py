@@ -10,8 +10,9 @@ from itertools import groupby
 from ntkbench.plan import timeline
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost.work import Work, total
-from ntkbench.plan.keys import shared_stages, training_key
+from ntkbench.plan.keys import shared_stages, training_key, trainings
 from ntkbench.plan.runs import Plan
+from ntkbench.spec.attacks import SELF
 
 
 def seconds(left: float, current: float, done: float, took: float, since: float) -> float:
@@ -38,8 +39,8 @@ def seconds(left: float, current: float, done: float, took: float, since: float)
 def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
     """Return the seconds that each run takes on an ordinary machine, by its id.
 
-    A run has its share of its cell's training. Work that it has in common with others, kernels and compiled programs,
-    counts where it comes first. `cached`: keys of stages that the store has, which take no time.
+    A run has its share of its cell's training. Work that it has in common with others, kernels, further networks and
+    compiled programs, counts where it comes first. `cached`: keys of stages that the store has, which take no time.
     """
     estimate, found = cost_estimate.estimate(plan), {}
     compiled, made = set(), set(cached)
@@ -57,7 +58,8 @@ def expected(plan: Plan, cached: Collection[str] = ()) -> Mapping[str, float]:
         each = new(training) / len(runs)
         for run in runs:
             found[run.id] = each + new(estimate.runs[run.id])
-        for key in {key for _, key, _ in shared_stages(cell)} - made:
+        others = {training_key(part) for name, part in trainings(cell) if name != SELF}.difference(keys)
+        for key in {*others, *(key for _, key, _ in shared_stages(cell))} - made:
             made.add(key)
             found[runs[0].id] += new(estimate.stages.get(key, Work()))
     return found

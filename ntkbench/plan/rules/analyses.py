@@ -120,7 +120,7 @@ def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
         yield "attack", f"{transfer.attack} is random and comes from no predictor; it can be the floor"
     if isinstance(ceiling, RandomSign):
         yield "ceiling", f"{transfer.ceiling} is random; the ceiling follows the target's own gradient"
-    known = {SELF, *(ids(draft, "kernels") or ())}
+    known = {SELF, *(ids(draft, "kernels") or ()), *(ids(draft, "networks") or ())}
     if isinstance(ceiling, GradientAttack) and ceiling.source != target and {ceiling.source, target} <= known:
         why = f"{transfer.ceiling} is made on {ceiling.source}"
         yield "ceiling", f"{why}; the ceiling is a white-box attack, with source: {target}"

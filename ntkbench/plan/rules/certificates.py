@@ -32,8 +32,8 @@ def problems(draft: Draft) -> Iterator[Problem]:
 def _target(draft: Draft, path: Path, analysis: Certified) -> Iterator[Problem]:
     """Refuse networks and empirical kernels: only of infinite kernels are the coefficients all that labels change."""
     kernel, here = draft.cell.kernels.get(analysis.target), (*path, "target")
-    if analysis.target == SELF:
-        message = f"{analysis.kind} follows from the coefficients of a kernel, and self is a network"
+    if analysis.target in (SELF, *draft.cell.networks):
+        message = f"{analysis.kind} follows from the coefficients of a kernel, and {analysis.target} is a network"
         yield draft.problem(here, f"{message}; name an infinite kernel")
     elif isinstance(kernel, EmpiricalKernel):
         why = "the kernel of one network"

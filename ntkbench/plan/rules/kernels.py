@@ -46,8 +46,8 @@ def _kernels(draft: Draft, path: Path, analysis: Spectral) -> Iterator[Problem]:
     A kernel has one spectrum, that without a filter: time and ridge are what an analysis adds. Consistency compares
     infinite kernels alone.
     """
-    if analysis.target == SELF:
-        message = f"{analysis.kind} takes a kernel apart, and self is a network; name a kernel"
+    if analysis.target in (SELF, *draft.cell.networks):
+        message = f"{analysis.kind} takes a kernel apart, and {analysis.target} is a network; name a kernel"
         yield draft.problem((*path, "target"), message)
     named: list[tuple[Path, str]] = [((*path, "target"), analysis.target)]
     if isinstance(analysis, Consistency):
@@ -173,6 +173,10 @@ def _flow_time(draft: Draft, path: Path) -> Iterator[Problem]:
     if not isinstance(training, Trained):
         why = f"matched takes the time of the trained network, and training mode is {training.mode}"
         yield draft.problem(path, f"{why}; write a number or inf")
+        return
+    if draft.cell.networks and not draft.cell.has_network and draft.whole("width", "architecture"):
+        message = "matched takes the time of the run's own network, and this cell has none; write a number or inf"
+        yield draft.problem(path, message)
         return
     optimizers = [words.optimizer for _, words in timeline.as_written(training)]
     if kind := next((optimizer.kind for optimizer in optimizers if not isinstance(optimizer, SGD)), None):

@@ -30,7 +30,7 @@ def reserved_ids(draft: Draft) -> Iterator[Problem]:
 
 
 def attack_sources(draft: Draft) -> Iterator[Problem]:
-    """Yield a problem for each gradient attack whose source is an unknown kernel, or a network that the cell lacks."""
+    """Yield a problem for each gradient attack whose source is unknown, or `self` where the cell has no network."""
     for name, attack in draft.cell.attacks.items():
         if isinstance(attack, GradientAttack):
             yield from _predictor(draft, ("attacks", name, "source"), attack.source)
@@ -52,20 +52,23 @@ def poison_kernel(draft: Draft) -> Iterator[Problem]:
 
 
 def analysis_targets(draft: Draft) -> Iterator[Problem]:
-    """Yield a problem for each analysis whose target is an unknown kernel, or a network that the cell lacks."""
+    """Yield a problem for each analysis whose target is unknown, or `self` where the cell has no network."""
     for name, analysis in draft.cell.analyses.items():
         yield from _predictor(draft, ("analyses", name, "target"), analysis.target)
 
 
 def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
-    """Yield a problem at `path` if there is no predictor `who`: neither the network `self` nor a kernel of this id."""
-    kernels = ids(draft, "kernels")
+    """Yield a problem at `path` if there is no predictor `who`: neither `self` nor a kernel or network of this id."""
+    kernels, networks = ids(draft, "kernels"), ids(draft, "networks")
     if who == SELF:
         if not draft.cell.has_network and draft.whole("width", "architecture"):
-            message = "self is the network of the run, and this cell has none; give it a `width`, or name a kernel"
-            yield draft.problem(path, message + (f" ({', '.join(sorted(kernels))})" if kernels else ""))
-    elif kernels is not None and who not in kernels:
-        yield draft.problem(path, f"no kernel {who}{did_you_mean(who, kernels | {SELF})}")
+            others = sorted((kernels or set()) | (networks or set()))
+            what = "a kernel or a further network" if networks else "a kernel"
+            message = f"self is the network of the run, and this cell has none; give it a `width`, or name {what}"
+            yield draft.problem(path, message + (f" ({', '.join(others)})" if others else ""))
+    elif kernels is not None and networks is not None and who not in kernels | networks:
+        what = "kernel or network" if networks else "kernel"
+        yield draft.problem(path, f"no {what} {who}{did_you_mean(who, kernels | networks | {SELF})}")
 
 
 def analysis_attacks(draft: Draft) -> Iterator[Problem]:

@@ -64,11 +64,15 @@ def _is_one_step(cell: Cell, at: Fraction) -> bool:
 
 
 def networks(draft: Draft) -> Iterator[Problem]:
-    """Yield a problem for a training and for each empirical kernel of a cell without a finite network (no width)."""
+    """Yield a problem for a training and for each empirical kernel of a cell without a finite network (no width).
+
+    A training may be there for the further networks that have none of their own.
+    """
     if not draft.whole("width", "architecture") or draft.cell.width is not None:
         return
     given = isinstance(draft.cell.architecture, Given)
-    if not isinstance(draft.cell.training, Untrained) and (given or not draft.cell.has_network):
+    taken = draft.cell.has_network or any(words.training is None for words in draft.cell.networks.values())
+    if not isinstance(draft.cell.training, Untrained) and (given or not taken):
         message = "there is no network to train; give the cell a `width`, or write mode: none"
         if given:
             message = "a given network was trained before; write mode: none"

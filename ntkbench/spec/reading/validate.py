@@ -45,6 +45,20 @@ class Draft:
         """Return the sections as a cell, not validated again; broken ones may be None or incomplete."""
         return Cell.model_construct(**self.sections)
 
+    def of_network(self, name: str) -> "Draft":
+        """Return the draft of the cell in which a further network is the run's own, without attacks.
+
+        What the network says itself is at its own place, and the rest at that of the run's.
+        """
+        written = {
+            field: node
+            for field, node in self.root.at(("networks", name)).entries.items()
+            if node.value is not None and field in Cell.model_fields
+        }
+        left = {key: node for key, node in self.root.entries.items() if key not in BY_ID}
+        own = self.cell.as_own(name).model_copy(update={"attacks": {}})
+        return Draft(self.root.with_entries({**left, **written}), dict(own), self.broken.difference(written))
+
     def problem(self, path: Path, message: str) -> Problem:
         """Return a problem at the value of `path`; if the field is not written out, at the section that lacks it."""
         node = self.root.at(path)
