@@ -15,6 +15,8 @@ from ntkbench.results import diff as differences
 from ntkbench.results import images as saved
 from ntkbench.results import report as page
 from ntkbench.results.plots import plot as plots
+from ntkbench.results.plots import style
+from ntkbench.results.plots.images import pairs
 from ntkbench.run.settings import configure, keep_programs
 from ntkbench.store.store import Store
 
@@ -57,10 +59,17 @@ def plot(
 @click.option("--attack", metavar="ID", help="Which attack of the run. Default: the only one.")
 @click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
 @click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
+@click.option(
+    "--picture",
+    type=FILE,
+    metavar="FILE",
+    help="Also draw some of the images, clean and attacked, with what is predicted of them, as png, pdf or svg.",
+)
 @_compile_cache
 def images(
-    run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path, no_cache: bool
-) -> None:
+    run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path,
+    picture: Path | None, no_cache: bool,
+) -> None:  # fmt: skip
     """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
 
     RUN is an id, the beginning of one, or the file of a record. Images on infinite kernels are in the store; others are
@@ -69,6 +78,8 @@ def images(
     kept = Store(store)
     record = differences.find(run, kept)
     asked = saved.chosen(record, attack, eps)
+    if picture and picture.suffix[1:] not in PICTURES:
+        raise UsageError(f"--picture {picture}: no picture is written so; name it .{', .'.join(PICTURES)}")
     configure()
     from ntkbench.run.execute import attacked
 
@@ -76,11 +87,13 @@ def images(
     made = attacked(asked.run, asked.attack, kept, search_roots(data_dir))
     test, classes = made.data.test, made.data.classes
     found = saved.arrays(asked, test, classes, made.crafted.images[asked.place])
-    write(
-        output, {**found, **saved.outcomes(asked, record, Path(run).parent if run.endswith(".json") else kept.records)}
-    )
+    found |= saved.outcomes(asked, record, Path(run).parent if run.endswith(".json") else kept.records)
+    write(output, found)
     how = f"from the store ({made.key})" if made.key else "made again: the store does not keep them"
     click.echo(f"{output}: {len(test)} images of {asked.attack} at {asked.eps}, {how}")
+    if picture:
+        style.save(pairs.of_file(found), picture)
+        click.echo(f"{picture}: the first of them, those that were turned before others")
 
 
 @click.command()
