@@ -110,7 +110,7 @@ def _scale(axes: Axes, metric: str) -> None:
     if np.isfinite(low) and np.isfinite(high):
         rim = 0.03 * (high - low)
         axes.set_xlim(low - rim, high + rim)
-        axes.xaxis.set_major_locator(FixedLocator(np.linspace(low, high, 5)))
+        axes.xaxis.set_major_locator(FixedLocator(np.linspace(low, high, 5).tolist()))
     else:
         axes.xaxis.set_major_locator(AutoLocator())
     axes.xaxis.set_minor_locator(NullLocator())

@@ -5,6 +5,7 @@ import numpy as np
 
 from ntkbench.results.plots import summary
 from ntkbench.results.show import Grid
+from tests.results.plots.robustness.judged import legend
 
 
 def cell(mean: float | None, low: float | None = None, high: float | None = None) -> Mapping[str, Any]:
@@ -55,7 +56,7 @@ def test_many_columns_show_the_first_and_the_last():
     columns = [f"eps {i}" for i in range(11)]
     made = summary.figure({"accuracy": table([(("32", "$x$"), tuple(cell(i / 11) for i in range(11)))], *columns)})
     assert made is not None
-    shown = [text.get_text() for text in made.axes[0].get_legend().get_texts()]
+    shown = legend(made.axes[0])
     assert (shown[0], shown[-1], len(shown)) == ("eps 0", "eps 10", 6)
     made.draw_without_rendering()
     assert made.axes[0].get_yticklabels()[0].get_text() == r"width 32, \$x\$"

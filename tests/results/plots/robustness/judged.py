@@ -48,7 +48,7 @@ def study(
         rows.append(("robust", Scalar.share("majority_rate", 110, N, {})))
         written = a_record(run, metrics=[recording.metric_row(*row).model_dump() for row in rows])
         attacks = {
-            name: {"kind": "pgd", "norm": "linf"} | fields | {"eps": list(counts)}
+            name: {"kind": "pgd", "norm": "linf", **fields, "eps": list(counts)}
             for name, (fields, counts) in under.items()
             if name != "worst"
         }
@@ -60,6 +60,18 @@ def study(
     found = tuple((record.read(folder / f"{run.id}.json"), run.coordinates) for run in runs)
     (made,) = plot.plotted_analyses([plot.DrawnRecords("synthetic", found, planned)], folder, ["robust"])
     return made
+
+
+def ends(axes: Axes) -> np.ndarray:
+    """The ends of the intervals of the first line, (points, 2)."""
+    bars: Any = axes.containers[0]
+    return np.array(bars[2][0].get_segments())[:, :, 1]
+
+
+def legend(axes: Axes) -> list[str]:
+    """The names in the legend of an axes."""
+    found = axes.get_legend()
+    return [text.get_text() for text in found.get_texts()] if found else []
 
 
 def lines(axes: Axes) -> dict[str, np.ndarray]:

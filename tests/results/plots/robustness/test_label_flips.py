@@ -9,7 +9,7 @@ from ntkbench.run import recording
 from ntkbench.store import arrays, record
 from tests.examples.factory import a_record, valid
 from tests.examples.findings import depths
-from tests.results.plots.robustness.judged import lines
+from tests.results.plots.robustness.judged import legend, lines
 
 
 def test_a_line_for_each_cell_from_no_flip_on(tmp_path: Path):
@@ -26,7 +26,7 @@ def test_a_line_for_each_cell_from_no_flip_on(tmp_path: Path):
     (study,) = plot.plotted_analyses([plot.DrawnRecords("synthetic", found)], tmp_path)
     (picture,) = label_flips.pictures(study, [])
     (axes,) = picture.figure.axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["depth 1", "depth 2"]
+    assert legend(axes) == ["depth 1", "depth 2"]
     for drawn in lines(axes).values():
         assert drawn.tolist() == [[0, 0.85], [1, 0.75], [5, 0.45], [20, 0.015]]
     assert "n = 200 test points" in picture.caption
