@@ -48,7 +48,7 @@ def budget_axis(axes: Axes, budgets: Iterable[str]) -> None:
     largest = max(as_number(eps) or 0.0 for eps in budgets) * steps
     ticks = [tick for tick in MaxNLocator(5, steps=[1, 2, 4, 5, 10]).tick_values(0, largest) if tick <= largest * 1.01]
     names = [f"{tick:g}/255" if steps == 255 and tick else f"{tick:g}" for tick in ticks]
-    axes.set_xlim(-0.03 * largest / steps, 1.04 * largest / steps)
+    axes.set_xlim(-0.06 * largest / steps, 1.06 * largest / steps)
     axes.set_xticks([tick / steps for tick in ticks], names)
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -66,7 +66,7 @@ def of_file(found: Mapping[str, np.ndarray], first: int = 8) -> Figure:
     )
 
 
-def _predicted(labels: np.ndarray, right: np.ndarray, names: Sequence[str]) -> list[str]:
+def _predicted(labels: np.ndarray, right: np.ndarray, names: list[str]) -> list[str]:
     """Return what is known of the predictions, from the true classes and from whether these were predicted."""
     wrong = [names[1 - label] if len(names) == 2 else f"not {names[label]}" for label in labels]
     return [names[label] if hit else other for label, hit, other in zip(labels, right, wrong, strict=True)]

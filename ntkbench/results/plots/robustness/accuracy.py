@@ -180,5 +180,5 @@ def _curves(axes: Axes, cell: _JudgedCell, looks: Mapping[str, Mapping[str, Any]
         curves.gap(axes, certified, [of for name, of in under.items() if cell.attacks[name] != _NOISE])
         curves.line(axes, certified, **looks[_CERTIFIED])
     for place, (name, of) in enumerate(under.items()):
-        curves.line(axes, of, place - len(under) / 2, **looks[name])
+        curves.line(axes, of, place - (len(under) - 1) / 2, **looks[name])
     share_axis(axes)

@@ -40,20 +40,21 @@ def line(axes: Axes, of: Curve, shift: float = 0.0, **style: Any) -> None:
     `shift`: how many small steps to the right, so that no bar hides another.
     """
     aside = ScaledTranslation(_STEP * shift, 0.0, axes.figure.dpi_scale_trans)
-    style = {"elinewidth": 0.6, "capsize": 1.5, "transform": aside + axes.transData} | style
+    style = {"elinewidth": 0.6, "capsize": 1.5, "transform": axes.transData + aside} | style
     axes.errorbar(of.x, of.of.value, yerr=of.of.bars, **style)
 
 
 def gap(axes: Axes, below: Curve, above: Sequence[Curve]) -> None:
-    """Shade what lies between a curve and the lowest of some others, at the strengths that all of them have."""
-    x = sorted(set(below.x.tolist()).intersection(*(other.x.tolist() for other in above)))
-    least = np.min([_at(other, x) for other in above], axis=0)
-    axes.fill_between(x, _at(below, x), least, color=style.GRAY, alpha=0.25, linewidth=0)
+    """Shade what lies between a curve and the lowest of some others, as far as all of them reach."""
+    reach = min(of.x.max() for of in (below, *above))
+    x = np.unique([at for of in (below, *above) for at in of.x if at <= reach])
+    lowest, other = np.min([_at(of, x) for of in above], axis=0), _at(below, x)
+    axes.fill_between(x, other, np.maximum(lowest, other), color=style.GRAY, alpha=0.25, linewidth=0)
 
 
-def _at(of: Curve, x: Sequence[float]) -> np.ndarray:
-    """Return the shares at some of a curve's strengths."""
-    return of.of.value[np.isin(of.x, x)]
+def _at(of: Curve, x: np.ndarray) -> np.ndarray:
+    """Return where a curve is drawn at some strengths: on straight lines between its points."""
+    return np.interp(x, of.x, of.of.value)
 
 
 def beside(curves: Mapping[str, Curve], floor: Mapping[str, float]) -> tuple[Figure, list[Axes]]:
@@ -69,7 +70,7 @@ def beside(curves: Mapping[str, Curve], floor: Mapping[str, float]) -> tuple[Fig
             floor_line(at, level)
         looks = zip(part, style.COLORS, style.MARKERS, strict=False)
         for place, (name, color, mark) in enumerate(looks):
-            line(at, curves[name], place - len(part) / 2, color=color, marker=mark, label=name)
+            line(at, curves[name], place - (len(part) - 1) / 2, color=color, marker=mark, label=name)
         share_axis(at)
         if any(part):
             at.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="95 % intervals" if at is axes[0] else None)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def test_one_attack_compares_cells_with_intervals_over_test_points(tmp_path: Pat
         np.testing.assert_allclose(drawn, np.transpose([X, [0.9, 0.75, 0.1]]))
     np.testing.assert_allclose(ends(axes), [wilson(k, N) for k in (180, 150, 20)])
     assert legend(axes) == ["depth 1", "depth 2"]
-    assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"] == [110 / N]
+    assert [np.asarray(line.get_ydata())[0] for line in axes.lines if line.get_linestyle() == "--"] == [110 / N]
     assert "Wilson's 95 % intervals over n = 200 test points" in picture.caption
 
 
@@ -62,6 +63,21 @@ def test_several_attacks_are_lines_of_an_axes_for_each_cell(tmp_path: Path):
     assert [text.get_text() for text in picture.figure.legends[0].get_texts()] == ["pgd", "apgd", "noise", "worst"]
 
 
+@pytest.mark.parametrize(("cells", "attacks"), [(depths(1, 2), SEVERAL), (depths(*range(1, 7)), PGD)])
+def test_lines_stand_beside_one_another_and_inside_of_their_axes(cells: list, attacks: dict, tmp_path: Path):
+    (picture,) = accuracy.pictures(study(tmp_path, cells, attacks), [])
+    picture.figure.draw_without_rendering()
+    for axes in picture.figure.axes:
+        left = [pixels(container[0])[:, 0] for container in axes.containers]
+        assert all(axes.bbox.x0 < x.min() < x.max() < axes.bbox.x1 for x in left)
+        np.testing.assert_allclose(np.diff(left, axis=0), 0.02 * picture.figure.dpi)
+
+
+def pixels(line: Any) -> np.ndarray:
+    """Where the points of a line are in the picture."""
+    return line.get_transform().transform(line.get_xydata())
+
+
 def test_what_is_certified_stands_below_and_the_gap_to_the_strongest_attack_is_shaded(tmp_path: Path):
     of = study(tmp_path, depths(1, 2), SEVERAL, certified={"1/255": 160, "2/255": 100, "8/255": 0})
     (picture,) = accuracy.pictures(of, [])
@@ -71,7 +87,7 @@ def test_what_is_certified_stands_below_and_the_gap_to_the_strongest_attack_is_s
         np.testing.assert_allclose(certified[:, 1], [0.9, 0.8, 0.5, 0])
         (gap,) = [part for part in axes.collections if part.get_alpha() == 0.25]
         corners = {(round(x * 255), round(y, 4)) for x, y in np.asarray(gap.get_paths()[0].vertices)}
-        assert corners == {(0, 0.9), (2, 0.5), (2, 0.72), (8, 0), (8, 0.075)}
+        assert corners == {(0, 0.9), (1, 0.8), (1, 0.81), (2, 0.5), (2, 0.72), (8, 0), (8, 0.075)}
     assert "certified: what no attack can turn" in picture.caption
     assert [text.get_text() for text in picture.figure.legends[0].get_texts()][-2:] == ["certified", "not known"]
 
