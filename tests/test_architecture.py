@@ -71,7 +71,16 @@ NUMBERS = (
     "run.measure",
 )
 """modules that may import the science, beside itself and the analyses"""
-PICTURES = ("transfer", "eigenspace", "drift", "consistency", "time_course", "certificate")
+PICTURES = (
+    "transfer",
+    "eigenspace",
+    "drift",
+    "consistency",
+    "time_course",
+    "robustness.accuracy",
+    "robustness.certificate",
+    "robustness.label_flips",
+)
 AT_ONCE = (
     "api.experiment",
     "api.forecast",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ntkbench.api import pictures
-from ntkbench.results.plots import pairs
+from ntkbench.results.plots.images import pairs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

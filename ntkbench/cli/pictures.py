@@ -26,6 +26,8 @@ from ntkbench.results import diff as differences
 from ntkbench.results import images as saved
 from ntkbench.results import report as page
 from ntkbench.results.plots import plot as plots
+from ntkbench.results.plots import style
+from ntkbench.results.plots.images import pairs
 from ntkbench.run.settings import keep_programs
 from ntkbench.store.record import Record
 from ntkbench.store.store import Store
@@ -70,10 +72,16 @@ def plot(
 @click.option("--eps", metavar="BUDGET", help="Which budget, e.g. --eps 8/255. Default: the only one.")
 @click.option("-o", "--output", type=FILE, default=Path("adv.npz"), show_default=True, help="The file.")
 @click.option("--poisoned", is_flag=True, help="Write the poisoned training images in place of adversarial ones.")
+@click.option(
+    "--picture",
+    type=FILE,
+    metavar="FILE",
+    help="Also draw some of the images, clean and moved, with what is predicted of them, as png, pdf or svg.",
+)
 @_compile_cache
 def images(
     run: str, store: Path, data_dir: Path | None, attack: str | None, eps: str | None, output: Path, poisoned: bool,
-    no_cache: bool,
+    picture: Path | None, no_cache: bool,
 ) -> None:  # fmt: skip
     """Write a run's adversarial images for other libraries, with the clean ones, labels and outcomes, as an npz file.
 
@@ -83,8 +91,10 @@ def images(
     """
     kept = Store(store)
     record = differences.find(run, kept)
+    if picture and picture.suffix[1:] not in PICTURES:
+        raise UsageError(f"--picture {picture}: no picture is written so; name it .{', .'.join(PICTURES)}")
     if poisoned:
-        _write_poisoned(record, kept, data_dir, attack or eps, output)
+        _write_poisoned(record, kept, data_dir, attack or eps, output, picture)
         return
     asked = saved.chosen(record, attack, eps)
     engine = _engine()
@@ -92,21 +102,29 @@ def images(
     made = engine.attacked(asked.run, asked.attack, kept, search_roots(data_dir))
     test, classes = made.data.test, made.data.classes
     found = saved.arrays(asked, test, classes, made.crafted.images[asked.place])
-    write(
-        output, {**found, **saved.outcomes(asked, record, Path(run).parent if run.endswith(".json") else kept.records)}
-    )
+    found |= saved.outcomes(asked, record, Path(run).parent if run.endswith(".json") else kept.records)
+    write(output, found)
     how = f"from the store ({made.key})" if made.key else "made again: the store does not keep them"
     click.echo(f"{output}: {len(test)} images of {asked.attack} at {asked.eps}, {how}")
+    if picture:
+        style.save(pairs.of_file(found), picture)
+        click.echo(f"{picture}: the first of them, those that were turned before others")
 
 
-def _write_poisoned(record: Record, kept: Store, data_dir: Path | None, attacked: str | None, output: Path) -> None:
+def _write_poisoned(
+    record: Record, kept: Store, data_dir: Path | None, attacked: str | None, output: Path, picture: Path | None
+) -> None:
     """Write the data set that a run was trained on; UsageError if its images are clean, or an attack is named."""
     if attacked:
         raise UsageError("--poisoned writes training images, which no attack made; leave out --attack and --eps")
     run = saved.poisoned_run(record)
     found = _engine().poisoned(run, kept, search_roots(data_dir))
-    write(output, saved.poisoned_arrays(found.clean, found.poisoned))
+    arrays = saved.poisoned_arrays(found.clean, found.poisoned)
+    write(output, arrays)
     click.echo(f"{output}: {len(found.poisoned.train)} poisoned training images, and the test images")
+    if picture:
+        style.save(pairs.of_data_set(arrays), picture)
+        click.echo(f"{picture}: the first training images")
 
 
 @click.command()

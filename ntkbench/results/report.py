@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import decimal, duration
-from ntkbench.results.plots import plot, svg
+from ntkbench.results.plots import plot, style, summary, svg
 from ntkbench.results.show import BESIDE, HEADLINES, Grid, cell, grid
 from ntkbench.results.web import COPYING, as_yaml, webpage
 from ntkbench.spec.extensions import in_order
@@ -49,6 +49,7 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
         runs=[(run, _coordinates(run), found.get(run.id)) for run in planned.runs],
         ended=Counter(each.status for each in found.values()).most_common(),
         done=sum(each.status == "ok" for each in found.values()),
+        glance=_glance(headlines),
         headlines=headlines,
         others=others,
         mean=lambda row: cell(row, _DIGITS),
@@ -103,6 +104,16 @@ def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str
         (Markup(svg.inline(picture.figure, f"picture-{place}", f"{study.analysis}: {picture.name}")), picture.caption)
         for place, (study, picture) in enumerate(drawn)
     ], ""
+
+
+def _glance(headlines: Mapping[str, Grid]) -> list[tuple[Markup, str]]:
+    """Return the picture of the experiment as inline SVG with its caption; an empty list where no cell has a mean."""
+    made = summary.figure(headlines)
+    if made is None:
+        return []
+    with style.applied():
+        picture = svg.inline(made, "glance", "the experiment at a glance")
+    return [(Markup(picture), "Means over seeds, with 95 % intervals where there are several; the tables are below.")]
 
 
 def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[Record, Mapping[str, Any]]]]]:

@@ -115,7 +115,7 @@ class Cell(Section):
         return self.model_copy(update={**written, "kernels": self._fooled(), "networks": {}, "analyses": {}})
 
     def _fooled(self) -> dict[str, InfiniteKernel]:
-        """Return the kernel that a poison is made for, if there is one, with its architecture and width in this cell."""
+        """Return the kernel that a poison is made for, if there is one, with its architecture and width here."""
         name = self.data.poison.kernel if isinstance(self.data.poison, NTGA) else ""
         if not isinstance(kernel := self.kernels.get(name), InfiniteKernel):
             return {}

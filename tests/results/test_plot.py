@@ -133,11 +133,20 @@ def test_what_is_not_there_is_refused_before_anything_is_drawn(options: dict, me
 
 
 def test_an_analysis_without_pictures_says_which_have_some(store: Store):
-    only = cell(analyses={"clean": {"kind": "accuracy"}})
-    factory.store(store.records, planned(only, [0]))
+    (run,) = planned(cell(), [0])
+    written = factory.a_record(run)
+    written["spec"]["resolved"] |= {"analyses": {"long": {"kind": "words"}}}
+    store.records.mkdir(parents=True)
+    record.write(factory.valid(written), store.record(run.id))
     with pytest.raises(
-        UsageError, match=r"nothing to draw: clean \(accuracy\).*eigenspace, time, consistency, certificate, transfer"
+        UsageError, match=r"nothing to draw: long \(words\).*eigenspace, time, consistency, certificate, transfer"
     ):
+        drawn(store)
+
+
+def test_an_accuracy_under_no_attack_is_told(store: Store):
+    factory.store(store.records, planned(cell(analyses={"clean": {"kind": "accuracy"}}), [0]))
+    with pytest.raises(UsageError, match="or no attack is measured"):
         drawn(store)
 
 

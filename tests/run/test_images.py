@@ -64,6 +64,16 @@ def test_what_is_judged_is_the_same(done, tmp_path, attack, how):
         assert np.abs(arrays["x_adv"] - arrays["x_clean"]).max() == pytest.approx(8 / 255, rel=1e-5)
 
 
+def test_a_picture_shows_what_is_in_the_file(done, tmp_path):
+    planned, store = done
+    asked = (planned.runs[0].id, "--attack", "ntk", "--eps", "8/255", "--picture")
+    told = images(store, tmp_path, *asked, str(tmp_path / "adv.png"))
+    assert told.endswith("adv.png: the first of them, those that were turned before others")
+    assert (tmp_path / "adv.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match=r"adv.gif: no picture is written so; name it .png, .pdf, .svg"):
+        images(store, tmp_path, *asked, str(tmp_path / "adv.gif"))
+
+
 def test_what_the_run_does_not_have_is_told(done, tmp_path):
     planned, store = done
     id = planned.runs[0].id

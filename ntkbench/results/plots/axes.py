@@ -1,9 +1,13 @@
-"""Logarithmic axes on which index 0, time infinity and ridge 0 have a place beside the powers of ten."""
+"""Axes of shares, of budgets, and logarithmic ones on which index 0, time infinity and ridge 0 have a place."""
+
+from collections.abc import Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import FuncNorm
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from ntkbench.labels import as_number
 
 INDEX = "feature index (0: largest eigenvalue)"
 """label of an axis of feature indices"""
@@ -32,6 +36,21 @@ def share_axis(axes: Axes) -> None:
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def budget_axis(axes: Axes, budgets: Iterable[str]) -> None:
+    """Make the x axis one of perturbation budgets, from 0 to the largest of `budgets`, texts such as 8/255.
+
+    Ticks are multiples of 1/255, a step of a pixel, where a budget is written so.
+    """
+    budgets = list(budgets)
+    steps = 255 if any(int(of) % 255 == 0 for eps in budgets if (of := eps.partition("/")[2]).isdigit()) else 1
+    largest = max(as_number(eps) or 0.0 for eps in budgets) * steps
+    ticks = [tick for tick in MaxNLocator(5, steps=[1, 2, 4, 5, 10]).tick_values(0, largest) if tick <= largest * 1.01]
+    names = [f"{tick:g}/255" if steps == 255 and tick else f"{tick:g}" for tick in ticks]
+    axes.set_xlim(-0.06 * largest / steps, 1.06 * largest / steps)
+    axes.set_xticks([tick / steps for tick in ticks], names)
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def places(values: np.ndarray, among: np.ndarray) -> np.ndarray:

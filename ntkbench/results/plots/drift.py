@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,7 +61,7 @@ class _Curve:
 
 def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield maps, polar curves and kernel quantities for each probe, then weight distances and accuracies."""
-    for sheet, cells in _sheets(list(_complete(study))):
+    for sheet, cells in _sheets([_Cell(*cell) for cell in study.complete_cells()]):
         n = sorted({len(cell.seeds) for cell in cells})
         seeds = f"n = {', '.join(map(str, n))} seed{'s' if n != [1] else ''}"
         end = (
@@ -167,17 +166,6 @@ def _accuracies(first: Panel, budgets: Sequence[str]) -> Iterator[_Curve]:
 
 
 # ---- cells ---------------------------------------------------------------------------------------
-
-
-def _complete(study: PlottedAnalysis) -> Iterator[_Cell]:
-    """Yield the cells of which no planned run is missing, since a mean over some seeds would mislead."""
-    found = {panel.record.run_id for panel in study.panels}
-    cell_of = {run.id: tuple(run.coordinates.items()) for run in study.planned or ()}
-    broken = {cell for run, cell in cell_of.items() if run not in found}
-    for label, several in groupby(study.panels, key=lambda panel: panel.cell):
-        seeds = tuple(several)
-        if cell_of.get(seeds[0].record.run_id) not in broken:
-            yield _Cell(label, seeds)
 
 
 def _sheets(cells: Sequence[_Cell]) -> Iterator[tuple[str, Sequence[_Cell]]]:

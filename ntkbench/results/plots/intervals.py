@@ -43,6 +43,14 @@ def means(values: np.ndarray, bounds: Bounds) -> Shares:
     return Shares(values.mean(axis=0), ends[..., 0], ends[..., 1])
 
 
+def over_seeds(counts: np.ndarray, n: int) -> Shares:
+    """Return the shares of `n` test points, of which `counts`, (seeds, ...), are right.
+
+    Of several seeds they are `means`, of one seed `shares`.
+    """
+    return shares(counts[0], n) if len(counts) == 1 else means(counts / n, (0.0, 1.0))
+
+
 def bars(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:
     """Draw points with bars for their intervals; `style` goes to `Axes.errorbar`."""
     style = {"linestyle": "none", "marker": "o", "markersize": 2, "elinewidth": 0.6} | style

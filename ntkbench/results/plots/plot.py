@@ -15,10 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.labels import as_number, label_key
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.results.plots import certificate, consistency, drift, eigenspace, style, time_course, transfer
+from ntkbench.results.plots import consistency, drift, eigenspace, style, time_course, transfer
+from ntkbench.results.plots.robustness import accuracy, certificate, label_flips
 from ntkbench.results.plots.series import check
 from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, asked
 from ntkbench.spec.extensions import installed
@@ -30,12 +33,14 @@ from ntkbench.vocabulary import Metric
 
 DRAWN: Mapping[str, Callable[[PlottedAnalysis, Sequence[str]], Iterator[Picture]]] = MappingProxyType(
     {
+        "accuracy": accuracy.pictures,
         "eigenspace": eigenspace.pictures,
         "time": time_course.pictures,
         "consistency": consistency.pictures,
         "certificate": certificate.pictures,
         "transfer": transfer.pictures,
         "drift": drift.pictures,
+        "label_flips": label_flips.pictures,
     }
 )
 """function that draws the pictures of an analysis, by the analysis' kind"""
@@ -137,8 +142,8 @@ def drawings(
     made = [Drawing(study, picture) for study, picture in pictures(found, chosen)]
     if not made:
         raise UsageError(
-            "no cell of the matrix has all its runs with a number each; `ntkbench status` shows which are missing, and "
-            "`ntkbench show` which are undefined"
+            "no cell of the matrix has all its runs with a number each, or no attack is measured; `ntkbench status` "
+            "shows which runs are missing, and `ntkbench show` which numbers are undefined"
         )
     return made
 
@@ -151,8 +156,7 @@ def save(drawings: Sequence[Drawing], output: Path, form: str = "png") -> list[P
         path = output / f"{_slug(study.spec, study.analysis, picture.name)}.{form}"
         if path in written:  # other signs between the same letters
             path = path.with_stem(f"{path.stem}-{len(written)}")
-        with style.applied():
-            style.save(picture.figure, path)
+        style.save(picture.figure, path)
         path.with_suffix(".txt").write_text(picture.caption + "\n", encoding="utf-8")
         written.append(path)
     return written
@@ -242,7 +246,13 @@ def _panels(results: DrawnRecords, id: str, kind: str, folder: Path) -> Iterator
         whole = ", ".join(filter(None, (label, f"seed {each.spec.seed}" if several else "")))
         series = arrays.read_analysis(folder, each, id)
         check(kind, series, f"run {each.run_id}, analysis {id}")
-        yield Panel(label, whole, id, each, series)
+        yield Panel(label, whole, id, each, series, _labels(folder, each) if "picture_test" in series else None)
+
+
+def _labels(folder: Path, each: Record) -> np.ndarray | None:
+    """Return the true classes of the test points of a run, as numbers from 0 on; None where it kept none."""
+    known = each.samples is not None and "label" in each.samples.columns
+    return arrays.read_samples(folder, each)["label"] if known else None
 
 
 def _kind(each: Record, id: str) -> str | None:

@@ -79,6 +79,9 @@ _CERTIFICATE: Mapping[str, Form] = MappingProxyType(
         "robust": (INTEGER, "e"),
     }
 )
+_LABEL_FLIPS: Mapping[str, Form] = MappingProxyType(
+    {"flips": (INTEGER, "r"), "n_test": (INTEGER, ""), "certified": (INTEGER, "r")}
+)
 _OF_A_KERNEL: Mapping[str, Form] = MappingProxyType(
     {
         "distance": (REAL, "mm"),
@@ -108,6 +111,7 @@ FORMS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
         "time": _TIME,
         "consistency": _CONSISTENCY,
         "certificate": _CERTIFICATE,
+        "label_flips": _LABEL_FLIPS,
         "drift": _DRIFT,
     }
 )

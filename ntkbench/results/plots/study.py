@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from ntkbench.data.catalog import CATALOG
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.labels import label_key, same_label
 from ntkbench.plan.runs import Run
-from ntkbench.store.record import Record
+from ntkbench.store.record import MetricRow, Record
 
 MOST = 6
 """most panels of one picture"""
+NORMS: Mapping[str, str] = MappingProxyType({"linf": "ℓ∞", "l2": "ℓ2"})
+"""norms as captions have them"""
 _SYNTHETIC = (-1, 1)
 """classes of a synthetic data set, which is not in the catalog"""
 
@@ -40,6 +43,8 @@ class Panel:
     """id of the analysis"""
     record: Record
     series: Mapping[str, np.ndarray]
+    labels: np.ndarray | None = None
+    """true class of each test point as a number from 0 on; None where it is not needed or not known"""
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.series:
@@ -76,6 +81,15 @@ class Panel:
         """Return the index of a budget along the axis of budgets of the series."""
         return self.budgets.index(eps)
 
+    def rows(self, metric: str, analysis: str | None = None, **about: str) -> Iterator[MetricRow]:
+        """Yield the rows of a metric that are about these labels, such as attack="pgd".
+
+        `analysis`: the id of another analysis of the run.
+        """
+        for row in self.record.metrics:
+            if (row.analysis, row.metric) == (analysis or self.analysis, metric) and about.items() <= row.where.items():
+                yield row
+
     def number(self, metric: str) -> float | None:
         """Return the value of a metric that the analysis has one row of; None without a row or a value."""
         return next(
@@ -89,9 +103,22 @@ class Panel:
     @property
     def chance(self) -> float:
         """Return the accuracy of guessing, 1 / number of classes."""
+        return 1 / len(self._classes or _SYNTHETIC)
+
+    def class_name(self, test: int) -> str:
+        """Return the name of a test point's class, or its number; an empty text where it is not known."""
+        if self.labels is None:
+            return ""
+        label, classes = int(self.labels[test]), self._classes
+        return str(classes[label]) if classes else f"class {label}"
+
+    @property
+    def _classes(self) -> Sequence[Any]:
+        """Return the classes in the order of their labels, by name as far as these are known; empty of other data."""
         data = asked(self.record)["data"]
         every = CATALOG.get(data["dataset"].get("name"))
-        return 1 / len(data["classes"] or (every.classes if every else _SYNTHETIC))
+        names = every.classes if every else ()
+        return [names[each] if names and isinstance(each, int) else each for each in data["classes"] or ()] or names
 
     @property
     def majority(self) -> float:
@@ -134,6 +161,17 @@ class PlottedAnalysis:
             found += same
         return tuple(found)
 
+    def complete_cells(self) -> Iterator[tuple[str, tuple[Panel, ...]]]:
+        """Yield label and runs of each cell of which no planned run is missing: a mean over some seeds would
+        mislead."""
+        found = {panel.record.run_id for panel in self.panels}
+        cell_of = {run.id: tuple(run.coordinates.items()) for run in self.planned or ()}
+        broken = {cell for run, cell in cell_of.items() if run not in found}
+        for label, several in groupby(self.panels, key=lambda panel: panel.cell):
+            seeds = tuple(several)
+            if cell_of.get(seeds[0].record.run_id) not in broken:
+                yield label, seeds
+
     def provenance(self, panels: Sequence[Panel]) -> str:
         """Return the end of a caption: spec, analysis, and the ids of the runs."""
         runs = ", ".join(
@@ -175,5 +213,4 @@ def count(panels: Sequence[Panel]) -> str:
 
 def ball(panel: Panel, eps: str) -> str:
     """Return a budget with its norm as captions have it, `ℓ∞ ε = 8/255`."""
-    norm = {"linf": "ℓ∞", "l2": "ℓ2"}[panel.attack.get("norm", "linf")]
-    return f"{norm} ε = {eps}"
+    return f"{NORMS[panel.attack.get('norm', 'linf')]} ε = {eps}"

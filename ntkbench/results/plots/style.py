@@ -118,6 +118,7 @@ def plain(text: str) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the path's suffix; equal figures give equal files."""
+    """Write a figure in this look, in the format of the path's suffix; equal figures give equal files."""
     form = path.suffix[1:]
-    figure.savefig(path, format=form, metadata=dict(_UNDATED[form]))
+    with applied():
+        figure.savefig(path, format=form, metadata=dict(_UNDATED[form]))

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ntkbench.results.plots import style
-from ntkbench.results.plots.axes import index_axis, index_norm, index_ticks, log_axis, places
+from ntkbench.results.plots.axes import budget_axis, index_axis, index_norm, index_ticks, log_axis, places
 
 
 def labels(figure: Figure) -> dict[float, str]:
@@ -51,3 +51,20 @@ def test_the_ends_are_called_by_their_names():
     assert (found[at[0]], found[at[-1]]) == ("0", "∞")
     assert all(text in ("0", "∞", f"$10^{{{round(np.log10(tick))}}}$") for tick, text in found.items())
     assert 4 <= len(found) <= 9
+
+
+@pytest.mark.parametrize(
+    ("budgets", "ticks"),
+    [
+        (["1/1020", "4/255"], {0: "0", 1 / 255: "1/255", 2 / 255: "2/255", 3 / 255: "3/255", 4 / 255: "4/255"}),
+        (["1/100", "1/10"], {0: "0", 0.02: "0.02", 0.04: "0.04", 0.06: "0.06", 0.08: "0.08", 0.1: "0.1"}),
+        (["1/1000", "1/500"], {0: "0", 0.0004: "0.0004", 0.0008: "0.0008", 0.0012: "0.0012", 0.0016: "0.0016"}),
+    ],
+)
+def test_budgets_are_ticks_as_people_write_them(budgets: list[str], ticks: dict[float, str]):
+    figure, (axes,) = style.panels(1, columns=1, height=1.0)
+    budget_axis(axes, budgets)
+    found = labels(figure)
+    assert list(found.values())[: len(ticks)] == list(ticks.values())
+    np.testing.assert_allclose(list(found)[: len(ticks)], list(ticks), atol=1e-12)
+    assert axes.xaxis.get_offset_text().get_text() == ""

@@ -9,17 +9,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ntkbench.results.plots import style
-from ntkbench.results.plots.axes import share_axis
+from ntkbench.results.plots.axes import budget_axis, share_axis
 from ntkbench.results.plots.intervals import band, shares
-from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, count, figures_of
-
-_NORMS = {"linf": "ℓ∞", "l2": "ℓ2"}
+from ntkbench.results.plots.study import NORMS, Panel, Picture, PlottedAnalysis, count, figures_of
 
 
 def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture]:
     """Yield a picture of all radii; `budgets` chooses nothing."""
     for sheet, panels in figures_of(study.panels):
-        norm = _NORMS[panels[0].asked.get("norm", "linf")]
+        norm = NORMS[panels[0].asked.get("norm", "linf")]
         attack = panels[0].attack.get("kind")
         above = f", and accuracy under {attack} on the predictor itself; nothing is known of the shaded gap" * bool(
             attack
@@ -39,6 +37,7 @@ def _figure(panels: Sequence[Panel], norm: str) -> Figure:
     for at, panel in zip(axes, panels, strict=True):
         _curves(at, panel)
         at.set_title(panel.label)
+    budget_axis(axes[0], [eps for panel in panels for eps in panel.asked["eps"]])
     figure.supxlabel(f"{norm} radius ε (pixels in [0, 1])")
     figure.supylabel("accuracy")
     handles: list[Line2D | Patch] = [Line2D([], [], label="certified", color=style.CLEAN, marker="o")]

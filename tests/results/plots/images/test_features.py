@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ntkbench.results.plots.eigenspace import grid
+from ntkbench.results.plots.images.features import grid
 from tests.examples.findings import depths, eigenspace, studies
 
 
@@ -44,3 +45,15 @@ def test_many_features_take_several_rows_groups_one_of_their_own_and_the_image_s
         at.get_title() for at in grid(studies(tmp_path, depths(1), eigen=series)["eigen"].panels).axes if at.images
     ]
     assert titles == ["test 5", *(f"i = {index}" for index in range(9)), "0–29", "30–59"]
+
+
+@pytest.mark.parametrize(("classes", "name"), [([2, 4], "coat"), (["shirt", "bag"], "bag")])
+def test_a_test_image_has_the_name_of_its_class(classes: list, name: str, tmp_path: Path):
+    (panel,) = studies(tmp_path, depths(1))["eigen"].panels
+    known = panel.record.spec.resolved | {
+        "data": {"dataset": {"kind": "named", "name": "fashion_mnist"}, "classes": classes}
+    }
+    told = panel.record.model_copy(update={"spec": panel.record.spec.model_copy(update={"resolved": known})})
+    panel = replace(panel, record=told, labels=np.array([0, 1]))
+    titles = [at.get_title() for at in grid([panel]).axes if at.images]
+    assert titles[6] == f"{name}\ntest 1"

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
 
-from ntkbench.results.plots import certificate, style
+from ntkbench.results.plots import style
+from ntkbench.results.plots.robustness import certificate
 from tests.examples import findings
 from tests.examples.findings import depths, studies
 
