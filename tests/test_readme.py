@@ -62,7 +62,7 @@ def test_the_accuracies_at_the_best_time_are_those_of_the_records():
 
 
 def test_the_spec_of_the_concepts_is_valid(tmp_path):
-    (spec,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "concepts.md").read_text("utf-8"), flags=re.DOTALL)
+    (spec,) = re.findall(r"```yaml\n(ntkbench: 1\n.*?)```", (ROOT / "docs" / "concepts.md").read_text("utf-8"), flags=re.DOTALL)
     file = tmp_path / "concepts.yaml"
     file.write_text(spec, encoding="utf-8")
     assert len(read(str(file)).runs) == 6

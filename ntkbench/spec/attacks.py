@@ -4,61 +4,31 @@
 reference of the attacks in `docs/spec.md`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, GetPydanticSchema, WrapValidator
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from ntkbench import budgets
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.notation import (
-    EXACT,
-    FRACTION,
     BelowOne,
     Count,
-    Decimal,
     Expects,
     OneOrSeveral,
     Seed,
     Step,
     ascending,
-    fraction,
     many,
 )
-from ntkbench.spec.section import FilePath, FileSection, Section
+from ntkbench.spec.section import Budget, FilePath, FileSection, Section
 
 SELF = "self"
 """name by which attacks and analyses refer to the network of the run itself"""
 
 
 # ---- budgets ----
-
-
-INVERSE_SQRT_DIM = "inverse_sqrt_dim"
-"""word of a budget c / sqrt(d), d the number of inputs of the data: `{in: inverse_sqrt_dim, value: c}`"""
-
-
-def _relative(value: Any, read: Callable[[Any], budgets.Budget]) -> budgets.Budget:
-    """Return a budget; one that is relative to the dimension is a mapping, or a text such as `1/2/sqrt(d)`."""
-    if isinstance(value, Mapping) and value.keys() & {"in", "value"}:
-        if wrong := next((key for key in value if key not in ("in", "value")), None):
-            raise _not_relative("unknown field", wrong)
-        if value.get("in") != INVERSE_SQRT_DIM:
-            raise _not_relative(f"expected in: {INVERSE_SQRT_DIM}, which means value / sqrt(d)", "in")
-        number = fraction(value.get("value"))
-        if not isinstance(number, Fraction) or number < 0:
-            raise _not_relative("expected a number, 0 or more, or a fraction such as 1/2", "value")
-        return replace(read(number), relative=True)
-    if isinstance(value, str) and value.endswith(budgets.PER_ROOT):
-        return replace(read(fraction(value.removesuffix(budgets.PER_ROOT))), relative=True)
-    return read(value)
-
-
-def _not_relative(message: str, at: str) -> PydanticCustomError:
-    return PydanticCustomError("budget", "{message}", {"message": message, "at": (at,)})
 
 
 def _spread(value: Any) -> Any:
@@ -75,31 +45,6 @@ def _of_one_kind(values: tuple[budgets.Budget, ...]) -> tuple[budgets.Budget, ..
     return values
 
 
-@dataclass(frozen=True)
-class _InRelation:
-    """A marker that extends the JSON Schema of a budget by the mapping that makes it relative to the dimension."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schema = handler(core)
-        number = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": FRACTION}]}
-        value = {"anyOf": [*number["anyOf"], {"type": "array", "items": number, "minItems": 1}]}
-        fields = {"in": {"const": INVERSE_SQRT_DIM, "type": "string"}, "value": value}
-        mapping = {"type": "object", "properties": fields, "additionalProperties": False}
-        return {**schema, "anyOf": [*schema["anyOf"], mapping]}
-
-
-Budget = Annotated[
-    budgets.Budget,
-    GetPydanticSchema(lambda _, handler: handler.generate_schema(Fraction)),
-    Field(ge=0),
-    BeforeValidator(fraction),
-    AfterValidator(budgets.Budget),
-    WrapValidator(_relative),
-    EXACT,
-    Decimal("minimum"),
-    Expects("a number, 0 or more, or a fraction such as 8/255", (FRACTION, "^[0-9./]+/sqrt[(]d[)]$")),
-    _InRelation(),
-]
 Budgets = Annotated[
     tuple[Budget, ...],
     Field(min_length=1),

@@ -203,3 +203,10 @@ class Header(Section):
 
 NOT_IN_THE_CELL = frozenset(Header.model_fields)
 """top-level keys of a spec file that belong to the header"""
+
+LATER = frozenset(
+    name
+    for name, field in Cell.model_fields.items()
+    if isinstance(field.json_schema_extra, dict) and "as_before" in field.json_schema_extra
+)
+"""sections that a later version added: what was written before says nothing of them, and means them to be empty"""

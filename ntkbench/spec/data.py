@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ntkbench.data.catalog import CATALOG, DatasetInfo
-from ntkbench.spec.attacks import Budget
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.notation import (
     Classes,
@@ -24,7 +23,7 @@ from ntkbench.spec.notation import (
     Time,
     listed,
 )
-from ntkbench.spec.section import FilePath, FileSection, Section
+from ntkbench.spec.section import Budget, FilePath, FileSection, Section, ToldApart
 
 # ---- the cell: all that can change a number ------------------------------------------------------
 
@@ -233,7 +232,7 @@ class RandomSignPoisoning(Poisoning):
     """draws the signs"""
 
 
-Poison = Annotated[NTGA | RandomSignPoisoning, Field(discriminator="kind")]
+Poison = Annotated[NTGA | RandomSignPoisoning, ToldApart("kind")]
 """ways to move the training images"""
 
 

@@ -19,13 +19,13 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from math import inf
 from types import MappingProxyType, UnionType
-from typing import Annotated, Any, Union, get_args
+from typing import Any, get_args
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 from ntkbench.errors import NtkbenchError, UsageError
-from ntkbench.spec.section import Section
+from ntkbench.spec.section import Section, ToldApart
 from ntkbench.text import did_you_mean
 from ntkbench.vocabulary import Metric, own_metrics
 
@@ -72,13 +72,13 @@ class Kinds:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema of the whole union. Raise NtkbenchError if two models share a kind."""
-        every = Union[(source, *self.models)]
-        kinds = [word for model in get_args(every) for word in get_args(model.model_fields["kind"].annotation)]
+        told, every = ToldApart("kind"), (*get_args(source), *self.models)
+        kinds = [word for model in every for word in told.words(model)]
         if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
             raise NtkbenchError(
                 f"ntkbench.{self.group}: several packages, or ntkbench itself, have the kind {twice[0]}"
             )
-        return handler.generate_schema(Annotated[every, Field(discriminator="kind")])
+        return told.union(every)
 
 
 @cache

@@ -35,16 +35,6 @@ from ntkbench.spec.training import (
     Untrained,
 )
 
-# Choose the loss that an attack ascends where its spec says `loss: auto`.
-#
-# The choice suits the loss that the attack's source was fitted with. Outputs that were fitted to one-hot targets with
-# squared loss are of order one. Their softmax is nearly uniform, so the gradient of cross-entropy pulls at all classes
-# alike and attacks along it are weak; the margin looks at the nearest rival class alone. With a single output both
-# losses have gradients of the same sign.
-#
-# Run ids, records, trainings and attacks all use the cell that `settled` returns.
-
-
 A = TypeVar("A", bound=LossAscent)
 T = TypeVar("T")
 
@@ -52,8 +42,12 @@ T = TypeVar("T")
 def with_auto_losses(cell: Cell) -> Cell:
     """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
 
-    This concerns the gradient attacks of the cell and the attacks inside adversarial trainings and fits of kernels; all
-    else is unchanged.
+    This concerns the gradient attacks of the cell, and the attacks inside adversarial trainings and fits of kernels.
+
+    The loss suits the one that the attack's source was fitted with. Outputs that were fitted to one-hot targets with
+    squared loss are of order one. Their softmax is nearly uniform, so the gradient of cross-entropy pulls at all
+    classes alike and attacks along it are weak; the margin looks at the nearest rival class alone. With a single output
+    both losses have gradients of the same sign.
     """
     several = _several(cell.data)
     attacks = {
@@ -73,19 +67,13 @@ def with_auto_losses(cell: Cell) -> Cell:
 
 @by_identity
 def _with_losses_of_training(training: Any, several: bool) -> Any:
-    """Return a training, in phases or not, or None, whose inner attacks have a loss in the place of `auto`."""
-    if not isinstance(training, Phased):
-        return _with_inner_loss(training, several)
-    phases = tuple(_with_inner_loss(phase, several) for phase in training.phases)
-    return training.model_copy(update={"phases": phases})
-
-
-def _with_inner_loss(training: T, several: bool) -> T:
-    """Return a training in one mode, or a phase, whose inner attack has a loss in the place of `auto`."""
+    """Return a training, or a phase of one, or None, whose inner attacks have a loss in the place of `auto`."""
+    if isinstance(training, Phased):
+        phases = tuple(_with_losses_of_training(phase, several) for phase in training.phases)
+        return training.model_copy(update={"phases": phases})
     if not isinstance(training, Adversarial | AdversarialPhase):
         return training
-    inner = _with_loss(training.attack, several and training.loss == "mse")
-    return training.model_copy(update={"attack": inner})
+    return training.model_copy(update={"attack": _with_loss(training.attack, several and training.loss == "mse")})
 
 
 @by_identity

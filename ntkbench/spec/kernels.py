@@ -7,7 +7,7 @@ from pydantic import Field
 from ntkbench.spec.architectures import Architecture
 from ntkbench.spec.attacks import InnerFGSM, InnerPGD
 from ntkbench.spec.notation import FRACTION, Count, Expects, KernelTime, Moment, NonNegative, Positive, Seed
-from ntkbench.spec.section import Section
+from ntkbench.spec.section import Section, ToldApart
 
 
 class RkhsAdversarial(Section):
@@ -30,7 +30,7 @@ class AdvNtk(Section):
     """
 
     kind: Literal["adv_ntk"]
-    attack: Annotated[InnerFGSM | InnerPGD, Field(discriminator="kind")]
+    attack: Annotated[InnerFGSM | InnerPGD, ToldApart("kind")]
     """the attack on the predictor as it is at each step"""
     n_validation: Count
     """number of training examples, the last ones, that are held out: they are attacked, and not fitted"""
@@ -44,7 +44,7 @@ class AdvNtk(Section):
     """draws the batches and the starts of attacks"""
 
 
-Fit = Annotated[RkhsAdversarial | AdvNtk, Field(discriminator="kind")]
+Fit = Annotated[RkhsAdversarial | AdvNtk, ToldApart("kind")]
 """ways to fit a kernel other than by gradient flow"""
 
 
@@ -81,4 +81,4 @@ class EmpiricalKernel(Section):
     """added to every eigenvalue of the kernel"""
 
 
-Kernel = Annotated[InfiniteKernel | EmpiricalKernel, Field(discriminator="kind")]
+Kernel = Annotated[InfiniteKernel | EmpiricalKernel, ToldApart("kind")]

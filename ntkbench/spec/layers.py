@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from ntkbench.spec.notation import BelowOne, Expects, Offset, Scale, Units, Window, listed
-from ntkbench.spec.section import Section
+from ntkbench.spec.section import Section, ToldApart
 
 OUTPUTS = "outputs"
 """width that stands for the number of outputs; the program sets it on the last layer"""
@@ -152,7 +152,7 @@ Layer = Annotated[
     | Activation
     | LeakyReLU
     | Residual,
-    Field(discriminator="op"),
+    ToldApart("op"),
     Expects("a layer such as {op: relu}"),
 ]
 """any layer, selected by its `op`"""

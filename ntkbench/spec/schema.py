@@ -19,7 +19,7 @@ from ntkbench.spec.cell import BY_ID, Cell, Header
 from ntkbench.spec.document import Node, Path
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.identity import canonical
-from ntkbench.spec.section import Section
+from ntkbench.spec.section import Section, WrittenOut
 
 # Read the strings below the fields of a spec's sections from the source, as descriptions in the JSON Schema.
 #
@@ -94,7 +94,9 @@ def document() -> Schema:
 
     Nothing is required, at any depth: a file may extend another, which has the rest.
     """
-    header, cell = (_partial(described(model.model_json_schema(), model)) for model in (Header, Cell))
+    header, cell = (
+        _partial(described(model.model_json_schema(schema_generator=WrittenOut), model)) for model in (Header, Cell)
+    )
     properties = {**header["properties"], **cell["properties"]}
     fields = {key: {"$ref": f"#/properties/{key}"} for key in cell["properties"]}
     properties["matrix"] |= {"properties": {"exclude": _EXCLUDE}, "additionalProperties": _AXIS}

@@ -20,7 +20,7 @@ from ntkbench.spec.notation import (
     listed,
     many,
 )
-from ntkbench.spec.section import FilePath, Section
+from ntkbench.spec.section import FilePath, Section, ToldApart
 
 # ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
 
@@ -70,7 +70,7 @@ class Piecewise(Section):
     """share of the rate that is left after each of them"""
 
 
-Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, Field(discriminator="kind")]
+Schedule = Annotated[Cosine | WarmupCosine | Exponential | Piecewise, ToldApart("kind")]
 
 
 # ---- optimizers ------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Descent(Section):
 
     loss: Literal["mse", "cross_entropy"] = "mse"
     """mse: (1/2) sum over outputs of (f - y)^2; both are means over the batch"""
-    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD(kind="sgd")
+    optimizer: Annotated[SGD | Adam, ToldApart("kind")] = SGD(kind="sgd")
     """how the weights move along the gradient"""
     epochs: Count
     """passes over the training set; with `until`, the most there may be"""
@@ -205,7 +205,8 @@ class InOneMode(Descent, Trained):
 
 OnBatches = Annotated[
     InnerFGSM | InnerPGD,
-    Field(discriminator="kind", examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
+    ToldApart("kind"),
+    Field(examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
 ]
 
 
@@ -253,7 +254,7 @@ class AdversarialPhase(PhaseOfTraining):
     """epochs of the phase without the attack, which come first; the optimizer goes on"""
 
 
-Phase = Annotated[StandardPhase | AdversarialPhase, Field(discriminator="mode")]
+Phase = Annotated[StandardPhase | AdversarialPhase, ToldApart("mode")]
 
 
 class Phased(Trained):
@@ -294,7 +295,6 @@ def _completed(value: Any) -> Any:
 
 
 Training = Annotated[
-    Annotated[Untrained | Pretrained | Standard | Adversarial | Phased, Field(discriminator="mode")],
-    BeforeValidator(_completed),
+    Untrained | Pretrained | Standard | Adversarial | Phased, ToldApart("mode"), BeforeValidator(_completed)
 ]
 """the models of all modes, told apart by `mode`"""

@@ -192,6 +192,6 @@ def test_python_shows_them(done, data, tmp_path):
     np.testing.assert_array_equal(images.poisoned, data["ntga"].train.images)
     assert repr(images) == "<PoisonedImages: 12 by ntga at 1/10>"
     figure = images.plot(3)
-    assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["clean", "poisoned", "difference"]
+    assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["clean", "poisoned", "perturbation\n±25.5/255"]
     with pytest.raises(UsageError, match="are clean"):
         found.poisoned({"poison": "none"})

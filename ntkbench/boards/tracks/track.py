@@ -18,7 +18,7 @@ from ntkbench.boards.tracks.constraints import Allowed, Pattern, known, violatio
 from ntkbench.documents import Document, Facts, Line, Natural, accept, explain
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.seeding import SeedOf, for_seed, shared
-from ntkbench.spec.cell import Cell
+from ntkbench.spec.cell import LATER, Cell
 from ntkbench.spec.document import Node, plain
 from ntkbench.spec.extensions import known_metrics
 from ntkbench.spec.identity import leaves, normalized, resolved
@@ -127,7 +127,7 @@ class Track(Document):
 
     @model_validator(mode="after")
     def _complete(self) -> "Track":
-        for field in Cell.model_fields:
+        for field in Cell.model_fields.keys() - LATER:
             if not any(within(path, (field,)) for path in (*self.frozen, *self.free)):
                 raise ValueError(f"{field} is neither frozen nor free")
         for path in (*self.frozen, *self.free):
@@ -217,7 +217,7 @@ class Track(Document):
 
     def frozen_of(self, paths: Iterable[str]) -> list[str]:
         """Return those of the paths that no entry may change."""
-        return [path for path in paths if within(path, self.frozen) and not within(path, self.free)]
+        return [path for path in paths if within(path, (*self.frozen, *LATER)) and not within(path, self.free)]
 
     def of_seed(self, cell: Cell, seed: int) -> Cell:
         """Return the cell that is run for a seed of an entry, with its own training subset if `seed_of` is data."""

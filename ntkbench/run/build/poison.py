@@ -11,8 +11,7 @@ from ntkbench.budgets import Budget
 from ntkbench.data.dataset import Split
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import balls, ntga
-from ntkbench.plan import shapes
-from ntkbench.run.build import attacks
+from ntkbench.plan import shapes, sizes
 from ntkbench.run.build.data import held_out, targets
 from ntkbench.run.build.kernels import batch_size, example_bytes, infinite_kernel, require_finite
 from ntkbench.run.build.losses import loss
@@ -35,7 +34,7 @@ def clean(cell: Cell) -> Cell:
 def budget(cell: Cell) -> Budget:
     """Return how far a cell's poison moves a pixel, as a number on its data."""
     assert cell.data.poison, "clean images are not moved"
-    return attacks.budgets(cell, (cell.data.poison.eps,))[0]
+    return cell.data.poison.eps.on(sizes.inputs(cell))
 
 
 def poisoned(cell: Cell, train: Split, roots: Sequence[Path], tile_bytes: float) -> Arrays:
