@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,9 @@ def test_the_accuracies_at_the_best_time_are_those_of_the_records():
 
 
 def test_the_spec_of_the_concepts_is_valid(tmp_path):
-    (spec,) = re.findall(r"```yaml\n(ntkbench: 1\n.*?)```", (ROOT / "docs" / "concepts.md").read_text("utf-8"), flags=re.DOTALL)
+    (spec,) = re.findall(
+        r"```yaml\n(ntkbench: 1\n.*?)```", (ROOT / "docs" / "concepts.md").read_text("utf-8"), flags=re.DOTALL
+    )
     file = tmp_path / "concepts.yaml"
     file.write_text(spec, encoding="utf-8")
     assert len(read(str(file)).runs) == 6
@@ -80,3 +83,14 @@ def test_the_certified_radii_are_those_of_the_records():
         expected = [radii["rkhs"], radii["intervals"], radii["linear"], radii["linear"] / radii["intervals"]]
         assert [float(value) for value in told.split("|")] == pytest.approx(expected, rel=5.1e-3)
     assert len(rows) == 6
+
+
+def test_the_lines_that_measure_a_network_of_ones_own_run_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.DOTALL)
+    *before, last = [line for line in code.splitlines() if line]
+    names: dict[str, Any] = {}
+    exec("\n".join(before), names)
+    frame = eval(last, names)
+    assert {"own", "ntk"} <= set(frame.loc[frame["metric"] == "robust_accuracy", "attack"])
+    assert len(before) == 5
