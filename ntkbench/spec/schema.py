@@ -1,6 +1,5 @@
-"""The JSON Schema of a spec file, and questions to it: which paths there are, and what can stand at one.
-
-Editors use the schema as docs/spec-v1.schema.json; messages, the reference pages and `--set` ask the questions.
+"""The JSON Schema of a spec file (docs/spec-v1.schema.json), and questions to it: which paths there are, and what can
+stand at one. Editors use the schema; messages, the reference pages and `--set` ask the questions.
 """
 
 import ast
@@ -21,9 +20,8 @@ from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.identity import canonical
 from ntkbench.spec.section import Section, WrittenOut
 
-# Read the strings below the fields of a spec's sections from the source, as descriptions in the JSON Schema.
-#
-# Only `schema` needs them, and most commands never ask for a schema; so they are read at that moment, not on import.
+# The strings below the fields of sections become descriptions in the JSON Schema. They are read from the source files
+# when a schema is asked for, which most commands never do.
 
 
 def described(schema: dict[str, Any], model: type[Section]) -> dict[str, Any]:
@@ -213,20 +211,24 @@ def at(path: Path, root: Node) -> Schema | None:
     return schema
 
 
-def paths(root: Node) -> frozenset[str]:
+def paths(root: Node, sections: Collection[str] | None = None) -> frozenset[str]:
     """Return every dotted path that a document may have, over all kinds of its sections; ids are those that it has.
 
-    They are read off the models: the JSON Schema takes longer to make than all the rest, and only mistakes need it.
+    They are read off the models, which is faster than the JSON Schema, that only mistakes need. `sections`: those whose
+    paths are asked for; None for all, and the axes of the matrix.
     """
     fields = Cell.model_fields | {name: Header.model_fields[name] for name in ("run", *_SCALARS)}
     found = {
         f"{place}{below}"
         for name, field in fields.items()
+        if sections is None or name in sections
         for place, annotation in _by_id(name, field.rebuild_annotation(), root.child(name))
         for below in _below(annotation)
     }
-    axes = root.child("matrix")
-    return frozenset(found | {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))})
+    if sections is None:
+        axes = root.child("matrix")
+        found |= {"matrix", *(f"matrix.{axis}" for axis in (axes.entries if axes else ()))}
+    return frozenset(found)
 
 
 def holds(path: str, node: Node, known: Collection[str]) -> bool:

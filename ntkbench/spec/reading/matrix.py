@@ -15,7 +15,7 @@ from itertools import accumulate, product
 from ntkbench.errors import MOST, Problem, SpecError
 from ntkbench.labels import FIXED
 from ntkbench.spec import schema
-from ntkbench.spec.cell import NOT_IN_THE_CELL
+from ntkbench.spec.cell import NOT_IN_THE_CELL, Cell
 from ntkbench.spec.document import Node, Path, found, text
 from ntkbench.spec.reading.extends import merge, overlay
 from ntkbench.text import did_you_mean, nearest
@@ -70,7 +70,7 @@ class Matrix:
         self.base = root.with_entries({k: v for k, v in root.entries.items() if k not in NOT_IN_THE_CELL})
         self._root = root
         self._node = root.child("matrix")
-        self._paths = schema.paths(root)
+        self._paths: dict[str, frozenset[str]] = {}
         self.axes = self._axes()
         self.excluded = self._excluded()
 
@@ -102,7 +102,7 @@ class Matrix:
 
     def _axis(self, name: str, node: Node) -> Axis:
         """Return an axis; whatever is wrong with it is reported."""
-        if name in FIXED and name not in self._paths:
+        if name in FIXED and name not in self._below(name):
             self._report(node, (name,), "tables have a column of this name; give the axis another name", key=True)
         if isinstance(node.value, tuple):
             return Axis(name, node, self._listed(name, node))
@@ -152,14 +152,20 @@ class Matrix:
         `values`: all values that the path gets; a new id needs a whole mapping.
         """
         section = path.partition(".")[0]
-        if section not in NOT_IN_THE_CELL and all(schema.holds(path, value, self._paths) for value in values):
+        if section not in NOT_IN_THE_CELL and all(schema.holds(path, value, self._below(section)) for value in values):
             return True
         if section in NOT_IN_THE_CELL:
             message = "not part of a cell; an axis varies what is computed, this is set once for all runs"
         else:
-            message = no_such_path(path, {p for p in self._paths if p.partition(".")[0] not in NOT_IN_THE_CELL})
+            message = no_such_path(path, schema.paths(self._root, Cell.model_fields))
         self._report(node, where, message, key=True)
         return False
+
+    def _below(self, section: str) -> frozenset[str]:
+        """Return the paths that the document may have in a section; they are found when an axis first sets one."""
+        if section not in self._paths:
+            self._paths[section] = schema.paths(self._root, (section,))
+        return self._paths[section]
 
     def _excluded(self) -> tuple[Mapping[str, str], ...]:
         """Return the combinations of labels under `exclude`."""
