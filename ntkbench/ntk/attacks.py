@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ntkbench.ntk.balls import Ball, Eps, Image
 from ntkbench.ntk.compilation import jit
-from ntkbench.ntk.losses import Label, Loss, predict
+from ntkbench.ntk.losses import Label, Loss, divergence, predict
 from ntkbench.ntk.network import Predictor
 
 
@@ -62,6 +62,14 @@ class Objective(eqx.Module):
     def score(self, outputs: Float[Array, " c"], label: Label) -> Score:
         """Return the score of an image for which the predictor has these outputs."""
         return Score.of(outputs, label, self.loss(outputs, label))
+
+
+class Divergence(Objective):
+    """The divergence of the outputs from those at x, flat at x itself, which TRADES ascends (Zhang et al. 2019)."""
+
+    def gradient(self, predictor, x, label):
+        clean = predictor(x)
+        return jax.grad(lambda image: divergence(clean, predictor(image)))
 
 
 class FGSM(Attack):

@@ -46,6 +46,15 @@ def cross_entropy(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]
     return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, label)
 
 
+def divergence(outputs: Float[Array, " c"], others: Float[Array, " c"]) -> Float[Array, ""]:
+    """KL(softmax(f) || softmax(g)) of outputs f and others g; of single outputs, that of sigmoids."""
+    if outputs.size == 1:
+        share = jax.nn.sigmoid(outputs[0])
+        cross, own = (optax.losses.sigmoid_binary_cross_entropy(each[0], share) for each in (others, outputs))
+        return cross - own
+    return optax.losses.kl_divergence(jax.nn.log_softmax(others), jax.nn.softmax(outputs))
+
+
 def margin(outputs: Float[Array, " c"], label: Label) -> Float[Array, ""]:
     """max_{k != y} f_k - f_y: positive where the prediction is wrong; for one output -+f."""
     if outputs.size == 1:

@@ -20,7 +20,7 @@ from ntkbench.ntk import batch_norm
 from ntkbench.ntk.attacks import Attack
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.layers import Weights
-from ntkbench.ntk.losses import Loss
+from ntkbench.ntk.losses import Loss, divergence
 from ntkbench.ntk.network import Trainable, with_weights
 
 T = TypeVar("T")
@@ -46,6 +46,9 @@ class InnerAttack(eqx.Module):
     warm_up: Int[Array, ""]
     keys: Key[Array, " s"]
     """one a predictor; they draw random starts"""
+    trades: Float[Array, ""] | None = None
+    """weight of the divergence of attacked outputs from clean ones, which is added to the loss of the clean batch
+    (TRADES, Zhang et al. 2019); None: the loss is that of the attacked batch"""
 
     def perturb(self, predictor: Trainable, batch: "Batch", epoch: Int[Array, ""], key: Key[Array, ""]) -> "Batch":
         """An example is met once an epoch, and its start depends on nothing else."""
@@ -192,16 +195,22 @@ def _epoch(problem, predictor, state, own, span):
     (rate, key, inner_key), (epoch, first, after) = own, span
     batch = _batches(problem, jax.random.fold_in(key, epoch))
 
-    def loss(weights, batch):
-        outputs, left = with_weights(predictor, weights).together(batch.X, batch.share)
-        return jnp.sum(jax.vmap(problem.loss)(outputs, batch.labels) * batch.share), left
+    trades = None if problem.inner is None else problem.inner.trades
+
+    def loss(weights, clean, met):
+        network = with_weights(predictor, weights)
+        outputs, left = network.together(met.X if trades is None else clean.X, met.share)
+        each = jax.vmap(problem.loss)(outputs, met.labels)
+        if trades is not None:
+            each += trades * jax.vmap(divergence)(outputs, network.together(met.X, met.share)[0])
+        return jnp.sum(each * met.share), left
 
     def step(i, state):
         weights, optimizer, total = state
-        met = batch(i)
+        clean = met = batch(i)
         if problem.inner is not None:
-            met = problem.inner.perturb(with_weights(predictor, weights), met, epoch, inner_key)
-        (value, left), gradient = jax.value_and_grad(loss, has_aux=True)(weights, met)
+            met = problem.inner.perturb(with_weights(predictor, weights), clean, epoch, inner_key)
+        (value, left), gradient = jax.value_and_grad(loss, has_aux=True)(weights, clean, met)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its counter
             updates, optimizer = problem.optimizer(rate).update(gradient, optimizer, weights)
         weights = batch_norm.with_statistics(optax.apply_updates(weights, updates), left)

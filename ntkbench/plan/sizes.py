@@ -116,7 +116,8 @@ def _state(cell: Cell, how: Phase) -> int:
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
     copies = 2 + optimizer + 2 * linear
     images = 2 if isinstance(how, AdversarialPhase) else 1
-    kept = 2 * (how.batch_size or cell.data.n_train) * (images * inputs(cell) + activations(steps))
+    both = 2 if isinstance(how, AdversarialPhase) and how.trades else 1
+    kept = 2 * (how.batch_size or cell.data.n_train) * (images * inputs(cell) + both * activations(steps))
     return copies * parameters(steps) + kept * (1 + linear)
 
 

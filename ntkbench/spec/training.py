@@ -9,17 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ntkbench.spec.attacks import InnerFGSM, InnerPGD
-from ntkbench.spec.notation import (
-    BelowOne,
-    Count,
-    Counts,
-    Expects,
-    NonNegative,
-    OneOrSeveral,
-    Positive,
-    listed,
-    many,
-)
+from ntkbench.spec.notation import BelowOne, Count, Counts, Expects, NonNegative, OneOrSeveral, Positive, listed, many
 from ntkbench.spec.section import FilePath, Section, ToldApart
 
 # ---- schedules: shares of the learning rate, in epochs of the whole training, linearized or not --------------
@@ -203,13 +193,6 @@ class InOneMode(Descent, Trained):
     """train the first-order model without its constant, J(theta_0)(theta - theta_0) alone"""
 
 
-OnBatches = Annotated[
-    InnerFGSM | InnerPGD,
-    ToldApart("kind"),
-    Field(examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
-]
-
-
 class Standard(InOneMode):
     """Minimize the mean loss over the training set."""
 
@@ -217,14 +200,29 @@ class Standard(InOneMode):
     """`linearized` is short for `standard` with `linearize_at: 0`"""
 
 
-class Adversarial(InOneMode):
+class OnAttackedBatches(Section):
+    """What adversarial training in one mode and phases of it have in common."""
+
+    attack: Annotated[
+        InnerFGSM | InnerPGD,
+        ToldApart("kind"),
+        Field(examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
+    ]
+    """the attack on each batch, on the model that is trained: from `linearize_at` on, the first-order one"""
+    warm_up: Annotated[int, Field(ge=0)] = 0
+    """epochs without the attack, which come first; the optimizer goes on"""
+    trades: Annotated[
+        Positive | None, Field(json_schema_extra={"as_before": None}, exclude_if=lambda weight: weight is None)
+    ] = None
+    """the weight of TRADES (Zhang et al. 2019): the loss is that of the clean batch plus the weight times the
+    Kullback-Leibler divergence of attacked outputs from clean ones, which the attack ascends; null: the loss is that of
+    the attacked batch"""
+
+
+class Adversarial(OnAttackedBatches, InOneMode):
     """Minimize the mean loss over batches that are attacked before each step (Madry et al. 2018)."""
 
     mode: Literal["adversarial"]
-    attack: OnBatches
-    """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
-    warm_up: Annotated[int, Field(ge=0)] = 0
-    """epochs of standard training that come first"""
 
 
 # ---- phases ----
@@ -244,14 +242,10 @@ class StandardPhase(PhaseOfTraining):
     mode: Literal["standard"]
 
 
-class AdversarialPhase(PhaseOfTraining):
+class AdversarialPhase(OnAttackedBatches, PhaseOfTraining):
     """Minimize the mean loss over batches that are attacked before each step, as one phase of a training."""
 
     mode: Literal["adversarial"]
-    attack: OnBatches
-    """the attack on each batch, on the model that is trained"""
-    warm_up: Annotated[int, Field(ge=0)] = 0
-    """epochs of the phase without the attack, which come first; the optimizer goes on"""
 
 
 Phase = Annotated[StandardPhase | AdversarialPhase, ToldApart("mode")]

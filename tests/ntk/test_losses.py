@@ -176,3 +176,13 @@ def test_others_are_in_the_order_of_their_outputs():
     np.testing.assert_array_equal(losses.others(outputs, jnp.array(1), 3), [2, 0, 3])
     np.testing.assert_array_equal(losses.others(outputs, jnp.array(2), 2), [1, 0])
     np.testing.assert_array_equal(losses.others(outputs, jnp.array(3), 1), [1])
+
+
+def test_the_divergence_is_that_of_the_probabilities():
+    one, other = np.array([[0.3, -1.0, 2.0], [0.0, 0.0, 0.0]]), np.array([[1.0, 0.5, -0.2], [0.0, 0.0, 0.0]])
+    p, q = (np.exp(f) / np.exp(f).sum(axis=1, keepdims=True) for f in (one, other))
+    expected = np.sum(p * np.log(p / q), axis=1)
+    np.testing.assert_allclose(each(losses.divergence, one, other), expected, rtol=EXACT, atol=1e-15)
+    two = np.stack([np.zeros(2), np.array([0.7, -3.0])], axis=1), np.stack([np.zeros(2), np.array([-0.4, 5.0])], axis=1)
+    single = each(losses.divergence, two[0][:, 1:], two[1][:, 1:])
+    np.testing.assert_allclose(single, each(losses.divergence, *two), rtol=EXACT)

@@ -281,6 +281,32 @@ def test_an_adversarial_epoch_of_a_linear_model_by_hand():
     np.testing.assert_allclose(last.weights[0].ravel(), w - rate * slope, rtol=EXACT)
 
 
+def test_a_step_of_trades_of_a_linear_model_by_hand():
+    """From a start on one side of the image, the divergence of w.x grows up to the border of the ball on that side."""
+    labels, rate, eps, beta, w = LABELS % 2, 0.3, 0.1, 3.0, jnp.array([1.0, -2.0, 0.5, -0.1])
+    attack = attacks.PGD(balls.Linf(), attacks.Divergence(losses.cross_entropy), 3, uniform_start=True)
+    (key,) = jax.random.split(jax.random.key(7), 1)
+    words = problem([rate], loss=losses.cross_entropy, labels=labels, of=INSIDE)
+    trades = training.InnerAttack(attack, jnp.array(eps), jnp.array(0), key[None], jnp.array(beta))
+    last = train(words.__class__(**{**vars(words), "inner": trades}), stack(Slope(w.reshape(X.shape[1:]))), 1)
+    examples, y = jnp.asarray(INSIDE).reshape(10, 4), jnp.asarray(2.0 * labels - 1)
+    own = [jax.random.fold_in(jax.random.fold_in(key, 0), row) for row in range(10)]
+    starts = [
+        attacks.start(balls.Linf(), x, jnp.array(eps), key=k) for x, k in zip(jnp.asarray(INSIDE), own, strict=True)
+    ]
+    side = jnp.sign((jnp.stack(starts).reshape(10, 4) - examples) @ w)
+    attacked = examples + eps * jnp.outer(side, jnp.sign(w))
+
+    def loss(w):
+        p, q = (1 / (1 + jnp.exp(-X @ w)) for X in (examples, attacked))
+        apart = p * jnp.log(p / q) + (1 - p) * jnp.log((1 - p) / (1 - q))
+        return jnp.mean(jnp.log1p(jnp.exp(-y * (examples @ w))) + beta * apart)
+
+    np.testing.assert_allclose(last.losses[0, 0], loss(w), rtol=EXACT)
+    np.testing.assert_allclose(last.weights[0].ravel(), w - rate * jax.grad(loss)(w), rtol=EXACT)
+    assert loss(w) > 1.05 * float(jnp.mean(jnp.log1p(jnp.exp(-y * (examples @ w)))))
+
+
 class Square(training.Trainable):
     """w^2 . x, whose slope in x never changes its sign; that of its first-order model does."""
 

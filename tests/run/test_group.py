@@ -43,6 +43,7 @@ REGIMES: dict[str, dict[str, Any]] = {
     "linearized later": {"linearize_at": 3, "optimizer": MOMENTUM, "batch_size": 5},
     "adversarial": ADVERSARIAL,
     "adversarial, linearized later": {**ADVERSARIAL, "linearize_at": 3},
+    "trades": {**ADVERSARIAL, "loss": "cross_entropy", "trades": 2.0},
     "batch norm": {"architecture": NORMALIZED, "optimizer": MOMENTUM, "batch_size": 5},
     "batch norm, adversarial, linearized later": {"architecture": NORMALIZED, **ADVERSARIAL, "linearize_at": 3},
 }

@@ -58,13 +58,14 @@ def training(cell: Cell) -> Work:
     how = timeline.last_phase(cell).words
     linear, inner = how.linearize is not None, _inner_gradients(how)
     learning, ascent = (LINEAR_LEARNING, LINEAR_GRADIENT) if linear else (LEARNING, GRADIENT)
-    work = _passes(cell, cell.numerics.network, learning, how.epochs * n)
+    both = 2 if isinstance(how, AdversarialPhase) and how.trades else 1
+    work = _passes(cell, cell.numerics.network, learning, both * how.epochs * n)
     work += _passes(cell, cell.numerics.network, ascent, inner * n)
     optimizer = 2 if isinstance(how.optimizer, Adam) else int(how.optimizer.momentum > 0)
     updates, ascents = how.epochs * timeline.steps(cell), inner * timeline.steps(cell)
     moved = itemsize * size * (updates * (4 + 2 * optimizer) + 2 * ascents)
     work += Work(moved=moved, steps=updates + ascents, calls=1)
-    passes = LEARNING.rest + (GRADIENT.rest if isinstance(how, AdversarialPhase) else 0)
+    passes = both * LEARNING.rest + (GRADIENT.rest if isinstance(how, AdversarialPhase) else 0)
     batch = (how.batch_size or n) * max((_patch_entries(step) for step in sizes.weighted(steps)), default=0) * itemsize
     state = max(sizes.state_bytes(cell), COPIES * itemsize * size)
     return replace(

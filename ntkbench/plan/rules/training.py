@@ -11,11 +11,21 @@ from ntkbench.errors import DataError, Problem
 from ntkbench.plan import shapes, sizes, timeline, user_files
 from ntkbench.plan.networks import operations
 from ntkbench.spec.architectures import FunctionNetwork, Given
+from ntkbench.spec.attacks import InnerPGD
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.document import Path
 from ntkbench.spec.kernels import EmpiricalKernel
 from ntkbench.spec.reading.validate import Draft
-from ntkbench.spec.training import Descent, InOneMode, Phased, Pretrained, Trained, Untrained, WarmupCosine
+from ntkbench.spec.training import (
+    Descent,
+    InOneMode,
+    OnAttackedBatches,
+    Phased,
+    Pretrained,
+    Trained,
+    Untrained,
+    WarmupCosine,
+)
 
 
 def problems(draft: Draft) -> Iterator[Problem]:
@@ -116,11 +126,26 @@ def schedules(draft: Draft) -> Iterator[Problem]:
         if (warm_up := getattr(words, "warm_up", 0)) >= words.epochs:
             why = f"epoch {warm_up} never comes: there are {words.epochs}, counted from 0"
             yield draft.problem((*path, "warm_up"), f"{why}; write mode: standard if that is meant")
+        if isinstance(words, OnAttackedBatches) and words.trades:
+            yield from _trades(draft, path, words, words.loss)
         yield from _schedule(draft, path, words)
     if isinstance(training, InOneMode):
         yield from _linearized(draft, training)
     elif isinstance(training, Phased):
         yield from _after_linearization(draft, training)
+
+
+def _trades(draft: Draft, path: Path, words: OnAttackedBatches, loss: str) -> Iterator[Problem]:
+    """Refuse TRADES without probabilities to compare, and with an attack that begins where the divergence is flat."""
+    if loss != "cross_entropy":
+        message = f"TRADES compares the probabilities of classes, and outputs that are fitted with {loss} are none"
+        yield draft.problem((*path, "trades"), f"{message}; write loss: cross_entropy, or leave it out")
+    if not isinstance(words.attack, InnerPGD) or words.attack.start == "zero":
+        message = "TRADES ascends a divergence that is flat at the clean image; write kind: pgd and start: uniform"
+        yield draft.problem((*path, "attack"), message)
+    if words.attack.loss not in ("auto", "cross_entropy"):
+        message = "the attack of TRADES ascends the divergence; leave the loss out"
+        yield draft.problem((*path, "attack", "loss"), message)
 
 
 def _linearized(draft: Draft, training: InOneMode) -> Iterator[Problem]:

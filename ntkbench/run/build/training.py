@@ -81,13 +81,15 @@ def inner(cell: Cell, keys: jax.Array) -> training.InnerAttack | None:
     words = timeline.last_phase(identity.with_auto_losses(cell)).words
     if not isinstance(words, AdversarialPhase):
         return None
-    objective = attacks.Objective(loss(words.attack.loss, cell.data.targets == "centered"))
+    of = attacks.Objective if words.trades is None else attacks.Divergence
+    objective = of(loss(words.attack.loss, cell.data.targets == "centered"))
     (eps,) = budgets(cell, [words.attack.eps])
     return training.InnerAttack(
         gradient_attack(words.attack, BALLS[words.attack.norm], objective),
         jnp.asarray(eps.radius, cell.numerics.network),
         jnp.asarray(words.warm_up),
         keys,
+        None if words.trades is None else jnp.asarray(words.trades, cell.numerics.network),
     )
 
 
