@@ -73,6 +73,7 @@ NUMBERS = (
 """modules that may import the science, beside itself and the analyses"""
 PICTURES = (
     "transfer",
+    "transfer_matrix",
     "eigenspace",
     "drift",
     "consistency",

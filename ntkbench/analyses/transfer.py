@@ -7,6 +7,8 @@ points count). The normalized transfer, by which leaderboards rank, puts the rat
 random signs of the same budget, to 1, a white-box attack on the target.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ntkbench.analyses.accuracy import Attacked, judge, labels_of, majority_rate, share
@@ -45,6 +47,39 @@ def transfer(
     scalars += _alignment(target, *attack)
     found = tuple(check for verdict in judged.values() for check in verdict.checks)
     return Measurement(tuple(scalars), samples=samples, checks=found, warnings=_warnings(clean, judged))
+
+
+def transfer_matrix(attack: str, shown: Sequence[tuple[Evaluator, Sequence[Attacked]]]) -> Measurement:
+    """Measure the transfer of one attack, made on each of several sources, to several targets.
+
+    Each number is that of `transfer` for this source and this target; where both are the same, the attack is white-box.
+    The samples hold the outcomes of each target, `TARGET.clean` and `SOURCE:TARGET.ATTACK@EPS`, and of each source,
+    `SOURCE.source_clean`.
+
+    Args:
+        attack: the id that the attack has in the rows, whatever its source.
+        shown: each target with the attacks that are shown to it: the one on each source, and random ones as a floor.
+    """
+    scalars, samples, found = [majority_rate(target.labels) for target, _ in shown[:1]], {}, {}
+    for target, attacked in shown:
+        clean, verdicts = judge(target, attacked)
+        scalars.append(share("accuracy", clean, {"target": target.name}))
+        samples[column("clean", part=target.name)] = clean
+        for (threat, crafted), verdict in zip(attacked, verdicts, strict=True):
+            name = threat.id if threat.objective is None else attack
+            for e, (budget, robust) in enumerate(zip(threat.budgets, verdict.robust, strict=True)):
+                where = {**labels_of(threat, target, budget), "attack": name}
+                scalars += [
+                    share("robust_accuracy", robust, where),
+                    _rate(clean, ~robust, clean, where, "target_correct"),
+                ]
+                if threat.objective is not None:
+                    scalars += _other_denominators(clean, ~robust, crafted, e, where)
+                samples[column(name, budget, f"{threat.source}:{target.name}")] = robust
+            if threat.objective is not None:
+                samples[column("source_clean", part=threat.source)] = crafted.source_clean
+            found |= {(check.code, check.ok, str(check.detail)): check for check in verdict.checks}
+    return Measurement(tuple(scalars), samples=samples, checks=tuple(found.values()))
 
 
 def _rate(clean, wrong, among, where, denominator):

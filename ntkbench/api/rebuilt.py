@@ -25,7 +25,7 @@ from ntkbench.ntk import features as eigen
 from ntkbench.ntk.losses import predict
 from ntkbench.ntk.network import Trainable
 from ntkbench.plan import memory
-from ntkbench.plan.keys import attacks_shown
+from ntkbench.plan.keys import shown_to
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
@@ -90,8 +90,7 @@ def poisoned(shared: SharedStages, cell: Cell) -> PoisonedImages:
 
 def _shown_to(cell: Cell, attack: str) -> str:
     """Return the target of the first analysis that shows the attack to one; else the network, or the first kernel."""
-    shown = (each.target for each in cell.analyses.values() if attack in attacks_shown(each))
-    return next(shown, SELF if cell.has_network else next(iter(cell.kernels), SELF))
+    return next(shown_to(cell, attack), SELF if cell.has_network else next(iter(cell.kernels), SELF))
 
 
 def _position(eps: str, there: Sequence[str], attack: str) -> int:

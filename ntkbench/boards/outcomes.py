@@ -25,7 +25,7 @@ from pydantic import Field
 
 from ntkbench.budgets import column
 from ntkbench.errors import NtkbenchError
-from ntkbench.spec.analyses import Transfer
+from ntkbench.spec.analyses import Transfer, TransferMatrix
 from ntkbench.spec.cell import Cell
 from ntkbench.store import arrays
 from ntkbench.store.record import Measured, MetricRow
@@ -181,9 +181,9 @@ def _outcomes(row: MetricRow, samples: Mapping[str, np.ndarray], cell: Cell) -> 
         return samples[whole]
 
     def right(attack: object) -> np.ndarray:
-        return kept(column(str(attack), str(row.where["eps"]), part)).astype(bool)
+        return kept(column(str(attack), str(row.where["eps"]), attacked_part)).astype(bool)
 
-    part = str(row.where.get("part", ""))
+    part, attacked_part = _parts(row, cell)
     if row.metric == "eigenspace_robustness":
         found = kept(column(str(row.where["attack"]), str(row.where["eps"]), "grid"))
         return found, np.ones(found.shape, bool)
@@ -202,6 +202,18 @@ def _outcomes(row: MetricRow, samples: Mapping[str, np.ndarray], cell: Cell) -> 
         raise NtkbenchError(f"analyses.{row.analysis}: no transfer with a ceiling and a floor")
     a, c, f = (~right(attack) for attack in attacks)
     return a + 2 * c + 4 * f, clean
+
+
+def _parts(row: MetricRow, cell: Cell) -> tuple[str, str]:
+    """Return the parts of a run whose clean and whose attacked outcomes a row counts, as names of outcomes have them.
+
+    Those of a transfer matrix are a target, and a source with a target; others are parts of one predictor.
+    """
+    if isinstance(cell.analyses.get(row.analysis), TransferMatrix):
+        target = str(row.where["target"])
+        return target, f"{row.where.get('source', '')}:{target}"
+    part = str(row.where.get("part", ""))
+    return part, part
 
 
 def points_digest(samples: Sequence[Mapping[str, np.ndarray]]) -> str:

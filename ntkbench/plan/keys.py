@@ -14,10 +14,18 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ntkbench.memo import by_identity
-from ntkbench.plan import timeline
+from ntkbench.plan import selections, timeline
 from ntkbench.plan.cost import kernels
 from ntkbench.plan.networks import operations
-from ntkbench.spec.analyses import Analysis, Certificate, Certified, EvaluatedAnalysis, Spectral, Transfer
+from ntkbench.spec.analyses import (
+    Analysis,
+    Certificate,
+    Certified,
+    EvaluatedAnalysis,
+    Spectral,
+    Transfer,
+    TransferMatrix,
+)
 from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import Cell, Numerics
 from ntkbench.spec.data import NTGA, Data, SphereTeacher
@@ -100,8 +108,11 @@ def training_key(cell: Cell) -> str:
 
 def networks_needed(cell: Cell) -> tuple[str, ...]:
     """Return the networks that runs of a cell draw or train: `self`, and what attacks and analyses name of others."""
-    sources = (getattr(attack, "source", "") for attack in cell.attacks.values())
-    named = {*sources, *(analysis.target for analysis in cell.analyses.values())}
+    named = {getattr(attack, "source", "") for attack in cell.attacks.values()}
+    for analysis in cell.analyses.values():
+        named.update(selections.targets(cell, analysis))
+        if isinstance(analysis, TransferMatrix):
+            named.update(selections.sources(cell, analysis))
     return (*([SELF] if cell.has_network else []), *(name for name in cell.networks if name in named))
 
 
@@ -172,21 +183,32 @@ def _decomposed(cell: Cell) -> set[str]:
     return {kernel_key(cell, name) for name in infinite if name in names | filtered}
 
 
-def attacks_shown(analysis: Analysis) -> tuple[str, ...]:
-    """Return the attacks whose examples an analysis shows to its target; analyses of features make their own."""
+def attacks_shown(cell: Cell, analysis: Analysis) -> tuple[str, ...]:
+    """Return the attacks whose examples an analysis shows to its targets, as `Cell.attack` knows them; analyses of
+    features make their own."""
     if isinstance(analysis, EvaluatedAnalysis):
         return analysis.attacks
     if isinstance(analysis, Transfer):
         return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
+    if isinstance(analysis, TransferMatrix):
+        made = (cell.attack_on(analysis.attack, source) for source in selections.sources(cell, analysis))
+        return (*made, *([analysis.floor] if analysis.floor else []))
     if isinstance(analysis, Certificate) and analysis.attack:
         return (analysis.attack,)
     return ()
 
 
+def shown_to(cell: Cell, attack: str) -> Iterator[str]:
+    """Yield the predictors that analyses show an attack to."""
+    for analysis in cell.analyses.values():
+        if attack in attacks_shown(cell, analysis):
+            yield from selections.targets(cell, analysis)
+
+
 def crafted_attacks(cell: Cell) -> tuple[str, ...]:
     """Return the attacks on infinite kernels that some analysis needs: the store keeps what they make."""
-    needed = {name for analysis in cell.analyses.values() for name in attacks_shown(analysis)}
-    sources = {name: getattr(attack, "source", "") for name, attack in cell.attacks.items() if name in needed}
+    needed = dict.fromkeys(name for analysis in cell.analyses.values() for name in attacks_shown(cell, analysis))
+    sources = {name: getattr(cell.attack(name), "source", "") for name in needed}
     return tuple(name for name, source in sources.items() if is_shared(cell.kernels.get(source)))
 
 
@@ -209,7 +231,7 @@ def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
 
 def craft_key(cell: Cell, attack_id: str) -> str:
     """Return the key of the examples that an attack makes on an infinite kernel; ValueError for any other attack."""
-    attack = normalized(cell).attacks[attack_id]
+    attack = normalized(cell).attack(attack_id)
     if not isinstance(attack, GradientAttack):
         raise ValueError(f"{attack_id} follows no gradient")
     return _craft_key(normalized(cell).data, _fooled(cell), _infinite(cell, attack.source), cell.numerics, attack)

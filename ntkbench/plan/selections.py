@@ -10,12 +10,24 @@ from fractions import Fraction
 from math import exp, log
 
 from ntkbench.plan import shapes
-from ntkbench.spec.analyses import Drift
+from ntkbench.spec.analyses import Analysis, Drift, TransferMatrix
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel
 
 Range = tuple[int, int]
 """(first index, index after the last)"""
+
+
+def targets(cell: Cell, analysis: Analysis) -> tuple[str, ...]:
+    """Return the predictors that an analysis judges: one, or those of a transfer matrix."""
+    if isinstance(analysis, TransferMatrix):
+        return analysis.targets or cell.predictors
+    return (analysis.target,)
+
+
+def sources(cell: Cell, matrix: TransferMatrix) -> tuple[str, ...]:
+    """Return the predictors that the attack of a transfer matrix is made on."""
+    return matrix.sources or cell.predictors
 
 
 def size(cell: Cell, kernel_id: str) -> int:

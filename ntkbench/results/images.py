@@ -14,6 +14,7 @@ from ntkbench.data.dataset import Dataset, Split
 from ntkbench.errors import UsageError
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Run
+from ntkbench.plan.selections import targets
 from ntkbench.plan.sizes import inputs
 from ntkbench.store.arrays import column, read_samples
 from ntkbench.store.comparison import run_of
@@ -111,8 +112,9 @@ def outcomes(of: AttackOfRun, record: Record, folder: Path) -> dict[str, np.ndar
         return {}
     for name, analysis in of.run.cell.analyses.items():
         columns = {"correct_clean": column(name, "clean"), "correct_adv": column(name, f"{of.attack}@{of.eps}")}
-        if of.attack in attacks_shown(analysis) and set(columns.values()) <= set(record.samples.columns):
+        if of.attack in attacks_shown(of.run.cell, analysis) and set(columns.values()) <= set(record.samples.columns):
             samples = read_samples(folder, record)
             found = {key: samples[each] for key, each in columns.items()}
-            return {"target": np.array(analysis.target), **found}
+            (target,) = targets(of.run.cell, analysis)
+            return {"target": np.array(target), **found}
     return {}

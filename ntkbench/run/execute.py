@@ -76,8 +76,8 @@ def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> A
     with store.lock(running.lock(units_key(run))):
         # What an infinite kernel makes is made again without the network.
         predictors = Predictors(shared, cell, None) if is_shared else of_earlier_run(shared, run, (), _EVERY)
-        shown = (analysis.target for analysis in cell.analyses.values() if attack_id in keys.attacks_shown(analysis))
-        _, crafted = predictors.attacked(attack_id, predictors.evaluator(source or next(shown, SELF)))
+        judge = source or next(keys.shown_to(cell, attack_id), SELF)
+        _, crafted = predictors.attacked(attack_id, predictors.evaluator(judge))
     return AttackedExamples(shared.data(cell), crafted, "")
 
 

@@ -8,6 +8,7 @@ The worker makes the `Predictors` of a run and writes what `measurements` return
 
 import dataclasses
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,7 @@ from ntkbench.analyses.measurement import Check, Measurement
 from ntkbench.analyses.spectral import SpectralStudy
 from ntkbench.analyses.time_course import time_course
 from ntkbench.analyses.trajectory import Trajectory
-from ntkbench.analyses.transfer import transfer
+from ntkbench.analyses.transfer import transfer, transfer_matrix
 from ntkbench.data import dataset
 from ntkbench.plan import keys, memory, selections, timeline
 from ntkbench.run.build import attacks as build_attacks
@@ -74,6 +75,8 @@ def measure(predictors: Predictors, name: str) -> Measurement:
             return _accuracy(predictors, name, words)
         case analyses.Transfer():
             return _transfer(predictors, name, words)
+        case analyses.TransferMatrix():
+            return _transfer_matrix(predictors, name, words)
         case analyses.Drift():
             return _drift(predictors, name, words)
         case analyses.Eigenspace():
@@ -126,10 +129,19 @@ def _extension(predictors: Predictors, name: str, words: analyses.ExtensionAnaly
 def _transfer(predictors: Predictors, name: str, words: analyses.Transfer) -> Measurement:
     target = predictors.evaluator(words.target)
     attack = predictors.attacked(words.attack, target)
-    beside = (words.ceiling, words.floor)
-    ceiling, floor = (predictors.attacked(each, target) if each else None for each in beside)
+    ceiling, floor = (predictors.attacked(each, target) if each else None for each in (words.ceiling, words.floor))
     with predictors.stage(f"analysis.{name}"):
         return transfer(target, attack, ceiling=ceiling, floor=floor)
+
+
+def _transfer_matrix(predictors: Predictors, name: str, words: analyses.TransferMatrix) -> Measurement:
+    cell = predictors.cell
+    shown = [
+        (target, [predictors.attacked(attack, target) for attack in keys.attacks_shown(cell, words)])
+        for target in map(predictors.evaluator, selections.targets(cell, words))
+    ]
+    with predictors.stage(f"analysis.{name}"):
+        return transfer_matrix(words.attack, shown)
 
 
 def _drift(predictors: Predictors, name: str, words: analyses.Drift) -> Measurement:
@@ -269,8 +281,7 @@ def _fitted_targets(predictors: Predictors, loss: str) -> np.ndarray:
 def _loss_reached(predictors: Predictors) -> Iterator[Check]:
     """Yield the check that training stopped because its loss was reached, if the spec has `until`."""
     words, group = timeline.last_phase(predictors.cell).words, predictors.group
-    assert group is not None
-    if words.until is not None:
+    if words.until is not None and group is not None:
         yield loss_reached(float(group.losses[-1]), words.until.loss)
 
 
@@ -282,9 +293,8 @@ def _equal_times(predictors: Predictors, words: analyses.Analysis, fitted: Calla
     cell = predictors.cell
     if not cell.has_known_training:
         return
-    for attack in keys.attacks_shown(words):
-        pair = {getattr(cell.attacks[attack], "source", words.target), words.target}
-        kernels = [kernel for name in pair if (kernel := cell.kernels.get(name)) is not None]
-        if attacks.SELF in pair and kernels:
-            (name,) = pair - {attacks.SELF}
-            yield equal_time(attack, name, float(kernels[0].time), kernels[0].ridge, fitted())
+    for target, attack in itertools.product(selections.targets(cell, words), keys.attacks_shown(cell, words)):
+        pair = {getattr(cell.attack(attack), "source", target), target}
+        for name in pair & cell.kernels.keys() if attacks.SELF in pair else ():
+            kernel = cell.kernels[name]
+            yield equal_time(attack, name, float(kernel.time), kernel.ridge, fitted())

@@ -248,7 +248,7 @@ class SharedStages:
         is matched to one network is of the second kind: so `cell` has to be the cell of the spec, where such a kernel
         has no time yet.
         """
-        words = cell.attacks[threat.id]
+        words = cell.attack(threat.id)
         if isinstance(words, GivenImages):
             return StageResult(self.given_images(cell, threat.id))
 

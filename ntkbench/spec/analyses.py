@@ -107,6 +107,21 @@ class Transfer(Section):
     """a random attack with the same budgets"""
 
 
+class TransferMatrix(Section):
+    """Transfer of one attack between every two of several predictors: made on each source, shown to each target."""
+
+    kind: Literal["transfer_matrix"]
+    attack: str
+    """a gradient attack, of which norm, budgets and steps count; each source takes the place of its own, and a loss
+    `auto` suits each source"""
+    sources: Names = ()
+    """the predictors that it is made on: self, or ids of kernels or of further networks; empty: all of the cell"""
+    targets: Names = ()
+    """the predictors that are judged; empty: all of the cell"""
+    floor: str | None = None
+    """a random attack with the same budgets"""
+
+
 Features = Annotated[
     Several | Literal["all"] | Indices, Expects("a number of features, all, or a list of their indices from 0 on")
 ]
@@ -217,6 +232,6 @@ Spectral = Eigenspace | TimeCourse | Consistency
 """analyses of the features of a kernel"""
 
 Analysis = Annotated[
-    Accuracy | Transfer | Eigenspace | TimeCourse | Consistency | Certificate | LabelFlips | Drift,
+    Accuracy | Transfer | TransferMatrix | Eigenspace | TimeCourse | Consistency | Certificate | LabelFlips | Drift,
     Kinds("analyses", ExtensionAnalysis),
 ]

@@ -5,12 +5,13 @@ reference of the attacks in `docs/spec.md`.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ntkbench import budgets
+from ntkbench.memo import by_identity
 from ntkbench.spec.extensions import Kinds
 from ntkbench.spec.notation import (
     BelowOne,
@@ -73,6 +74,17 @@ class LossAscent(PerturbationNorm):
     """loss that is increased; auto: margin where several classes were fitted with squared loss (by a kernel, or
     training.loss mse), else cross_entropy; dlr, the difference of logits ratio (Croce & Hein 2020), needs three
     classes"""
+
+
+A = TypeVar("A", bound=LossAscent)
+
+
+@by_identity
+def with_loss(ascent: A, margin: bool) -> A:
+    """Return the ascent with its loss chosen; `margin`: whether it has several outputs, fitted with squared loss."""
+    return (
+        ascent.model_copy(update={"loss": "margin" if margin else "cross_entropy"}) if ascent.loss == "auto" else ascent
+    )
 
 
 class Steps(Section):

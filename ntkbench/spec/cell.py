@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field
 
-from ntkbench.spec.analyses import Analysis
+from ntkbench.spec.analyses import Analysis, TransferMatrix
 from ntkbench.spec.architectures import Architecture, FunctionNetwork, Given
-from ntkbench.spec.attacks import AnyAttack
+from ntkbench.spec.attacks import SELF, AnyAttack, GradientAttack, with_loss
 from ntkbench.spec.data import NTGA, Data
 from ntkbench.spec.kernels import InfiniteKernel, Kernel
 from ntkbench.spec.notation import (
@@ -33,7 +33,7 @@ from ntkbench.spec.notation import (
     Texts,
 )
 from ntkbench.spec.section import Section
-from ntkbench.spec.training import Pretrained, Training, Untrained
+from ntkbench.spec.training import Descent, Phased, Pretrained, Training, Untrained
 
 
 class Numerics(Section):
@@ -101,6 +101,49 @@ class Cell(Section):
         """Return whether there is a network whose whole training, none included, is part of the cell."""
         unknown = isinstance(self.architecture, Given) or isinstance(self.training, Pretrained)
         return self.has_network and not unknown
+
+    @property
+    def has_several_outputs(self) -> bool:
+        """Return whether each class has an output of its own: two classes share one, and synthetic sets have two."""
+        known = self.data.classes or (self.data.entry.classes if self.data.entry else ())
+        return len(known) > 2
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Return the names of all predictors: `self` where there is a network, kernels, further networks."""
+        return (*([SELF] if self.has_network else []), *self.kernels, *self.networks)
+
+    @property
+    def attacks_of_many_sources(self) -> frozenset[str]:
+        """Return the ids of the attacks that a transfer matrix makes on other sources than their own."""
+        return frozenset(each.attack for each in self.analyses.values() if isinstance(each, TransferMatrix))
+
+    def attack_on(self, attack_id: str, source: str) -> str:
+        """Return the name by which `attack` knows an attack when it is made on `source`: its id, or `ID:SOURCE`."""
+        return attack_id if getattr(self.attacks[attack_id], "source", source) == source else f"{attack_id}:{source}"
+
+    def attack(self, name: str) -> AnyAttack:
+        """Return an attack by its id or, as `ID:SOURCE`, on another source, with a loss in the place of `auto`.
+
+        The loss suits the one that the source was fitted with. Outputs that were fitted to one-hot targets with squared
+        loss are of order one. Their softmax is nearly uniform, so the gradient of cross-entropy pulls at all classes
+        alike and attacks along it are weak; the margin looks at the nearest rival class alone. With a single output
+        both losses have gradients of the same sign.
+        """
+        own, _, source = name.partition(":")
+        attack = self.attacks[own]
+        if not isinstance(attack, GradientAttack):
+            return attack
+        if source:
+            attack = attack.model_copy(update={"source": source})
+        return with_loss(attack, self.has_several_outputs and self._has_squared_loss(attack.source))
+
+    def _has_squared_loss(self, who: str) -> bool:
+        """Return whether a predictor, a kernel or a network, was fitted with squared loss, as kernels are."""
+        training = self.as_own(who).training
+        last = training.phases[-1] if isinstance(training, Phased) else training
+        is_kernel = who not in (SELF, *self.networks)
+        return is_kernel or (isinstance(last, Descent) and last.loss == "mse")
 
     def as_own(self, who: str) -> "Cell":
         """Return the cell in which the further network `who` is the run's own; this cell for any other predictor.

@@ -19,7 +19,7 @@ from ntkbench.data.catalog import class_numbers
 from ntkbench.errors import NtkbenchError
 from ntkbench.memo import by_identity
 from ntkbench.spec import extensions
-from ntkbench.spec.attacks import SELF, GradientAttack, LossAscent
+from ntkbench.spec.attacks import with_loss
 from ntkbench.spec.cell import Cell, Network
 from ntkbench.spec.data import Data
 from ntkbench.spec.kernels import AdvNtk, EmpiricalKernel, InfiniteKernel, Kernel
@@ -35,27 +35,17 @@ from ntkbench.spec.training import (
     Untrained,
 )
 
-A = TypeVar("A", bound=LossAscent)
 T = TypeVar("T")
 
 
 def with_auto_losses(cell: Cell) -> Cell:
     """Return the cell with `margin` or `cross_entropy` in the place of each `loss: auto`.
 
-    This concerns the gradient attacks of the cell, and the attacks inside adversarial trainings and fits of kernels.
-
-    The loss suits the one that the attack's source was fitted with. Outputs that were fitted to one-hot targets with
-    squared loss are of order one. Their softmax is nearly uniform, so the gradient of cross-entropy pulls at all
-    classes alike and attacks along it are weak; the margin looks at the nearest rival class alone. With a single output
-    both losses have gradients of the same sign.
+    This concerns the gradient attacks of the cell, see `Cell.attack`, and the attacks inside adversarial trainings and
+    fits of kernels. An attack that is made on several sources keeps `auto`: its loss depends on the source.
     """
-    several = _several(cell.data)
-    attacks = {
-        name: _with_loss(attack, several and _squared(cell, attack.source))
-        if isinstance(attack, GradientAttack)
-        else attack
-        for name, attack in cell.attacks.items()
-    }
+    several, kept = cell.has_several_outputs, cell.attacks_of_many_sources
+    attacks = {name: attack if name in kept else cell.attack(name) for name, attack in cell.attacks.items()}
     training = _with_losses_of_training(cell.training, several)
     kernels = {name: _with_loss_of_fit(kernel, several) for name, kernel in cell.kernels.items()}
     networks = {
@@ -73,7 +63,7 @@ def _with_losses_of_training(training: Any, several: bool) -> Any:
         return training.model_copy(update={"phases": phases})
     if not isinstance(training, Adversarial | AdversarialPhase):
         return training
-    return training.model_copy(update={"attack": _with_loss(training.attack, several and training.loss == "mse")})
+    return training.model_copy(update={"attack": with_loss(training.attack, several and training.loss == "mse")})
 
 
 @by_identity
@@ -81,30 +71,8 @@ def _with_loss_of_fit(kernel: Kernel, several: bool) -> Kernel:
     """Return a kernel whose fit, if it attacks, has a loss in the place of `auto`."""
     if not isinstance(kernel, InfiniteKernel) or not isinstance(kernel.fit, AdvNtk):
         return kernel
-    attack = _with_loss(kernel.fit.attack, several)
+    attack = with_loss(kernel.fit.attack, several)
     return kernel.model_copy(update={"fit": kernel.fit.model_copy(update={"attack": attack})})
-
-
-@by_identity
-def _with_loss(ascent: A, margin: bool) -> A:
-    """Return the ascent with its loss chosen; `margin`: whether it has several outputs, fitted with squared loss."""
-    return (
-        ascent.model_copy(update={"loss": "margin" if margin else "cross_entropy"}) if ascent.loss == "auto" else ascent
-    )
-
-
-def _squared(cell: Cell, source: str) -> bool:
-    """Return whether an attack's `source`, a kernel or a network, was fitted with squared loss, as kernels are."""
-    training = cell.as_own(source).training
-    last = training.phases[-1] if isinstance(training, Phased) else training
-    is_kernel = source not in (SELF, *cell.networks)
-    return is_kernel or (isinstance(last, Descent) and last.loss == "mse")
-
-
-def _several(data: Data) -> bool:
-    """Return whether each class has an output of its own: two classes share one, and synthetic sets have two."""
-    known = data.classes or (data.entry.classes if data.entry else ())
-    return len(known) > 2
 
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

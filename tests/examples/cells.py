@@ -23,6 +23,7 @@ FULL: dict[str, Any] = {
     "analyses": {
         "clean": {"kind": "accuracy", "attacks": ["own"]},
         "transfer": {"kind": "transfer", "attack": "ntk"},
+        "grid": {"kind": "transfer_matrix", "attack": "own", "sources": ["self"], "targets": ["self"]},
         "eigen": {"kind": "eigenspace", "target": "limit", "attack": "ntk", "pictures": {}},
         "time": {"kind": "time", "target": "limit", "attack": "ntk"},
         "agree": {"kind": "consistency", "target": "limit", "against": ["standard"]},
@@ -105,6 +106,10 @@ OTHER: dict[str, Any] = {
     "analyses.transfer.target": "first",
     "analyses.transfer.ceiling": "own",
     "analyses.transfer.floor": "noise",
+    "analyses.grid.attack": "ntk",
+    "analyses.grid.sources": ["self", "limit"],
+    "analyses.grid.targets": ["first"],
+    "analyses.grid.floor": "noise",
     "analyses.eigen.target": "first",
     "analyses.eigen.attack": "own",
     "analyses.eigen.features": [0, 3],

@@ -223,6 +223,7 @@ def test_a_run_has_the_stages_of_its_record():
     assert list(found) == [
         *("craft.own", "analysis.clean"),
         *("kernel.limit", "craft.ntk", "analysis.transfer"),
+        "analysis.grid",
         *(
             "spectrum.limit",
             "analysis.eigen",

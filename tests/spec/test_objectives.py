@@ -64,6 +64,19 @@ def test_the_margin_where_several_classes_were_fitted_with_squared_loss(classes,
     assert craft_key(said, "ntk") == craft_key(of, "ntk")
 
 
+def test_in_a_transfer_matrix_the_loss_suits_each_source():
+    of = cell(THREE, {**STANDARD, "loss": "cross_entropy"})
+    grid = {"grid": {"kind": "transfer_matrix", "attack": "own"}}
+    of = Cell.model_validate({**of.model_dump(mode="json"), "analyses": grid})
+    losses = {source: getattr(of.attack(of.attack_on("own", source)), "loss", "") for source in of.predictors}
+    assert losses == {"self": "cross_entropy", "limit": "margin", "first": "margin"}
+    again = Cell.model_validate(resolved(of))
+    assert again.attack("own:limit") == of.attack("own:limit"), "a record says enough to make it again"
+    assert run_id(again, 0) == run_id(of, 0)
+    said = of.model_copy(update={"attacks": {**of.attacks, "own": of.attack("own")}})
+    assert run_id(said, 0) != run_id(of, 0), "one loss for all sources is another experiment"
+
+
 def test_of_two_classes_all_ids_are_those_of_cross_entropy():
     for training in (STANDARD, ADVERSARIAL, {"mode": "none"}):
         assert run_id(cell(TWO, training), 0) == run_id(cell(TWO, training, "cross_entropy"), 0)

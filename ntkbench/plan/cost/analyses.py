@@ -1,5 +1,6 @@
 """Count the work and memory of attacks and of each kind of analysis."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ntkbench.plan import memory, selections, shapes, sizes
@@ -21,7 +22,7 @@ from ntkbench.plan.cost.networks import (
     _shape,
     _through,
 )
-from ntkbench.plan.cost.work import Program, Work
+from ntkbench.plan.cost.work import Program, Work, total
 from ntkbench.plan.keys import attacks_shown
 from ntkbench.spec.analyses import (
     Analysis,
@@ -33,6 +34,7 @@ from ntkbench.spec.analyses import (
     Spectral,
     TimeCourse,
     Transfer,
+    TransferMatrix,
 )
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated, Square
 from ntkbench.spec.cell import Cell
@@ -56,13 +58,28 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
         return label_flips_cost(cell, analysis, tile)
     if isinstance(analysis, Certificate):
         return certificate_cost(cell, analysis, tile)
-    budgets = [len(cell.attacks[name].eps) for name in attacks_shown(analysis)]
+    budgets = [len(cell.attack(name).eps) for name in attacks_shown(cell, analysis)]
+    if isinstance(analysis, TransferMatrix):
+        return transfer_matrix_cost(cell, analysis, budgets, tile)
     looks_at_gradients = isinstance(analysis, Transfer) or getattr(analysis, "gradient_norm", False)
     gradients = cell.data.n_test if looks_at_gradients else 0
-    work = _values(cell, analysis.target, cell.data.n_test * (1 + sum(budgets)), tile)
-    work += _gradients(cell, analysis.target, gradients, tile)
-    programs = _programs(("judge", budgets, _form_of(cell, analysis.target)), cell, _through(cell, analysis.target))
+    return _judged(cell, analysis.target, budgets, gradients, tile)
+
+
+def _judged(cell: Cell, target: str, budgets: Sequence[int], gradients: int, tile: int) -> Work:
+    """Return the work of judging a target on the test examples, clean and under attacks.
+
+    `budgets`: the number of budgets of each attack; `gradients`: the number of images at which its gradient is taken.
+    """
+    work = _values(cell, target, cell.data.n_test * (1 + sum(budgets)), tile)
+    work += _gradients(cell, target, gradients, tile)
+    programs = _programs(("judge", budgets, _form_of(cell, target)), cell, _through(cell, target))
     return work + Work(bytes=work.bytes + sum(_images(cell, many) for many in budgets), calls=2, programs=programs)
+
+
+def transfer_matrix_cost(cell: Cell, matrix: TransferMatrix, budgets: Sequence[int], tile: int) -> Work:
+    """Return the work of a transfer matrix: each target judges what was made on all sources, see `_judged`."""
+    return total(_judged(cell, target, budgets, 0, tile) for target in selections.targets(cell, matrix))
 
 
 SPECTRUM = 3
@@ -107,7 +124,7 @@ def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
     An iterated attack takes a gradient for each budget and step, a single step one for all budgets; one more gradient
     at the clean image is compared with those of targets. Square takes values in the place of gradients.
     """
-    attack, n = cell.attacks[attack_id], cell.data.n_test
+    attack, n = cell.attack(attack_id), cell.data.n_test
     images = _images(cell, len(attack.eps))
     if isinstance(attack, GivenImages):
         return Work(bytes=images)

@@ -14,7 +14,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from ntkbench.errors import UsageError
-from ntkbench.plan import memory, sizes
+from ntkbench.plan import memory, selections, sizes
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import fitting, gram, poisoning, solve
 from ntkbench.plan.cost.networks import training
@@ -186,8 +186,8 @@ def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
         for name in (analysis.target, *getattr(analysis, "against", ())):
             yield _kernel(cell, name, "spectrum", tile)
     if not isinstance(analysis, Spectral | LabelFlips | Drift):
-        attacks = {name: cell.attacks[name] for name in attacks_shown(analysis)}
-        judged = () if isinstance(analysis, Certificate) and not attacks else (analysis.target,)
+        attacks = {name: cell.attack(name) for name in attacks_shown(cell, analysis)}
+        judged = () if isinstance(analysis, Certificate) and not attacks else selections.targets(cell, analysis)
         for name in (*judged, *(getattr(attack, "source", SELF) for attack in attacks.values())):
             if name in cell.kernels:
                 yield _regression(cell, name, tile)

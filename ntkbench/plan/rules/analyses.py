@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ntkbench import files
 from ntkbench.errors import Problem
 from ntkbench.plan import selections, shapes
-from ntkbench.spec.analyses import Drift, Transfer
+from ntkbench.spec.analyses import Drift, Transfer, TransferMatrix
 from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, RandomSign
 from ntkbench.spec.document import Path
 from ntkbench.spec.reading.validate import Draft, ids
@@ -99,20 +99,29 @@ def _kept(draft: Draft, path: Path, drift: Drift) -> Iterator[Problem]:
 
 
 def transfers(draft: Draft) -> Iterator[Problem]:
-    """Yield what is wrong with the attacks of transfer analyses: their roles, and budgets that do not compare."""
+    """Yield what is wrong with the attacks of transfers and of matrices of them: roles, budgets that do not compare."""
     for name, analysis in draft.cell.analyses.items():
-        if isinstance(analysis, Transfer):
-            for role, message in (*_roles(draft, analysis), *_budgets(draft, analysis)):
+        if isinstance(analysis, Transfer | TransferMatrix):
+            own = _moved(draft, analysis) if isinstance(analysis, TransferMatrix) else _roles(draft, analysis)
+            for role, message in (*own, *_floor(draft, analysis), *_budgets(draft, analysis)):
                 yield draft.problem(("analyses", name, role), message)
+
+
+def _moved(draft: Draft, matrix: TransferMatrix) -> Iterator[tuple[str, str]]:
+    """Yield the field and the message where the attack of a matrix has no source that others could replace."""
+    attack = draft.cell.attacks.get(matrix.attack)
+    if attack is not None and not isinstance(attack, GradientAttack):
+        why = f"{matrix.attack} is of kind {attack.kind}, which is made on no predictor"
+        yield "attack", f"{why}; a transfer matrix makes a gradient attack on each of its sources"
 
 
 def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
     """Yield the field and the message for each attack that cannot play its role in a transfer.
 
-    The attack follows another predictor's gradient than the target's, the ceiling the target's own, the floor none.
+    The attack follows another predictor's gradient than the target's, the ceiling the target's own.
     """
     attacks, target = draft.cell.attacks, transfer.target
-    moved, ceiling, floor = (attacks.get(name or "") for name in (transfer.attack, transfer.ceiling, transfer.floor))
+    moved, ceiling = (attacks.get(name or "") for name in (transfer.attack, transfer.ceiling))
     if isinstance(moved, GradientAttack) and moved.source == target:
         why = f"{transfer.attack} is made on the target itself ({target}), so nothing is transferred"
         yield "attack", f"{why}; give the attack another `source`, or use kind: accuracy"
@@ -124,17 +133,23 @@ def _roles(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
     if isinstance(ceiling, GradientAttack) and ceiling.source != target and {ceiling.source, target} <= known:
         why = f"{transfer.ceiling} is made on {ceiling.source}"
         yield "ceiling", f"{why}; the ceiling is a white-box attack, with source: {target}"
+
+
+def _floor(draft: Draft, transfer: Transfer | TransferMatrix) -> Iterator[tuple[str, str]]:
+    """Yield the field and the message where the floor follows a gradient."""
+    floor = draft.cell.attacks.get(transfer.floor or "")
     if isinstance(floor, GradientAttack):
         yield "floor", f"{transfer.floor} is of kind {floor.kind}; the floor is of kind random_sign"
 
 
-def _budgets(draft: Draft, transfer: Transfer) -> Iterator[tuple[str, str]]:
+def _budgets(draft: Draft, transfer: Transfer | TransferMatrix) -> Iterator[tuple[str, str]]:
     """Yield the field and the message where ceiling or floor differs from the attack in its budgets or norm.
 
     Rates at different budgets do not compare.
     """
     moved = draft.cell.attacks.get(transfer.attack)
-    for role, name in (("ceiling", transfer.ceiling), ("floor", transfer.floor)):
+    for role in ("ceiling", "floor"):
+        name = getattr(transfer, role, None)
         other = draft.cell.attacks.get(name or "")
         for field in ("eps", "norm") if moved and other else ():
             one, two = _shown(getattr(moved, field)), _shown(getattr(other, field))

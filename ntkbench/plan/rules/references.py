@@ -1,9 +1,9 @@
 """Find the ids that a spec may not give, and the references to what it does not define."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ntkbench.errors import Problem
-from ntkbench.spec.analyses import ROLES, Analysis, EvaluatedAnalysis
+from ntkbench.spec.analyses import ROLES, Analysis, EvaluatedAnalysis, TransferMatrix
 from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import BY_ID
 from ntkbench.spec.data import NTGA
@@ -54,7 +54,13 @@ def poison_kernel(draft: Draft) -> Iterator[Problem]:
 def analysis_targets(draft: Draft) -> Iterator[Problem]:
     """Yield a problem for each analysis whose target is unknown, or `self` where the cell has no network."""
     for name, analysis in draft.cell.analyses.items():
-        yield from _predictor(draft, ("analyses", name, "target"), analysis.target)
+        path = ("analyses", name)
+        if isinstance(analysis, TransferMatrix):
+            for field in ("sources", "targets"):
+                for place, who in _items(draft, (*path, field), getattr(analysis, field)):
+                    yield from _predictor(draft, place, who)
+        else:
+            yield from _predictor(draft, (*path, "target"), analysis.target)
 
 
 def _predictor(draft: Draft, path: Path, who: str) -> Iterator[Problem]:
@@ -90,6 +96,11 @@ def _attacks_of(draft: Draft, name: str, analysis: Analysis) -> Iterator[tuple[P
         roles = {role: getattr(analysis, role, None) for role in ROLES}
         yield from (((*path, role), attack) for role, attack in roles.items() if attack is not None)
     else:
-        several = draft.root.at((*path, "attacks")).items
-        for i, attack in enumerate(analysis.attacks):
-            yield ((*path, "attacks", i) if several else (*path, "attacks")), attack
+        yield from _items(draft, (*path, "attacks"), analysis.attacks)
+
+
+def _items(draft: Draft, path: Path, names: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Yield names that one field holds, each with its path: in a list, that of the item."""
+    several = draft.root.at(path).items
+    for i, name in enumerate(names):
+        yield ((*path, i) if several else path), name

@@ -20,7 +20,7 @@ import numpy as np
 from ntkbench.errors import NtkbenchError, UsageError
 from ntkbench.labels import as_number, label_key
 from ntkbench.plan.runs import Plan, Run
-from ntkbench.results.plots import consistency, drift, eigenspace, style, time_course, transfer
+from ntkbench.results.plots import consistency, drift, eigenspace, style, time_course, transfer, transfer_matrix
 from ntkbench.results.plots.robustness import accuracy, certificate, label_flips
 from ntkbench.results.plots.series import check
 from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, asked
@@ -39,6 +39,7 @@ DRAWN: Mapping[str, Callable[[PlottedAnalysis, Sequence[str]], Iterator[Picture]
         "consistency": consistency.pictures,
         "certificate": certificate.pictures,
         "transfer": transfer.pictures,
+        "transfer_matrix": transfer_matrix.pictures,
         "drift": drift.pictures,
         "label_flips": label_flips.pictures,
     }

@@ -10,7 +10,7 @@ from ntkbench.ntk import apgd, attacks, balls, square
 from ntkbench.plan import sizes
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
-from ntkbench.spec import extensions, identity
+from ntkbench.spec import extensions
 from ntkbench.spec.attacks import (
     APGD,
     FGSM,
@@ -33,8 +33,8 @@ BALLS: dict[str, balls.Ball] = {"linf": balls.Linf(), "l2": balls.L2()}
 
 
 def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
-    """Return the attack of the cell with that id: its budgets in pixel units, and a loss in the place of `auto`."""
-    words = identity.with_auto_losses(cell).attacks[attack_id]
+    """Return an attack that `Cell.attack` knows: its budgets in pixel units, and a loss in the place of `auto`."""
+    words = cell.attack(attack_id)
     ball, eps = BALLS[words.norm], budgets(cell, words.eps)
     if isinstance(words, RandomSign):
         return BudgetedAttack(attack_id, NO_SOURCE, eps, attacks.RandomSigns(ball), None)
@@ -74,4 +74,4 @@ def gradient_attack(
 
 def attack_key(cell: Cell, attack_id: str) -> jax.Array:
     """Return the random key of an attack, from its own seed: its draws do not change with the seed of the run."""
-    return stream(getattr(cell.attacks[attack_id], "seed", 0), "attack")
+    return stream(getattr(cell.attack(attack_id), "seed", 0), "attack")
