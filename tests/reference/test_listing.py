@@ -19,7 +19,17 @@ def first_words(text: str) -> list[str]:
         ("attacks", ["fgsm", "pgd", "apgd", "square", "random_sign", "images"]),
         (
             "analyses",
-            ["accuracy", "transfer", "transfer_matrix", "eigenspace", "time", "consistency", "certificate", "label_flips", "drift"],
+            [
+                "accuracy",
+                "transfer",
+                "transfer_matrix",
+                "eigenspace",
+                "time",
+                "consistency",
+                "certificate",
+                "label_flips",
+                "drift",
+            ],
         ),
         ("datasets", [*CATALOG, "two_gaussians", "sphere_teacher", "npz", "folder", "csv"]),
         ("metrics", [*known_metrics()]),
