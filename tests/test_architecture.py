@@ -123,6 +123,7 @@ AT_ONCE = (
     "run.job",
     "run.progress",
     "run.settings",
+    "run.tracking.tracked",
 )
 FILES = ("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "sys")
 JAX = ("jax", "jaxlib", "equinox", "optax")

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ntkbench.cli.options import (
     EXECUTORS,
+    FOLDER,
     _choices,
     _compile_cache,
     _data_dir,
@@ -29,6 +30,7 @@ from ntkbench.results.terminal import is_terminal
 from ntkbench.run.interrupt import interruptible
 from ntkbench.run.job import Options
 from ntkbench.run.progress import progress
+from ntkbench.run.tracking.tracked import TRACKERS, Tracked, opened
 from ntkbench.store import groups, lookup
 from ntkbench.store.store import Store
 
@@ -71,12 +73,17 @@ def _list_specs(context: click.Context, _: click.Parameter, wanted: bool) -> Non
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_specs,
     help="List the specs that come with ntkbench, and exit. Their names stand for files: `ntkbench run quickstart`.",
 )  # fmt: skip
+@click.option(
+    "--log", metavar="TOOL", type=click.Choice(TRACKERS),
+    help="Log finished runs with tensorboard, wandb or mlflow, which `pip install 'ntkbench[TOOL]'` adds.",
+)  # fmt: skip
+@click.option("--log-dir", type=FOLDER, help="Folder of the logs, with one folder for each tool. Default: STORE/logs.")
 @_compile_cache
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress: warnings, and the table at the end.")
 def run(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     retry: bool, executor: Any, workers: int | None, address: str | None, force: bool, shard: str | None,
-    no_cache: bool, quiet: bool,
+    log: Any, log_dir: Path | None, no_cache: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Execute a spec and write one record per run. The same command again resumes; finished runs are not repeated.
 
@@ -88,6 +95,8 @@ def run(
         raise UsageError(
             "--workers is for --executor local; what a Ray cluster runs at once follows from run.resources"
         )
+    if log_dir and not log:
+        raise UsageError("--log-dir is the folder of the logs: add --log tensorboard")
     # Before JAX is imported, so that mistakes show at once.
     planned = narrowed(read(spec, overrides, smoke), _choices(where, "--where"))
     if shard:
@@ -95,11 +104,15 @@ def run(
         if not planned.runs:
             click.echo(f"no run of the plan belongs to part {shard}")
             return 0
+    logs = (log_dir or store / "logs") / log if log else None
+    write = opened(log, logs) if logs else None
     engine, kept = _engine(), Store(store)
     options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
     console = Console(stderr=True, quiet=quiet)
     seen = console.is_terminal
     watcher = progress(console, remaining.expected(planned, groups.cached(planned.runs, kept)) if seen else None)
+    if logs and write:
+        watcher = Tracked(watcher, write, logs, kept, planned.runs)
     try:
         with interruptible():
             ended = engine.execute(planned, kept, search_roots(data_dir), options, watcher)

@@ -18,13 +18,16 @@ from ntkbench.boards.entry import EntryCell, summarize
 from ntkbench.boards.tracks import track
 from ntkbench.cli.main import cli, main
 from ntkbench.cli.options import STAGES, _programs
+from ntkbench.plan.read import read
 from ntkbench.run import execute as run_execute
+from ntkbench.store import arrays, lookup
 from ntkbench.store import folder as store_folder
 from ntkbench.store.programs import Programs
 from ntkbench.store.store import Store
 from tests.boards.test_track import written
 from tests.examples import factory, tiny
 from tests.examples.boards import three
+from tests.examples.events import EventFile
 
 QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.yaml"
 UNTRAINED = """
@@ -100,6 +103,38 @@ def test_from_a_spec_to_a_table(call, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("ntkbench.cli.results.is_terminal", lambda: True)
     assert "\\_" in table
     assert "\\_" not in call("show", spec)[1]
+
+
+def test_runs_are_logged_once_as_their_records_have_them(call, tmp_path: Path, monkeypatch):
+    spec = tiny.spec(tmp_path)
+    assert call("run", spec, "--log-dir", "logs")[0] == 2
+    code, table, _ = call("run", spec, "--log", "tensorboard")
+    assert code == 0
+    files = {
+        path: path.read_bytes() for path in (tmp_path / "runs" / "logs" / "tensorboard" / "tiny").rglob("*tfevents*")
+    }
+    store = Store(tmp_path / "runs")
+    for kept in lookup.records(store, read(spec).runs):
+        [path] = [path for path in files if path.name.endswith(kept.run_id)]
+        found = EventFile(path)
+        losses = [np.float32(loss) for loss in arrays.read_series(store.records, kept, "training.loss")]
+        assert found.scalars.pop("training/loss") == list(enumerate(losses, 1))
+        assert sorted(value for [(_, value)] in found.scalars.values()) == sorted(
+            np.float32(row.value) for row in kept.metrics if row.value is not None
+        )
+        assert found.params["seed"] == kept.spec.seed
+    assert len(files) == 2
+    assert call("run", spec, "--log", "tensorboard") == (0, table, "2 runs, of which 2 are done\n")
+    assert {path: path.read_bytes() for path in (tmp_path / "runs" / "logs").rglob("*tfevents*")} == files
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "tensorboard").write_text("no folder")
+    code, again, told = call("run", spec, "--log", "tensorboard", "--log-dir", "full")
+    assert (code, again) == (0, table)
+    assert "seed=0 is not logged" in told
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    code, _, told = call("run", spec, "--store", "other", "--log", "wandb")
+    assert (code, told.endswith("pip install 'ntkbench[wandb]'\n")) == (2, True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_from_records_to_pictures(call, tmp_path: Path):
