@@ -1,6 +1,7 @@
 """Labels of runs along axes: their order, when two are equal, and the column names that no axis can have."""
 
 import re
+from functools import lru_cache
 
 OF_RUN = ("run_id", "status", "spec", "seed")
 """columns of tables that every run has"""
@@ -21,7 +22,12 @@ def label_key(label: object) -> tuple[int, float, str]:
 
     Numbers inside of words count by value too (top 5 < top 10), and budgets such as 1/2/sqrt(d) by their multiple.
     """
-    text = str(label)
+    return _key(str(label))
+
+
+@lru_cache(2**14)  # a table asks for the same labels in each of its lines
+def _key(text: str) -> tuple[int, float, str]:
+    """Return the sort key of a label's text, see `label_key`."""
     number = as_number(text.removesuffix("/sqrt(d)"))
     words = re.sub(r"\d+", lambda digits: digits[0].zfill(15), text)
     return (1, 0.0, f"{words}\0{text}") if number is None else (0, number, text)

@@ -97,14 +97,22 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def summary(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> Summary:
-    """Return mean, standard deviation and `mean_interval` of the values of several seeds; ValueError without a
-    value."""
-    n = len(values)
-    if n == 0:
+    """Return mean, standard deviation and `mean_interval` of values of several seeds; ValueError without a value."""
+    return summaries([values], bounds, level)[0]
+
+
+def summaries(cells: Sequence[Sequence[float]], bounds: Bounds, level: float = 0.95) -> list[Summary]:
+    """Return the `summary` of each cell, all of which have as many seeds, with the same bits as one at a time."""
+    x = np.array(cells, float)
+    if (n := x.shape[1]) == 0:
         raise ValueError("no value to summarize")
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else None
-    return Summary(mean, sd, n, mean_interval(values, bounds, level))
+        means = x.mean(axis=1).tolist()
+        if n == 1:
+            return [Summary(mean, None, 1, None) for mean in means]
+        sds = x.std(axis=1, ddof=1).tolist()
+    ends = _mean_intervals(x, means, sds, bounds, level)
+    return [Summary(mean, sd, n, pair) for mean, sd, pair in zip(means, sds, ends, strict=True)]
 
 
 def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) -> tuple[float, float] | None:
@@ -115,25 +123,37 @@ def mean_interval(values: Sequence[float], bounds: Bounds, level: float = 0.95) 
     - Between two finite bounds: `interval`, scaled to them.
     - Else, or with a 0 among distances: Student's, cut off at the bounds unless a value is outside of them already.
     """
-    n, (low, high) = len(values), bounds
-    if n < 2:
-        return None
-    x = np.asarray(values, float)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, sd = float(np.mean(x)), float(np.std(x, ddof=1))
-    if not np.all((low <= x) & (x <= high)):
-        return student_interval(mean, sd, n, level)
-    if low == 0 and high != 1 and np.all(x > 0):
-        spread = float(np.var(np.log(x), ddof=1))
-        below, above = student_interval(log(mean), sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
-        return exp(below), min(exp(min(above, _MOST_LOG)), high)
-    if isfinite(high - low) and (low != 0 or high == 1):
-        share = from_seeds((x - low) / (high - low))
-        if share.variance > 0 and 0 < share.mean < 1:
-            ends = interval(share, level)
-            return max(low + (high - low) * ends[0], low), min(low + (high - low) * ends[1], high)
-    below, above = student_interval(mean, sd, n, level)
-    return max(below, low), min(above, high)
+    return summary(values, bounds, level).interval
+
+
+def _mean_intervals(x: np.ndarray, means: list, sds: list, bounds: Bounds, level: float) -> list[tuple[float, float]]:
+    """Return the `mean_interval` of each row of an array, (cells, seeds), with these means and deviations."""
+    (low, high), n = bounds, x.shape[1]
+    ends = [student_interval(mean, sd, n, level) for mean, sd in zip(means, sds, strict=True)]
+    inside = np.flatnonzero(np.all((low <= x) & (x <= high), axis=1)).tolist()
+    for cell in inside:
+        ends[cell] = max(ends[cell][0], low), min(ends[cell][1], high)
+    if low == 0 and high != 1:
+        positive = [cell for cell in inside if x[cell].min() > 0]
+        for cell, spread in zip(positive, np.log(x[positive]).var(axis=1, ddof=1).tolist(), strict=True):
+            below, above = student_interval(log(means[cell]), sqrt(spread + spread**2 * n / (2 * (n - 1))), n, level)
+            ends[cell] = exp(below), min(exp(min(above, _MOST_LOG)), high)
+    elif isfinite(high - low):
+        for cell, pair in zip(inside, _share_intervals((x[inside] - low) / (high - low), level), strict=True):
+            if pair is not None:
+                ends[cell] = max(low + (high - low) * pair[0], low), min(low + (high - low) * pair[1], high)
+    return ends
+
+
+def _share_intervals(shares: np.ndarray, level: float) -> list[tuple[float, float] | None]:
+    """Return the `interval` of each row of shares, (cells, seeds); None where seeds agree, or all shares are 0 or 1."""
+    n = shares.shape[1]
+    means, variances = shares.mean(axis=1), shares.var(axis=1, ddof=1) / n
+    ts = special().stdtrit(_freedom(n - 1, variances, variances), (1 + level) / 2)
+    return [
+        _score(mean, mean * (1 - mean) / variance, t) if variance > 0 and 0 < mean < 1 else None
+        for mean, variance, t in zip(means.tolist(), variances.tolist(), ts.tolist(), strict=True)
+    ]
 
 
 def student_interval(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -195,8 +215,7 @@ def stack(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a share of points: Wilson's with as many points as give its variance and Student's
-    quantile.
+    """Return the interval of a share: Wilson's with as many points as give its variance and Student's quantile.
 
     Of one seed it is `wilson`. After Kott & Carr 1997 and Dean & Pagano 2015, who do so for samples in clusters.
     """
@@ -204,6 +223,11 @@ def interval(share: Estimate, level: float = 0.95) -> tuple[float, float]:
     # Seeds that are all right or all wrong everywhere leave no variance: they count as one.
     points = mean * (1 - mean) / variance if variance > 0 else float(share.points)
     t = float(special().stdtrit(_freedom(share.seeds - 1, share.by_seed, variance), (1 + level) / 2))
+    return _score(mean, points, t)
+
+
+def _score(mean: float, points: float, t: float) -> tuple[float, float]:
+    """Return the score interval of a share of so many points with the quantile t, see `interval`."""
     center, half = mean + t * t / (2 * points), t * sqrt(mean * (1 - mean) / points + (t / (2 * points)) ** 2)
     low, high = ((center + sign * half) / (1 + t * t / points) for sign in (-1, 1))
     return (0.0 if mean == 0 else low, 1.0 if mean == 1 else high)

@@ -15,6 +15,7 @@ from ntkbench.uncertainty import (
     interval,
     mean_interval,
     stack,
+    summaries,
     summary,
     wilson,
 )
@@ -73,6 +74,21 @@ def test_intervals_of_means_stay_inside_of_the_range_and_hold_the_mean(bounds, v
     low, high = mean_interval(values, bounds) or (1.0, 0.0)
     assert bounds[0] <= low <= high <= bounds[1]
     assert low - 1e-9 <= np.mean(values) <= high + 1e-9
+
+
+@pytest.mark.parametrize("bounds", [SHARE, (-1.0, 1.0), POSITIVE, (0.0, 2.0), ANY])
+@pytest.mark.parametrize("seeds", [1, 2, 5, 9])
+def test_many_cells_at_once_have_the_bits_of_one_at_a_time(bounds, seeds: int):
+    rng = np.random.default_rng(seeds)
+    shares = rng.integers(0, 11, (20, seeds)) / 10
+    cells = np.concatenate([shares, 2 * shares - 1, rng.exponential(size=(20, seeds)), np.ones((1, seeds))]).tolist()
+    for values, found in zip(cells, summaries(cells, bounds), strict=True):
+        assert found == summary(values, bounds)
+        assert found.interval == mean_interval(values, bounds)
+        assert found.mean == np.mean(values)
+        assert found.sd == (np.std(values, ddof=1) if seeds > 1 else None)
+    with pytest.raises(ValueError, match="no value"):
+        summaries([[], []], bounds)
 
 
 def test_a_share_of_two_seeds_has_no_interval_beyond_a_share():

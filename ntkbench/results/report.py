@@ -39,7 +39,7 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
         raise UsageError(
             f"{planned.file}: {store.root} has no records of its runs; `ntkbench run {planned.file}` makes them"
         )
-    figures, undrawn = _figures(planned, store)
+    figures, undrawn = _figures(planned, store, found.values())
     headlines, others = _tables(planned, list(found.values()))
     return webpage(
         "report.html.j2",
@@ -91,12 +91,12 @@ def _ends(row: Mapping[str, Any]) -> str:
     return f"[{decimal(low, _DIGITS)}, {decimal(high, _DIGITS)}]"
 
 
-def _figures(planned: Plan, store: Store) -> tuple[list[tuple[Markup, str]], str]:
+def _figures(planned: Plan, store: Store, found: Iterable[Record]) -> tuple[list[tuple[Markup, str]], str]:
     """Return the figures as inline SVG with their captions, and an empty text; or none, and why there are none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the page tells which runs are missing
-            studies = plot.plotted_analyses([plot.results_of_plan(planned, store)], store.records)
+            studies = plot.plotted_analyses([plot.results_of_plan(planned, store, found)], store.records)
             drawn = list(plot.pictures(studies, [study.chosen(()) for study in studies]))
     except NtkbenchError as error:
         return [], str(error)

@@ -9,6 +9,7 @@ are ever averaged. `show`, `frame` and the plots build on these.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
+from math import nan
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from ntkbench.plan.runs import Run
 from ntkbench.spec.extensions import bounds
 from ntkbench.store import failed_checks
 from ntkbench.store.record import Record
-from ntkbench.uncertainty import summary
+from ntkbench.uncertainty import Bounds, Summary, summaries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,8 +106,8 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
     found = _by_cell(numbers, [*outer, *inner]) if len(numbers) else {}
-    measured = list(_by_cell(numbers, inner)) if len(numbers) else [("",) * len(inner)]
-    rows = []
+    measured = list(_labels(numbers, inner)) if len(numbers) else [("",) * len(inner)]
+    labels, cells = [], []
     for cell, members in groups(runs, outer).items():
         _only_seeds(members, dict(zip(outer, cell, strict=True)))
         some_done = "ok" in set(members["status"])
@@ -114,9 +115,9 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
             here = found.get((*cell, *what), [])
             if not here and some_done:
                 continue  # the runs of this cell are done and do not measure this number
-            labels = dict(zip([*outer, *inner], (*cell, *what), strict=True))
-            failed = {CHECKS: sum(bool(number.failed_checks) for number in here)}
-            rows.append(labels | _summary(here, len(members)) | failed)
+            labels.append((*cell, *what))
+            cells.append(_Cell(here, len(members)))
+    rows = [(*label, *row) for label, row in zip(labels, _summarized(cells), strict=True)]
     return frame_of(rows, columns=[*outer, *inner, *SUMMARY])
 
 
@@ -144,6 +145,23 @@ class _Number(NamedTuple):
     failed_checks: str
 
 
+class _Cell(NamedTuple):
+    """Hold the numbers of a cell, and the number of its runs."""
+
+    numbers: Sequence[_Number]
+    expected: int
+
+    @property
+    def values(self) -> list[float]:
+        """The values of those numbers that have one."""
+        return [number.value for number in self.numbers if number.value is not None and number.value == number.value]
+
+
+def _labels(numbers: "pd.DataFrame", axes: Sequence[str]) -> dict[tuple[Any, ...], None]:
+    """Return the different tuples of labels along the axes, in the order of their first rows."""
+    return dict.fromkeys(zip(*(numbers[axis].tolist() for axis in axes), strict=True) if axes else [()])
+
+
 def _by_cell(numbers: "pd.DataFrame", axes: Sequence[str]) -> Mapping[tuple[Any, ...], list[_Number]]:
     """Return the numbers by the tuple of their labels along the axes; a frame for each cell would take most of the
     time of a large table."""
@@ -155,25 +173,27 @@ def _by_cell(numbers: "pd.DataFrame", axes: Sequence[str]) -> Mapping[tuple[Any,
     return found
 
 
-def _summary(here: Sequence[_Number], expected: int) -> dict[str, Any]:
-    """Return the summary columns of one cell from its numbers and its number of runs."""
-    lacking = [number.reason for number in here if number.value is None or number.value != number.value]
-    values = [number.value for number in here if number.value is not None and number.value == number.value]
-    if len(values) < expected:
-        said = {"undefined": len(lacking), "reason": lacking[0]} if lacking else {"undefined": 0, "reason": ""}
-        return {"n": len(values), "expected": expected, **said}
-    of_seeds = summary(values, bounds(here[0].metric))
+def _summarized(cells: Sequence[_Cell]) -> list[tuple[Any, ...]]:
+    """Return the columns SUMMARY of each cell. Cells of one range and as many values are summarized at once."""
+    alike: dict[tuple[Bounds, int], dict[int, list[float]]] = {}
+    for place, cell in enumerate(cells):
+        if len(values := cell.values) >= cell.expected:
+            alike.setdefault((bounds(cell.numbers[0].metric), len(values)), {})[place] = values
+    found: dict[int, Summary] = {}
+    for (of, _), members in alike.items():
+        found |= zip(members, summaries(list(members.values()), of), strict=True)
+    return [_summary(cell, found.get(place)) for place, cell in enumerate(cells)]
+
+
+def _summary(cell: _Cell, of_seeds: Summary | None) -> tuple[Any, ...]:
+    """Return the columns SUMMARY of a cell; None stands for the summary of one that lacks values."""
+    failed = sum(bool(number.failed_checks) for number in cell.numbers)
+    if of_seeds is None:
+        n = len(cell.values)
+        lacking = [number.reason for number in cell.numbers if number.value is None or number.value != number.value]
+        return nan, nan, n, cell.expected, nan, nan, len(lacking), (lacking or [""])[0], failed
     low, high = of_seeds.interval or (None, None)
-    return {
-        "mean": of_seeds.mean,
-        "sd": of_seeds.sd,
-        "n": of_seeds.n,
-        "expected": expected,
-        "ci_low": low,
-        "ci_high": high,
-        "undefined": 0,
-        "reason": "",
-    }
+    return of_seeds.mean, of_seeds.sd, of_seeds.n, cell.expected, low, high, 0, "", failed
 
 
 def _only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> None:

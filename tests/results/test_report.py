@@ -40,6 +40,14 @@ def test_the_report_of_committed_records():
     assert "Unfinished" not in page.text
 
 
+def test_each_record_is_read_once(store: Store, monkeypatch):
+    runs, reads, read_record = widths(16), [], record.read
+    factory.store(store.records, runs)
+    monkeypatch.setattr(record, "read", lambda path: reads.append(path.stem) or read_record(path))
+    assert "<svg" in report(a_plan(runs), store)
+    assert sorted(reads) == sorted(run.id for run in runs)
+
+
 def test_it_needs_nothing_but_itself(store: Store):
     runs = widths(16, 64)
     factory.store(store.records, runs)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ntkbench.errors import UsageError
 from ntkbench.labels import as_number, label_key
 from ntkbench.results import tables
+from ntkbench.spec.extensions import bounds
 from ntkbench.uncertainty import summary
 from tests.examples.factory import a_record, cell, failed, outcomes, planned, valid
 
@@ -51,6 +52,22 @@ def test_the_mean_is_over_seeds_alone():
         values = picked(frame, width=row["width"])["value"].tolist()
         found = summary(values, (0.0, 1.0))
         assert (row["mean"], row["sd"], row["n"], row["expected"]) == (found.mean, found.sd, 3, 3)
+        assert (row["ci_low"], row["ci_high"]) == found.interval
+
+
+def test_cells_with_other_metrics_and_other_numbers_of_seeds_are_each_summarized_by_themselves():
+    records = [*RECORDS[:3], *RECORDS[4:]]
+    runs = tables.runs(records)
+    frame = tables.numbers(records, runs)
+    axes = ["width", *RATE, "target", "source"]
+    rows = tables.aggregate(frame, runs, axes).to_dict("records")
+    assert {(row["metric"] == "transfer_rate", row["n"]) for row in rows} == {
+        (a, n) for a in (True, False) for n in (2, 3)
+    }
+    for row in rows:
+        values = picked(frame, **{axis: row[axis] for axis in axes})["value"].tolist()
+        found = summary(values, bounds(row["metric"]))
+        assert (row["mean"], row["sd"], row["n"]) == (found.mean, found.sd, row["expected"])
         assert (row["ci_low"], row["ci_high"]) == found.interval
 
 

@@ -62,13 +62,15 @@ class DrawnRecords:
     """all runs of the spec, done or not; None where only records are known"""
 
 
-def results_of_plan(planned: Plan, store: Store) -> DrawnRecords:
+def results_of_plan(planned: Plan, store: Store, records: Iterable[Record] | None = None) -> DrawnRecords:
     """Return the results that a store has of a plan.
 
-    Warn where some runs are not done; raise UsageError where none is.
+    `records`: those of the plan's runs, if they have been read before. Warn where some runs are not done; raise
+    UsageError where none is.
     """
-    records = {each.run_id: each for each in lookup.records(store, planned.runs) if each.status == "ok"}
-    done = [run for run in planned.runs if run.id in records]
+    known = lookup.records(store, planned.runs) if records is None else records
+    ok = {each.run_id: each for each in known if each.status == "ok"}
+    done = [run for run in planned.runs if run.id in ok]
     if not done:
         raise UsageError(
             f"{planned.file}: {store.root} has none of its results; `ntkbench run {planned.file}` makes them, "
@@ -76,7 +78,7 @@ def results_of_plan(planned: Plan, store: Store) -> DrawnRecords:
         )
     if left := len(planned.runs) - len(done):
         warnings.warn(f"{planned.file}: {left} of {len(planned.runs)} runs are not done, and not drawn", stacklevel=2)
-    found = tuple((records[run.id], run.coordinates) for run in done)
+    found = tuple((ok[run.id], run.coordinates) for run in done)
     return DrawnRecords(planned.header.name, found, planned.runs)
 
 
