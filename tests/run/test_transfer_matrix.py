@@ -146,7 +146,7 @@ def test_the_picture_has_the_numbers_of_the_record(done):
     for i, source in enumerate((*EVERY, "none")):
         for j, target in enumerate(EVERY):
             row = entries["transfer_rate", source, target, "1/10", "target_correct"]
-            assert axes.images[0].get_array()[i, j] == row.value
+            assert np.asarray(axes.images[0].get_array())[i, j] == row.value
             low, high = wilson(row.k or 0, row.n or 0)
             place = 2 * (i * len(EVERY) + j)
             assert written[place : place + 2] == [f"{row.value:.2f}", f"[{low:.2f}, {high:.2f}]"]

@@ -6,6 +6,7 @@ interval; frames mark white-box attacks, whose source is the target.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -102,9 +103,9 @@ def _map(rates: _Rates, floor: str, eps: str) -> Figure:
 
 def _write(axes: Axes, rates: _Rates) -> None:
     """Write rates and intervals into the map, in a color that stands out, and frame the white-box attacks."""
-    of = rates.shares
+    of, middle = rates.shares, dict[str, Any](ha="center", va="center")
     for (row, column), value in np.ndenumerate(of.value):
-        color, middle = BLACK if value > 0.5 else "white", {"ha": "center", "va": "center"}
+        color = BLACK if value > 0.5 else "white"
         if rates.sources[row] == rates.targets[column]:
             axes.add_patch(Rectangle((column - 0.47, row - 0.46), 0.94, 0.92, fill=False, edgecolor=VERMILLION))
         if np.isnan(value):
