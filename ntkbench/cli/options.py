@@ -37,7 +37,7 @@ EXECUTORS = ("local", "ray")
 """where `run` executes: processes of this machine, or a Ray cluster"""
 STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft", "poison")
 """stages whose cached objects `store gc` can drop or keep"""
-TABLES = ("csv", "json", "jsonl", "latex", "parquet")
+TABLES = ("csv", "json", "jsonl", "latex", "parquet", "xlsx")
 """formats of `export`"""
 FOLDER = _Place(path_type=Path, file_okay=False)
 """type of options that name a folder"""

@@ -76,8 +76,8 @@ def export(
     if not specs and (overrides or smoke):
         raise UsageError("--set and --smoke change a spec: name one")
     form, gzipped = exports.format_of(output, form)
-    if output is None and form == "parquet":
-        raise UsageError("a Parquet file is no text for a screen; name a file with -o FILE")
+    if output is None and form in exports.BINARY:
+        raise UsageError(f"{form} is no text for a screen; name a file with -o FILE")
     rows = exports.select_metrics(frame.records(store, *specs, overrides=overrides, smoke=smoke), metrics)
     content = exports.export(rows, form, gzipped)
     if output is None:

@@ -1,4 +1,4 @@
-"""Write a frame of results as CSV, JSON, LaTeX or Parquet, with every digit, and missing values empty or null.
+"""Write a frame of results as CSV, JSON, LaTeX, Parquet or Excel, with every digit; missing values are empty or null.
 
 `ntkbench export` calls `format_of` for the format, `select_metrics` to select rows, and `export` for the bytes.
 """
@@ -20,11 +20,16 @@ from ntkbench.spec.extensions import metric
 if TYPE_CHECKING:
     import pandas as pd
 
-Format = Literal["csv", "json", "jsonl", "latex", "parquet"]
+Format = Literal["csv", "json", "jsonl", "latex", "parquet", "xlsx"]
+BINARY: tuple[Format, ...] = ("parquet", "xlsx")
+"""formats that are no text"""
 _SUFFIXES: Mapping[str, Format] = MappingProxyType(
     {"": "csv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
+    | {".xlsx": "xlsx"}
 )
 """formats by the suffix of the file; without a suffix, and on standard output, CSV"""
+_MOST_ROWS = 2**20
+"""rows of a sheet of Excel, that of the headers included"""
 _MEASURED = ("value", "k", "n", *ENDS)
 """columns of a LaTeX table that hold what was measured"""
 _UNPRINTED = ("run_id", "revision", "ci_method", "unit", "higher_is_better", "reason")
@@ -59,10 +64,16 @@ def select_metrics(frame: "pd.DataFrame", metrics: Sequence[str]) -> "pd.DataFra
 def export(frame: "pd.DataFrame", form: Format, gzipped: bool = False) -> bytes:
     """Return the content of a file in the format `form`.
 
-    LaTeX tables have the labels that differ between rows, and what was measured. Raise UsageError if Parquet is asked
-    for and pyarrow is not installed.
+    LaTeX tables have the labels that differ between rows, and what was measured. Raise UsageError if what writes
+    Parquet or Excel is not installed, or a sheet of Excel has too few rows.
     """
-    content = _parquet(frame) if form == "parquet" else exact(frame, form).encode()
+    match form:
+        case "parquet":
+            content = _parquet(frame)
+        case "xlsx":
+            content = _xlsx(frame)
+        case _:
+            content = exact(frame, form).encode()
     return gzip.compress(content, mtime=0) if gzipped else content
 
 
@@ -85,6 +96,33 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
         frame.to_parquet(file, engine="pyarrow", index=False)
     except ImportError:
         raise UsageError("Parquet files are written by pyarrow; pip install 'ntkbench[parquet]'") from None
+    return file.getvalue()
+
+
+def _xlsx(frame: "pd.DataFrame") -> bytes:
+    """Return the frame as the only sheet of an Excel file, in which text is text, whatever it begins with.
+
+    openpyxl takes text that begins with `=` for a formula, and keeps 16 of the 17 digits that a number needs; so the
+    type of such cells is set here. `quotePrefix` keeps Excel from computing a text once somebody has edited it.
+    """
+    import pandas as pd
+
+    if len(frame) >= _MOST_ROWS:
+        raise UsageError(f"{len(frame)} rows are more than a sheet of Excel has; write .csv.gz or .parquet")
+    file = io.BytesIO()
+    plain = frame.astype(object).replace(text.CONTROL, "\N{REPLACEMENT CHARACTER}", regex=True)
+    try:
+        with pd.ExcelWriter(file, engine="openpyxl") as writer:
+            plain.rename(columns=text.without_control_characters).to_excel(writer, sheet_name="results", index=False)
+            for cell in (cell for row in writer.sheets["results"] for cell in row):
+                if cell.value == "":
+                    cell.value = None
+                elif isinstance(cell.value, str):
+                    cell.data_type, cell.quotePrefix = "s", render.no_formula(cell.value) != cell.value
+                elif cell.data_type == "n" and cell.value is not None:
+                    cell.value, cell.data_type = str(cell.value), "n"
+    except ImportError:
+        raise UsageError("Excel files are written by openpyxl; pip install 'ntkbench[xlsx]'") from None
     return file.getvalue()
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -70,6 +71,34 @@ def test_parquet_says_what_to_install(rows, monkeypatch):
         export(rows, "parquet")
 
 
+def test_excel_reads_back_with_every_digit(rows):
+    sheet = openpyxl.load_workbook(io.BytesIO(export(rows, "xlsx"))).active
+    headers, *cells = sheet.iter_rows(values_only=True)
+    assert headers == tuple(rows)
+    for name, column in zip(headers, zip(*cells, strict=True), strict=True):
+        assert list(column) == [None if value == "" else value for value in plain(rows[name])], name
+    kinds = {type(value) for row in cells for value in row}
+    assert kinds == {str, int, float, bool, type(None)}
+
+
+def test_excel_keeps_numbers_that_need_17_digits():
+    exact = [0.1 + 0.2, 1e-300, -1 / 3, 5e-324, 2**53 + 1]
+    sheet = openpyxl.load_workbook(io.BytesIO(export(pd.DataFrame({"value": exact}, dtype=object), "xlsx"))).active
+    assert [row[0] for row in sheet.iter_rows(min_row=2, values_only=True)] == exact
+
+
+def test_excel_has_a_limit_of_rows():
+    with pytest.raises(UsageError, match=r"1048576 rows are more than a sheet of Excel has; write .csv.gz or .parquet"):
+        export(pd.DataFrame({"n": np.zeros(2**20)}), "xlsx")
+
+
+def test_excel_says_what_to_install(rows, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "openpyxl"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=r"pip install 'ntkbench\[xlsx\]'"):
+        export(rows, "xlsx")
+
+
 def test_latex_has_what_tells_rows_apart_and_escapes_what_people_wrote(rows):
     one = rows[(rows["metric"] == "transfer_rate") & (rows["attack"] == "ntk") & (rows["width"] != "7")]
     text = export(one, "latex").decode()
@@ -97,18 +126,18 @@ def test_metrics_are_chosen_by_name(rows):
 
 
 def test_the_file_s_name_tells_its_format(tmp_path):
-    names = ("a.csv", "a.json", "a.jsonl", "a.tex", "a.PARQUET", "a")
+    names = ("a.csv", "a.json", "a.jsonl", "a.tex", "a.PARQUET", "a.xlsx", "a")
     found = [format_of(tmp_path / name) for name in names]
-    assert found == [(form, False) for form in ("csv", "json", "jsonl", "latex", "parquet", "csv")]
+    assert found == [(form, False) for form in ("csv", "json", "jsonl", "latex", "parquet", "xlsx", "csv")]
     assert format_of(None) == ("csv", False)
     assert format_of(tmp_path / "a.csv.gz") == ("csv", True)
     assert format_of(tmp_path / "a.jsonl.gz") == ("jsonl", True)
     assert format_of(tmp_path / "a.xlsx", "csv") == ("csv", False), "who says a format gets it"
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.csv.zip", "a.xls.gz"])
+@pytest.mark.parametrize("name", ["a.ods", "a.csv.zip", "a.xls.gz"])
 def test_a_name_of_another_format_is_refused(name: str, tmp_path):
-    with pytest.raises(UsageError, match=r"no table is written as \.(xlsx|zip|xls); name it .csv, .json, .jsonl"):
+    with pytest.raises(UsageError, match=r"no table is written as \.(ods|zip|xls); name it .csv, .json, .jsonl"):
         format_of(tmp_path / name)
 
 
@@ -133,3 +162,14 @@ def test_no_cell_of_a_table_is_a_formula(label: str):
     assert rows[0] == [f"'{label}", "n"]
     assert [row[0] for row in rows[1:]] == [f"'{label}", "-1e-3", "-8/255", "-inf", "plain", ""]
     assert [row[1] for row in rows[1:3]] == ["-1", "2"]
+
+
+@pytest.mark.parametrize("label", [*_FORMULAS, *_WIDE, "#N/A"])
+def test_no_cell_of_a_sheet_is_a_formula(label: str):
+    frame = pd.DataFrame({label: [label, "-8/255", "plain\x07", None], "n": [-1, 2, 3, 4]})
+    sheet = openpyxl.load_workbook(io.BytesIO(export(frame, "xlsx"))).active
+    cells = [row[0] for row in sheet.iter_rows()]
+    assert [cell.value for cell in cells] == [label, label, "-8/255", "plain\N{REPLACEMENT CHARACTER}", None]
+    assert {cell.data_type for cell in cells[:4]} == {"s"}
+    assert [cell.quotePrefix for cell in cells[:3]] == [label != "#N/A", label != "#N/A", False]
+    assert [(cell.value, cell.data_type) for cell in list(sheet.columns)[1][1:3]] == [(-1, "n"), (2, "n")]
