@@ -100,10 +100,12 @@ def _figures(planned: Plan, store: Store, found: Iterable[Record]) -> tuple[list
             drawn = list(plot.pictures(studies, [study.chosen(()) for study in studies]))
     except NtkbenchError as error:
         return [], str(error)
-    return [
-        (Markup(svg.inline(picture.figure, f"picture-{place}", f"{study.analysis}: {picture.name}")), picture.caption)
-        for place, (study, picture) in enumerate(drawn)
-    ], ""
+    with style.applied():
+        inline = [
+            svg.inline(picture.figure, f"picture-{place}", f"{study.analysis}: {picture.name}")
+            for place, (study, picture) in enumerate(drawn)
+        ]
+    return [(Markup(text), picture.caption) for text, (_, picture) in zip(inline, drawn, strict=True)], ""
 
 
 def _glance(headlines: Mapping[str, Grid]) -> list[tuple[Markup, str]]:

@@ -33,7 +33,10 @@ def widths(*labels: int, seeds: int = 3) -> list[Run]:
 @pytest.mark.slow
 def test_the_report_of_committed_records():
     """Every picture and every metric of a spec, the numbers of `show`."""
-    page = markup.read(report(read(ROOT / "specs/eigenspace/fashion2.yaml"), Store(ROOT / "docs" / "results")))
+    planned, kept = read(ROOT / "specs/eigenspace/fashion2.yaml"), Store(ROOT / "docs" / "results")
+    text = report(planned, kept)
+    assert text == report(planned, kept)
+    page = markup.read(text)
     assert len(page.named("svg")) == len(page.named("figcaption")) == 1 + 5
     for words in ("3 runs: 3 ok.", "k90", "eigenvalues_apart", "0.785 (1)", "eigenspace_robustness"):
         assert words in page.text
