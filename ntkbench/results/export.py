@@ -24,8 +24,15 @@ Format = Literal["csv", "json", "jsonl", "latex", "parquet", "xlsx"]
 BINARY: tuple[Format, ...] = ("parquet", "xlsx")
 """formats that are no text"""
 _SUFFIXES: Mapping[str, Format] = MappingProxyType(
-    {"": "csv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".tex": "latex", ".parquet": "parquet"}
-    | {".xlsx": "xlsx"}
+    {
+        "": "csv",
+        ".csv": "csv",
+        ".json": "json",
+        ".jsonl": "jsonl",
+        ".tex": "latex",
+        ".parquet": "parquet",
+        ".xlsx": "xlsx",
+    }
 )
 """formats by the suffix of the file; without a suffix, and on standard output, CSV"""
 _MOST_ROWS = 2**20

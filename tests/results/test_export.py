@@ -72,7 +72,7 @@ def test_parquet_says_what_to_install(rows, monkeypatch):
 
 
 def test_excel_reads_back_with_every_digit(rows):
-    sheet = openpyxl.load_workbook(io.BytesIO(export(rows, "xlsx"))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(export(rows, "xlsx"))).worksheets[0]
     headers, *cells = sheet.iter_rows(values_only=True)
     assert headers == tuple(rows)
     for name, column in zip(headers, zip(*cells, strict=True), strict=True):
@@ -83,7 +83,9 @@ def test_excel_reads_back_with_every_digit(rows):
 
 def test_excel_keeps_numbers_that_need_17_digits():
     exact = [0.1 + 0.2, 1e-300, -1 / 3, 5e-324, 2**53 + 1]
-    sheet = openpyxl.load_workbook(io.BytesIO(export(pd.DataFrame({"value": exact}, dtype=object), "xlsx"))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(export(pd.DataFrame({"value": exact}, dtype=object), "xlsx"))).worksheets[
+        0
+    ]
     assert [row[0] for row in sheet.iter_rows(min_row=2, values_only=True)] == exact
 
 
@@ -167,7 +169,7 @@ def test_no_cell_of_a_table_is_a_formula(label: str):
 @pytest.mark.parametrize("label", [*_FORMULAS, *_WIDE, "#N/A"])
 def test_no_cell_of_a_sheet_is_a_formula(label: str):
     frame = pd.DataFrame({label: [label, "-8/255", "plain\x07", None], "n": [-1, 2, 3, 4]})
-    sheet = openpyxl.load_workbook(io.BytesIO(export(frame, "xlsx"))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(export(frame, "xlsx"))).worksheets[0]
     cells = [row[0] for row in sheet.iter_rows()]
     assert [cell.value for cell in cells] == [label, label, "-8/255", "plain\N{REPLACEMENT CHARACTER}", None]
     assert {cell.data_type for cell in cells[:4]} == {"s"}
