@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from ntkbench import render, text
 from ntkbench.errors import UsageError
 from ntkbench.labels import ENDS
+from ntkbench.results import tables
 from ntkbench.results.frame import is_provenance
 from ntkbench.spec.extensions import metric
 
@@ -112,14 +113,12 @@ def _xlsx(frame: "pd.DataFrame") -> bytes:
     openpyxl takes text that begins with `=` for a formula, and keeps 16 of the 17 digits that a number needs; so the
     type of such cells is set here. `quotePrefix` keeps Excel from computing a text once somebody has edited it.
     """
-    import pandas as pd
-
     if len(frame) >= _MOST_ROWS:
         raise UsageError(f"{len(frame)} rows are more than a sheet of Excel has; write .csv.gz or .parquet")
     file = io.BytesIO()
     plain = frame.astype(object).replace(text.CONTROL, "\N{REPLACEMENT CHARACTER}", regex=True)
     try:
-        with pd.ExcelWriter(file, engine="openpyxl") as writer:
+        with tables.pandas().ExcelWriter(file, engine="openpyxl") as writer:
             plain.rename(columns=text.without_control_characters).to_excel(writer, sheet_name="results", index=False)
             for cell in (cell for row in writer.sheets["results"] for cell in row):
                 if cell.value == "":

@@ -63,9 +63,7 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
 def frame_of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
     """Return the same frame as `records`, for specs that have been read."""
     found = {each.run_id: each for planned in plans for each in lookup.records(store, planned.runs)}
-    import pandas as pd
-
-    runs = pd.concat(
+    runs = tables.pandas().concat(
         [tables.runs(found.values(), planned.runs).assign(spec=planned.header.name) for planned in plans],
         ignore_index=True,
     )

@@ -29,11 +29,16 @@ LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
 """columns of text, in which a missing value becomes an empty string"""
 
 
-def frame_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Return a frame of rows; pandas is imported here, since it takes half a second."""
-    import pandas as pd
+def pandas() -> Any:
+    """Return the module pandas, which is imported here since that takes half a second."""
+    import pandas
 
-    return pd.DataFrame(rows, columns=columns if columns is None else [*columns])
+    return pandas
+
+
+def frame_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Return a frame of rows."""
+    return pandas().DataFrame(rows, columns=columns if columns is None else [*columns])
 
 
 def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd.DataFrame":
@@ -116,7 +121,7 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
             if not here and some_done:
                 continue  # the runs of this cell are done and do not measure this number
             labels.append((*cell, *what))
-            cells.append(_Cell(here, len(members)))
+            cells.append(_CellNumbers(here, len(members)))
     rows = [(*label, *row) for label, row in zip(labels, _summarized(cells), strict=True)]
     return frame_of(rows, columns=[*outer, *inner, *SUMMARY])
 
@@ -145,7 +150,7 @@ class _Number(NamedTuple):
     failed_checks: str
 
 
-class _Cell(NamedTuple):
+class _CellNumbers(NamedTuple):
     """Hold the numbers of a cell, and the number of its runs."""
 
     numbers: Sequence[_Number]
@@ -173,7 +178,7 @@ def _by_cell(numbers: "pd.DataFrame", axes: Sequence[str]) -> Mapping[tuple[Any,
     return found
 
 
-def _summarized(cells: Sequence[_Cell]) -> list[tuple[Any, ...]]:
+def _summarized(cells: Sequence[_CellNumbers]) -> list[tuple[Any, ...]]:
     """Return the columns SUMMARY of each cell. Cells of one range and as many values are summarized at once."""
     alike: dict[tuple[Bounds, int], dict[int, list[float]]] = {}
     for place, cell in enumerate(cells):
@@ -185,7 +190,7 @@ def _summarized(cells: Sequence[_Cell]) -> list[tuple[Any, ...]]:
     return [_summary(cell, found.get(place)) for place, cell in enumerate(cells)]
 
 
-def _summary(cell: _Cell, of_seeds: Summary | None) -> tuple[Any, ...]:
+def _summary(cell: _CellNumbers, of_seeds: Summary | None) -> tuple[Any, ...]:
     """Return the columns SUMMARY of a cell; None stands for the summary of one that lacks values."""
     failed = sum(bool(number.failed_checks) for number in cell.numbers)
     if of_seeds is None:

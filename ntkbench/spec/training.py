@@ -201,7 +201,7 @@ class Standard(InOneMode):
 
 
 class OnAttackedBatches(Section):
-    """What adversarial training in one mode and phases of it have in common."""
+    """Base of adversarial training in one mode and of phases of it."""
 
     attack: Annotated[
         InnerFGSM | InnerPGD,
