@@ -35,8 +35,8 @@ from ntkbench.store.record import StageRow
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = Path(__file__).with_suffix(".json")
-_PARTS = ("training", "kernel", "craft", "analysis")
-KINDS = {"training": "training", "spectrum": "kernel", "kernel": "kernel", "craft": "craft", "analysis": "analysis"}
+_PARTS = ("training", "poison", "kernel", "craft", "analysis")
+KINDS = {"spectrum": "kernel", "network": "training", **{name: name for name in _PARTS}}
 
 
 @dataclass(frozen=True)

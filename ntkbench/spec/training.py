@@ -208,7 +208,7 @@ class OnAttackedBatches(Section):
         ToldApart("kind"),
         Field(examples=["{kind: pgd, eps: 8/255, steps: 7, step_size: 2/255}"]),
     ]
-    """the attack on each batch, on the model that is trained: from `linearize_at` on, the first-order one"""
+    """the attack on each batch; from `linearize_at` on, it is the first-order model that is attacked"""
     warm_up: Annotated[int, Field(ge=0)] = 0
     """epochs without the attack, which come first; the optimizer goes on"""
     trades: Annotated[

@@ -23,6 +23,13 @@ SLOWED = {
 }
 """Shipped specs whose records took more than twice as long as estimated, on machines that had other work, too."""
 
+STOPPED = {
+    "attacks/masked": "trainings reached their loss after 214 to 486 of 4,000 epochs",
+    "poisoning/fashion2": "trainings reached their loss after 221 to 412 of 4,000 epochs",
+}
+"""Shipped specs whose records took less than half of the estimate, which has to count all epochs that a training may
+take: `until` ended theirs early."""
+
 
 GROWN = {
     "transfer/fashion2": "2.0 GB in the tenth run of a process whose first took 1.1",
@@ -60,5 +67,6 @@ def test_memory_is_within_a_factor_of_two_of_the_records(records: dict[str, Meas
 
 
 def test_time_is_within_a_factor_of_two_of_the_records_but_those_of_a_busy_machine(records: dict[str, Measurement]):
-    assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys()
+    assert {spec for spec, each in records.items() if not near(each.time_ratio)} == SLOWED.keys() | STOPPED.keys()
     assert all(1 / 5 < records[spec].time_ratio < 1 for spec in SLOWED)
+    assert all(1 < records[spec].time_ratio < 5 for spec in STOPPED)
