@@ -10,7 +10,7 @@ from ntkbench.plan import memory
 from ntkbench.plan.cost.estimate import stages
 from ntkbench.plan.keys import craft_key
 from ntkbench.plan.runs import Plan
-from ntkbench.results.plots import plot
+from ntkbench.results.plots import plot, transfer_matrix
 from ntkbench.run.predictors import Predictors
 from ntkbench.store import arrays, lookup
 from ntkbench.store.record import MetricRow, Record
@@ -150,6 +150,7 @@ def test_the_picture_has_the_numbers_of_the_record(done):
             low, high = wilson(row.k or 0, row.n or 0)
             place = 2 * (i * len(EVERY) + j)
             assert written[place : place + 2] == [f"{row.value:.2f}", f"[{low:.2f}, {high:.2f}]"]
+            assert transfer_matrix._share([row] * 3) == pytest.approx((row.value, low, high)), "of seeds that agree"
     assert len(axes.patches) == len(EVERY), "white-box attacks are framed"
     assert "ours" in drawing.picture.caption
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ntkbench.uncertainty import Bounds, summary, wilson
+from ntkbench.uncertainty import Bounds, from_counts, interval, summary, wilson
 
 DENSE = 128
 """number of points from which on a band is clearer than bars"""
@@ -44,11 +44,14 @@ def means(values: np.ndarray, bounds: Bounds) -> Shares:
 
 
 def over_seeds(counts: np.ndarray, n: int) -> Shares:
-    """Return the shares of `n` test points, of which `counts`, (seeds, ...), are right.
+    """Return the means over seeds of shares of `n` test points, of which `counts`, (seeds, ...), are right.
 
-    Of several seeds they are `means`, of one seed `shares`.
+    The intervals are over seeds and test points: where all seeds agree, as on a kernel that no seed changes, they are
+    those of the points. Of one seed they are those of `shares`.
     """
-    return shares(counts[0], n) if len(counts) == 1 else means(counts / n, (0.0, 1.0))
+    ends = [interval(from_counts(k, [n] * len(k))) for k in counts.reshape(len(counts), -1).T.tolist()]
+    low, high = np.moveaxis(np.array(ends).reshape(*counts.shape[1:], 2), -1, 0)
+    return Shares((counts / n).mean(axis=0), low, high)
 
 
 def bars(axes: Axes, x: np.ndarray, of: Shares, **style: Any) -> None:

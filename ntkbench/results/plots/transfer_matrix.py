@@ -19,7 +19,7 @@ from ntkbench.results.plots.intervals import Shares
 from ntkbench.results.plots.study import Panel, Picture, PlottedAnalysis, ball
 from ntkbench.results.plots.style import BLACK, MAP, VERMILLION, WIDTH, plain
 from ntkbench.store.record import MetricRow
-from ntkbench.uncertainty import summary, wilson
+from ntkbench.uncertainty import from_counts, interval
 
 _NO_SOURCE = "none"
 """source of attacks that follow no gradient, as records have it"""
@@ -43,14 +43,18 @@ def pictures(study: PlottedAnalysis, budgets: Sequence[str]) -> Iterator[Picture
         for label, seeds in study.complete_cells():
             first, several = seeds[0], len(seeds) > 1
             attack, floor = first.asked["attack"], first.asked["floor"]
-            over = f"means over {len(seeds)} seeds with 95 % intervals" if several else "with 95 % intervals (Wilson)"
+            over = (
+                f"means over {len(seeds)} seeds with 95 % intervals over seeds and"
+                if several
+                else "95 % intervals over"
+            )
             beside = f", and of {floor} at the bottom" if floor else ""
             yield Picture(
                 f"matrix-eps-{eps}-{label}",
                 _map(_rates(seeds, eps), str(floor), eps),
                 "Transfer rate (share of the test points that the target had right and that the attack turns wrong) of "
                 f"{attack} at {ball(first, eps)}, made on each source (rows) and shown to each target (columns)"
-                f"{beside}; {over}; frames mark white-box attacks. {study.provenance(seeds)}",
+                f"{beside}; {over} test points; frames mark white-box attacks. {study.provenance(seeds)}",
             )
 
 
@@ -69,14 +73,11 @@ def _rates(seeds: Sequence[Panel], eps: str) -> _Rates:
 
 
 def _share(rows: Sequence[MetricRow]) -> tuple[float, float, float]:
-    """Return the mean of a rate over seeds and the ends of its interval; of one seed, that over its test points."""
-    values = [row.value for row in rows if row.value is not None]
-    if len(values) < len(rows):
+    """Return the mean of a rate over seeds and the ends of its interval, over seeds and test points."""
+    if any(row.value is None for row in rows):
         return np.nan, np.nan, np.nan
-    if len(rows) == 1:
-        return (values[0], *wilson(rows[0].k or 0, rows[0].n or 0))
-    found = summary(values, (0.0, 1.0))
-    return (found.mean, *(found.interval or (found.mean, found.mean)))
+    share = from_counts([row.k or 0 for row in rows], [row.n or 0 for row in rows])
+    return (float(share.mean), *interval(share))
 
 
 def _map(rates: _Rates, floor: str, eps: str) -> Figure:

@@ -108,4 +108,4 @@ def about(seeds: Sequence[Sequence[Panel]], n: set[int]) -> str:
     counts = sorted({len(each) for each in seeds})
     if counts == [1]:
         return f"Bars: Wilson's 95 % intervals over {on}."
-    return f"Means over {', '.join(map(str, counts))} seeds with 95 % intervals over seeds; {on}."
+    return f"Means over {', '.join(map(str, counts))} seeds with 95 % intervals over seeds and test points; {on}."

@@ -4,9 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ntkbench.results.plots import style
+from ntkbench.results.plots import intervals, style
 from ntkbench.results.plots.robustness import accuracy
-from ntkbench.uncertainty import summary, wilson
+from ntkbench.uncertainty import from_counts, interval, summary, wilson
 from tests.examples.findings import depths
 from tests.results.plots.robustness.judged import N, ends, legend, lines, study
 
@@ -38,9 +38,17 @@ def test_several_seeds_are_means_with_intervals_inside_of_shares(tmp_path: Path)
     of_seeds = [[(k - seed) / N for seed in range(3)] for k in (200, 150, 20)]
     (drawn,) = lines(axes).values()
     np.testing.assert_allclose(drawn[:, 1], [np.mean(each) for each in of_seeds])
-    np.testing.assert_allclose(ends(axes), [summary(each, (0.0, 1.0)).interval or () for each in of_seeds])
+    over_both = [interval(from_counts([k, k - 1, k - 2], [N] * 3)) for k in (200, 150, 20)]
+    np.testing.assert_allclose(ends(axes), over_both)
+    over_seeds = [summary(each, (0.0, 1.0)).interval or () for each in of_seeds]
+    assert np.all(np.diff(ends(axes)) > np.diff(over_seeds)), "test points are drawn, too"
     assert ends(axes).max() <= 1
     assert "Means over 3 seeds" in picture.caption
+
+
+def test_seeds_that_agree_have_the_interval_of_their_test_points():
+    found = intervals.over_seeds(np.array([[24, 0, N]] * 3), N)
+    np.testing.assert_allclose(np.transpose([found.low, found.high]), [wilson(k, N) for k in (24, 0, N)], atol=1e-15)
 
 
 def test_a_cell_that_lacks_a_seed_is_not_drawn(tmp_path: Path):
