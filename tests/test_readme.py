@@ -1,6 +1,7 @@
 """Tables of results in the pages are what the records in docs/results give, and so are values within sentences."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def test_there_are_results():
 @pytest.mark.parametrize(("command", "shown"), RESULTS, ids=[command for command, _ in RESULTS])
 def test_results_are_what_the_records_give(monkeypatch, command, shown):
     monkeypatch.chdir(ROOT)
-    ran = CliRunner().invoke(cli, command.split(), catch_exceptions=False)
+    ran = CliRunner().invoke(cli, shlex.split(command), catch_exceptions=False)
     table = ran.output.split("\n\n")[0]
     assert shown.strip() == table.strip()
 
