@@ -80,7 +80,7 @@ def _kernels(trajectory: Trajectory, adversary: SeededAttack | None = None) -> M
     series = {**_paths(trajectory, snapshots, products, distances), **_kernel_series(trajectory, snapshots)}
     scalars = (
         *_path_metrics(trajectory, distances, {"probe": probe}),
-        *_end_metrics(trajectory, series, {"probe": probe}),
+        *_end_metrics(trajectory, snapshots, series, {"probe": probe}),
     )
     found = _checks(trajectory, snapshots, probe, distances)
     prefix = "adversarial_" if adversary else ""
@@ -141,14 +141,22 @@ def _no_onset(trajectory, distances) -> str:
     return f"the kernel is still fast at the end, epoch {trajectory.moments[-1]}: the training is too short to tell"
 
 
-def _end_metrics(trajectory, series, where) -> Iterator[Scalar]:
-    """Yield the metrics of single kernels at init and at the end of the training."""
+def _end_metrics(trajectory, snapshots, series, where) -> Iterator[Scalar]:
+    """Yield the metrics of single kernels at init and at the end of the training.
+
+    Alignments are undefined where features are finite and the same for all examples, as those of saturated units are.
+    """
     for at, i in (("init", 0), ("final", -1)):
         for k, mass in zip(trajectory.top, series["top_mass"], strict=True):
             yield Scalar("top_mass", float(mass[i]), {**where, "top": k, "at": at})
-        for metric in (*_RANKS, "label_alignment", "class_specialization"):
+        for metric in _RANKS:
+            yield Scalar(metric, float(series[metric][i]), {**where, "at": at})
+        for metric in ("label_alignment", "class_specialization"):
             if metric in series:
-                yield Scalar(metric, float(series[metric][i]), {**where, "at": at})
+                value = float(series[metric][i])
+                constant = snapshots[i].finite and np.isnan(value)
+                reason = "the kernel of an output is constant over the probe" if constant else None
+                yield Scalar(metric, None if constant else value, {**where, "at": at}, reason=reason)
 
 
 def _checks(trajectory, snapshots: Sequence[Snapshot], probe: str, distances) -> Iterator[Check]:

@@ -8,7 +8,7 @@ import pytest
 
 from ntkbench.analyses.drift import drift
 from ntkbench.analyses.measurement import Measurement
-from ntkbench.ntk import linearize, metrics
+from ntkbench.ntk import linearize, metrics, network
 from ntkbench.run.recording import metric_row
 from tests.analyses.courses import MOMENTS, TESTS, N, clouds, seeded_attack, trajectory, view, way
 
@@ -172,3 +172,17 @@ def test_an_unbalanced_probe_is_told():
     targets[0] = targets[1]
     (check,) = [check for check in drift(replace(of, targets=targets), {}).checks if check.code == "probe_balanced"]
     assert not check.ok
+
+
+def test_alignments_of_units_that_are_dead_are_undefined_and_say_why():
+    """All features but those of the last biases are 0 then: the kernel is finite, and the same for all examples."""
+    start = way(3)[MOMENTS[0]]
+    dead = network.with_weights(start, jax.tree.map(lambda w: w - 1e3 * (w.shape == (6,)), start.weights))
+    found = drift(trajectory(at=lambda m: dead if m == MOMENTS[-1] else way(3)[m], top=()), {})
+    for metric in ("label_alignment", "class_specialization"):
+        assert values(found, metric, at="init")[0] is not None
+        assert values(found, metric, at="final") == [None]
+        (told,) = [s for s in found.scalars if s.metric == metric and s.where["at"] == "final"]
+        assert told.reason == "the kernel of an output is constant over the probe"
+        assert metric_row("drift", told).value is None
+    found.require_finite("drift")
