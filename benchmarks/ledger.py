@@ -2,7 +2,8 @@
 
 The records are one shipped record with other seeds and other outcomes, in a store of its own; the plan is that of a
 spec with as many runs. Beside each command stands what it cannot do without in the same minute: to read the files and
-parse their JSON (*reading*), and to start (*start*: `ntkbench --version`).
+parse their JSON (*reading*), and to start (*start*: `ntkbench --version`). The first `status` writes the store's index,
+and the first `show` its columns, which all commands after it use.
 """
 
 import argparse
@@ -82,6 +83,7 @@ def commands(spec: Path) -> dict[str, list[str]]:
         "status": ["status", str(spec), *store],
         "status, again": ["status", str(spec), *store],
         "show": ["show", str(spec), *store, "--metric", "transfer_rate"],
+        "show, again": ["show", str(spec), *store, "--metric", "transfer_rate"],
         "export": ["export", str(spec), *store, "-o", str(spec.parent / "all.csv")],
         "report": ["report", str(spec), *store, "-o", str(spec.parent / "report.html")],
     }

@@ -15,7 +15,7 @@ from ntkbench.results import export as exports
 from ntkbench.results import frame
 from ntkbench.results import show as tables
 from ntkbench.results.terminal import is_terminal
-from ntkbench.store import lookup
+from ntkbench.store import kept
 from ntkbench.store.folder import StoreFolder
 from ntkbench.store.store import Store
 
@@ -45,8 +45,9 @@ def show(
 ) -> None:  # fmt: skip
     """Show the results of a spec: mean ± sd (n) over seeds, along any axes."""
     planned = read(spec, overrides, smoke)
+    (records,) = kept.records(StoreFolder(store), planned.runs)
     table = tables.show(
-        lookup.records(StoreFolder(store), planned.runs), metrics=metrics, where=_pairs(where, "--where"), rows=rows,
+        records, metrics=metrics, where=_pairs(where, "--where"), rows=rows,
         column=column, form=form or _form(), planned=planned.runs, digits=digits,
     )  # fmt: skip
     click.echo(table)

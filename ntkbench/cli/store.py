@@ -10,7 +10,7 @@ from rich import progress
 from rich.console import Console
 
 from ntkbench.cli.options import FOLDER, STAGES, _store, _tell
-from ntkbench.store import index
+from ntkbench.store import index, kept
 from ntkbench.store.store import Store
 from ntkbench.store.upkeep import audit, garbage, inventory
 from ntkbench.store.upkeep import merge as merging
@@ -81,9 +81,11 @@ def verify_(store: Path, repair: bool) -> int:
 @store_.command()
 @_store
 def reindex(store: Path) -> None:
-    """Read all records again and rebuild the index that `status`, `plan` and `run` use. Never needed in normal use."""
+    """Read all records again and rebuild the index that `status`, `plan` and `run` use, and delete the columns that
+    `show`, `export` and `report` use, which they make again. Never needed in normal use."""
     built, damaged = index.build(Store(store))
     built.save()
+    (store / kept.FILE).unlink(missing_ok=True)
     click.echo("\n".join([*(f"warning: {error}" for error in damaged), f"{len(built.entries)} records"]))
 
 

@@ -20,7 +20,7 @@ from ntkbench.plan.read import read
 from ntkbench.plan.runs import Plan
 from ntkbench.results import tables
 from ntkbench.spec.identity import leaves
-from ntkbench.store import lookup, record
+from ntkbench.store import kept
 from ntkbench.store.record import Record
 from ntkbench.store.store import Store, StoreWarning
 
@@ -49,10 +49,10 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
     `overrides`, `smoke`: as `--set` and `--smoke` on the command line. Records that cannot be read are left out with a
     warning. Raise UsageError if no spec is given and the store has no records.
     """
-    kept = Store(Path(store))
+    folder = Store(Path(store))
     if specs:
-        return frame_of_plans(kept, [read(spec, overrides, smoke) for spec in specs])
-    found, damaged = record.read_all(kept.records)
+        return frame_of_plans(folder, [read(spec, overrides, smoke) for spec in specs])
+    found, damaged = kept.every_record(folder)
     for error in damaged:
         warnings.warn(f"{error}; it is left out", StoreWarning, stacklevel=2)
     if not found:
@@ -62,7 +62,8 @@ def records(store: File, *specs: File, overrides: Sequence[str] = (), smoke: boo
 
 def frame_of_plans(store: Store, plans: Sequence[Plan]) -> "pd.DataFrame":
     """Return the same frame as `records`, for specs that have been read."""
-    found = {each.run_id: each for planned in plans for each in lookup.records(store, planned.runs)}
+    of_plans = kept.records(store, *(planned.runs for planned in plans))
+    found = {each.run_id: each for records in of_plans for each in records}
     runs = tables.pandas().concat(
         [tables.runs(found.values(), planned.runs).assign(spec=planned.header.name) for planned in plans],
         ignore_index=True,
@@ -100,7 +101,7 @@ def is_provenance(column: str) -> bool:
 def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
     """Return the numbers of records with their provenance, one row a number."""
     numbers = tables.numbers(found, runs, keep_empty=True)
-    facts = [{"run_id": each.run_id, **_flat(each.model_dump(include={"attempt", *_PROVENANCE}))} for each in found]
+    facts = [{"run_id": each.run_id, **_provenance(each)} for each in found]
     return _typed(numbers.merge(tables.frame_of(facts), on="run_id", how="left") if facts else numbers)
 
 
@@ -109,6 +110,12 @@ def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
     types = {name: kind for name, kind in _TYPES.items() if name in frame}
     facts = {name: frame[name].convert_dtypes() for name in frame if is_provenance(name)}
     return frame.astype(types).assign(**facts)
+
+
+def _provenance(record: Record) -> dict[str, Any]:
+    """Return how a record came about by dotted path."""
+    facts = {name: getattr(record, name) for name in _PROVENANCE}
+    return {"attempt": record.attempt, **_flat(facts | {"time": record.time.model_dump()})}
 
 
 def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:

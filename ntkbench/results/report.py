@@ -20,7 +20,7 @@ from ntkbench.results.web import COPYING, as_yaml, webpage
 from ntkbench.spec.extensions import in_order
 from ntkbench.spec.identity import resolved
 from ntkbench.status.forecast import spent_line
-from ntkbench.store import lookup
+from ntkbench.store import kept
 from ntkbench.store.record import Record, distinct
 from ntkbench.store.store import Store
 from ntkbench.vocabulary import checks
@@ -34,7 +34,8 @@ def report(planned: Plan, store: Store, options: Sequence[str] = ()) -> str:
 
     `options` are the options of the command line that changed the spec; the page repeats them in its command.
     """
-    found = {each.run_id: each for each in lookup.records(store, planned.runs)}
+    (records,) = kept.records(store, planned.runs)
+    found = {each.run_id: each for each in records}
     if not found:
         raise UsageError(
             f"{planned.file}: {store.root} has no records of its runs; `ntkbench run {planned.file}` makes them"
@@ -76,7 +77,7 @@ def _tables(planned: Plan, found: Sequence[Record]) -> tuple[dict[str, Grid], di
 
     Where no headline metric is measured, all metrics but the majority rate take their place.
     """
-    measured = {row.metric for each in found if each.status == "ok" for row in each.metrics}
+    measured = kept.numbers([each for each in found if each.status == "ok"]).metrics
     every = {name: grid(found, [name], planned=planned.runs) for name in in_order(measured)}
     headlines = {name: every[name] for name in HEADLINES if name in every}
     headlines = headlines or {name: table for name, table in every.items() if name != BESIDE}
@@ -122,9 +123,8 @@ def _failed_checks(found: Iterable[Record]) -> list[tuple[str, str, list[tuple[R
     """Return the checks that did not hold: analysis, code, and the runs with the details of the check in each."""
     failed: dict[tuple[str, str], list[tuple[Record, Mapping[str, Any]]]] = {}
     for each in found:
-        for check in each.checks:
-            if not check.ok:
-                failed.setdefault((check.analysis or "", check.code), []).append((each, check.detail))
+        for check in each.failed_checks:
+            failed.setdefault((check.analysis or "", check.code), []).append((each, check.detail))
     return [(analysis, code, runs) for (analysis, code), runs in failed.items()]
 
 

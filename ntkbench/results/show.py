@@ -14,11 +14,11 @@ from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, FIXED, label_key, same_label
 from ntkbench.plan.runs import Run
 from ntkbench.results.export import exact
-from ntkbench.results.tables import aggregate, numbers, runs
+from ntkbench.results.tables import aggregate, measured, runs
 from ntkbench.results.terminal import fitted
 from ntkbench.spec.extensions import in_order, known_metrics, metric
 from ntkbench.spec.notation import FIT, POISON
-from ntkbench.store import failed_checks
+from ntkbench.store import failed_checks, kept
 from ntkbench.store.record import Record
 from ntkbench.text import did_you_mean, one_line
 
@@ -150,12 +150,13 @@ def select(
     of = runs(records, planned)
     if not len(of):
         raise UsageError("there are no runs to show; `ntkbench run SPEC` makes some")
-    everything = Selection(_latest(numbers(records, of)), of)
+    everything = measured(records, of)
+    kinds = Selection(_latest(everything.kinds), of)  # a row a kind of number: a row a number would take long
     for name in (*filter(None, axes), *where):
-        _known(name, everything)
-    if "denominator" in everything.numbers and "denominator" not in (*axes, *where):
+        _known(name, kinds)
+    if "denominator" in kinds.numbers and "denominator" not in (*axes, *where):
         where = {**where, "denominator": DEFAULT_DENOMINATOR}
-    chosen = _with_metrics(everything, metrics)
+    chosen = Selection(everything.numbers(_with_metrics(kinds, metrics).numbers.index.tolist()), of)
     for name, label in where.items():
         chosen = _filtered(chosen, name, label)
     return chosen
@@ -205,10 +206,9 @@ def _known(name: str, chosen: Selection) -> None:
 def _with_metrics(everything: Selection, metrics: Sequence[str]) -> Selection:
     """Return the numbers of these metrics; without a name, those of the headlines, or of all but how images were
     poisoned and networks fitted."""
-    measured = set(everything.numbers["metric"].unique())
-    there = in_order(measured)
+    there = in_order(names := set(everything.numbers["metric"].unique()))
     for name in metrics:
-        if name not in measured and metric(name) and there:
+        if name not in names and metric(name) and there:
             raise UsageError(f"no run measures {name}; they measure {', '.join(there)}")
     if metrics:
         return Selection(everything.numbers.loc[everything.numbers["metric"].isin(metrics)], everything.runs)
@@ -264,8 +264,8 @@ def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]
     if BESIDE in names or not any(name.endswith(("accuracy", "robustness")) for name in names):
         return ""
     here = set(chosen.runs["run_id"])
-    rows = (row for record in records if record.run_id in here for row in record.metrics if row.metric == BESIDE)
-    found = sorted({f"{row.value:.3g}" for row in rows if row.value is not None}, key=float)
+    values = kept.numbers([record for record in records if record.run_id in here]).of(BESIDE)
+    found = sorted({f"{value:.3g}" for value in values}, key=float)
     return f"always naming the largest class scores {' to '.join(found[:: max(1, len(found) - 1)])}" if found else ""
 
 

@@ -8,23 +8,24 @@ are ever averaged. `show`, `frame` and the plots build on these.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from math import nan
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ntkbench.errors import UsageError
 from ntkbench.labels import CHECKS, ENDS, FIXED, OF_NUMBER, OF_RUN, SUMMARY
 from ntkbench.plan.runs import Run
 from ntkbench.spec.extensions import bounds
-from ntkbench.store import failed_checks
+from ntkbench.store import failed_checks, kept
 from ntkbench.store.record import Record
 from ntkbench.uncertainty import Bounds, Summary, summaries
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_of_number = attrgetter(*OF_NUMBER)
 LABELS = ("analysis", "metric", "ci_method", "unit", "reason", CHECKS)
 """columns of text, in which a missing value becomes an empty string"""
 
@@ -36,8 +37,8 @@ def pandas() -> Any:
     return pandas
 
 
-def frame_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Return a frame of rows."""
+def frame_of(rows: Sequence[Any] | Mapping[str, Any], columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Return a frame of rows, or of columns by name."""
     return pandas().DataFrame(rows, columns=columns if columns is None else [*columns])
 
 
@@ -63,6 +64,37 @@ def runs(records: Iterable[Record], planned: Sequence[Run] | None = None) -> "pd
     return frame_of(rows, columns=[*OF_RUN, *axes]).fillna(dict.fromkeys(axes, ""))
 
 
+@dataclass(frozen=True)
+class NumbersByKind:
+    """The numbers of the ok runs among some, with what they are about once for each kind of number."""
+
+    of: "pd.DataFrame"
+    """the runs, a frame as `runs` returns it"""
+    kinds: "pd.DataFrame"
+    """a row a kind of number: metric, unit, ..., and one column for each key of `where`"""
+    codes: "pd.Series"
+    """texts of failed checks, see `_failed_codes`"""
+    begins: np.ndarray
+    """(numbers,): where the texts of each number's record begin"""
+    row: np.ndarray
+    """(numbers,): place of each number's run in `of`"""
+    kind: np.ndarray
+    """(numbers,): place of each number's kind in `kinds`"""
+    values: np.ndarray
+    """(numbers, 5): value, k, n, and the ends of the interval"""
+
+    def numbers(self, kinds: Sequence[int] | None = None) -> "pd.DataFrame":
+        """Return the frame of numbers, those of some kinds, or all; its columns are the same whatever the kinds."""
+        there = np.arange(len(self.kind)) if kinds is None else np.flatnonzero(np.isin(self.kind, list(kinds)))
+        kind, columns = self.kind[there], dict(zip(("value", "k", "n", *ENDS), self.values[there].T, strict=True))
+        found = self.kinds.take(kind).reset_index(drop=True).assign(**columns)
+        codes = self.codes.take(self.begins[there] * len(self.kinds) + kind)
+        found = found.assign(**{CHECKS: codes.array})
+        where = [name for name in self.kinds if name not in FIXED]
+        runs = self.of.take(self.row[there]).reset_index(drop=True)
+        return pandas().concat([runs, found[[*OF_NUMBER, CHECKS, *ENDS, *where]]], axis=1)
+
+
 def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool = False) -> "pd.DataFrame":
     """Return a frame with one row a number of the ok runs among `of`.
 
@@ -74,23 +106,48 @@ def numbers(records: Iterable[Record], of: "pd.DataFrame", *, keep_empty: bool =
         of: the runs, a frame as `runs` returns it.
         keep_empty: whether a run without numbers has a row too, in which their columns are empty.
     """
-    ok = set(of.loc[of["status"] == "ok", "run_id"])
-    rows: list[tuple[Any, ...]] = []
-    about: list[Mapping[str, Any]] = []
-    for record in (record for record in records if record.run_id in ok):
-        failed = failed_checks.codes(record)
-        checks = {name: ", ".join(failed(name)) for name in {row.analysis for row in record.metrics}}
-        rows += [
-            (record.run_id, *_of_number(row), checks[row.analysis], *(row.ci95 or (None, None)))
-            for row in record.metrics
-        ]
-        about += [row.where for row in record.metrics]
-    frame = frame_of(rows, columns=["run_id", *OF_NUMBER, CHECKS, *ENDS])
-    names = {name for each in about for name in each}
-    where = {_beside(of, name): [str(each[name]) if name in each else None for each in about] for name in names}
-    frame = frame.assign(**{name: where[name] for name in sorted(where)})
-    merged = of.merge(frame, on="run_id", how="left" if keep_empty else "inner")
-    return merged.fillna(dict.fromkeys((*where, *LABELS), ""))
+    return measured(list(records), of, keep_empty=keep_empty).numbers()
+
+
+def measured(records: Sequence[Record], of: "pd.DataFrame", *, keep_empty: bool = False) -> NumbersByKind:
+    """Return the numbers of the ok runs among `of`, before there is a row for each; parameters as of `numbers`."""
+    every, places = kept.numbers(records), {record.run_id: place for place, record in enumerate(records)}
+    ok = zip(of["run_id"].tolist(), of["status"].eq("ok").tolist(), strict=True)
+    record = np.array([places.get(run, -1) if is_ok else -1 for run, is_ok in ok], int)
+    # In all that follows place -1 is a row of nothing.
+    counts, first = np.append(every.counts, 0)[record], np.append(np.cumsum(every.counts) - every.counts, 0)[record]
+    lines = np.maximum(counts, int(keep_empty))
+    row = np.repeat(np.arange(len(of)), lines)
+    number = first[row] + np.arange(len(row)) - (np.cumsum(lines) - lines)[row]
+    number[counts[row] == 0] = -1
+    used, kind = np.unique(np.append(every.kind, -1)[number], return_inverse=True)
+    kinds = [every.kinds[place] if place >= 0 else {} for place in used.tolist()]
+    codes, begins = _failed_codes(records, kinds)
+    values = np.append(every.values, [[nan] * 5], axis=0)[number]
+    return NumbersByKind(of, _kinds(kinds, of), codes, np.append(begins, 0)[record][row], row, kind, values)
+
+
+def _kinds(kinds: Sequence[Mapping[str, Any]], of: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a frame of what numbers of these kinds are about; an empty kind is about nothing."""
+    abouts: list[Mapping[str, Any]] = [kind.get("where", {}) for kind in kinds]
+    columns = {name: [kind.get(name) for kind in kinds] for name in OF_NUMBER}
+    columns |= {name: [text or "" for text in columns[name]] for name in LABELS if name in columns}
+    for column, name in sorted((_beside(of, name), name) for name in {name for about in abouts for name in about}):
+        columns[column] = [str(about[name]) if name in about else "" for about in abouts]
+    return frame_of(columns)
+
+
+def _failed_codes(records: Sequence[Record], kinds: Sequence[Mapping[str, Any]]) -> "tuple[pd.Series, np.ndarray]":
+    """Return the codes of the failed checks that numbers rest on as texts, and where each record's begin.
+
+    Records that failed the same checks share their texts, one for each kind: that of record r and kind k is at
+    `begins[r] * len(kinds) + k`.
+    """
+    patterns = {(): 0}
+    begins = [patterns.setdefault(failed_checks.by_analysis(record), len(patterns)) for record in records]
+    analyses = [kind.get("analysis", "") for kind in kinds]
+    texts = [", ".join(failed_checks.of_analysis(failed, name)) for failed in patterns for name in analyses]
+    return frame_of({CHECKS: texts})[CHECKS], np.array(begins, int)
 
 
 def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":
@@ -111,12 +168,14 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
     outer = [axis for axis in axes if axis in runs]
     inner = [axis for axis in axes if axis not in runs]
     found = _by_cell(numbers, [*outer, *inner]) if len(numbers) else {}
-    measured = list(_labels(numbers, inner)) if len(numbers) else [("",) * len(inner)]
+    abouts = list(_labels(numbers, inner)) if len(numbers) else [("",) * len(inner)]
+    statuses, seeds = runs["status"].tolist(), runs["seed"].tolist()
     labels, cells = [], []
-    for cell, members in groups(runs, outer).items():
-        _only_seeds(members, dict(zip(outer, cell, strict=True)))
-        some_done = "ok" in set(members["status"])
-        for what in measured:
+    for cell, members in _places(runs, outer).items():
+        if len({seeds[place] for place in members}) < len(members):
+            raise _not_only_seeds(runs.take(members), dict(zip(outer, cell, strict=True)))
+        some_done = any(statuses[place] == "ok" for place in members)
+        for what in abouts:
             here = found.get((*cell, *what), [])
             if not here and some_done:
                 continue  # the runs of this cell are done and do not measure this number
@@ -129,6 +188,16 @@ def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]
 def groups(frame: "pd.DataFrame", axes: Sequence[str]) -> "Mapping[Any, pd.DataFrame]":
     """Return the rows of a frame by the tuple of their labels along the axes; without axes, all rows under `()`."""
     return dict(iter(frame.groupby(list(axes), sort=False))) if axes else {(): frame}
+
+
+def _places(frame: "pd.DataFrame", axes: Sequence[str]) -> Mapping[tuple[Any, ...], list[int]]:
+    """Return the places of a frame's rows by the tuple of their labels along the axes; a frame for each would take
+    long."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    cells = zip(*(frame[axis].tolist() for axis in axes), strict=True) if axes else repeat((), len(frame))
+    for place, cell in enumerate(cells):
+        found.setdefault(cell, []).append(place)
+    return found
 
 
 def _beside(of: "pd.DataFrame", name: str) -> str:
@@ -201,14 +270,12 @@ def _summary(cell: _CellNumbers, of_seeds: Summary | None) -> tuple[Any, ...]:
     return of_seeds.mean, of_seeds.sd, of_seeds.n, cell.expected, low, high, 0, "", failed
 
 
-def _only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> None:
-    """Raise a UsageError that names two runs of a cell which have the same seed."""
-    if members["seed"].is_unique:
-        return
+def _not_only_seeds(members: "pd.DataFrame", cell: Mapping[str, str]) -> UsageError:
+    """Return an error that names two runs of a cell which have the same seed."""
     twice = members.loc[members["seed"].duplicated(keep=False)].sort_values(["seed", "run_id"])
     place = ", ".join(f"{axis} {label}" for axis, label in cell.items()) or "this table"
     first, second = twice["run_id"][:2]
-    raise UsageError(
+    return UsageError(
         f"{place}: runs {first} and {second} are different experiments with the same seed, and their mean "
         "would mean nothing; add the axis that tells them apart, or name the spec whose runs to show"
     )

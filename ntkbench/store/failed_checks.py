@@ -14,13 +14,23 @@ _DESCRIBES = frozenset({"eigenvalues_apart"})
 
 def _failed(record: Record) -> list[CheckRow]:
     """Return the failed checks that numbers of the record rest on."""
-    return [check for check in record.checks if not check.ok and check.code not in _DESCRIBES]
+    return [check for check in record.failed_checks if check.code not in _DESCRIBES]
 
 
 def codes(record: Record) -> Callable[[str], tuple[str, ...]]:
     """Return a function that gives the codes of an analysis's failed checks; checks of no analysis count for each."""
-    failed = [(check.analysis, check.code) for check in _failed(record)]
-    return lambda analysis: tuple(dict.fromkeys(code for of, code in failed if of in (None, analysis)))
+    failed = by_analysis(record)
+    return lambda analysis: of_analysis(failed, analysis)
+
+
+def by_analysis(record: Record) -> tuple[tuple[str | None, str], ...]:
+    """Return analysis and code of each failed check that numbers of the record rest on."""
+    return tuple([(check.analysis, check.code) for check in _failed(record)])
+
+
+def of_analysis(failed: Iterable[tuple[str | None, str]], analysis: str) -> tuple[str, ...]:
+    """Return those codes of `by_analysis` that count for an analysis, each once."""
+    return tuple(dict.fromkeys(code for of, code in failed if of in (None, analysis)))
 
 
 def count(record: Record) -> int:

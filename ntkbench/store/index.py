@@ -138,10 +138,10 @@ class Index:
     def _learn(self, run_id: str, entry: IndexEntry, began: int) -> IndexEntry:
         """Remember an entry that was read at time `began` (ns), and return it."""
         self.entries[run_id] = entry
-        if max(entry.record[2:] + (entry.whole or entry.record)[2:]) > began - _SETTLED:
-            self._restless.add(run_id)
-        else:
+        if is_settled(entry.record, began) and is_settled(entry.whole or entry.record, began):
             self._news += 1
+        else:
+            self._restless.add(run_id)
         return entry
 
 
@@ -180,6 +180,11 @@ def signature(path: Path) -> Signature | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_settled(found: Signature, began: int) -> bool:
+    """Return whether a file with this signature that was read at time `began` (ns) cannot change without another."""
+    return max(found[2:]) <= began - _SETTLED
 
 
 def checksum(path: Path) -> str:

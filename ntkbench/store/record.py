@@ -162,6 +162,11 @@ class Record(Document):
     sha256: Sha256 | None = Field(default=None, exclude_if=lambda sha256: sha256 is None)
     """checksum of all other fields, see `checksum`; records of earlier versions have none"""
 
+    @property
+    def failed_checks(self) -> tuple[CheckRow, ...]:
+        """The checks that did not hold."""
+        return tuple(check for check in self.checks if not check.ok)
+
     @model_validator(mode="after")
     def _explained(self) -> "Record":
         """Raise ValueError unless exactly the runs that are not ok have an error."""

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from ntkbench.errors import UsageError
 from ntkbench.render import size, table
+from ntkbench.store import index, kept
 from ntkbench.store.folder import STAGES
-from ntkbench.store.index import FILE, RunSummary
+from ntkbench.store.index import RunSummary
 from ntkbench.store.store import Store
 
 _FOLDERS = ("logs", "locks", "running", "damaged", "conflicts")
@@ -54,7 +55,7 @@ def items(store: Store) -> Iterator[StoredItem]:
         elif entry.name in _FOLDERS:
             yield from _things(entry.name, _in(entry))
         else:
-            yield from _things("index" if entry.name == FILE else "other", [entry])
+            yield from _things("index" if entry.name in (index.FILE, kept.FILE) else "other", [entry])
 
 
 def usage(found: Iterable[StoredItem], ends: Mapping[str, RunSummary]) -> str:
