@@ -5,8 +5,9 @@ A full decomposition takes some 12 n^3 operations and several matrices. Here an 
     span {B, K B, K^2 B, ...},    B a random block of vectors,
 
 grows by a block at a time until the first k eigenpairs (lambda, u) of Q^T K Q give small residuals of (lambda, Q u).
-Nearly all of the work is in products of matrices. ARPACK does the same with one vector in the place of a block: it
-takes fewer products, but reads the whole matrix from memory for each, and waits for it.
+Nearly all of the work is in products of matrices. ARPACK (`scipy.sparse.linalg.eigsh`) does the same with one vector in
+the place of a block: it takes half as many products, but reads the whole matrix from memory for each, and further cores
+are of no use to it (`benchmarks/leading.py`).
 
     values, vectors = pairs(K, 200)      # None where they do not pass the check
 

@@ -58,7 +58,8 @@ class Spectrum(eqx.Module):
         precision, found = precision or round_off(matrix.dtype), first_pairs.pairs(matrix, k)
         if found is None or solve(matrix, np.zeros((len(matrix), 1)), precision=precision) is None:
             return None
-        return cls(*map(jnp.asarray, found), precision)
+        values, vectors = map(jnp.asarray, found)
+        return cls(values, vectors, precision)
 
     @property
     def floor(self) -> Float[Array, ""]:
