@@ -25,9 +25,9 @@ from ntkbench.ntk import features as eigen
 from ntkbench.ntk.losses import predict
 from ntkbench.ntk.network import Trainable
 from ntkbench.plan import memory
-from ntkbench.plan.keys import shown_to
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.plan.runs import key as units_key
+from ntkbench.plan.selections import shown_to
 from ntkbench.run import environment
 from ntkbench.run.build.poison import clean as without_poison
 from ntkbench.run.predictors import Predictors, of_earlier_run

@@ -68,7 +68,7 @@ class Eigensystem(eqx.Module):
     """A kernel on its examples: spectrum, and targets in the eigenbasis.
 
     The spectrum has k = n o entries: o is the kernel's own number of outputs, 1 where it is a multiple of the
-    identity; the q columns of the targets are then the outputs.
+    identity; the q columns of the targets are then the outputs. It has fewer where the first features alone are known.
     """
 
     kernel: eqx.AbstractVar[Kernel]
@@ -94,7 +94,7 @@ class InfiniteEigensystem(Eigensystem):
     kernel: Kernel
     X: Float[Array, "n ..."]
     spectrum: Spectrum
-    targets: Float[Array, "n c"]
+    targets: Float[Array, "k c"]
 
     @classmethod
     def of(

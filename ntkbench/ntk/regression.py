@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import cholesky, gram
+from ntkbench.ntk import leading as first_pairs
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.gram import Example, Kernel
 
@@ -29,10 +30,13 @@ _ULPS = 64
 
 
 class Spectrum(eqx.Module):
-    """Eigenvalues in descending order: index 0 is the largest. Eigenvectors are columns."""
+    """Eigenvalues in descending order: index 0 is the largest. Eigenvectors are columns.
 
-    eigenvalues: Float[Array, " n"]
-    eigenvectors: Float[Array, "n n"]
+    k is n, or less where the first eigenpairs alone are known.
+    """
+
+    eigenvalues: Float[Array, " k"]
+    eigenvectors: Float[Array, "n k"]
     precision: float = eqx.field(static=True, default=_DOUBLE)
     """relative round-off of the entries of the matrix, that of the type in which it was computed"""
 
@@ -42,6 +46,21 @@ class Spectrum(eqx.Module):
         values, vectors = _descending(jnp.asarray(matrix, jnp.float64))
         return cls(values, vectors, precision or round_off(matrix.dtype))
 
+    @classmethod
+    def leading(
+        cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"], k: int, precision: float | None = None
+    ) -> "Spectrum | None":
+        """Return the first k eigenpairs of a symmetric matrix, without the others; None where that is not possible.
+
+        It is not where they fail the check of `leading.pairs`, and where an eigenvalue of the matrix may be round-off:
+        all of them then have to tell. A NumPy matrix is as in `solve`, and overwritten unless the answer is None.
+        """
+        precision, found = precision or round_off(matrix.dtype), first_pairs.pairs(matrix, k)
+        if found is None or solve(matrix, np.zeros((len(matrix), 1)), precision=precision) is None:
+            return None
+        values, vectors = map(jnp.asarray, found)
+        return cls(values, vectors, precision)
+
     @property
     def floor(self) -> Float[Array, ""]:
         """max(n eps_64, 64 eps) lambda_1, with the eps of the matrix: what is below is round-off.
@@ -49,13 +68,13 @@ class Spectrum(eqx.Module):
         The first is the error of the decomposition. The second is a hundred times that of the matrix, whose norm is
         about lambda_1 eps / 2 in float32 whatever n is: an eigenvalue above the floor is known to a per cent.
         """
-        return _least(self.eigenvalues.size, self.precision) * self.eigenvalues[0]
+        return _least(len(self.eigenvectors), self.precision) * self.eigenvalues[0]
 
-    def lost(self, g: Filter) -> Bool[Array, " n"]:
+    def lost(self, g: Filter) -> Bool[Array, " k"]:
         """Return the directions whose eigenvalue is round-off, while g would amplify it to a number."""
         return self._amplified(self._bare(g), self.floor)
 
-    def filtered(self, g: Filter) -> Float[Array, " n"]:
+    def filtered(self, g: Filter) -> Float[Array, " k"]:
         """g of the eigenvalues; 0 on directions that are round-off, unless g is small enough to hide it.
 
         There the kernel is 0 as far as is known, and so is what it learns: the pseudo-inverse. A ridge or an early

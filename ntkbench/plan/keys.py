@@ -15,17 +15,9 @@ from typing import Any, Literal
 
 from ntkbench.memo import by_identity
 from ntkbench.plan import selections, timeline
-from ntkbench.plan.cost import kernels
+from ntkbench.plan.cost import kernels, spectra
 from ntkbench.plan.networks import operations
-from ntkbench.spec.analyses import (
-    Analysis,
-    Certificate,
-    Certified,
-    EvaluatedAnalysis,
-    Spectral,
-    Transfer,
-    TransferMatrix,
-)
+from ntkbench.spec.analyses import Certified, Drift, Spectral, TransferMatrix
 from ntkbench.spec.attacks import SELF, GradientAttack
 from ntkbench.spec.cell import Cell, Numerics
 from ntkbench.spec.data import NTGA, Data, SphereTeacher
@@ -162,52 +154,49 @@ def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "sol
     """Return the stage, and its key, that regression with an infinite kernel needs: its spectrum, or one solve.
 
     A solve is enough at infinite time, and the coefficients of another way to fit are kept as one. The spectrum is
-    taken all the same where the cell needs it anyway, and where the kernel's entries cost more than their
+    taken all the same where the cell needs all of it anyway, and where the kernel's entries cost more than their
     decomposition: then they are better computed once for all times and ridges.
     """
     kernel, key = _infinite(cell, kernel_id), kernel_key(cell, kernel_id)
     if kernel.fit:
         return "solve", solve_key(cell, kernel_id)
     large = cell.data.n_train >= SOLVED_FROM and kernels.is_cheaper_than_its_spectrum(cell, kernel)
-    if large and kernel.time == float("inf") and key not in _decomposed(cell):
-        return "solve", solve_key(cell, kernel_id)
-    return "kernel", key
+    if not large or kernel.time != float("inf"):
+        return "kernel", key
+    whole = _asked(cell, kernel_id) > 0 and spectrum_stage(cell, kernel_id)[1] is None
+    return ("kernel", key) if whole else ("solve", solve_key(cell, kernel_id))
 
 
-def _decomposed(cell: Cell) -> set[str]:
-    """Return the keys of the kernels whose spectra an analysis, a finite time or another fit of the cell needs."""
-    studied = [analysis for analysis in cell.analyses.values() if isinstance(analysis, Spectral | Certified)]
-    names = {name for each in studied for name in (each.target, *getattr(each, "against", ()))}
-    infinite = {name: kernel for name, kernel in cell.kernels.items() if isinstance(kernel, InfiniteKernel)}
-    filtered = {name for name, kernel in infinite.items() if kernel.fit or kernel.time != float("inf")}
-    return {kernel_key(cell, name) for name in infinite if name in names | filtered}
+def spectrum_stage(cell: Cell, kernel_id: str) -> tuple[str, int | None]:
+    """Return the key of the spectrum that analyses of an infinite kernel need, and its number of eigenpairs.
+
+    The number is None where it has all of them, see `cost.spectra`; the key is then `kernel_key`.
+    """
+    key, top = kernel_key(cell, kernel_id), spectra.leading(cell, _infinite(cell, kernel_id), _asked(cell, kernel_id))
+    return (key, None) if top is None else (_key("kernel", {"kernel": key, "top": top}), top)
 
 
-def attacks_shown(cell: Cell, analysis: Analysis) -> tuple[str, ...]:
-    """Return the attacks whose examples an analysis shows to its targets, as `Cell.attack` knows them; analyses of
-    features make their own."""
-    if isinstance(analysis, EvaluatedAnalysis):
-        return analysis.attacks
-    if isinstance(analysis, Transfer):
-        return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
-    if isinstance(analysis, TransferMatrix):
-        made = (cell.attack_on(analysis.attack, source) for source in selections.sources(cell, analysis))
-        return (*made, *([analysis.floor] if analysis.floor else []))
-    if isinstance(analysis, Certificate) and analysis.attack:
-        return (analysis.attack,)
-    return ()
+def _asked(cell: Cell, kernel_id: str) -> int:
+    """Return how many first eigenpairs a cell asks of a kernel, under this id or another."""
+    key, infinite = kernel_key(cell, kernel_id), (name for name, of in cell.kernels.items() if of.kind == "infinite")
+    return max(spectra.asked(cell, name) for name in infinite if kernel_key(cell, name) == key)
 
 
-def shown_to(cell: Cell, attack: str) -> Iterator[str]:
-    """Yield the predictors that analyses show an attack to."""
+def _regressed(cell: Cell) -> set[str]:
+    """Return the predictors that analyses judge or attack as they are, without taking them apart."""
+    found = set[str]()
     for analysis in cell.analyses.values():
-        if attack in attacks_shown(cell, analysis):
-            yield from selections.targets(cell, analysis)
+        if not isinstance(analysis, Spectral | Certified | Drift):
+            attacks = (cell.attack(name) for name in selections.attacks_shown(cell, analysis))
+            found.update(selections.targets(cell, analysis), (getattr(attack, "source", "") for attack in attacks))
+    return found
 
 
 def crafted_attacks(cell: Cell) -> tuple[str, ...]:
     """Return the attacks on infinite kernels that some analysis needs: the store keeps what they make."""
-    needed = dict.fromkeys(name for analysis in cell.analyses.values() for name in attacks_shown(cell, analysis))
+    needed = dict.fromkeys(
+        name for analysis in cell.analyses.values() for name in selections.attacks_shown(cell, analysis)
+    )
     sources = {name: getattr(cell.attack(name), "source", "") for name in needed}
     return tuple(name for name, source in sources.items() if is_shared(cell.kernels.get(source)))
 
@@ -224,7 +213,11 @@ def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
         yield "poison", poison_key(cell), cell.data.poison.kind
     for name, kernel in cell.kernels.items():
         if isinstance(kernel, InfiniteKernel):
-            yield *regression_stage(cell, name), name
+            key, top = spectrum_stage(cell, name)
+            if top:
+                yield "kernel", key, name
+            if not top or name in _regressed(cell):
+                yield *regression_stage(cell, name), name
     for name in crafted_attacks(cell):
         yield "craft", craft_key(cell, name), name
 

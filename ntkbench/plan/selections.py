@@ -5,12 +5,12 @@
 A spec names them one by one, as a number of them, or as `all`; analyses and cost estimates call the functions here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import exp, log
 
 from ntkbench.plan import shapes
-from ntkbench.spec.analyses import Analysis, Drift, TransferMatrix
+from ntkbench.spec.analyses import Analysis, Certificate, Drift, EvaluatedAnalysis, Transfer, TransferMatrix
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel
 
@@ -28,6 +28,28 @@ def targets(cell: Cell, analysis: Analysis) -> tuple[str, ...]:
 def sources(cell: Cell, matrix: TransferMatrix) -> tuple[str, ...]:
     """Return the predictors that the attack of a transfer matrix is made on."""
     return matrix.sources or cell.predictors
+
+
+def attacks_shown(cell: Cell, analysis: Analysis) -> tuple[str, ...]:
+    """Return the attacks whose examples an analysis shows to its targets, as `Cell.attack` knows them; analyses of
+    features make their own."""
+    if isinstance(analysis, EvaluatedAnalysis):
+        return analysis.attacks
+    if isinstance(analysis, Transfer):
+        return tuple(name for name in (analysis.attack, analysis.ceiling, analysis.floor) if name)
+    if isinstance(analysis, TransferMatrix):
+        made = (cell.attack_on(analysis.attack, source) for source in sources(cell, analysis))
+        return (*made, *([analysis.floor] if analysis.floor else []))
+    if isinstance(analysis, Certificate) and analysis.attack:
+        return (analysis.attack,)
+    return ()
+
+
+def shown_to(cell: Cell, attack: str) -> Iterator[str]:
+    """Yield the predictors that analyses show an attack to."""
+    for analysis in cell.analyses.values():
+        if attack in attacks_shown(cell, analysis):
+            yield from targets(cell, analysis)
 
 
 def size(cell: Cell, kernel_id: str) -> int:

@@ -12,9 +12,8 @@ import numpy as np
 
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.errors import UsageError
-from ntkbench.plan.keys import attacks_shown
 from ntkbench.plan.runs import Run
-from ntkbench.plan.selections import targets
+from ntkbench.plan.selections import attacks_shown, targets
 from ntkbench.plan.sizes import inputs
 from ntkbench.store.arrays import column, read_samples
 from ntkbench.store.comparison import run_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from ntkbench.analyses.crafting import Crafted
 from ntkbench.data.dataset import Dataset
-from ntkbench.plan import keys, memory
+from ntkbench.plan import keys, memory, selections
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.runs import Plan, Run, Unit, units
 from ntkbench.plan.runs import key as units_key
@@ -76,7 +76,7 @@ def attacked(run: Run, attack_id: str, store: Store, roots: Sequence[Path]) -> A
     with store.lock(running.lock(units_key(run))):
         # What an infinite kernel makes is made again without the network.
         predictors = Predictors(shared, cell, None) if is_shared else of_earlier_run(shared, run, (), _EVERY)
-        judge = source or next(keys.shown_to(cell, attack_id), SELF)
+        judge = source or next(selections.shown_to(cell, attack_id), SELF)
         _, crafted = predictors.attacked(attack_id, predictors.evaluator(judge))
     return AttackedExamples(shared.data(cell), crafted, "")
 

@@ -31,7 +31,7 @@ from ntkbench.analyses.time_course import time_course
 from ntkbench.analyses.trajectory import Trajectory
 from ntkbench.analyses.transfer import transfer, transfer_matrix
 from ntkbench.data import dataset
-from ntkbench.plan import keys, memory, selections, timeline
+from ntkbench.plan import memory, selections, timeline
 from ntkbench.run.build import attacks as build_attacks
 from ntkbench.run.build import losses as build_losses
 from ntkbench.run.build import networks
@@ -137,7 +137,7 @@ def _transfer(predictors: Predictors, name: str, words: analyses.Transfer) -> Me
 def _transfer_matrix(predictors: Predictors, name: str, words: analyses.TransferMatrix) -> Measurement:
     cell = predictors.cell
     shown = [
-        (target, [predictors.attacked(attack, target) for attack in keys.attacks_shown(cell, words)])
+        (target, [predictors.attacked(attack, target) for attack in selections.attacks_shown(cell, words)])
         for target in map(predictors.evaluator, selections.targets(cell, words))
     ]
     with predictors.stage(f"analysis.{name}"):
@@ -211,7 +211,7 @@ def _study(predictors: Predictors, kernel_id: str, attack_id: str | None) -> Spe
     require_classes(data)
     threat = build_attacks.attack(cell, attack_id) if attack_id else None
     key = build_attacks.attack_key(cell, attack_id) if attack_id else networks.stream(0, "attack")
-    system, tile_bytes = predictors.eigensystem(kernel_id), shared.tile_bytes
+    system, tile_bytes = predictors.eigensystem(kernel_id, whole=False), shared.tile_bytes
     X, labels = jnp.asarray(data.test.unit(dtype)), jnp.asarray(data.test.labels)
     rows = min(len(data.train), system.kernel.pairs(X.shape[1:], X.dtype, tile_bytes))
     each = shared.example_bytes(cell, kernel_id, rows, 1 + len(threat.budgets) if threat else 1)
@@ -293,7 +293,7 @@ def _equal_times(predictors: Predictors, words: analyses.Analysis, fitted: Calla
     cell = predictors.cell
     if not cell.has_known_training:
         return
-    for target, attack in itertools.product(selections.targets(cell, words), keys.attacks_shown(cell, words)):
+    for target, attack in itertools.product(selections.targets(cell, words), selections.attacks_shown(cell, words)):
         pair = {getattr(cell.attack(attack), "source", target), target}
         for name in pair & cell.kernels.keys() if attacks.SELF in pair else ():
             kernel = cell.kernels[name]

@@ -90,7 +90,8 @@ class Predictors:
     others: Mapping[str, TrainedGroup] = field(default_factory=dict)
     _evaluators: dict[str, Evaluator] = field(default_factory=dict)
     """predictors by name, as far as they were built"""
-    _systems: dict[str, features.Eigensystem] = field(default_factory=dict)
+    _systems: dict[tuple[str, bool], features.Eigensystem] = field(default_factory=dict)
+    """eigensystems by kernel, and whether they have all features or those that the cell's analyses ask for"""
     _attacked: dict[tuple[str, str], tuple[BudgetedAttack, Crafted]] = field(default_factory=dict)
     """attacks and crafted test examples by attack and source"""
 
@@ -212,17 +213,17 @@ class Predictors:
             return self.shared.decomposed(self.cell, name).value
         return self._empirical(name, words)
 
-    def eigensystem(self, name: str) -> features.Eigensystem:
-        """Return the eigensystem of a kernel of the cell, computed at the first call."""
-        if name not in self._systems:
+    def eigensystem(self, name: str, *, whole: bool = True) -> features.Eigensystem:
+        """Return the eigensystem of a kernel, with all features or (`whole` false) those that analyses ask for."""
+        if (name, whole) not in self._systems:
             self.tick(f"kernel {name}")
             with self.stage(f"spectrum.{name}") as note:
                 words = self.cell.kernels[name]
                 if isinstance(words, InfiniteKernel):
-                    self._systems[name] = note(self.shared.eigensystem(self.cell, name))
+                    self._systems[name, whole] = note(self.shared.eigensystem(self.cell, name, whole=whole))
                 else:
-                    self._systems[name] = self._empirical_eigensystem(name, words)
-        return self._systems[name]
+                    self._systems[name, whole] = self._empirical_eigensystem(name, words)
+        return self._systems[name, whole]
 
     def fitted(self, name: str) -> FittedKernel:
         """Return an infinite kernel on the training examples, with the filter of its time and ridge."""

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, as_crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.ntk import features, given, gram, regression
+from ntkbench.ntk import features, given, regression
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.network import Predictor, Trainable
 from ntkbench.plan import keys, sizes, user_files
@@ -73,7 +73,7 @@ class SharedStages:
         if stage == "poison":
             self.poisoned(cell)
         elif stage == "kernel":
-            self.decomposed(cell, name)
+            self.decomposed(cell, name, whole=False)
         elif stage == "solve":
             self.solved(cell, name)
         else:
@@ -129,12 +129,12 @@ class SharedStages:
         made = self._remember(name, predictor)
         return replace(made, cached=known or made.cached)
 
-    def eigensystem(self, cell: Cell, kernel_id: str) -> StageResult:
+    def eigensystem(self, cell: Cell, kernel_id: str, *, whole: bool = True) -> StageResult:
         """Return the eigensystem of an infinite kernel. Raise an error if the kernel is singular.
 
-        Eigenvectors are large, and so are not remembered by the process.
+        `whole`: with all features, or the first that the cell's analyses ask for. Eigenvectors are not remembered.
         """
-        made = self.decomposed(cell, kernel_id)
+        made = self.decomposed(cell, kernel_id, whole=whole)
         regression.require_regular(made.value[2])
         return replace(made, value=features.InfiniteEigensystem.of(*made.value))
 
@@ -176,9 +176,8 @@ class SharedStages:
             words = cell.kernels[kernel_id]
             assert isinstance(words, InfiniteKernel)
             if words.fit:
-                kernel, X, spectrum, Y = self.decomposed(cell, kernel_id).value
-                labels = self.data(cell).train.labels
-                alpha = kernels.fitted(cell, kernel_id, kernel, X, spectrum, Y, labels, self.tile_bytes)
+                found, labels = self.decomposed(cell, kernel_id).value, self.data(cell).train.labels
+                alpha = kernels.fitted(cell, kernel_id, *found, labels=labels, tile_bytes=self.tile_bytes)
                 return {"alpha": np.asarray(alpha)}
             if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
                 return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
@@ -189,26 +188,27 @@ class SharedStages:
         arrays, cached = self._stored("solve", key, coefficients)
         return StageResult(jnp.asarray(arrays["alpha"]), key, cached)
 
-    def decomposed(self, cell: Cell, kernel_id: str) -> StageResult:
+    def decomposed(self, cell: Cell, kernel_id: str, *, whole: bool = True) -> StageResult:
         """Return an infinite kernel, the training examples X, its spectrum on X, and their targets Y.
 
-        Raise an error if the spectrum is not finite or has no positive eigenvalue; such a one is not stored.
+        `whole`: all of the spectrum, or what the cell's analyses ask for (`plan.cost.spectra`). Raise an error if the
+        spectrum is not finite or has no positive eigenvalue; such a one is not stored.
         """
-        key, precision = keys.kernel_key(cell, kernel_id), regression.round_off(cell.numerics.kernel)
+        key, top, dtype = keys.kernel_key(cell, kernel_id), None, cell.numerics.kernel
+        if not whole and not self.store.has("kernel", key):
+            key, top = keys.spectrum_stage(cell, kernel_id)
         kernel, X, Y = self._asked(cell, kernel_id)
 
         def decomposed() -> Arrays:
-            K = gram.gram(kernel, X, tile_bytes=self.tile_bytes)
-            found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
-            kernels.require_positive(found, kernel_id, cell.numerics.kernel)  # or a useless spectrum would be stored
-            return {name: np.asarray(getattr(found, name)) for name in ("eigenvalues", "eigenvectors")}
+            if top is None:
+                found = kernels.decomposed(kernel, X, kernel_id, dtype, self.tile_bytes)
+            else:
+                alone = kernels.leading(kernel, X, top, kernel_id, dtype, self.tile_bytes)
+                found = alone or self.eigensystem(cell, kernel_id).value.spectrum
+            return {name: np.asarray(getattr(found, name)[..., :top]) for name in ("eigenvalues", "eigenvectors")}
 
         arrays, cached = self._stored("kernel", key, decomposed)
-        spectrum = regression.Spectrum(
-            **{name: jnp.asarray(array) for name, array in arrays.items()}, precision=precision
-        )
-        kernels.require_positive(spectrum, kernel_id, cell.numerics.kernel)  # older versions may have stored it
-        return StageResult((kernel, X, spectrum, Y), key, cached)
+        return StageResult((kernel, X, kernels.spectrum(arrays, kernel_id, dtype), Y), key, cached)
 
     def evaluator(
         self, cell: Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None

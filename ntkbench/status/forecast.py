@@ -16,6 +16,7 @@ from ntkbench.plan.cost.work import CORES, Work, total
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
 from ntkbench.spec.attacks import SELF
+from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.store import groups, lookup
 from ntkbench.store.folder import StoreFolder
 from ntkbench.store.groups import objects
@@ -159,6 +160,7 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     done = len(plan.runs) - len(pending)
     lines = [("runs", f"{len(plan.runs)}, of which {done} are done")]
     lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, store).items()]
+    lines += _spectra(plan)
     if pending:
         lines.append(("time", f"about {duration(cost_estimate.seconds(work))} on two CPU cores"))
         lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(work), estimate.advice)}"))
@@ -203,6 +205,18 @@ def _cells(plan: Plan, waiting: set[str], prices: Mapping[int, cost_estimate.Pri
         work = cost_estimate.estimate(Plan(plan.header, tuple(runs), plan.file), prices).total
         seconds, room = cost_estimate.seconds(work), cost_estimate.peak_bytes(work)
         yield CellForecast(dict(labels), len(runs), done, seconds, room, runs[0].id)
+
+
+def _spectra(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield a line that says of how many kernels the first eigenpairs alone are computed; none where of none."""
+    found: dict[str, int] = {}
+    for cell, _ in groupby(plan.runs, key=lambda run: run.cell):
+        for name, kernel in cell.kernels.items():
+            key, top = keys.spectrum_stage(cell, name) if isinstance(kernel, InfiniteKernel) else ("", None)
+            found |= {key: top} if top else {}
+    if found:
+        counts = " or ".join(map(str, sorted(set(found.values()))))
+        yield "spectra", f"the first {counts} eigenpairs alone, of {len(found)} kernel{'s' * (len(found) > 1)}"
 
 
 def _shared(plan: Plan, store: StoreFolder) -> Mapping[str, tuple[int, int]]:

@@ -7,7 +7,7 @@ from ntkbench.plan import selections, shapes, timeline
 from ntkbench.plan.cost import analyses, kernels, networks
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost.work import BASE_BYTES, START, Work
-from ntkbench.plan.keys import poison_key, solve_key, training_key
+from ntkbench.plan.keys import poison_key, solve_key, spectrum_stage, training_key
 from ntkbench.plan.runs import Plan
 from ntkbench.spec.analyses import Drift, Eigenspace
 from ntkbench.spec.cell import Cell
@@ -129,6 +129,19 @@ def test_a_regression_alone_is_priced_as_a_solve():
     kernel = asked.kernels["limit"]
     assert isinstance(kernel, InfiniteKernel)
     assert (stage.key, stage.work) == (solve_key(asked, "limit"), kernels.solve(asked, kernel, 0))
+
+
+def test_the_first_eigenpairs_alone_are_priced_as_products_and_one_factorization():
+    agree = {"kind": "consistency", "target": "limit", "against": ["limit"], "features": [0, 9], "top": [20]}
+    asked = Cell.model_validate(changed("data.n_train", 3000) | {"analyses": {"agree": agree}})
+    (stage,) = (stage for stage in cost_estimate.stages(asked, 0.0) if stage.name == "spectrum.limit")
+    kernel = asked.kernels["limit"]
+    assert isinstance(kernel, InfiniteKernel)
+    assert (stage.key, stage.work) == (spectrum_stage(asked, "limit")[0], kernels.leading(asked, kernel, 20, 0))
+    full, n, m = kernels.gram(asked, kernel, 0), 3000, 20 * kernels.KRYLOV + kernels.KRYLOV_LEAST
+    entries = full.double - kernels.EIGH * n**3
+    assert stage.work.double - entries == 2 * n**2 * m + 4 * n * m**2 + kernels.RITZ * m**3 + n**3 // 3
+    assert stage.work.bytes < full.bytes / 2
 
 
 def test_an_adversarial_fit_is_priced_as_many_solves_with_the_spectrum():

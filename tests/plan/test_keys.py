@@ -9,6 +9,7 @@ from ntkbench.plan.keys import (
     regression_stage,
     shared_stages,
     solve_key,
+    spectrum_stage,
     training_key,
 )
 from ntkbench.spec.cell import Cell
@@ -138,6 +139,84 @@ def test_a_regression_at_a_finite_time_takes_the_spectrum():
     words = regressions().model_dump(mode="json")
     words["kernels"]["limit"]["time"] = 3.0
     assert {regression_stage(Cell.model_validate(words), name)[0] for name in ("limit", "ridged")} == {"kernel"}
+
+
+AGREE = {"kind": "consistency", "target": "limit", "against": ["deep"], "features": [0, 10, 40], "top": [1, 50]}
+
+
+def taken_apart(n_train: int = 2000, **changes: object) -> Cell:
+    """A cell that compares the first features of two kernels; `changes` are of the analysis, or sections."""
+    words = regressions(n_train).model_dump(mode="json")
+    words["kernels"] = {"limit": {"kind": "infinite"}, "deep": {"kind": "infinite", "architecture": DEEP}}
+    own = {name: value for name, value in changes.items() if name in ("features", "top", "attack")}
+    words["analyses"] = {"agree": AGREE | own}
+    for name in changes.keys() - own.keys():
+        words[name] |= changes[name]
+    return Cell.model_validate(words)
+
+
+DEEP = {"kind": "fc", "depth": 2}
+JUDGED = {"clean": {"kind": "accuracy", "target": "limit"}}
+
+
+def test_the_first_eigenpairs_have_a_key_of_their_own():
+    cell = taken_apart()
+    key, top = spectrum_stage(cell, "limit")
+    assert (top, key[0]) == (50, "k")
+    assert key != kernel_key(cell, "limit")
+    assert spectrum_stage(taken_apart(top=[51]), "limit") == (spectrum_stage(taken_apart(top=[51]), "limit")[0], 51)
+    assert spectrum_stage(taken_apart(top=[51]), "limit")[0] != key
+    assert spectrum_stage(taken_apart(features=[3]), "limit") == (key, 50)
+    assert list(shared_stages(cell)) == [("kernel", spectrum_stage(cell, name)[0], name) for name in ("limit", "deep")]
+
+
+def test_features_are_asked_for_with_the_eigenvalue_after_them():
+    assert spectrum_stage(taken_apart(features=[0, 60]), "deep")[1] == 62
+
+
+def test_a_regression_with_a_kernel_whose_first_eigenpairs_are_known_is_one_solve():
+    cell = taken_apart(analyses=JUDGED)
+    assert regression_stage(cell, "limit") == ("solve", solve_key(cell, "limit"))
+    assert [(stage, name) for stage, _, name in shared_stages(cell)] == [
+        ("kernel", "limit"),
+        ("solve", "limit"),
+        ("kernel", "deep"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        taken_apart(n_train=1999),
+        taken_apart(top=[101]),
+        taken_apart(features=20),
+        taken_apart(features="all"),
+        taken_apart(analyses={"study": {"kind": "eigenspace", "target": "limit", "attack": "fast"}}),
+        taken_apart(analyses={"study": {"kind": "time", "target": "limit", "attack": "fast"}}),
+        taken_apart(analyses={"study": {"kind": "label_flips", "target": "limit"}}),
+        taken_apart(analyses={"study": {"kind": "certificate", "target": "limit", "eps": "8/255"}}),
+        taken_apart(kernels={"early": {"kind": "infinite", "time": 3.0}}),
+        taken_apart(kernels={"robust": {"kind": "infinite", "fit": {"kind": "rkhs_adversarial", "delta": 0.1}}}),
+        taken_apart(architecture={"activation": "tanh"}),
+    ],
+    ids=[
+        "few examples",
+        "too many eigenpairs",
+        "features up to the last",
+        "all features",
+        "the whole predictor",
+        "times and ridges",
+        "labels are flipped",
+        "a radius is certified",
+        "the same kernel at a finite time",
+        "the same kernel, fitted otherwise",
+        "entries cost more",
+    ],
+)
+def test_all_eigenpairs_are_computed_where_something_asks_for_them_or_few_save_nothing(cell: Cell):
+    key = kernel_key(cell, "limit")
+    assert spectrum_stage(cell, "limit") == (key, None)
+    assert ("kernel", key, "limit") in shared_stages(cell)
 
 
 def poisoned(**changes: object) -> Cell:

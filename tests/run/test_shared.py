@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from ntkbench.errors import NumericsError
+from ntkbench.ntk import features, leading
 from ntkbench.plan import keys
+from ntkbench.plan.cost import spectra
 from ntkbench.run.build import attacks, kernels
 from ntkbench.run.shared import SharedStages
 from ntkbench.spec.cell import Cell
@@ -95,6 +97,76 @@ def test_a_singular_kernel_is_refused_with_the_words_of_its_spectrum():
     words, Y = InfiniteKernel(kind="infinite"), np.ones((6, 1))
     with pytest.raises(NumericsError, match=r"1 of its 6 eigenvalues are below round-off.*Duplicate examples"):
         kernels.solved(K, words, Y, "limit", "float64")
+
+
+AGREE = "analyses={agree: {kind: consistency, target: limit, against: [limit], features: [0, 3], top: [1, 5]}}"
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch):
+    """Few examples are enough for the first eigenpairs alone."""
+    monkeypatch.setattr(spectra, "FROM", 1)
+    monkeypatch.setattr(keys.kernels, "is_cheaper_than_its_spectrum", lambda cell, kernel: True)
+
+
+def large(folder: Path, *overrides: str) -> Cell:
+    return cell(folder, AGREE, "data.n_train=200", *overrides)
+
+
+def test_the_first_eigenpairs_alone_are_those_of_the_whole_spectrum(store: Store, tmp_path: Path, alone: None):
+    of, shared = large(tmp_path), SharedStages(store, (), 1e6)
+    found = shared.eigensystem(of, "limit", whole=False)
+    key = keys.spectrum_stage(of, "limit")[0]
+    assert (found.key, found.cached, store.keys("kernel", "k")) == (key, False, [key])
+    stored = store.load("kernel", key)
+    assert stored is not None
+    shapes = {name: array.shape for name, array in stored.arrays.items()}
+    assert shapes == {"eigenvalues": (5,), "eigenvectors": (200, 5)}
+    again = SharedStages(store, (), 1e6).eigensystem(of, "limit", whole=False)
+    assert again.cached
+    np.testing.assert_array_equal(again.value.targets, found.value.targets)
+    whole = SharedStages(Store(tmp_path / "whole"), (), 1e6).eigensystem(of, "limit").value
+    np.testing.assert_allclose(found.value.spectrum.eigenvalues, whole.spectrum.eigenvalues[:5], rtol=1e-8)
+    ranges = np.array([[i, i + 1] for i in range(5)])
+    one, two = (
+        features.values(features.family(system, features.spans(system.spectrum.eigenvalues, ranges)), system.X[:9])
+        for system in (found.value, whole)
+    )
+    np.testing.assert_allclose(one, two, atol=1e-8)
+
+
+def test_all_of_a_spectrum_in_the_store_gives_its_first_part(store: Store, tmp_path: Path, alone: None):
+    of = large(tmp_path)
+    whole = SharedStages(store, (), 1e6).eigensystem(of, "limit")
+    found = SharedStages(store, (), 1e6).eigensystem(of, "limit", whole=False)
+    assert (found.key, found.cached) == (whole.key, True)
+    assert store.keys("kernel", "k") == [whole.key]
+
+
+def test_where_the_first_eigenpairs_fail_their_check_all_are_computed(
+    store: Store, tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
+):
+    of = large(tmp_path)
+    monkeypatch.setattr(leading, "is_sound", lambda *given: False)
+    with pytest.warns(UserWarning, match=r"kernel limit: its first 5 eigenpairs alone .*; all 200 are computed"):
+        found = SharedStages(store, (), 1e6).eigensystem(of, "limit", whole=False)
+    whole = SharedStages(store, (), 1e6).eigensystem(of, "limit")
+    assert whole.cached
+    np.testing.assert_array_equal(found.value.spectrum.eigenvectors, whole.value.spectrum.eigenvectors[:, :5])
+
+
+@pytest.mark.filterwarnings("ignore:kernel limit. its first 5 eigenpairs alone")
+def test_a_singular_kernel_is_refused_in_the_same_words_if_its_first_eigenpairs_are_asked_for(
+    store: Store, tmp_path: Path, alone: None
+):
+    corners = "data.dataset={kind: two_gaussians, dim: 1, distance: 4, sd: 0.001}"
+    of, said = large(tmp_path, corners), []
+    for whole in (True, False):
+        shared = SharedStages(Store(tmp_path / str(whole)), (), 1e6)
+        with pytest.raises(NumericsError, match="eigenvalues are below round-off") as error:
+            shared.eigensystem(of, "limit", whole=whole)
+        said.append(str(error.value))
+    assert said[0] == said[1]
 
 
 def test_another_process_finds_the_kernel(store: Store, tmp_path: Path):

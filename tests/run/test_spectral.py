@@ -8,6 +8,7 @@ import pytest
 from ntkbench.boards import outcomes
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.errors import NumericsError
+from ntkbench.plan.cost import kernels, spectra
 from ntkbench.run.build.data import require_classes
 from ntkbench.spec.cell import Cell
 from ntkbench.store import arrays, lookup
@@ -166,6 +167,34 @@ def test_a_kernel_with_duplicate_examples_fails_with_the_reason(tmp_path: Path):
     assert told.lines == [(planned.runs[0].id, "failed")]
     assert "the kernel is singular: 10 of its 12 eigenvalues" in told.notes[0]
     assert "Duplicate examples" in told.notes[0]
+
+
+FIRST = """
+ntkbench: 1
+name: first
+data: {dataset: {kind: two_gaussians, dim: 4}, n_train: 200, n_test: 10}
+architecture: {kind: fc, depth: 1, b_std: 0.1}
+training: {mode: none}
+kernels:
+  limit: {kind: infinite}
+  deep: {kind: infinite, architecture: {kind: fc, depth: 2}}
+analyses:
+  agree: {kind: consistency, target: limit, against: [deep], features: [0, 2], top: [1, 4]}
+"""
+
+
+def test_the_first_eigenpairs_alone_give_the_numbers_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "alone").mkdir()
+    one, _ = ran(tmp_path / "all", FIRST)
+    monkeypatch.setattr(spectra, "FROM", 1)
+    monkeypatch.setattr(kernels, "is_cheaper_than_its_spectrum", lambda cell, kernel: True)
+    two, _ = ran(tmp_path / "alone", FIRST)
+    assert one.run_id == two.run_id
+    assert one.stages["spectrum.limit"].key != two.stages["spectrum.limit"].key
+    assert [(row.metric, row.where) for row in one.metrics] == [(row.metric, row.where) for row in two.metrics]
+    values = (np.array([row.value for row in run.metrics], float) for run in (one, two))  # NaN where there is none
+    np.testing.assert_allclose(*values, rtol=1e-8)
 
 
 def test_one_class_alone_is_refused():

@@ -41,6 +41,14 @@ def test_a_cell_alone_is_its_seeds_and_what_they_share_once(tmp_path: Path):
     assert estimate(planned).seconds < 2 * estimate(replace(planned, runs=planned.runs[:1])).seconds
 
 
+def test_a_plan_says_where_the_first_eigenpairs_alone_are_computed(tmp_path: Path):
+    agree = "analyses={agree: {kind: consistency, target: limit, against: [limit], features: [0, 9], top: [20]}}"
+    planned = tiny.planned(tmp_path, "data.n_train=2000", agree)
+    store = Store(tmp_path / "runs")
+    assert lines(cost_forecast(planned, store))["spectra"] == "the first 20 eigenpairs alone, of 1 kernel"
+    assert "spectra" not in lines(cost_forecast(tiny.planned(tmp_path, agree, "data.n_train=100"), store))
+
+
 def test_a_plan_that_is_half_done(tmp_path: Path):
     planned, store = tiny.planned(tmp_path, text=SWEEP), Store(tmp_path / "runs")
     factory.store(store.records, planned.runs[:2])

@@ -23,7 +23,6 @@ from ntkbench.plan.cost.networks import (
     _through,
 )
 from ntkbench.plan.cost.work import Program, Work, total
-from ntkbench.plan.keys import attacks_shown
 from ntkbench.spec.analyses import (
     Analysis,
     Certificate,
@@ -58,7 +57,7 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
         return label_flips_cost(cell, analysis, tile)
     if isinstance(analysis, Certificate):
         return certificate_cost(cell, analysis, tile)
-    budgets = [len(cell.attack(name).eps) for name in attacks_shown(cell, analysis)]
+    budgets = [len(cell.attack(name).eps) for name in selections.attacks_shown(cell, analysis)]
     if isinstance(analysis, TransferMatrix):
         return transfer_matrix_cost(cell, analysis, budgets, tile)
     looks_at_gradients = isinstance(analysis, Transfer) or getattr(analysis, "gradient_norm", False)

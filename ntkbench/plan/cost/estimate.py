@@ -16,15 +16,15 @@ from types import MappingProxyType
 from ntkbench.errors import UsageError
 from ntkbench.plan import memory, selections, sizes
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
-from ntkbench.plan.cost.kernels import fitting, gram, poisoning, solve
+from ntkbench.plan.cost.kernels import fitting, gram, leading, poisoning, solve
 from ntkbench.plan.cost.networks import training
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work, total
 from ntkbench.plan.keys import (
-    attacks_shown,
     craft_key,
     kernel_key,
     poison_key,
     regression_stage,
+    spectrum_stage,
     training_key,
     trainings,
 )
@@ -184,9 +184,9 @@ def _before(cell: Cell, analysis: Analysis, tile: int) -> Iterator[PricedStage]:
     """Yield the stages of the kernels and the attacks that an analysis needs."""
     if isinstance(analysis, Spectral | Certified):
         for name in (analysis.target, *getattr(analysis, "against", ())):
-            yield _kernel(cell, name, "spectrum", tile)
+            yield _spectrum(cell, name, tile)
     if not isinstance(analysis, Spectral | LabelFlips | Drift):
-        attacks = {name: cell.attack(name) for name in attacks_shown(cell, analysis)}
+        attacks = {name: cell.attack(name) for name in selections.attacks_shown(cell, analysis)}
         judged = () if isinstance(analysis, Certificate) and not attacks else selections.targets(cell, analysis)
         for name in (*judged, *(getattr(attack, "source", SELF) for attack in attacks.values())):
             if name in cell.kernels:
@@ -207,6 +207,16 @@ def _regression(cell: Cell, name: str, tile: int) -> PricedStage:
             work = fitting(cell, kernel, tile) if kernel.fit else solve(cell, kernel, tile)
             return PricedStage(f"kernel.{name}", key, work)
     return _kernel(cell, name, "kernel", tile)
+
+
+def _spectrum(cell: Cell, name: str, tile: int) -> PricedStage:
+    """Return the stage of a kernel that is taken apart: all of its spectrum, or the first eigenpairs."""
+    kernel = cell.kernels[name]
+    if isinstance(kernel, InfiniteKernel):
+        key, top = spectrum_stage(cell, name)
+        if top:
+            return PricedStage(f"spectrum.{name}", key, leading(cell, kernel, top, tile))
+    return _kernel(cell, name, "spectrum", tile)
 
 
 def _kernel(cell: Cell, name: str, stage: str, tile: int) -> PricedStage:

@@ -18,6 +18,10 @@ EIGH = 12
 """operations of a symmetric eigendecomposition per n^3: 4/3 for the tridiagonal form, at a third of the rate; 8 more"""
 MATRICES = 5
 """matrices in memory while one is decomposed: itself, a copy that becomes eigenvectors, two for LAPACK, the result"""
+KRYLOV, KRYLOV_LEAST = 4, 400
+"""columns of the basis in which the first eigenpairs converge: for each of them, and in any case; from measured ones"""
+RITZ = 30
+"""operations per m^3 of looking at the eigenpairs of a basis of m columns while it grows, at the slow rate of `EIGH`"""
 ARC_COSINE = 60
 """operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
 MIXTURE = 20**2 * 130
@@ -65,6 +69,18 @@ def solve(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
     n = cell.data.n_train
     work = _half(cell, kernel, tile)
     return replace(work + Work(double=n**3 // 3, calls=2), bytes=8 * n**2 * 5 // 4 + work.bytes)
+
+
+def leading(cell: Cell, kernel: InfiniteKernel, top: int, tile: int) -> Work:
+    """Return the work of half a Gram matrix of the training set, of its first `top` eigenpairs, and of one Cholesky.
+
+    The Krylov basis has m columns: each is multiplied by the matrix once, and twice by the basis before it. Memory: the
+    matrix in float64 with blocks of it, the basis, and a tile.
+    """
+    n, m = cell.data.n_train, KRYLOV * top + KRYLOV_LEAST
+    work = _half(cell, kernel, tile)
+    pairs = Work(double=2 * n**2 * m + 4 * n * m**2 + RITZ * m**3 + n**3 // 3, calls=2)
+    return replace(work + pairs, bytes=8 * (n**2 * 5 // 4 + 2 * n * m) + work.bytes)
 
 
 def fitting(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:

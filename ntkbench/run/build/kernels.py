@@ -1,5 +1,7 @@
 """Turn the kernels of a spec into kernels, and their spectra into regression coefficients."""
 
+import warnings
+from collections.abc import Mapping
 from typing import TypeVar
 
 import jax
@@ -109,6 +111,38 @@ def matrix(kernel: Kernel, X: Array, tile_bytes: float) -> np.ndarray | Array:
     if jax.default_backend() == "cpu":
         return gram.on_host(kernel, X, tile_bytes=tile_bytes)
     return gram.gram(kernel, X, tile_bytes=tile_bytes).reshape(len(X), len(X))
+
+
+def decomposed(kernel: Kernel, X: Array, name: str, dtype: str, tile_bytes: float) -> regression.Spectrum:
+    """Return the spectrum of the kernel of X; NumericsError if it is not finite, or has no positive eigenvalue."""
+    K = gram.gram(kernel, X, tile_bytes=tile_bytes)
+    found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
+    require_positive(found, name, dtype)
+    return found
+
+
+def spectrum(arrays: Mapping[str, np.ndarray], name: str, dtype: str) -> regression.Spectrum:
+    """Return the spectrum of the kernel `name` as it was stored; NumericsError as in `decomposed`."""
+    found = regression.Spectrum(
+        jnp.asarray(arrays["eigenvalues"]), jnp.asarray(arrays["eigenvectors"]), regression.round_off(dtype)
+    )
+    require_positive(found, name, dtype)  # older versions may have stored another
+    return found
+
+
+def leading(kernel: Kernel, X: Array, top: int, name: str, dtype: str, tile_bytes: float) -> regression.Spectrum | None:
+    """Return the first `top` eigenpairs of the kernel of X alone.
+
+    Return None, with a warning, where they fail their check, or do not tell whether the kernel is singular.
+    """
+    found = regression.Spectrum.leading(matrix(kernel, X, tile_bytes), top, regression.round_off(dtype))
+    if found is None:
+        warnings.warn(
+            f"kernel {name}: its first {top} eigenpairs alone are not accurate enough, or do not tell whether it is "
+            f"singular; all {len(X)} are computed",
+            stacklevel=1,
+        )
+    return found
 
 
 def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
