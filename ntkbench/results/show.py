@@ -126,7 +126,7 @@ def grid(
         line[str(row[column]) if column else columns[0]] = row
     titles = [f"{column} {label}" if column and column != "metric" else label for label in columns]
     body = [(labels, tuple(line.get(each) for each in columns)) for labels, line in lines.items()]
-    caption = [*_caption(chosen, names, _majority(records, chosen, names)), *_gaps(summary)]
+    caption = [*_caption(chosen, names, _majority(records, chosen, names)), *_gaps(summary, chosen.runs)]
     if failed := failed_checks.summary(records):
         caption.append(f"{failed_checks.MARK} {failed}" if any(summary[CHECKS]) else failed)
         caption += failed_checks.meanings(records)
@@ -269,13 +269,14 @@ def _majority(records: Sequence[Record], chosen: Selection, names: Sequence[str]
     return f"always naming the largest class scores {' to '.join(found[:: max(1, len(found) - 1)])}" if found else ""
 
 
-def _gaps(summary: "pd.DataFrame") -> list[str]:
-    """Return lines that explain the cells without a mean."""
+def _gaps(summary: "pd.DataFrame", of: "pd.DataFrame") -> list[str]:
+    """Return lines that explain the cells without a mean, of the runs `of`."""
     lines, without = [], summary.loc[summary["mean"].isna()]
     if (without["n"] + without["undefined"] < without["expected"]).any():
-        lines.append("– (3/5): three of five runs are there; an incomplete cell has no mean")
-    reasons = list(dict.fromkeys(filter(None, without["reason"])))
-    if reasons:
+        ended = of["status"][~of["status"].isin(("ok", "missing"))].value_counts(sort=False).items()
+        told = "".join(f"; here {n} {status}, `ntkbench status` shows why" for status, n in ended)
+        lines.append(f"– (3/5): three of five runs are there; an incomplete cell has no mean{told}")
+    if reasons := list(dict.fromkeys(filter(None, without["reason"]))):
         lines.append(f"undefined (3/5): three of five runs have no value; here {'; '.join(reasons)}")
     return lines
 
@@ -290,8 +291,7 @@ def _caption(chosen: Selection, names: Sequence[str], majority: str) -> list[str
         better = f", {word.better} is better" if word.higher_is_better is not None else ""
         lines.append(f"{name} ({word.unit}{better}): {word.meaning}")
         if (old := chosen.numbers.loc[chosen.numbers["metric"] == name, "revision"].max()) < word.revision:
-            told = f"but these are by revision {old}, an earlier definition; run the spec again in a new store"
-            lines[-1] = f"{lines[-1]}; {told}"
+            lines[-1] += f"; but these are by revision {old}, an earlier definition; run the spec again in a new store"
     constant = {axis: [label for label in chosen.labels(axis) if label] for axis in chosen.axes if axis not in _UNSAID}
     if said := [f"{axis} {labels[0]}" for axis, labels in constant.items() if len(labels) == 1]:
         lines.append(f"all with {', '.join(said)}")

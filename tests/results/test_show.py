@@ -225,3 +225,13 @@ def test_no_cell_for_a_spreadsheet_is_a_formula():
     runs = [*planned(cell(width=32), [0], regime="=1+1"), *planned(cell(width=64), [0], regime="\uff1d1+1")]
     rows = list(csv.DictReader(io.StringIO(show(records_of((runs, 0.5)), form="csv"))))
     assert {row["regime"] for row in rows} == {"'=1+1", "'\uff1d1+1"}
+
+
+def test_runs_that_failed_are_told_from_runs_that_are_not_there():
+    value = RECORDS[0].model_dump(mode="json", by_alias=True)
+    error = {"type": "NumericsError", "message": "the kernel is not finite"}
+    value |= {"status": "failed", "metrics": [], "checks": [], "error": error}
+    value.pop("sha256", None)
+    text = show([valid(value), RECORDS[1]], where={"attack": "ntk"}, planned=NARROW)
+    assert "an incomplete cell has no mean; here 1 failed, `ntkbench status` shows why" in text.replace("\\", "")
+    assert "failed" not in show(RECORDS[1:3], where={"attack": "ntk"}, planned=NARROW)
