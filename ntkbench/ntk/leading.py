@@ -6,8 +6,8 @@ A full decomposition takes some 12 n^3 operations and several matrices. Here an 
 
 grows by a block at a time until the first k eigenpairs (lambda, u) of Q^T K Q give small residuals of (lambda, Q u).
 Nearly all of the work is in products of matrices. ARPACK (`scipy.sparse.linalg.eigsh`) does the same with one vector in
-the place of a block: it takes half as many products, but reads the whole matrix from memory for each, and further cores
-are of no use to it (`benchmarks/leading.py`).
+the place of a block: it takes fewer products, but reads the whole matrix from memory for each of them; see
+`benchmarks/leading.py`.
 
     values, vectors = pairs(K, 200)      # None where they do not pass the check
 
