@@ -4,10 +4,11 @@ It only reads the store, so it makes no difference which process executes the ru
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from rich.console import Console
 from rich.live import Live
@@ -114,7 +115,13 @@ class _StatusReader:
 
     def __init__(self, plan: Plan, store: StoreFolder):
         self.plan, self.store = plan, store
-        self._index, self._work = Index.open(store), remaining.expected(plan, groups.cached(plan.runs, store))
+        self._index, self._runs = Index.open(store), {run.id for run in plan.runs}
+
+    @cached_property
+    def _work(self) -> Mapping[str, float]:
+        """Estimated work of each run; it takes most of the time of a large plan, and only what is in progress needs
+        it."""
+        return remaining.expected(self.plan, groups.cached(self.plan.runs, self.store))
 
     def look(self) -> PlanStatus:
         """Return what is seen now."""
@@ -122,11 +129,11 @@ class _StatusReader:
         units = list(filter(None, map(self._unit, running(self.store))))
         ends = lookup.summaries(self.store, self.plan.runs, self._index)
         outcomes = {id: RunOutcome.of(end) for id, end in ends.items()}
-        return PlanStatus(self.plan, outcomes, units, self._work, datetime.now(UTC))
+        return PlanStatus(self.plan, outcomes, units, self._work if units else {}, datetime.now(UTC))
 
     def _unit(self, found: Running) -> RunningUnit | None:
         """Return a unit that is being executed; None if it has no run of the plan, or has ended just now."""
-        runs = tuple(sorted((id for id in found.runs if id in self._work), key=lambda id: id != found.run))
+        runs = tuple(sorted((id for id in found.runs if id in self._runs), key=lambda id: id != found.run))
         if not runs:
             return None
         left = is_abandoned(self.store, found)
