@@ -1,12 +1,12 @@
-"""Time and peak memory of the first eigenpairs of a kernel: block Lanczos beside ARPACK and the full decomposition.
+"""Time and peak memory of the first eigenpairs of a kernel: those alone, beside the full decomposition.
 
     python benchmarks/leading.py                         # n = 2000 and 4000, the first n / 20 and at most 200
     python benchmarks/leading.py 10000 --turns 1 --top 200 --data FOLDER
 
 The matrix is the NTK of a fully connected network with one hidden layer, on the first n images of MNIST, which `--data`
 or NTKBENCH_DATA holds, in float64. Each way runs in a process of its own, in turns, so that other load on the machine
-weighs on all alike. `block Lanczos` is what ntkbench does: with its checks, and with the factorization that tells
-whether the kernel is singular; ARPACK is SciPy's `eigsh` alone. Memory is the peak of the process beyond what it had
+weighs on all alike. `first alone` is what ntkbench does: ARPACK, its checks, and the factorization that tells whether
+the kernel is singular. Memory is the peak of the process beyond what it had
 with the matrix, in units of the matrix. Differences are from the full decomposition: of eigenvalues, relative, and of
 the spaces of the first k / 2 and of all k eigenvectors, the sine of the largest angle.
 """
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-WAYS = ("full", "ARPACK", "block Lanczos")
+WAYS = ("full", "first alone")
 
 
 def main() -> None:
@@ -108,14 +108,9 @@ def measured(way: str, top: int, folder: Path) -> dict[str, float]:
 def eigenpairs(way: str, K: Any, top: int) -> tuple[Any, Any]:
     """Return the first eigenvalues in descending order, and eigenvectors as columns; K may be overwritten."""
     import numpy as np
-    from scipy.sparse.linalg import eigsh
 
     from ntkbench.ntk.regression import Spectrum
 
-    if way == "ARPACK":
-        start = np.random.default_rng(0).standard_normal(len(K))
-        values, vectors = eigsh(K, top, which="LA", v0=start, tol=1e-14)  # type: ignore[arg-type]
-        return values[::-1], vectors[:, ::-1]
     found = Spectrum.of(K) if way == "full" else Spectrum.leading(K, top) or Spectrum.of(K)
     return np.asarray(found.eigenvalues[:top]), np.asarray(found.eigenvectors[:, :top])
 
