@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from ntkbench.ntk.balls import Ball, Eps, Image
 from ntkbench.ntk.compilation import jit
@@ -27,6 +27,24 @@ class Attack(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, predictor: Predictor, x: Image, label: Label, eps: Eps, *, key: PRNGKeyArray) -> Image: ...
+
+    def each(
+        self,
+        predictor: Predictor,
+        X: Float[Array, "n ..."],
+        labels: Int[Array, " n"],
+        eps: Float[Array, "e n"],
+        *,
+        keys: Key[Array, " n"],
+        batch_size: int,
+    ) -> Float[Array, "e n ..."]:
+        """Attack each example with each of its budgets, `batch_size` examples at a time; `keys` has one for each."""
+
+        def example(args):
+            x, label, own, key = args
+            return jax.vmap(lambda one_eps: self(predictor, x, label, one_eps, key=key))(own)
+
+        return jnp.moveaxis(jax.lax.map(example, (X, labels, eps.T, keys), batch_size=batch_size), 1, 0)
 
 
 class Score(NamedTuple):
@@ -182,13 +200,8 @@ def perturb(
     depend on the budget, as the gradient of a single step, is computed once for all of them.
     """
 
-    def example(args):
-        x, label, own, example_key = args
-        return jax.vmap(lambda one_eps: attack(predictor, x, label, one_eps, key=example_key))(own)
-
-    own = jnp.broadcast_to(eps[:, None] if eps.ndim == 1 else eps, (len(eps), len(X))).T
-    examples = X, labels, own, jax.random.split(key, X.shape[0])
-    return jnp.moveaxis(jax.lax.map(example, examples, batch_size=batch_size), 1, 0)
+    own = jnp.broadcast_to(eps[:, None] if eps.ndim == 1 else eps, (len(eps), len(X)))
+    return attack.each(predictor, X, labels, own, keys=jax.random.split(key, len(X)), batch_size=batch_size)
 
 
 @jit

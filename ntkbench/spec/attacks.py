@@ -105,13 +105,17 @@ class Attack(PerturbationNorm):
     """one budget or several, in pixel units ([0, 1])"""
 
 
-class GradientAttack(LossAscent, Attack):
-    """An attack that follows the gradient of a loss of its source."""
+class GradientAttack(Attack):
+    """An attack that looks at a predictor, its source, and by default follows its gradient."""
 
     source: str = SELF
     """predictor whose gradient is followed: self, or the id of a kernel or of a further network"""
     labels: Literal["true", "predicted"] = "true"
     """true: the label of the example; predicted: the source's own clean prediction in its place"""
+
+
+class AscendingAttack(LossAscent, GradientAttack):
+    """An attack that follows the gradient of a loss of its source."""
 
 
 class InnerAttack(LossAscent):
@@ -136,13 +140,13 @@ class InnerPGD(InnerAttack, Steps):
 Restarts = Annotated[int, Field(gt=0, le=10_000)]
 
 
-class FGSM(GradientAttack):
+class FGSM(AscendingAttack):
     """One full step along the sign of the gradient (l2: along the gradient)."""
 
     kind: Literal["fgsm"]
 
 
-class PGD(Steps, GradientAttack):
+class PGD(Steps, AscendingAttack):
     """Projected gradient ascent."""
 
     kind: Literal["pgd"]
@@ -153,7 +157,7 @@ class PGD(Steps, GradientAttack):
     """draws the starts"""
 
 
-class APGD(GradientAttack):
+class APGD(AscendingAttack):
     """Gradient ascent with momentum that halves its own step and keeps the best image (Croce & Hein 2020)."""
 
     kind: Literal["apgd"]
@@ -171,7 +175,7 @@ class APGD(GradientAttack):
     """draws the starts"""
 
 
-class Square(GradientAttack):
+class Square(AscendingAttack):
     """Random search with squares of pixels (Andriushchenko et al. 2020): it needs no gradient of its source.
 
     So it breaks networks whose gradients are zero or point nowhere. It is for the norm linf.
@@ -189,8 +193,59 @@ class Square(GradientAttack):
     """draws the squares"""
 
 
-Iterated = PGD | APGD | Square
-"""attacks that take many steps, and may be restarted"""
+class FAB(GradientAttack):
+    """Search for the nearest image of another class, whatever the budget (Croce & Hein 2020, FAB).
+
+    It follows the gradients of differences of outputs, and has no loss to choose. Test points whose nearest image is
+    farther away than eps stay as they are, and one search serves all budgets. An image may be .5 % farther away than
+    the boundary of a linear function.
+    """
+
+    kind: Literal["fab"]
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 100
+    """number of steps, each with one gradient for each other class, or with a single one where `targeted` is set"""
+    restarts: Restarts = 1
+    """number of rounds; later ones begin at a random point half as far as the nearest image found so far"""
+    targeted: Count | None = None
+    """number of other classes, those with the largest outputs, towards each of which there is a run in each round
+    (FAB-T); null: one run, in each step towards the nearest boundary"""
+    seed: Seed = 0
+    """draws the starts of later rounds"""
+
+
+MOST_TARGETS = 9
+"""number of classes that the targeted attacks of the standard set run towards, where there are so many others"""
+
+
+class AutoAttack(GradientAttack):
+    """The standard set of four attacks, each on the test points that are still right (Croce & Hein 2020, AutoAttack).
+
+    They are APGD on cross-entropy, APGD towards classes on the difference of logits ratio, FAB towards classes, and
+    Square on the margin. All losses are those of the published set, whatever the source was fitted with; only the
+    ratio, which needs four classes, is replaced by the margin where there are fewer. With two classes there is one
+    direction, and nothing is targeted. It is for the norm linf, as Square is.
+    """
+
+    kind: Literal["autoattack"]
+    steps: Annotated[int, Field(gt=0, le=100_000)] = 100
+    """number of steps of each run of APGD and FAB"""
+    targeted: Count | None = None
+    """number of other classes, those with the largest outputs, towards each of which there is a run of APGD and one of
+    FAB; null: 9, or all where there are fewer"""
+    queries: Annotated[int, Field(gt=0, le=100_000)] = 5000
+    """number of images that Square shows to the source"""
+    seed: Seed = 0
+    """draws starts and squares"""
+
+    def towards(self, outputs: int) -> int:
+        """Return the number of classes towards which it runs on a source with so many outputs: 0 with a single one."""
+        return min(self.targeted or MOST_TARGETS, outputs - 1)
+
+
+Restarted = PGD | APGD | Square
+"""attacks of which the worst of several runs is kept"""
+Iterated = Restarted | FAB | AutoAttack
+"""attacks that take many steps"""
 
 
 class RandomSign(Attack):
@@ -213,12 +268,14 @@ class GivenImages(FileSection, Attack):
     """the file"""
 
 
-class ExtensionAttack(GradientAttack):
+class ExtensionAttack(AscendingAttack):
     """The base class of attacks that other packages add."""
 
     builder: ClassVar[str]
     """`package.module:function` that makes an `ntk.attacks.Attack` from this section, the ball and the objective"""
 
 
-AnyAttack = Annotated[FGSM | PGD | APGD | Square | RandomSign | GivenImages, Kinds("attacks", ExtensionAttack)]
+AnyAttack = Annotated[
+    FGSM | PGD | APGD | Square | FAB | AutoAttack | RandomSign | GivenImages, Kinds("attacks", ExtensionAttack)
+]
 """every attack that a spec can name, those of installed packages included"""

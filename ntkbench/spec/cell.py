@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ntkbench.spec.analyses import Analysis, TransferMatrix
 from ntkbench.spec.architectures import Architecture, FunctionNetwork, Given
-from ntkbench.spec.attacks import SELF, AnyAttack, GradientAttack, with_loss
+from ntkbench.spec.attacks import SELF, AnyAttack, GradientAttack, LossAscent, with_loss
 from ntkbench.spec.data import NTGA, Data
 from ntkbench.spec.kernels import InfiniteKernel, Kernel
 from ntkbench.spec.notation import (
@@ -136,6 +136,8 @@ class Cell(Section):
             return attack
         if source:
             attack = attack.model_copy(update={"source": source})
+        if not isinstance(attack, LossAscent):
+            return attack
         return with_loss(attack, self.has_several_outputs and self._has_squared_loss(attack.source))
 
     def _has_squared_loss(self, who: str) -> bool:

@@ -207,6 +207,22 @@ def test_attacks_on_a_network_cost_by_steps_restarts_and_targets(words: dict[str
     assert work.dense == 30 * (passes(6, 8) * (1 + 2 * 10 * runs) + passes(2, 3) * 3)
 
 
+@pytest.mark.parametrize(
+    ("words", "gradients", "values"),
+    [
+        ({"kind": "square", "restarts": 3}, 0, 2 * 30),
+        ({"kind": "fab", "restarts": 3}, 60, 30),
+        ({"kind": "fab", "restarts": 3, "targeted": 1}, 30, 30),
+        ({"kind": "autoattack", "queries": 7}, 2 * 50, 2 * 27),
+        ({"kind": "autoattack", "queries": 7, "targeted": 1}, 2 * 30, 2 * 17),
+    ],
+)
+def test_attacks_that_look_without_a_gradient(words: dict[str, object], gradients: int, values: int):
+    """There are three classes and two budgets, which one search of FAB serves."""
+    work = analyses.crafting_cost(of("attacks.own", {"eps": ["4/255", "8/255"], "steps": 10, **words}), "own", 0)
+    assert work.dense == 30 * (passes(6, 8) * (1 + gradients) + passes(2, 3) * (3 + values))
+
+
 def test_random_signs_follow_no_gradient():
     work = analyses.crafting_cost(cell(), "noise", 0)
     assert (work.dense, work.double) == (0, 0)

@@ -190,6 +190,18 @@ def test_what_it_takes_to_tell_mistakes_is_bounded(tmp_path):
     assert len(lines(str(tmp_path / "spec.yaml"))) == 101
 
 
+@pytest.mark.parametrize("kind", ["fab", "autoattack"])
+def test_a_search_and_the_standard_set_are_transferred_like_any_attack(tmp_path, kind: str):
+    good = (SPECS.parent / "tests" / "bad_specs" / "parts" / "good.yaml").read_text()
+    moved = good.replace("ntk: {kind: fgsm", f"ntk: {{kind: {kind}").replace("own: {kind: fgsm", f"own: {{kind: {kind}")
+    (tmp_path / "spec.yaml").write_text(f"{moved}  grid: {{kind: transfer_matrix, attack: ntk, floor: noise}}\n")
+    (run,) = plan_read.read(str(tmp_path / "spec.yaml")).runs
+    assert {run.cell.attacks[name].kind for name in ("ntk", "own")} == {kind}
+    floor = moved.replace("floor: noise", "floor: own").replace("ceiling: own", "ceiling: null")
+    (tmp_path / "spec.yaml").write_text(floor)
+    assert lines(str(tmp_path / "spec.yaml"))[0].endswith(f"own is of kind {kind}; the floor is of kind random_sign")
+
+
 AXES = """
 ntkbench: 1
 name: axes

@@ -16,7 +16,7 @@ def first_words(text: str) -> list[str]:
     ("what", "words"),
     [
         ("kernels", ["infinite", "empirical"]),
-        ("attacks", ["fgsm", "pgd", "apgd", "square", "random_sign", "images"]),
+        ("attacks", ["fgsm", "pgd", "apgd", "square", "fab", "autoattack", "random_sign", "images"]),
         (
             "analyses",
             [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ntkbench.data import dataset
 from ntkbench.errors import DataError, NumericsError
-from ntkbench.ntk import apgd, attacks, balls, gram, losses, regression
+from ntkbench.ntk import apgd, attacks, balls, fab, gram, in_turn, losses, regression, square
 from ntkbench.plan import timeline
 from ntkbench.run.build import attacks as build_attacks
 from ntkbench.run.build import kernels, training
@@ -196,6 +196,37 @@ def test_an_adaptive_attack_is_as_the_spec_says():
     assert targeted_loss("margin") is targeted_loss("margin")
     outputs, label, target = jnp.array([1.0, 4.0, 2.0]), jnp.array(0), jnp.array(2)
     assert targeted_loss("margin")(outputs, label, target) == -losses.margin(outputs, target)
+
+
+def test_a_search_for_the_nearest_image_is_as_the_spec_says():
+    words = {"kind": "fab", "eps": ["4/255", "8/255"], "norm": "l2", "steps": 9, "restarts": 2, "targeted": 1}
+    found = build_attacks.attack(cell(attacks={"own": words}), "own").attack
+    assert found == fab.FAB(balls.L2(), attacks.Objective(losses.margin), 9, 2, 1), "its restarts are its own"
+
+
+@pytest.mark.parametrize(
+    ("classes", "said", "targets", "ratio"),
+    [
+        ([7, 8], {}, 0, losses.margin),
+        ([7, 8, 4], {}, 2, targeted_loss("margin")),
+        ([7, 8, 4, 1], {}, 3, losses.dlr_toward),
+        (None, {}, 9, losses.dlr_toward),
+        (None, {"targeted": 4}, 4, losses.dlr_toward),
+    ],
+)
+def test_the_standard_set_is_the_published_one(classes, said, targets, ratio):
+    """With fewer than four classes the margin takes the place of the ratio; two have one direction."""
+    words = {"kind": "autoattack", "eps": "8/255", "steps": 9, "queries": 70, "labels": "predicted", **said}
+    of = cell(data={**FULL["data"], "classes": classes}, attacks={"own": words})
+    built = build_attacks.attack(of, "own")
+    margin, linf = attacks.Objective(losses.margin, predicted=True), balls.Linf()
+    assert isinstance(built.attack, in_turn.InTurn)
+    first, second, third, last = built.attack.parts
+    assert first == apgd.APGD(linf, attacks.Objective(losses.cross_entropy, predicted=True), 9)
+    assert second == apgd.APGD(linf, margin, 9, targets=apgd.Targets(targets, ratio) if targets else None)
+    assert third == fab.FAB(linf, margin, 9, targets=targets or None)
+    assert last == square.Square(linf, margin, 70)
+    assert built.objective == margin
 
 
 def test_an_attack_draws_from_its_own_seed_whatever_the_run():

@@ -187,6 +187,19 @@ def test_every_field_of_an_adaptive_attack_counts(other: dict[str, object]):
     assert run_id(one, 0) != run_id(two, 0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        *(("fab", each) for each in ({"steps": 99}, {"restarts": 2}, {"targeted": 2}, {"seed": 1}, {"norm": "l2"})),
+        *(("autoattack", each) for each in ({"steps": 99}, {"queries": 4999}, {"targeted": 2}, {"seed": 1})),
+    ],
+)
+def test_every_field_of_a_search_and_of_the_standard_set_counts(kind: str, other: dict[str, object]):
+    words = {"kind": kind, "eps": "8/255"}
+    one, two = (cell(attacks={**FULL["attacks"], "own": each}) for each in (words, {**words, **other}))
+    assert run_id(one, 0) != run_id(two, 0)
+
+
 class Old(BaseModel):
     kind: Literal["toy"] = "toy"
     steps: int = 3

@@ -77,6 +77,17 @@ def test_in_a_transfer_matrix_the_loss_suits_each_source():
     assert run_id(said, 0) != run_id(of, 0), "one loss for all sources is another experiment"
 
 
+@pytest.mark.parametrize("kind", ["fab", "autoattack"])
+def test_attacks_with_losses_of_their_own_have_none_to_choose(kind: str):
+    of = cell(THREE, {**STANDARD, "loss": "cross_entropy"})
+    grid = {"grid": {"kind": "transfer_matrix", "attack": "own"}}
+    words = {"own": {"kind": kind, "eps": "8/255"}}
+    of = Cell.model_validate({**of.model_dump(mode="json"), "attacks": words, "analyses": grid})
+    assert "loss" not in resolved(of)["attacks"]["own"]
+    sources = {source: getattr(of.attack(of.attack_on("own", source)), "source", "") for source in of.predictors}
+    assert sources == {source: source for source in of.predictors}, "a matrix makes it on each source"
+
+
 def test_of_two_classes_all_ids_are_those_of_cross_entropy():
     for training in (STANDARD, ADVERSARIAL, {"mode": "none"}):
         assert run_id(cell(TWO, training), 0) == run_id(cell(TWO, training, "cross_entropy"), 0)

@@ -114,6 +114,8 @@ def test_what_stands_at_a_path_depends_on_the_kind():
         "pgd",
         "apgd",
         "square",
+        "fab",
+        "autoattack",
         "random_sign",
         "images",
     )

@@ -35,7 +35,7 @@ from ntkbench.spec.analyses import (
     Transfer,
     TransferMatrix,
 )
-from ntkbench.spec.attacks import SELF, GivenImages, GradientAttack, Iterated, Square
+from ntkbench.spec.attacks import FAB, SELF, AutoAttack, GivenImages, GradientAttack, Iterated
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.spec.training import Trained
@@ -117,11 +117,24 @@ def _gradients(cell: Cell, who: str, examples: int, tile: int) -> Work:
     return _passes(cell, dtype, gradient, examples)
 
 
+PARTS = 4
+"""number of attacks in the standard set, each of which is compiled"""
+
+
+def _looks(cell: Cell, attack: GradientAttack) -> tuple[int, int]:
+    """Return how many gradients and how many values of its source an attack takes to make one example at all budgets.
+
+    A single step has one gradient for all budgets, and FAB one search.
+    """
+    budgets = len(attack.eps) if isinstance(attack, Iterated) and not isinstance(attack, FAB) else 1
+    outputs = shapes.outputs(cell.data)
+    return budgets * networks.ascents(attack, outputs), budgets * networks.queries(attack, outputs)
+
+
 def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
     """Return the work of crafting: gradients of every test point, then the source on clean and on attacked images.
 
-    An iterated attack takes a gradient for each budget and step, a single step one for all budgets; one more gradient
-    at the clean image is compared with those of targets. Square takes values in the place of gradients.
+    One more gradient at the clean image is compared with those of targets.
     """
     attack, n = cell.attack(attack_id), cell.data.n_test
     images = _images(cell, len(attack.eps))
@@ -133,14 +146,12 @@ def crafting_cost(cell: Cell, attack_id: str, tile: int) -> Work:
             bytes=images,
             programs=_programs(("signs", _shape(attack), _form(cell, None)), cell, DRAWN),
         )
-    budgets = len(attack.eps) if isinstance(attack, Iterated) else 1
-    looks, shown = n * networks.ascents(attack) * budgets, n * (1 + len(attack.eps))
-    if isinstance(attack, Square):
-        work = _gradients(cell, attack.source, n, tile) + _values(cell, attack.source, shown + looks, tile)
-    else:
-        work = _gradients(cell, attack.source, n + looks, tile) + _values(cell, attack.source, shown, tile)
-    passes = (VALUE.rest + 2 * GRADIENT.rest) * _through(cell, attack.source)
-    programs = _programs(("craft", _shape(attack), _form_of(cell, attack.source)), cell, passes, 3)
+    gradients, values = _looks(cell, attack)
+    work = _gradients(cell, attack.source, n * (1 + gradients), tile)
+    work += _values(cell, attack.source, n * (1 + len(attack.eps) + values), tile)
+    several = PARTS if isinstance(attack, AutoAttack) else 1
+    passes = (VALUE.rest + (1 + several) * GRADIENT.rest) * _through(cell, attack.source)
+    programs = _programs(("craft", _shape(attack), _form_of(cell, attack.source)), cell, passes, 2 + several)
     return work + Work(calls=3, bytes=images + work.bytes, programs=programs)
 
 
@@ -194,9 +205,9 @@ def spectral_cost(cell: Cell, analysis: Spectral, tile: int) -> Work:
         held, compared = len(analysis.against) + 2, 2 * (2 * len(analysis.against) + 1) * _many(analysis.features, size)
     work += Work(double=2 * n * (members + compared) * size * sizes.inputs(cell))
     if attack is not None:
-        work += _values(cell, analysis.target, n * members * len(attack.eps), tile)
-        if isinstance(attack, Iterated):
-            work += _gradients(cell, analysis.target, n * members * len(attack.eps) * networks.ascents(attack), tile)
+        gradients, values = _looks(cell, attack) if isinstance(attack, Iterated) else (0, 0)
+        work += _values(cell, analysis.target, n * members * (len(attack.eps) + values), tile)
+        work += _gradients(cell, analysis.target, n * members * gradients, tile)
     if isinstance(analysis, Eigenspace):
         work += Work(double=2 * n * size**2)
     kernels = (analysis.target, *getattr(analysis, "against", ()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ntkbench.plan import sizes, timeline
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.shapes import Step
-from ntkbench.spec.attacks import APGD, SELF, AnyAttack, InnerPGD, Iterated
+from ntkbench.spec.attacks import APGD, FAB, PGD, SELF, AnyAttack, AutoAttack, InnerPGD, Square
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.layers import Conv, Flatten
@@ -121,12 +121,39 @@ def _is_linear(cell: Cell) -> bool:
     return isinstance(cell.training, Trained) and timeline.linear_from(cell) is not None
 
 
-def ascents(attack: AnyAttack) -> int:
-    """Return the number of gradients that an attack takes of one example at one budget."""
-    if not isinstance(attack, Iterated):
-        return 1
-    targets = attack.targeted or 1 if isinstance(attack, APGD) else 1
-    return attack.steps * attack.restarts * targets
+def ascents(attack: AnyAttack, outputs: int) -> int:
+    """Return the number of gradients that an attack takes of one example at one budget.
+
+    `outputs`: the number of outputs of its source. Those of the standard set are counted as if no example was turned
+    before its end; so are its queries.
+    """
+    match attack:
+        case Square():
+            return 0
+        case AutoAttack():
+            return attack.steps * (1 + 2 * max(1, attack.towards(outputs)))
+        case FAB():
+            return attack.steps * attack.restarts * (attack.targeted or max(1, outputs - 1))
+        case APGD():
+            return attack.steps * attack.restarts * (attack.targeted or 1)
+        case PGD():
+            return attack.steps * attack.restarts
+    return 1
+
+
+def queries(attack: AnyAttack, outputs: int) -> int:
+    """Return how many images an attack shows to its source without a gradient, of one example at one budget.
+
+    FAB looks at where each step of a run has led, beside its gradients.
+    """
+    match attack:
+        case Square():
+            return attack.steps * attack.restarts
+        case AutoAttack():
+            return attack.queries + attack.steps * max(1, attack.towards(outputs))
+        case FAB():
+            return attack.steps * attack.restarts * (attack.targeted or 1)
+    return 0
 
 
 # ---- programs ------------------------------------------------------------------------------------

@@ -7,7 +7,18 @@ from ntkbench.budgets import Budget
 from ntkbench.errors import Problem
 from ntkbench.plan import shapes, sizes, timeline
 from ntkbench.spec.analyses import ROLES, EvaluatedAnalysis
-from ntkbench.spec.attacks import APGD, PGD, Attack, GivenImages, InnerAttack, LossAscent, Square
+from ntkbench.spec.attacks import (
+    APGD,
+    FAB,
+    PGD,
+    Attack,
+    AutoAttack,
+    GivenImages,
+    GradientAttack,
+    InnerAttack,
+    LossAscent,
+    Square,
+)
 from ntkbench.spec.data import Poisoning
 from ntkbench.spec.document import Path, text
 from ntkbench.spec.kernels import AdvNtk, InfiniteKernel
@@ -22,8 +33,10 @@ from ntkbench.spec.training import Adversarial, AdversarialPhase
 def problems(draft: Draft) -> Iterator[Problem]:
     """Yield the mistakes in a cell's gradient attacks; those about classes only if the number of classes is known."""
     for path, ascent in _ascents(draft).items():
-        if isinstance(ascent, Square) and ascent.norm != "linf":
+        if isinstance(ascent, Square | AutoAttack) and ascent.norm != "linf":
             message = "square moves pixels by eps, and has no form for l2; write norm: linf, or kind: apgd"
+            if isinstance(ascent, AutoAttack):
+                message = "autoattack ends with square, which has no form for l2; write norm: linf, or apgd and fab"
             yield draft.problem((*path, "norm"), message)
         if isinstance(ascent, PGD | APGD) and ascent.restarts > 1 and ascent.start == "zero":
             message = "restarts differ by their start alone, and zero is always the same; write start: uniform"
@@ -48,10 +61,10 @@ def given_images(draft: Draft) -> Iterator[Problem]:
                 yield draft.problem(("analyses", id, role), message)
 
 
-def _ascents(draft: Draft) -> Mapping[Path, LossAscent]:
+def _ascents(draft: Draft) -> Mapping[Path, GradientAttack | InnerAttack]:
     """Return the gradient attacks of a cell by their paths, those inside its training and its kernels included."""
-    found: dict[Path, LossAscent] = {
-        ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, LossAscent)
+    found: dict[Path, GradientAttack | InnerAttack] = {
+        ("attacks", name): attack for name, attack in draft.cell.attacks.items() if isinstance(attack, GradientAttack)
     }
     return {**found, **_inner(draft)}
 
@@ -69,9 +82,9 @@ def _inner(draft: Draft) -> Mapping[Path, InnerAttack]:
     return found
 
 
-def _loss(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iterator[Problem]:
+def _loss(draft: Draft, path: Path, ascent: GradientAttack | InnerAttack, outputs: int) -> Iterator[Problem]:
     """Refuse the DLR loss where there are too few outputs: three, or four towards a class (Croce & Hein 2020)."""
-    if ascent.loss != "dlr":
+    if not isinstance(ascent, LossAscent) or ascent.loss != "dlr":
         return
     targeted = isinstance(ascent, APGD) and ascent.targeted is not None
     needed, which = (4, "fourth") if targeted else (3, "third")
@@ -81,9 +94,9 @@ def _loss(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iterato
         yield draft.problem((*path, "loss"), f"{why}; write margin or cross_entropy")
 
 
-def _targets(draft: Draft, path: Path, ascent: LossAscent, outputs: int) -> Iterator[Problem]:
+def _targets(draft: Draft, path: Path, ascent: GradientAttack | InnerAttack, outputs: int) -> Iterator[Problem]:
     """Refuse more target classes than there are classes beside the label."""
-    if not isinstance(ascent, APGD) or ascent.targeted is None:
+    if not isinstance(ascent, APGD | FAB | AutoAttack) or ascent.targeted is None:
         return
     if outputs == 1:
         message = "with two classes, a step away from the label is a step towards the other class; write null"

@@ -6,21 +6,23 @@ import jax
 
 from ntkbench.analyses.crafting import BudgetedAttack
 from ntkbench.budgets import Budget
-from ntkbench.ntk import apgd, attacks, balls, square
-from ntkbench.plan import sizes
+from ntkbench.ntk import apgd, attacks, balls, fab, in_turn, square
+from ntkbench.plan import shapes, sizes
 from ntkbench.run.build.losses import loss, targeted_loss
 from ntkbench.run.build.networks import stream
 from ntkbench.spec import extensions
 from ntkbench.spec.attacks import (
     APGD,
+    FAB,
     FGSM,
     PGD,
+    AutoAttack,
     ExtensionAttack,
     GivenImages,
     InnerFGSM,
     InnerPGD,
-    Iterated,
     RandomSign,
+    Restarted,
     Square,
     Steps,
 )
@@ -41,8 +43,13 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
     if isinstance(words, GivenImages):
         return BudgetedAttack(attack_id, NO_SOURCE, eps, attacks.Unmoved(ball), None)
     centered = cell.data.targets == "centered"
-    objective = attacks.Objective(loss(words.loss, centered), words.labels == "predicted")
-    if isinstance(words, APGD):
+    own = "margin" if isinstance(words, FAB | AutoAttack) else words.loss
+    objective = attacks.Objective(loss(own, centered), words.labels == "predicted")
+    if isinstance(words, FAB):
+        attack = fab.FAB(ball, objective, words.steps, words.restarts, words.targeted)
+    elif isinstance(words, AutoAttack):
+        attack = autoattack(words, objective, shapes.outputs(cell.data))
+    elif isinstance(words, APGD):
         targets = apgd.Targets(words.targeted, targeted_loss(words.loss, centered)) if words.targeted else None
         attack = apgd.APGD(ball, objective, words.steps, words.start == "uniform", targets)
     elif isinstance(words, Square):
@@ -51,7 +58,7 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
         attack = extensions.builder(words)(words, ball, objective)
     else:
         attack = gradient_attack(words, ball, objective)
-    if isinstance(words, Iterated) and words.restarts > 1:
+    if isinstance(words, Restarted) and words.restarts > 1:
         attack = attacks.Restarts(ball, objective, attack, words.restarts)
     return BudgetedAttack(attack_id, words.source, eps, attack, objective)
 
@@ -59,6 +66,23 @@ def attack(cell: Cell, attack_id: str) -> BudgetedAttack:
 def budgets(cell: Cell, words: Sequence[Budget]) -> tuple[Budget, ...]:
     """Return budgets of a cell as they are on its data, so that those relative to the dimension have a radius."""
     return tuple(budget.on(sizes.inputs(cell)) for budget in words)
+
+
+def autoattack(words: AutoAttack, margin: attacks.Objective, outputs: int) -> in_turn.InTurn:
+    """Return the four attacks of the standard set; `margin` has the loss of FAB and Square, and judges between all.
+
+    `outputs`: the number of outputs of the source, a single one for two classes.
+    """
+    ball, towards = BALLS["linf"], words.towards(outputs)
+    targets = apgd.Targets(towards, targeted_loss("dlr" if outputs >= 4 else "margin")) if towards else None
+    cross_entropy = attacks.Objective(loss("cross_entropy"), margin.predicted)
+    parts = (
+        apgd.APGD(ball, cross_entropy, words.steps),
+        apgd.APGD(ball, margin, words.steps, targets=targets),
+        fab.FAB(ball, margin, words.steps, targets=towards or None),
+        square.Square(ball, margin, words.queries),
+    )
+    return in_turn.InTurn(ball, margin, parts)
 
 
 def gradient_attack(
