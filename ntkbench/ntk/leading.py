@@ -66,7 +66,8 @@ def _largest_left(K, vectors, start) -> float:
         return v - vectors @ (vectors.T @ v)
 
     operator = LinearOperator(K.shape, matvec=left, dtype=np.float64)  # type: ignore[call-arg]
-    return float(eigsh(operator, 1, which="LA", v0=start, tol=_SEARCH, return_eigenvectors=False)[0])
+    found = eigsh(operator, 1, which="LA", v0=start, tol=_SEARCH, return_eigenvectors=False)  # type: ignore[arg-type]
+    return float(found[0])
 
 
 def _product(K, block) -> np.ndarray:

@@ -273,7 +273,7 @@ def _gaps(summary: "pd.DataFrame", of: "pd.DataFrame") -> list[str]:
     """Return lines that explain the cells without a mean, of the runs `of`."""
     lines, without = [], summary.loc[summary["mean"].isna()]
     if (without["n"] + without["undefined"] < without["expected"]).any():
-        ended = of["status"][~of["status"].isin(("ok", "missing"))].value_counts(sort=False).items()
+        ended = of.loc[~of["status"].isin(("ok", "missing")), "status"].value_counts(sort=False).items()
         told = "".join(f"; here {n} {status}, `ntkbench status` shows why" for status, n in ended)
         lines.append(f"– (3/5): three of five runs are there; an incomplete cell has no mean{told}")
     if reasons := list(dict.fromkeys(filter(None, without["reason"]))):

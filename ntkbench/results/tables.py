@@ -143,11 +143,11 @@ def _failed_codes(records: Sequence[Record], kinds: Sequence[Mapping[str, Any]])
     Records that failed the same checks share their texts, one for each kind: that of record r and kind k is at
     `begins[r] * len(kinds) + k`.
     """
-    patterns = {(): 0}
+    patterns: dict[tuple[tuple[str | None, str], ...], int] = {(): 0}
     begins = [patterns.setdefault(failed_checks.by_analysis(record), len(patterns)) for record in records]
     analyses = [kind.get("analysis", "") for kind in kinds]
     texts = [", ".join(failed_checks.of_analysis(failed, name)) for failed in patterns for name in analyses]
-    return frame_of({CHECKS: texts})[CHECKS], np.array(begins, int)
+    return frame_of({CHECKS: texts})[CHECKS], np.array(begins, int)  # type: ignore[return-value]
 
 
 def aggregate(numbers: "pd.DataFrame", runs: "pd.DataFrame", axes: Sequence[str]) -> "pd.DataFrame":

@@ -277,4 +277,5 @@ def _adapter(name: str) -> Any:
     """Return what reads a part of a record from JSON, and refuses anything else."""
     fields = Record.model_fields | Request.model_fields
     info = fields["checks" if name == "failed_checks" else name]
-    return TypeAdapter(Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation)
+    found: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation  # type: ignore[valid-type]
+    return TypeAdapter(found)

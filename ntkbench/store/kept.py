@@ -47,7 +47,7 @@ class KeptRecord(Record):
     def at(cls, columns: Columns, place: int, path: Path) -> "KeptRecord":
         """Return the record at a place of some columns; `path` is the file that it was read from."""
         made = cls.model_construct(run_id=columns.runs[place])
-        del made.__dict__["sha256"]  # not its default
+        vars(made).pop("sha256")  # not its default
         made._columns, made._place, made._path = columns, place, path
         return made
 

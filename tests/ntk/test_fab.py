@@ -81,7 +81,9 @@ def brute(ball, x, value, normal):
 
     if abs(normal @ move(1e9)) < abs(value):
         return None
-    return move(brentq(lambda t: abs(normal @ move(t)) - abs(value), 0, 1e9, xtol=1e-15, rtol=1e-14, maxiter=500))
+    return move(
+        brentq(lambda t: abs(normal @ move(t)) - abs(value), 0, 1e9, xtol=1e-15, rtol=np.float64(1e-14), maxiter=500)
+    )
 
 
 @pytest.mark.parametrize("ball", [LINF, L2])

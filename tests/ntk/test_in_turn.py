@@ -36,7 +36,7 @@ LABELS = jax.vmap(lambda x: predict(WAVES(x)))(X).at[0].add(1) % 5
 EPS = np.array([0, 0.005, 0.02, 0.06])
 
 
-def perturb(attack, X=X, labels=LABELS, eps=EPS, batch_size=4, predictor=WAVES):
+def perturb(attack, X=X, labels=LABELS, eps=EPS, batch_size=4, predictor: Callable[[jax.Array], jax.Array] = WAVES):
     made = attacks.perturb(attack, predictor, X, labels, jnp.asarray(eps), key=KEY, batch_size=batch_size)
     return np.asarray(made)
 
@@ -137,7 +137,7 @@ def test_what_is_wrong_already_is_not_attacked_again():
     attack = in_turn.InTurn(LINF, MARGIN, (Counted(LINF, before.append), Dark(LINF), Counted(LINF, after.append)))
     images = jnp.where(jnp.arange(10)[:, None, None, None] < 7, 0.9, 0.4) * jnp.ones((10, 1, 1, 1))
     images = jnp.concatenate([images, jnp.ones_like(images)], axis=1)
-    perturb(attack, images, jnp.ones(10, int), [0.1], batch_size=2, predictor=bright)
+    perturb(attack, images, jnp.ones(10, int), np.array([0.1]), batch_size=2, predictor=bright)
     jax.effects_barrier()
     assert len(before) == 10
     assert len(after) == 4, "three are left, in two batches"

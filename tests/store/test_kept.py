@@ -84,10 +84,10 @@ def test_tables_of_kept_records_are_those_of_records(store: Store, monkeypatch):
         assert show.show(found, form=form) == show.show(expected, form=form)
     assert "†" in show.show(found, planned=RUNS[:3])
     frames = [tables.numbers(each, tables.runs(each, RUNS), keep_empty=True) for each in (found, expected)]
-    pd.testing.assert_frame_equal(*frames)
+    pd.testing.assert_frame_equal(frames[0], frames[1])
     assert len(frames[0]) == sum(len(each.metrics) for each in expected) + 1
     some = [tables.numbers(each[1:2], tables.runs(each[1:3])) for each in (found, expected)]
-    pd.testing.assert_frame_equal(*some)
+    pd.testing.assert_frame_equal(some[0], some[1])
     assert set(some[0]["run_id"]) == {RUNS[1].id}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ntkbench.plan import sizes, timeline
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.shapes import Step
-from ntkbench.spec.attacks import APGD, FAB, PGD, SELF, AnyAttack, AutoAttack, InnerPGD, Square
+from ntkbench.spec.attacks import APGD, FAB, PGD, SELF, AnyAttack, AutoAttack, GradientAttack, InnerPGD, Square
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.layers import Conv, Flatten
@@ -121,7 +121,7 @@ def _is_linear(cell: Cell) -> bool:
     return isinstance(cell.training, Trained) and timeline.linear_from(cell) is not None
 
 
-def ascents(attack: AnyAttack, outputs: int) -> int:
+def ascents(attack: AnyAttack | GradientAttack, outputs: int) -> int:
     """Return the number of gradients that an attack takes of one example at one budget.
 
     `outputs`: the number of outputs of its source. Those of the standard set are counted as if no example was turned
@@ -141,7 +141,7 @@ def ascents(attack: AnyAttack, outputs: int) -> int:
     return 1
 
 
-def queries(attack: AnyAttack, outputs: int) -> int:
+def queries(attack: AnyAttack | GradientAttack, outputs: int) -> int:
     """Return how many images an attack shows to its source without a gradient, of one example at one budget.
 
     FAB looks at where each step of a run has led, beside its gradients.
