@@ -20,6 +20,8 @@ SLOWED = {
     "boards/drift-fashion": "the same runs as those of drift/fashion4",
     "eigenspace/multiclass-losses": "57 s beside other work, of 18 s by the plan",
     "phases/fashion2": "runs of one cell took 14 to 99 s beside other work",
+    "drift/linearize-at": "made beside other work: 1,778 s of 750 by the plan",
+    "theory/lazy-width": "made beside other work: 1,662 s of 498 by the plan",
     "eigenspace/consistency-cifar2": "the first of its runs took 261 s beside other work, the others 160 s",
 }
 """Shipped specs whose records took more than twice as long as estimated, on machines that had other work, too."""
