@@ -114,7 +114,11 @@ class GradientAttack(Attack):
     """true: the label of the example; predicted: the source's own clean prediction in its place"""
 
 
-class AscendingAttack(LossAscent, GradientAttack):
+class _RaisesLoss(LossAscent, Attack):
+    """An attack with a loss: a class of its own, so that records keep `loss` before `source`."""
+
+
+class AscendingAttack(GradientAttack, _RaisesLoss):
     """An attack that follows the gradient of a loss of its source."""
 
 
