@@ -100,6 +100,11 @@ def snapshots(words: int | tuple[Fraction, ...], epochs: int) -> tuple[Fraction,
     return tuple(sorted({Fraction(0), *words, Fraction(epochs)}))
 
 
+def positions(word: str, count: int) -> tuple[int, ...]:
+    """Return the positions that `word` (none, final, ends, all) selects among `count` snapshots."""
+    return {"none": (), "final": (count - 1,), "ends": (0, count - 1), "all": tuple(range(count))}[word]
+
+
 def rows(cell: Cell, drift: Drift) -> int:
     """Return the number of rows of the kernel on the probe: one an example, in the full layout times the outputs."""
     return drift.probe.n * (shapes.outputs(cell.data) if drift.layout == "full" else 1)

@@ -16,6 +16,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
+from ntkbench.errors import DivergedError
 from ntkbench.ntk import linearize
 from ntkbench.ntk.network import Trainable
 from ntkbench.plan import timeline
@@ -67,6 +68,19 @@ class TrainedGroup:
     def at(self, moment: Fraction) -> Trainable:
         """Return the predictors after `moment` epochs: a moment that was asked for, the start or the end."""
         return self.snapshots[moment]()
+
+    def require_finite(self, epochs: int | None = None, whose: str = "") -> None:
+        """Raise DivergedError if a loss of one seed's training is not finite in its first `epochs` (None: in all).
+
+        `whose` begins the message.
+        """
+        losses = self.losses[:epochs]
+        if losses.size and not np.all(np.isfinite(losses)):
+            epoch, rate = int(np.argmin(np.isfinite(losses))), self.facts["learning_rate"]
+            raise DivergedError(
+                f"{whose}the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
+                "try a smaller training.optimizer.learning_rate"
+            )
 
     def of(self, seed: int) -> "TrainedGroup":
         """Return the networks of one seed alone, without the axis for seeds."""

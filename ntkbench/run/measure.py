@@ -37,9 +37,10 @@ from ntkbench.run.build import losses as build_losses
 from ntkbench.run.build import networks
 from ntkbench.run.build import poison as build_poison
 from ntkbench.run.build.attacks import NO_SOURCE
-from ntkbench.run.build.data import outputs, require_classes, targets
+from ntkbench.run.build.data import fitted_targets, outputs, require_classes, targets
 from ntkbench.run.predictors import Predictors
 from ntkbench.spec import analyses, attacks, extensions
+from ntkbench.spec.cell import Cell
 from ntkbench.spec.notation import FIT, POISON
 from ntkbench.spec.training import Trained
 
@@ -47,21 +48,23 @@ from ntkbench.spec.training import Trained
 def measurements(predictors: Predictors) -> dict[str, Measurement]:
     """Compute all measurements of a run, by analysis.
 
-    Poisoned training images have one more, and trained networks another, their fit.
+    Poisoned training images have one more, and trained networks another: how far each of them was trained.
 
     Raise DivergedError if the training diverged, and an error if a measurement is not finite.
     """
     found, cell = {}, predictors.cell
     if cell.data.poison:
         found[POISON] = _poison(predictors)
-    fitted = functools.cache(lambda: _fit(predictors))
-    if cell.has_network and isinstance(cell.training, Trained):
-        predictors.tick("fit of the network")
-        found[FIT] = dataclasses.replace(fitted()[1], checks=tuple(_loss_reached(predictors)))
+    fitted = functools.cache(functools.partial(_fit, predictors))
+    if trainings := predictors.trainings:
+        predictors.tick("fit of the networks")
+        fits = [fitted(name)[1] for name in trainings]
+        reached = [check for name, own in trainings.items() for check in _loss_reached(predictors, own, name)]
+        found[FIT] = Measurement(tuple(scalar for each in fits for scalar in each.scalars), checks=tuple(reached))
     for name, words in cell.analyses.items():
         predictors.tick(f"analysis {name}")
         measurement = measure(predictors, name).require_finite(name)
-        checks = (*measurement.checks, *_equal_times(predictors, words, lambda: fitted()[0]))
+        checks = (*measurement.checks, *_equal_times(predictors, words, fitted))
         found[name] = dataclasses.replace(measurement, checks=checks)
     return found
 
@@ -149,7 +152,7 @@ def _drift(predictors: Predictors, name: str, words: analyses.Drift) -> Measurem
     judged = {split: predictors.view(predictors.split(split), dtype) for split in words.accuracy_on}
     attack, adversary = map(predictors.seeded_attack, (words.attack, words.adversarial_probe))
     with predictors.stage(f"analysis.{name}"):
-        at = _positions(words.accuracy_at, len(trajectory.moments))
+        at = selections.positions(words.accuracy_at, len(trajectory.moments))
         return drift(trajectory, judged, attack=attack, adversary=adversary, at=at)
 
 
@@ -240,29 +243,24 @@ def _trajectory(predictors: Predictors, words: analyses.Drift) -> Trajectory:
         shared.tile_bytes,
         memory.kernel_bytes(),
         None if (linear := timeline.linear_from(cell)) is None else Fraction(linear),
-        frozenset(_positions(words.keep_kernels, len(moments))),
+        frozenset(selections.positions(words.keep_kernels, len(moments))),
         predictors.tick,
     )
 
 
-def _positions(word: str, count: int) -> tuple[int, ...]:
-    """Return the positions that `word` (none, final, ends, all) selects among `count` snapshots."""
-    return {"none": (), "final": (count - 1,), "ends": (0, count - 1), "all": tuple(range(count))}[word]
-
-
-def _fit(predictors: Predictors) -> tuple[Fit, Measurement]:
-    """Return how far the run's network was trained, judged on its training examples, and the metrics that say so."""
-    group, cell, shared = predictors.group, predictors.cell, predictors.shared
-    assert group is not None
+def _fit(predictors: Predictors, name: str) -> tuple[Fit, Measurement]:
+    """Return how far a network of the run was trained, judged on the training examples, and metrics that say so."""
+    group, cell, shared = predictors.groups[name], predictors.cell.as_own(name), predictors.shared
     words, dtype = cell.training, cell.numerics.network
-    with predictors.stage(f"analysis.{FIT}"):
-        trained = shared.evaluator(cell, attacks.SELF, predictors.trained(), dtype, shared.data(cell).train)
+    with predictors.stage(f"analysis.{FIT}" if name == attacks.SELF else f"analysis.{FIT}.{name}"):
+        data = shared.data(cell)
+        trained = shared.evaluator(cell, name, predictors.trained(name), dtype, data.train)
         loss = timeline.last_phase(cell).words.loss if isinstance(words, Trained) else "mse"
         flow_time = float(group.flow_time)
         return fit(
             trained,
             build_losses.loss(loss, cell.data.targets == "centered"),
-            _fitted_targets(predictors, loss),
+            np.asarray(fitted_targets(cell.data, data.train.labels, outputs(data), loss)),
             probabilities=loss == "cross_entropy",
             epochs=int(group.epochs),
             flow_time=None if math.isnan(flow_time) else flow_time,
@@ -270,31 +268,30 @@ def _fit(predictors: Predictors) -> tuple[Fit, Measurement]:
         )
 
 
-def _fitted_targets(predictors: Predictors, loss: str) -> np.ndarray:
-    """Return the targets (n, c) of the training outputs; for cross-entropy, of their probabilities."""
-    data, words = predictors.shared.data(predictors.cell), predictors.cell.data
-    centered = loss == "mse" and words.targets == "centered"
-    encoding = words.model_copy(update={"targets": "centered" if centered else "one_hot"})
-    return np.asarray(targets(encoding, data.train.labels, outputs(data)))
+def _loss_reached(predictors: Predictors, cell: Cell, name: str) -> Iterator[Check]:
+    """Yield the check that a network's training stopped because its loss was reached, if its last phase has `until`."""
+    if (until := timeline.last_phase(cell).words.until) is not None:
+        yield _naming(loss_reached(float(predictors.groups[name].losses[-1]), until.loss), name)
 
 
-def _loss_reached(predictors: Predictors) -> Iterator[Check]:
-    """Yield the check that training stopped because its loss was reached, if the spec has `until`."""
-    words, group = timeline.last_phase(predictors.cell).words, predictors.group
-    if words.until is not None and group is not None:
-        yield loss_reached(float(group.losses[-1]), words.until.loss)
-
-
-def _equal_times(predictors: Predictors, words: analyses.Analysis, fitted: Callable[[], Fit]) -> Iterator[Check]:
-    """Yield a check for each attack of an analysis from a kernel on the network, or from the network on a kernel.
+def _equal_times(
+    predictors: Predictors, words: analyses.Analysis, fitted: Callable[[str], tuple[Fit, Measurement]]
+) -> Iterator[Check]:
+    """Yield a check for each attack of an analysis from a kernel on a network, or from a network on a kernel.
 
     It compares for how long both were trained: otherwise transfer between them means little.
     """
     cell = predictors.cell
-    if not cell.has_known_training:
-        return
     for target, attack in itertools.product(selections.targets(cell, words), selections.attacks_shown(cell, words)):
         pair = {getattr(cell.attack(attack), "source", target), target}
-        for name in pair & cell.kernels.keys() if attacks.SELF in pair else ():
-            kernel = cell.kernels[name]
-            yield equal_time(attack, name, float(kernel.time), kernel.ridge, fitted())
+        for name, kernel_id in itertools.product(pair & predictors.groups.keys(), pair & cell.kernels.keys()):
+            if cell.as_own(name).has_known_training:
+                kernel = cell.kernels[kernel_id]
+                yield _naming(equal_time(attack, kernel_id, float(kernel.time), kernel.ridge, fitted(name)[0]), name)
+
+
+def _naming(check: Check, network: str) -> Check:
+    """Return a check whose detail names the network, unless it is the run's own."""
+    if network == attacks.SELF:
+        return check
+    return dataclasses.replace(check, detail={**check.detail, "network": network})

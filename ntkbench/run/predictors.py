@@ -26,7 +26,7 @@ from ntkbench.analyses.crafting import BudgetedAttack, Crafted
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.analyses.trajectory import SeededAttack, View
 from ntkbench.data import dataset
-from ntkbench.errors import DivergedError, UsageError
+from ntkbench.errors import UsageError
 from ntkbench.ntk import cheapest, empirical, features, gram, network, regression
 from ntkbench.ntk.linearize import Linearized
 from ntkbench.plan import timeline
@@ -43,6 +43,7 @@ from ntkbench.spec import attacks
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel
 from ntkbench.spec.notation import POISON
+from ntkbench.spec.training import Trained
 from ntkbench.store.groups import groups
 from ntkbench.store.record import StageRow
 
@@ -57,16 +58,6 @@ def of_earlier_run(shared: SharedStages, run: Run, together: Collection[int], ev
         (seeds,) = (group for group in groups(shared.store, run.cell, {*together, run.seed}) if run.seed in group)
     networks = networks_of_runs(shared, [run], seeds, every=every, tick=_unheard)[run.id]
     return Predictors(shared, run.cell, networks.own, others=networks.others)
-
-
-def _require_finite(group: TrainedGroup, losses: np.ndarray, whose: str = "") -> None:
-    """Raise DivergedError if a loss of one seed's training is not finite; `whose` begins the message."""
-    if losses.size and not np.all(np.isfinite(losses)):
-        epoch, rate = int(np.argmin(np.isfinite(losses))), group.facts["learning_rate"]
-        raise DivergedError(
-            f"{whose}the loss is not finite from epoch {epoch + 1} on (learning rate {rate:.3g}); "
-            "try a smaller training.optimizer.learning_rate"
-        )
 
 
 def _unheard(what: str) -> None:
@@ -106,18 +97,27 @@ class Predictors:
             self._evaluators[name] = self._kernel(name) if name in self.cell.kernels else self._network(name)
         return self._evaluators[name]
 
+    @functools.cached_property
+    def groups(self) -> dict[str, TrainedGroup]:
+        """The networks of this run by the name that attacks and analyses use: `self`, if there is one, and further."""
+        return {**({} if self.group is None else {attacks.SELF: self.group}), **self.others}
+
+    @property
+    def trainings(self) -> dict[str, Cell]:
+        """The cells in which those networks of this run that were trained are the own ones, by name."""
+        cells = {name: self.cell.as_own(name) for name in self.groups}
+        return {name: cell for name, cell in cells.items() if isinstance(cell.training, Trained)}
+
     def _network(self, name: str) -> Evaluator:
         """Return the network of that name at the end of its training. Raise DivergedError if there is none."""
-        if name == attacks.SELF:
-            trained = self.trained()
-        else:
-            _require_finite(self.others[name], self.others[name].losses, f"network {name}: ")
-            trained = self.others[name].trained
-        return self.shared.evaluator(self.cell.as_own(name), name, trained, self.cell.numerics.network)
+        return self.shared.evaluator(self.cell.as_own(name), name, self.trained(name), self.cell.numerics.network)
 
-    def trained(self) -> network.Trainable:
-        """Return the network at the end of its training. Raise DivergedError if there is none."""
-        return self.network_at(timeline.moment(self.cell, "final"))
+    def trained(self, name: str = attacks.SELF) -> network.Trainable:
+        """Return a network of the run at the end of its training. Raise DivergedError if there is none."""
+        if name == attacks.SELF:
+            return self.network_at(timeline.moment(self.cell, "final"))
+        self.others[name].require_finite(whose=f"network {name}: ")
+        return self.others[name].trained
 
     def network_at(self, moment: Fraction) -> network.Trainable:
         """Return the run's network, or its first-order model, after `moment` epochs.
@@ -125,7 +125,7 @@ class Predictors:
         Raise DivergedError if the loss was not finite by then.
         """
         assert self.group is not None
-        _require_finite(self.group, self.group.losses[: math.ceil(moment)])
+        self.group.require_finite(math.ceil(moment))
         return self.group.at(moment)
 
     def kept_network(self, at: str | int | Fraction) -> network.Trainable:

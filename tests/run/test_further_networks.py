@@ -134,6 +134,47 @@ def test_its_training_is_a_stage_of_its_own_that_is_not_repeated(done):
     assert again.metrics == record.metrics
 
 
+def told(record: Record, target: str) -> dict[str, tuple[float | None, int | None]]:
+    """What the record says of a network's training."""
+    rows = (row for row in record.metrics if (row.analysis, row.where.get("target")) == ("training", target))
+    return {row.metric: (row.value, row.n) for row in rows}
+
+
+def test_it_is_said_how_far_each_network_was_trained(tmp_path: Path):
+    """The same numbers as of the runs whose own network is the further one, with its seed."""
+    text = SPEC.replace(
+        "other: {width: 12}", "other: {width: 12, seed_offset: 0, training: {mode: standard, epochs: 5}}"
+    )
+    text = text.replace(
+        "attacks:", "kernels: {ntk: {kind: infinite, time: 2}}\nattacks:\n  ntk: {kind: fgsm, source: ntk, eps: 0.1}"
+    )
+    text += "  ntk_to_other: {kind: transfer, attack: ntk, target: other}\n"
+    planned, store = executed(tmp_path, text)
+    (record,) = lookup.records(store, planned.runs)
+    own = SPEC.partition("networks:")[0].replace("width: 8", "width: 12").replace("epochs: 3", "epochs: 5")
+    own += "analyses: {clean: {kind: accuracy, target: self}}\n"
+    (single,) = lookup.records(store, executed(tmp_path, own)[0].runs)
+    assert told(record, "other") == told(single, "self")
+    assert told(record, "self")["epochs_trained"] == (3, None)
+    assert told(record, "other")["epochs_trained"] == (5, None)
+    flow_time = told(record, "other")["flow_time"][0]
+    (check,) = (each for each in record.checks if each.code == "source_and_target_at_equal_time")
+    assert check.detail["network"] == "other"
+    assert flow_time is not None
+    assert check.detail["flow_time"] == flow_time
+    assert check.ok == (1 <= flow_time <= 4)
+
+
+def test_a_further_network_that_does_not_reach_its_loss_is_told(tmp_path: Path):
+    text = SPEC.replace(
+        "other: {width: 12}", "other: {width: 12, training: {mode: standard, epochs: 2, until: {loss: 1e-9}}}"
+    )
+    planned, store = executed(tmp_path, text)
+    (record,) = lookup.records(store, planned.runs)
+    (check,) = (each for each in record.checks if each.code == "loss_reached")
+    assert (check.ok, check.detail["network"]) == (False, "other")
+
+
 def test_weights_of_a_file_are_a_source_too(done, tmp_path: Path):
     _, _, record, of = done
     group = of.others["other"]
@@ -142,7 +183,9 @@ def test_weights_of_a_file_are_a_source_too(done, tmp_path: Path):
     pretrained = "{width: 12, training: {mode: pretrained, weights: net.safetensors}}"
     planned, store = executed(tmp_path, SPEC.replace("{width: 12}", pretrained))
     (found,) = lookup.records(store, planned.runs)
-    assert found.metrics == record.metrics
+    trained = [row for row in record.metrics if (row.analysis, row.where.get("target")) == ("training", "other")]
+    assert len(trained) == 6, "loss, accuracy, residual, epochs, flow time, learned features"
+    assert list(found.metrics) == [row for row in record.metrics if row not in trained], "no training is known"
     assert found.stages["network.other"].key == "", "nothing is trained, so nothing is kept"
     words = Cell.model_validate(found.spec.resolved).networks["other"].training
     assert isinstance(words, Pretrained)

@@ -80,6 +80,14 @@ def targets(data: Data, labels: np.ndarray, outputs: int) -> jax.Array:
     return _encoded(jnp.asarray(labels), outputs, data.targets == "centered")
 
 
+def fitted_targets(data: Data, labels: np.ndarray, outputs: int, loss: str) -> jax.Array:
+    """Return what a network that fits its training examples puts out, (n, outputs), float64.
+
+    These are the regression targets for the loss `mse`, and the probabilities of the classes for any other.
+    """
+    return _encoded(jnp.asarray(labels), outputs, loss == "mse" and data.targets == "centered")
+
+
 @eqx.filter_jit
 def _encoded(labels, outputs, centered):
     encode = functools.partial(losses.encode, c=outputs, centered=centered, dtype=jnp.float64)
