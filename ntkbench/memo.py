@@ -8,7 +8,8 @@ in it: to hash or compare it would take as long as the work that is saved.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -18,33 +19,25 @@ _MOST = 2**14
 """results that a function keeps: more than one for each run of the largest spec"""
 
 
-class _Same:
-    """Stand for an object in a key: equal to itself alone. The object lives as long as the key."""
-
-    __slots__ = ("it",)
-
-    def __init__(self, it: Any):
-        self.it = it
-
-    def __hash__(self) -> int:
-        return id(self.it)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.it is other.it
-
-
 def by_identity(function: Callable[P, T]) -> Callable[P, T]:
     """Return the function with a memory of its last results; an error is not remembered.
 
     Arguments are positional, and neither they nor the result may ever change.
     """
-
-    @lru_cache(_MOST)
-    def remembered(*same: _Same) -> T:
-        return function(*(each.it for each in same))  # type: ignore[call-arg]
+    # An object that is kept with its result lives as long as its `id` stands for it.
+    remembered: dict[tuple[int, ...], tuple[T, tuple[Any, ...]]] = {}
+    lock = Lock()
 
     @wraps(function)
     def call(*arguments: P.args, **_: P.kwargs) -> T:
-        return remembered(*map(_Same, arguments))
+        same = tuple(map(id, arguments))
+        if (known := remembered.get(same)) is not None:
+            return known[0]
+        found = function(*arguments)  # type: ignore[call-arg]
+        with lock:
+            remembered[same] = found, arguments
+            if len(remembered) > _MOST:
+                del remembered[next(iter(remembered))]
+        return found
 
     return call

@@ -114,6 +114,7 @@ def trainings(cell: Cell) -> Iterator[tuple[str, Cell]]:
         yield from ((name, part) for part in timeline.trainings(cell.as_own(name)))
 
 
+@by_identity
 def kernel_key(cell: Cell, kernel_id: str) -> str:
     """Return the key of an infinite kernel's Gram matrix and spectrum. Time and ridge are filters that come later."""
     return _kernel_key(normalized(cell).data, _fooled(cell), _infinite(cell, kernel_id), cell.numerics)
@@ -150,6 +151,7 @@ def _fit(kernel: InfiniteKernel) -> dict[str, Any]:
     return {"fit": canonical(kernel.fit)} if kernel.fit else {}
 
 
+@by_identity
 def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "solve"], str]:
     """Return the stage, and its key, that regression with an infinite kernel needs: its spectrum, or one solve.
 
@@ -167,6 +169,7 @@ def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "sol
     return ("kernel", key) if whole else ("solve", solve_key(cell, kernel_id))
 
 
+@by_identity
 def spectrum_stage(cell: Cell, kernel_id: str) -> tuple[str, int | None]:
     """Return the key of the spectrum that analyses of an infinite kernel need, and its number of eigenpairs.
 
@@ -222,6 +225,7 @@ def shared_stages(cell: Cell) -> Iterator[tuple[Shared, str, str]]:
         yield "craft", craft_key(cell, name), name
 
 
+@by_identity
 def craft_key(cell: Cell, attack_id: str) -> str:
     """Return the key of the examples that an attack makes on an infinite kernel; ValueError for any other attack."""
     attack = normalized(cell).attack(attack_id)

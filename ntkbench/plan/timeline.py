@@ -1,10 +1,11 @@
 """Place moments of a training on its steps: exact numbers of epochs, and those that a cell looks back at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from ntkbench.memo import by_identity
 from ntkbench.plan import selections
 from ntkbench.plan.networks import operations
 from ntkbench.spec import identity
@@ -46,9 +47,13 @@ class PlacedPhase:
     """its part of the names of its random streams"""
 
 
-def phases(cell: Cell) -> list[PlacedPhase]:
+def phases(cell: Cell) -> Sequence[PlacedPhase]:
     """Return the phases of the cell's training, in order."""
-    training = cell.training
+    return _phases(cell.training)
+
+
+@by_identity
+def _phases(training: Training) -> tuple[PlacedPhase, ...]:
     if isinstance(training, Phased):
         words, scheduled = [identity.with_explicit_schedule(phase) for phase in training.phases], 0
     else:
@@ -60,7 +65,7 @@ def phases(cell: Cell) -> list[PlacedPhase]:
         stream = " linearized" if linearizes else f" of phase {i}" if i else ""
         start = sum(phase.words.epochs for phase in found)
         found.append(PlacedPhase(each, start, scheduled if i else 0, linearizes, stream))
-    return found
+    return tuple(found)
 
 
 def _in_phases(training: InOneMode) -> list[Phase]:

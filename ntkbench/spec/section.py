@@ -37,6 +37,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> "Section":
+        """Return the section itself, which is frozen: all cells share one default, as Pydantic copies defaults."""
+        return self
+
 
 def _name(path: str) -> str:
     """Return the last part of a path: records and entries do not tell in which folder of whom a file was."""

@@ -20,7 +20,7 @@ from ntkbench.spec.identity import normalized, resolved
 from ntkbench.spec.reading import extends
 from ntkbench.spec.reading.matrix import Matrix
 from ntkbench.store import comparison, lookup, record
-from ntkbench.store.folder import StoreFolder
+from ntkbench.store.folder import ListedFolder, StoreFolder
 from ntkbench.store.groups import objects
 from ntkbench.store.record import Record
 
@@ -174,13 +174,13 @@ def _yaml(value: Any) -> str:
 
 def _states(runs: Sequence[Run], store: StoreFolder) -> Iterator[str]:
     """Yield a line for each run; below a pending one its stages, and the done run most like one without a record."""
-    others = _done(store)
+    others, listed = _done(store), ListedFolder(store.root)
     for run in runs:
         found = lookup.find(store, run)
         pending = lookup.is_pending(store, run)
         yield f"{run.id}  {label(run)}  {_state(found, pending)}"
         if pending:
-            for stage, key, there in objects(run.cell, [run.seed], store):
+            for stage, key, there in objects(run.cell, [run.seed], listed):
                 yield f"    {stage:<9} {key}  {'in the store' if there else 'not in the store, would be made'}"
             if found is None and (near := _nearest(run, others)):
                 yield f"    {near}"

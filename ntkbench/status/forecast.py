@@ -18,7 +18,7 @@ from ntkbench.render import duration, size, table
 from ntkbench.spec.attacks import SELF
 from ntkbench.spec.kernels import InfiniteKernel
 from ntkbench.store import groups, lookup
-from ntkbench.store.folder import StoreFolder
+from ntkbench.store.folder import ListedFolder, StoreFolder
 from ntkbench.store.groups import objects
 from ntkbench.store.record import Record, StageRow
 
@@ -154,19 +154,28 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     waiting = {run.id for run in pending}
     prices = cost_estimate.price(plan)
     estimate = cost_estimate.estimate(Plan(plan.header, tuple(pending), plan.file), prices)
-    there = groups.cached(pending, store)
+    listed = ListedFolder(store.root)
+    there = groups.cached(pending, listed)
     left = [work for key, work in estimate.stages.items() if key not in there]
     work = total([*left, *estimate.runs.values()])
     done = len(plan.runs) - len(pending)
     lines = [("runs", f"{len(plan.runs)}, of which {done} are done")]
-    lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, store).items()]
+    lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, listed).items()]
     lines += _spectra(plan)
     if pending:
         lines.append(("time", f"about {duration(cost_estimate.seconds(work))} on two CPU cores"))
         lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(work), estimate.advice)}"))
-    if done and (said := spent_line(plan, {each.run_id: each for each in lookup.records(store, plan.runs)})):
+    if done and (said := spent_line(plan, _records(plan, store))):
         lines.append(("took", said))
     return Forecast(tuple(_cells(plan, waiting, prices)), tuple(lines), estimate.peak_bytes, estimate.advice)
+
+
+def _records(plan: Plan, store: StoreFolder) -> Mapping[str, Record]:
+    """Return the records of a plan by run id, from what the store keeps for tables."""
+    from ntkbench.store import kept  # it imports NumPy, which takes longer than a plan of which nothing is done
+
+    (found,) = kept.records(store, plan.runs)
+    return {record.run_id: record for record in found}
 
 
 def check_memory(found: Forecast, *, force: bool) -> None:

@@ -6,7 +6,9 @@
 Commands that only look at what there is (plan, status, show) use it. `Store` adds objects and locks.
 """
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from pathlib import Path
 
 from ntkbench.errors import UsageError
@@ -68,3 +70,31 @@ class StoreFolder:
 
     def _place(self, stage: str, key: str) -> Path:
         return self._stage(stage) / key
+
+
+@dataclass(frozen=True)
+class ListedFolder(StoreFolder):
+    """A store whose objects are listed once, when they are first asked for: what is added afterwards is not seen.
+
+    It answers questions about thousands of cells, each of which would list thousands of objects again.
+    """
+
+    _listed: dict[str, list[str]] = field(default_factory=dict, compare=False)
+    """keys of each stage, in order"""
+
+    def has(self, stage: str, key: str) -> bool:
+        """Return whether the object exists; whether it is whole shows on loading."""
+        listed = self._of(stage)
+        place = bisect_left(listed, key)
+        return listed[place : place + 1] == [key]
+
+    def keys(self, stage: str, prefix: str) -> list[str]:
+        """Return the keys of a stage that start with the prefix, in order."""
+        listed = self._of(stage)
+        first = bisect_left(listed, prefix)
+        return list(takewhile(lambda key: key.startswith(prefix), islice(listed, first, None)))
+
+    def _of(self, stage: str) -> list[str]:
+        if stage not in self._listed:
+            self._listed[stage] = super().keys(stage, "")
+        return self._listed[stage]

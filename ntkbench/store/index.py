@@ -27,7 +27,7 @@ FILE = "index.json"
 _LIMIT = 2**30
 """bytes; a larger index is ignored"""
 _WORTH = 200
-"""number of newly read records from which on the index is saved; fewer are read again in no time"""
+"""number of newly read records from which on a file is saved; fewer are read again in no time"""
 _SETTLED = 2e9
 """nanoseconds, far more than a tick of a file system's clock; a file that was changed this shortly before it was read
 may change again without a new time stamp, so its entry is not saved
@@ -74,15 +74,39 @@ class _File(Document):
 
 
 @dataclass
-class Index:
-    """The ends of a store's runs, read from records when they are first asked for."""
+class Cache:
+    """What was read from the records of a store, and a file in the store that saves reading them again."""
 
     store: StoreFolder
-    entries: dict[str, IndexEntry] = field(default_factory=dict)
-    _restless: set[str] = field(default_factory=set)
-    """runs whose files were changed a moment before they were read; their entries are not saved"""
-    _news: int = 0
+    _restless: set[str] = field(default_factory=set, kw_only=True)
+    """runs whose files were changed a moment before they were read; they are not saved"""
+    _news: int = field(default=0, kw_only=True)
     """number of entries that the file does not have yet"""
+
+    def keep(self) -> None:
+        """Save the file if much is new; a store that cannot be written stays as it is."""
+        if self._news >= _WORTH:
+            self._news = 0
+            with suppress(StorageError):
+                self.save()
+
+    def save(self) -> None:
+        """Write the file, without what was read of files that were changed a moment before."""
+        raise NotImplementedError
+
+    def _note(self, run_id: str, began: int, *read: "Signature | None") -> None:
+        """Note that files of a run with these signatures were read at time `began` (ns)."""
+        if all(is_settled(each, began) for each in read if each):
+            self._news += 1
+        else:
+            self._restless.add(run_id)
+
+
+@dataclass
+class Index(Cache):
+    """The ends of a store's runs, read from records when they are first asked for."""
+
+    entries: dict[str, IndexEntry] = field(default_factory=dict)
 
     @classmethod
     def open(cls, store: StoreFolder) -> "Index":
@@ -90,7 +114,7 @@ class Index:
         path = store.root / FILE
         if path.is_file():
             with suppress(NtkbenchError):  # an unreadable index is ignored
-                return cls(store, dict(documents.parse(_File, documents.read(path, _LIMIT), path).entries))
+                return cls(store, entries=dict(documents.parse(_File, documents.read(path, _LIMIT), path).entries))
         return cls(store)
 
     def summary(self, run_id: str) -> RunSummary | None:
@@ -122,13 +146,6 @@ class Index:
         self._learn(run_id, known.model_copy(update={"whole": now}), began)
         return True
 
-    def keep(self) -> None:
-        """Save the index if much is new; a store that cannot be written stays as it is."""
-        if self._news >= _WORTH:
-            self._news = 0
-            with suppress(StorageError):
-                self.save()
-
     def save(self) -> None:
         """Write the index, without entries of files that were changed a moment before they were read."""
         settled = {name: entry for name, entry in self.entries.items() if name not in self._restless}
@@ -138,10 +155,7 @@ class Index:
     def _learn(self, run_id: str, entry: IndexEntry, began: int) -> IndexEntry:
         """Remember an entry that was read at time `began` (ns), and return it."""
         self.entries[run_id] = entry
-        if is_settled(entry.record, began) and is_settled(entry.whole or entry.record, began):
-            self._news += 1
-        else:
-            self._restless.add(run_id)
+        self._note(run_id, began, entry.record, entry.whole)
         return entry
 
 

@@ -8,9 +8,7 @@ file that it was read from, recognized by size, inode and both times. The file m
 another version, counts as none. If several processes write it, the last one wins.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
@@ -18,18 +16,18 @@ from typing import Any
 
 from pydantic import PrivateAttr, ValidationError
 
-from ntkbench.errors import NtkbenchError, StorageError
+from ntkbench.errors import NtkbenchError
 from ntkbench.plan.runs import Run
 from ntkbench.store import index
 from ntkbench.store import record as store_record
 from ntkbench.store.columns import OF_REQUEST, PARTS, Columns, NumberColumns, numbers_of
-from ntkbench.store.folder import StoreFolder, StoreWarning
+from ntkbench.store.folder import StoreFolder
+from ntkbench.store.index import Cache
+from ntkbench.store.lookup import readable
 from ntkbench.store.record import CheckRow, Record, Request
 
 FILE = "tables.npz"
 """name of the file in the store's folder"""
-_WORTH = 200
-"""number of newly read records from which on the file is written; fewer are read again in no time"""
 
 
 class KeptRecord(Record):
@@ -53,18 +51,23 @@ class KeptRecord(Record):
 
     def __getattr__(self, name: str) -> Any:
         if name in PARTS:
-            return self._part(name)
-        if name == "metrics":
+            found = self._part(name)
+        elif name == "spec":
+            found = Request.model_construct(**{each: self._part(each) for each in OF_REQUEST})
+        elif name == "metrics":
             return tuple(self._columns.numbers([self._place]).rows())
-        if name == "spec":
-            return Request.model_construct(**{each: self._part(each) for each in OF_REQUEST})
-        if name in Record.model_fields:
+        elif name in Record.model_fields:
             return getattr(store_record.read(self._path), name)
-        return super().__getattr__(name)  # type: ignore[misc]
+        else:
+            return super().__getattr__(name)  # type: ignore[misc]
+        vars(self)[name] = found  # asked for again and again, and shared with other records
+        return found
 
     @property
     def failed_checks(self) -> tuple[CheckRow, ...]:
-        return self._part("failed_checks")
+        if (found := vars(self).get("_failed_checks")) is None:
+            found = vars(self)["_failed_checks"] = self._part("failed_checks")
+        return found
 
     def _part(self, name: str) -> Any:
         """Return a field of the record or of its request; from its file where columns have what is no longer one."""
@@ -76,17 +79,12 @@ class KeptRecord(Record):
 
 
 @dataclass
-class KeptRecords:
+class KeptRecords(Cache):
     """The records of a store, of which those that have not changed are taken from its file of columns."""
 
-    store: StoreFolder
     columns: Columns = field(default_factory=Columns)
     _places: dict[str, int] = field(default_factory=dict)
     """places of the rows that count, by run id"""
-    _restless: set[str] = field(default_factory=set)
-    """runs whose files were changed a moment before they were read; their rows are not saved"""
-    _news: int = 0
-    """number of rows that the file does not have yet"""
 
     @classmethod
     def open(cls, store: StoreFolder) -> "KeptRecords":
@@ -103,18 +101,8 @@ class KeptRecords:
             if now is None:
                 return None
             place = self._places[run_id] = self.columns.add(store_record.read(path), now)
-            if index.is_settled(now, began):
-                self._news += 1
-            else:
-                self._restless.add(run_id)
+            self._note(run_id, began, now)
         return KeptRecord.at(self.columns, place, path)
-
-    def keep(self) -> None:
-        """Write the file if much is new; a store that cannot be written stays as it is."""
-        if self._news >= _WORTH:
-            self._news = 0
-            with suppress(StorageError):
-                self.save()
 
     def save(self) -> None:
         """Write the file, without records that are gone or were changed a moment before they were read."""
@@ -130,18 +118,9 @@ def records(store: StoreFolder, *plans: Iterable[Run]) -> list[list[Record]]:
     if not store.records.is_dir():
         return [[] for _ in plans]
     kept = KeptRecords.open(store)
-    found = [[record for run in runs if (record := _found(kept, run)) is not None] for runs in plans]
+    found = [[record for run in runs if (record := readable(run.id, kept.find)) is not None] for runs in plans]
     kept.keep()
     return found
-
-
-def _found(kept: KeptRecords, run: Run) -> Record | None:
-    """Return the run's record; None, with a warning if it is damaged."""
-    try:
-        return kept.find(run.id)
-    except NtkbenchError as error:
-        warnings.warn(f"{error}; the run counts as not done", StoreWarning, stacklevel=3)
-        return None
 
 
 def every_record(store: StoreFolder) -> tuple[list[Record], list[NtkbenchError]]:

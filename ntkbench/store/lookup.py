@@ -5,7 +5,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from ntkbench.errors import NtkbenchError
 from ntkbench.plan.runs import Plan, Run
@@ -14,17 +15,22 @@ from ntkbench.store.folder import StoreFolder, StoreWarning
 from ntkbench.store.index import Index, RunSummary
 from ntkbench.store.record import Record, Status
 
+T = TypeVar("T")
+
+
+def readable(run_id: str, read: Callable[[str], T]) -> T | None:
+    """Return what `read` reads of a run's record; None, with a warning, if the record is damaged."""
+    try:
+        return read(run_id)
+    except NtkbenchError as error:
+        warnings.warn(f"{error}; the run counts as not done", StoreWarning, stacklevel=3)
+        return None
+
 
 def find(store: StoreFolder, run: Run) -> Record | None:
     """Return the run's record; None, with a warning if it is damaged, if there is none that can be read."""
     path = store.record(run.id)
-    if not path.is_file():
-        return None
-    try:
-        return record.read(path)
-    except NtkbenchError as error:
-        warnings.warn(f"{error}; the run counts as not done", StoreWarning, stacklevel=2)
-        return None
+    return readable(run.id, lambda _: record.read(path)) if path.is_file() else None
 
 
 def records(store: StoreFolder, runs: Iterable[Run]) -> list[Record]:
@@ -40,7 +46,7 @@ def summaries(store: StoreFolder, runs: Iterable[Run], index: Index | None = Non
     if not store.records.is_dir():
         return {}
     index = index or Index.open(store)
-    found = {run.id: end for run in runs if (end := _end(index, run)) is not None}
+    found = {run.id: end for run in runs if (end := readable(run.id, index.summary)) is not None}
     index.keep()
     return found
 
@@ -60,7 +66,7 @@ def pending(store: StoreFolder, runs: Iterable[Run], retry: bool = True) -> list
 
 
 def is_pending(store: StoreFolder, run: Run, retry: bool = True) -> bool:
-    """Return whether a run is still to be done, as `left` does, from its record alone and not from the index."""
+    """Return whether a run is still to be done, as `pending` does, from its record alone and not from the index."""
     if not store.record(run.id).is_file():
         return True
     return _is_pending(Index(store), run, retry)
@@ -68,7 +74,7 @@ def is_pending(store: StoreFolder, run: Run, retry: bool = True) -> bool:
 
 def _is_pending(index: Index, run: Run, retry: bool) -> bool:
     """Return whether a run is still to be done; warn if its arrays are damaged."""
-    end = _end(index, run)
+    end = readable(run.id, index.summary)
     if end is None or end.status == "interrupted":
         return True
     if end.status != "ok":
@@ -78,15 +84,6 @@ def _is_pending(index: Index, run: Run, retry: bool) -> bool:
         warnings.warn(f"{path} is damaged or gone; the run counts as not done", StoreWarning, stacklevel=3)
         return True
     return False
-
-
-def _end(index: Index, run: Run) -> RunSummary | None:
-    """Return how the run ended; None, with a warning if its record is damaged."""
-    try:
-        return index.summary(run.id)
-    except NtkbenchError as error:
-        warnings.warn(f"{error}; the run counts as not done", StoreWarning, stacklevel=3)
-        return None
 
 
 def attempts(store: StoreFolder, run: Run) -> int:

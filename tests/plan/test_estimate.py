@@ -138,9 +138,10 @@ def test_the_first_eigenpairs_alone_are_priced_as_products_and_one_factorization
     kernel = asked.kernels["limit"]
     assert isinstance(kernel, InfiniteKernel)
     assert (stage.key, stage.work) == (spectrum_stage(asked, "limit")[0], kernels.leading(asked, kernel, 20, 0))
-    full, n, m = kernels.gram(asked, kernel, 0), 3000, 20 * kernels.KRYLOV + kernels.KRYLOV_LEAST
+    full, n, products = kernels.gram(asked, kernel, 0), 3000, 20 * kernels.PRODUCTS + kernels.SEARCHED
     entries = full.double - kernels.EIGH * n**3
-    assert stage.work.double - entries == 2 * n**2 * m + 4 * n * m**2 + kernels.RITZ * m**3 + n**3 // 3
+    assert stage.work.double - entries == 2 * n**2 * 20 + n**3 // 3
+    assert stage.work.moved - full.moved == 8 * products * (n**2 + 2 * n * 41)
     assert stage.work.bytes < full.bytes / 2
 
 

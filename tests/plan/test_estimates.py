@@ -21,7 +21,6 @@ SLOWED = {
     "eigenspace/multiclass-losses": "57 s beside other work, of 18 s by the plan",
     "phases/fashion2": "runs of one cell took 14 to 99 s beside other work",
     "drift/linearize-at": "made beside other work: 1,778 s of 750 by the plan",
-    "transfer/networks-fashion2": "made beside a benchmark: 131 s of 51 by the plan, with its networks in the store",
     "theory/lazy-width": "made beside other work: 1,662 s of 498 by the plan",
     "eigenspace/consistency-cifar2": "the first of its runs took 261 s beside other work, the others 160 s",
 }
@@ -30,6 +29,8 @@ SLOWED = {
 STOPPED = {
     "attacks/masked": "trainings reached their loss after 214 to 486 of 4,000 epochs",
     "poisoning/fashion2": "trainings reached their loss after 221 to 412 of 4,000 epochs",
+    "transfer/fashion2-wide": "trainings reached their loss after 1,683 to 1,723 of 4,000 epochs",
+    "transfer/networks-fashion2": "trainings reached their loss after 467 to 1,216 of 2,000 epochs",
 }
 """Shipped specs whose records took less than half of the estimate, which has to count all epochs that a training may
 take: `until` ended theirs early."""

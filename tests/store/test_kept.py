@@ -200,7 +200,7 @@ def test_they_are_kept_where_it_is_worth_it_and_can_be(store: Store, monkeypatch
     path.unlink()
     kept.records(store, RUNS)
     assert not path.exists(), "these are read in no time"
-    monkeypatch.setattr(kept, "_WORTH", 3)
+    monkeypatch.setattr(index, "_WORTH", 3)
     kept.records(store, RUNS)
     assert sorted(Columns.read(path).runs) == sorted(run.id for run in RUNS)
     path.unlink()
@@ -209,7 +209,7 @@ def test_they_are_kept_where_it_is_worth_it_and_can_be(store: Store, monkeypatch
 
 
 def test_more_records_come_beside_those_there_are(store: Store, monkeypatch):
-    monkeypatch.setattr(kept, "_WORTH", 1)
+    monkeypatch.setattr(index, "_WORTH", 1)
     more = factory.planned(factory.cell(width=16), range(2), width="16")
     factory.store(store.records, more)
     kept.records(store, more)

@@ -12,6 +12,7 @@ import pytest
 
 from ntkbench import files
 from ntkbench.errors import StorageError, UsageError
+from ntkbench.store.folder import ListedFolder
 from ntkbench.store.store import Store, StoreWarning, _manifest
 from tests.examples import tiny
 
@@ -350,3 +351,19 @@ def test_what_keeps_an_object_from_being_read_is_no_reason_to_throw_it_away(
                 assert store.load("kernel", "k1") is None
     assert (found := store.load("kernel", "k1")) is not None
     assert found.facts == FACTS
+
+
+def test_a_listed_folder_answers_as_the_folder_did_when_it_was_first_asked(store: Store):
+    for key in ("k1", "k10", "k1@step2", "l1", "j9"):
+        store.save("kernel", key, ARRAYS, FACTS)
+    listed = ListedFolder(store.root)
+    prefixes = ("", "j", "k", "k1", "k10", "k1@", "k2", "l", "m")
+    for prefix in prefixes:
+        assert listed.keys("kernel", prefix) == store.keys("kernel", prefix)
+        assert listed.has("kernel", prefix) == store.has("kernel", prefix)
+    assert listed.keys("craft", "") == []
+    assert not listed.has("craft", "k1")
+    store.save("kernel", "k2", ARRAYS, FACTS)
+    store.save("craft", "k1", ARRAYS, FACTS)
+    assert (listed.has("kernel", "k2"), listed.has("craft", "k1")) == (False, False)
+    assert ListedFolder(store.root).has("kernel", "k2")

@@ -65,6 +65,10 @@ def _analysis(cell: Cell, analysis: Analysis, tile: int) -> Work:
     return _judged(cell, analysis.target, budgets, gradients, tile)
 
 
+CHECKED = 30
+"""entrywise operations for each pixel of an attacked image that is judged: its distances, and whether it is allowed"""
+
+
 def _judged(cell: Cell, target: str, budgets: Sequence[int], gradients: int, tile: int) -> Work:
     """Return the work of judging a target on the test examples, clean and under attacks.
 
@@ -73,7 +77,9 @@ def _judged(cell: Cell, target: str, budgets: Sequence[int], gradients: int, til
     work = _values(cell, target, cell.data.n_test * (1 + sum(budgets)), tile)
     work += _gradients(cell, target, gradients, tile)
     programs = _programs(("judge", budgets, _form_of(cell, target)), cell, _through(cell, target))
-    return work + Work(bytes=work.bytes + sum(_images(cell, many) for many in budgets), calls=2, programs=programs)
+    checked = Work(entrywise=CHECKED * cell.data.n_test * sum(budgets) * sizes.inputs(cell))
+    held = sum(_images(cell, many) for many in budgets)
+    return work + checked + Work(bytes=work.bytes + held, calls=2, programs=programs)
 
 
 def transfer_matrix_cost(cell: Cell, matrix: TransferMatrix, budgets: Sequence[int], tile: int) -> Work:

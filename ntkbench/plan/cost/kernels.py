@@ -18,10 +18,8 @@ EIGH = 12
 """operations of a symmetric eigendecomposition per n^3: 4/3 for the tridiagonal form, at a third of the rate; 8 more"""
 MATRICES = 5
 """matrices in memory while one is decomposed: itself, a copy that becomes eigenvectors, two for LAPACK, the result"""
-KRYLOV, KRYLOV_LEAST = 4, 400
-"""columns of the basis in which the first eigenpairs converge: for each of them, and in any case; from measured ones"""
-RITZ = 30
-"""operations per m^3 of looking at the eigenpairs of a basis of m columns while it grows, at the slow rate of `EIGH`"""
+PRODUCTS, SEARCHED = 3, 40
+"""products of the matrix with a vector until ARPACK ends: for each eigenpair, and in any case; from counted ones"""
 ARC_COSINE = 60
 """operations of a closed-form activation on one entry of a covariance: a root, an arccos, a sine, a few products"""
 MIXTURE = 20**2 * 130
@@ -74,13 +72,14 @@ def solve(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
 def leading(cell: Cell, kernel: InfiniteKernel, top: int, tile: int) -> Work:
     """Return the work of half a Gram matrix of the training set, of its first `top` eigenpairs, and of one Cholesky.
 
-    The Krylov basis has m columns: each is multiplied by the matrix once, and twice by the basis before it. Memory: the
+    ARPACK reads the matrix once for each product, and its basis of two columns for each eigenpair twice. Memory: the
     matrix in float64 with blocks of it, the basis, and a tile.
     """
-    n, m = cell.data.n_train, KRYLOV * top + KRYLOV_LEAST
+    n, products, basis = cell.data.n_train, PRODUCTS * top + SEARCHED, 2 * top + 1
     work = _half(cell, kernel, tile)
-    pairs = Work(double=2 * n**2 * m + 4 * n * m**2 + RITZ * m**3 + n**3 // 3, calls=2)
-    return replace(work + pairs, bytes=8 * (n**2 * 5 // 4 + 2 * n * m) + work.bytes)
+    checked = Work(double=2 * n**2 * top + n**3 // 3, calls=2)
+    pairs = checked + Work(moved=8 * products * (n**2 + 2 * n * basis))
+    return replace(work + pairs, bytes=8 * (n**2 * 5 // 4 + 2 * n * basis) + work.bytes)
 
 
 def fitting(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ntkbench.memo import by_identity
 from ntkbench.plan import sizes, timeline
 from ntkbench.plan.cost.work import Program, Work
 from ntkbench.plan.shapes import Step
+from ntkbench.spec.architectures import Architecture
 from ntkbench.spec.attacks import APGD, FAB, PGD, SELF, AnyAttack, AutoAttack, GradientAttack, InnerPGD, Square
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import EmpiricalKernel, InfiniteKernel, Kernel
 from ntkbench.spec.layers import Conv, Flatten
-from ntkbench.spec.training import Adam, AdversarialPhase, Phase, Trained
+from ntkbench.spec.training import Adam, AdversarialPhase, Phase, Trained, Training
 
 
 def _images(cell: Cell, budgets: int) -> int:
@@ -51,7 +53,7 @@ def training(cell: Cell) -> Work:
     size = sizes.parameters(steps)
     drawing = Work(
         bytes=sizes.state_bytes(cell),
-        programs=_programs(("draw", cell.architecture, cell.width), cell, DRAWN * len(sizes.weighted(steps))),
+        programs=_programs(("draw", _said(cell.architecture), cell.width), cell, DRAWN * len(sizes.weighted(steps))),
     )
     if not isinstance(cell.training, Trained):
         return drawing
@@ -72,7 +74,7 @@ def training(cell: Cell) -> Work:
         drawing + work,
         bytes=state + batch * (2 if linear else 1),
         programs=drawing.programs
-        | _programs(("training", cell.training, _form(cell, None)), cell, passes * _through(cell, SELF)),
+        | _programs(("training", _said(cell.training), _form(cell, None)), cell, passes * _through(cell, SELF)),
     )
 
 
@@ -196,13 +198,20 @@ def _form(cell: Cell, kernel: Kernel | None) -> object:
     """Return what tells programs of a network or kernel apart: its structure, not its weights, time or ridge."""
     match kernel:
         case InfiniteKernel(type=of, architecture=architecture):
-            return of, architecture or cell.architecture
+            return of, _said(architecture or cell.architecture)
         case EmpiricalKernel():
-            return "first order", cell.architecture, cell.width
+            return "first order", _said(cell.architecture), cell.width
     centered = isinstance(cell.training, Trained) and timeline.last_phase(cell).words.linearize == "centered"
-    return _is_linear(cell), centered, cell.architecture, cell.width
+    return _is_linear(cell), centered, _said(cell.architecture), cell.width
 
 
+@by_identity
 def _shape(attack: AnyAttack) -> object:
     """Return what tells programs of an attack apart: all fields but source, values of budgets, and seed."""
     return attack.model_dump(exclude={"source", "eps", "seed"}), len(attack.eps)
+
+
+@by_identity
+def _said(section: Architecture | Training) -> str:
+    """Return a section of a spec as text, made once for all cells that share it."""
+    return repr(section)
