@@ -12,6 +12,8 @@ FORMATS = {"md": "pipe", "latex": "latex_booktabs", "plain": "simple"}
 """formats of `table`, with tabulate's names for them"""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """beginnings of text that spreadsheets compute; the last four are full-width forms of the first"""
+_ROWS = 20_000
+"""rows of a frame that are turned into text at once: their cells as objects take far more memory than the frame"""
 _DIGITS = r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?"
 _NUMBER = re.compile(rf"[-+]({_DIGITS}|\.[0-9]+|{_DIGITS}/{_DIGITS}|inf)?")
 """text that begins like a formula and is a signed number, a fraction, an infinity, or a sign alone"""
@@ -64,12 +66,18 @@ def no_formula(cell: Any) -> Any:
 
 def csv_of(frame: "pd.DataFrame") -> str:
     """Return a frame as CSV with all digits, safe to open in a spreadsheet."""
+    head = frame.iloc[:0].rename(columns=no_formula).to_csv(index=False, lineterminator="\n")
+    return head + "".join(_lines(frame.iloc[first : first + _ROWS]) for first in range(0, len(frame), _ROWS))
+
+
+def _lines(frame: "pd.DataFrame") -> str:
+    """Return the rows of a frame as lines of CSV."""
     cells = frame.astype(object)  # pandas 2 maps integers as floats where one is missing
     for place in range(len(cells.columns)):  # a few cells are formulas, and few are different
         column = cells.iloc[:, place]
         if formulas := {cell: safe for cell in column.unique() if (safe := no_formula(cell)) is not cell}:
             cells.isetitem(place, column.map(lambda cell, formulas=formulas: formulas.get(cell, cell)))
-    return cells.rename(columns=no_formula).to_csv(index=False, lineterminator="\n")
+    return cells.to_csv(index=False, header=False, lineterminator="\n")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> str:

@@ -100,9 +100,12 @@ def is_provenance(column: str) -> bool:
 
 def _frame(found: Collection[Record], runs: "pd.DataFrame") -> "pd.DataFrame":
     """Return the numbers of records with their provenance, one row a number."""
-    numbers = tables.numbers(found, runs, keep_empty=True)
-    facts = [{"run_id": each.run_id, **_provenance(each)} for each in found]
-    return _typed(numbers.merge(tables.frame_of(facts), on="run_id", how="left") if facts else numbers)
+    numbers = _typed(tables.numbers(found, runs, keep_empty=True))
+    if not found:
+        return numbers
+    facts = _typed(tables.frame_of([{"run_id": each.run_id, **_provenance(each)} for each in found]))
+    beside = facts.set_index("run_id").reindex(numbers["run_id"]).set_axis(numbers.index)
+    return tables.pandas().concat([numbers, beside], axis=1)
 
 
 def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":

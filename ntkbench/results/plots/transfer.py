@@ -7,6 +7,7 @@ signs) and of a ceiling (such as an attack on the target itself).
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from ntkbench.vocabulary import Metric
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_TICKS = 20
+"""labels that stand beside each other along an axis"""
 _ROLES = (("attack", BLUE, "o", "-"), ("ceiling", VERMILLION, "^", "--"), ("floor", GRAY, "s", ":"))
 """field of the analysis, color, marker and line style of each attack"""
 
@@ -41,14 +44,19 @@ class _Results:
     about: tuple[str, ...] = ()
     """labels in which the lines of a panel differ"""
 
-    @property
+    @cached_property
     def numeric(self) -> bool:
-        """Return whether all labels are positive numbers, so that the axis can be logarithmic."""
+        """Whether all labels are positive numbers, so that the axis can be logarithmic."""
         return all((as_number(label) or 0.0) > 0 for label in self.labels)
 
     def place(self, label: str) -> float:
         """Return where a label stands on the x axis: its number, or its position among the labels."""
-        return as_number(label) or 0.0 if self.numeric else float(self.labels.index(label))
+        return as_number(label) or 0.0 if self.numeric else self._positions[label]
+
+    @cached_property
+    def _positions(self) -> Mapping[str, float]:
+        """Positions of the labels, from 0 on."""
+        return {label: float(place) for place, label in enumerate(self.labels)}
 
     @property
     def seeds(self) -> str:
@@ -215,7 +223,12 @@ def _line(axes: Axes, results: _Results, frame: "pd.DataFrame", shift: float, **
 
 
 def _axis(axes: Axes, results: _Results) -> None:
+    """Scale the axis and name its labels: all of them, or where they are too many to be read, round numbers or some."""
     if results.numeric:
         axes.set_xscale("log")
-    axes.set_xticks([results.place(label) for label in results.labels], [plain(label) for label in results.labels])
+    if results.numeric and len(results.labels) > _MOST_TICKS:
+        axes.xaxis.set_major_formatter("{x:g}")
+    else:
+        named = results.labels[:: -(-len(results.labels) // _MOST_TICKS)]
+        axes.set_xticks([results.place(label) for label in named], [plain(label) for label in named])
     axes.xaxis.set_minor_locator(NullLocator())
