@@ -151,7 +151,6 @@ def _fit(kernel: InfiniteKernel) -> dict[str, Any]:
     return {"fit": canonical(kernel.fit)} if kernel.fit else {}
 
 
-@by_identity
 def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "solve"], str]:
     """Return the stage, and its key, that regression with an infinite kernel needs: its spectrum, or one solve.
 
@@ -169,7 +168,6 @@ def regression_stage(cell: Cell, kernel_id: str) -> tuple[Literal["kernel", "sol
     return ("kernel", key) if whole else ("solve", solve_key(cell, kernel_id))
 
 
-@by_identity
 def spectrum_stage(cell: Cell, kernel_id: str) -> tuple[str, int | None]:
     """Return the key of the spectrum that analyses of an infinite kernel need, and its number of eigenpairs.
 

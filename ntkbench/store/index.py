@@ -75,7 +75,7 @@ class _File(Document):
 
 @dataclass
 class Cache:
-    """What was read from the records of a store, and a file in the store that saves reading them again."""
+    """Keep what was read from the records of a store, in a file of the store that saves reading them again."""
 
     store: StoreFolder
     _restless: set[str] = field(default_factory=set, kw_only=True)

@@ -118,7 +118,9 @@ def records(store: StoreFolder, *plans: Iterable[Run]) -> list[list[Record]]:
     if not store.records.is_dir():
         return [[] for _ in plans]
     kept = KeptRecords.open(store)
-    found = [[record for run in runs if (record := readable(run.id, kept.find)) is not None] for runs in plans]
+    found: list[list[Record]] = [
+        [record for run in runs if (record := readable(run.id, kept.find)) is not None] for runs in plans
+    ]
     kept.keep()
     return found
 

@@ -168,3 +168,32 @@ def test_networks_alone_are_enough_and_all_of_them_are_trained(tmp_path: Path):
     rates = rows(record, "grid", "transfer_rate", denominator="target_correct")
     assert [key[1:3] for key in rates] == [("limit", "more"), ("other", "more"), ("more", "more")]
     assert {"network.other", "network.more"} <= record.stages.keys()
+
+
+@pytest.mark.parametrize("words", ["kind: fab, steps: 20", "kind: autoattack, steps: 10, queries: 20"])
+def test_searches_for_the_nearest_image_run_on_networks_and_on_kernels(tmp_path, words: str):
+    """They are made on both and shown to both, and on their own source they are no weaker than one step."""
+    pairs = (("self", "limit"), ("limit", "self"))
+    attacks = "".join(f"  on_{source}: {{{words}, source: {source}, eps: [0.1, 0.3]}}\n" for source, _ in pairs)
+    shown = "".join(
+        f"  own_{source}: {{kind: accuracy, target: {source}, attacks: [on_{source}, fgsm_{source}]}}\n"
+        f"  {source}_to_{target}: {{kind: transfer, attack: on_{source}, target: {target}}}\n"
+        for source, target in pairs
+    )
+    steps = "".join(f"  fgsm_{source}: {{kind: fgsm, source: {source}, eps: [0.1, 0.3]}}\n" for source, _ in pairs)
+    head = SPEC.partition("networks:")[0].replace("epochs: 3", "epochs: 30") + "kernels: {limit: {kind: infinite}}\n"
+    planned, store = executed(tmp_path, f"{head}attacks:\n{attacks}{steps}analyses:\n{shown}")
+    (record,) = lookup.records(store, planned.runs)
+    assert not [each for each in record.checks if not each.ok and each.code != "source_and_target_at_equal_time"]
+    for source, target in pairs:
+        right = {
+            (row.where["attack"], row.where["eps"]): row.k or 0
+            for row in record.metrics
+            if (row.analysis, row.metric) == (f"own_{source}", "robust_accuracy")
+        }
+        for eps in ("1/10", "3/10"):
+            assert right[f"on_{source}", eps] <= right[f"fgsm_{source}", eps]
+        assert {row.where["eps"] for row in rows(record, f"{source}_to_{target}", "transfer_rate").values()} == {
+            "1/10",
+            "3/10",
+        }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ntkbench.plan.cost import remaining
 from ntkbench.plan.runs import Plan
 from ntkbench.status.watch import status, watch
 from ntkbench.store import record, running
@@ -121,3 +122,17 @@ def test_a_damaged_record_is_told_and_counts_as_none(planned: Plan, store: Store
     path.write_text("{")
     with pytest.warns(StoreWarning, match="the run counts as not done"):
         assert status(planned, store) == "3 runs: 3 not begun"
+
+
+def test_work_is_estimated_only_where_something_is_in_progress(planned: Plan, store: Store, monkeypatch):
+    calls = []
+    expected = remaining.expected
+    monkeypatch.setattr(remaining, "expected", lambda *asked: calls.append(asked) or expected(*asked))
+    first, second, _ = planned.runs
+    record.write(factory.valid(factory.a_record(first)), store.record(first.id))
+    assert status(planned, store).splitlines() == ["3 runs: 1 ok, 2 not begun"]
+    assert calls == []
+    note(store, second.id)
+    with store.lock(running.lock("t0")):
+        assert "ends in about" in status(planned, store)
+    assert len(calls) == 1

@@ -46,7 +46,7 @@ class _Results:
 
     @cached_property
     def numeric(self) -> bool:
-        """Whether all labels are positive numbers, so that the axis can be logarithmic."""
+        """Return whether all labels are positive numbers, so that the axis can be logarithmic."""
         return all((as_number(label) or 0.0) > 0 for label in self.labels)
 
     def place(self, label: str) -> float:
@@ -55,7 +55,7 @@ class _Results:
 
     @cached_property
     def _positions(self) -> Mapping[str, float]:
-        """Positions of the labels, from 0 on."""
+        """Return the positions of the labels, from 0 on."""
         return {label: float(place) for place, label in enumerate(self.labels)}
 
     @property

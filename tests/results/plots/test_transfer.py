@@ -6,6 +6,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
 
 from ntkbench.plan.runs import Run
 from ntkbench.results.plots import plot, style, transfer
@@ -127,3 +128,32 @@ def test_words_stand_along_an_axis_too(tmp_path: Path):
     ]
     picture = next(transfer.pictures(study(tmp_path, every, every), ["8/255"]))
     assert [text.get_text() for text in picture.figure.axes[0].get_xticklabels()] == ["short", "long"]
+
+
+def named(figure: Figure) -> list[str]:
+    """The labels that stand along the axis once the picture is drawn."""
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_xlim()
+    ticks = zip(figure.axes[0].get_xticks(), figure.axes[0].get_xticklabels(), strict=True)
+    return [text.get_text() for place, text in ticks if low <= place <= high and text.get_text()]
+
+
+def test_an_axis_of_many_numbers_names_round_ones(tmp_path: Path):
+    every = [run for width in range(1, 41) for run in runs(width, 1)]
+    picture = next(transfer.pictures(study(tmp_path, every, every), ["8/255"]))
+    axes = picture.figure.axes[0]
+    assert axes.get_xscale() == "log"
+    assert np.size(line(axes, style.BLUE).lines[0].get_xdata()) == 40, "all are drawn"
+    assert named(picture.figure) == ["1", "10"]
+
+
+def test_an_axis_of_many_words_names_some(tmp_path: Path):
+    words = [f"word {chr(97 + n // 7)}{n % 7}" for n in range(45)]
+    every = [
+        run
+        for epochs, word in enumerate(words, 1)
+        for run in planned(cell(training={"mode": "standard", "epochs": epochs}), range(1), word=word)
+    ]
+    picture = next(transfer.pictures(study(tmp_path, every, every), ["8/255"]))
+    assert np.size(line(picture.figure.axes[0], style.BLUE).lines[0].get_xdata()) == 45, "all are drawn"
+    assert named(picture.figure) == words[::3]
