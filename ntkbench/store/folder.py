@@ -6,9 +6,8 @@
 Commands that only look at what there is (plan, status, show) use it. `Store` adds objects and locks.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
 from pathlib import Path
 
 from ntkbench.errors import UsageError
@@ -92,7 +91,7 @@ class ListedFolder(StoreFolder):
         """Return the keys of a stage that start with the prefix, in order."""
         listed = self._of(stage)
         first = bisect_left(listed, prefix)
-        return list(takewhile(lambda key: key.startswith(prefix), islice(listed, first, None)))
+        return listed[first : bisect_right(listed, prefix, first, key=lambda key: key[: len(prefix)])]
 
     def _of(self, stage: str) -> list[str]:
         if stage not in self._listed:

@@ -5,6 +5,7 @@ was read from, recognized by size, inode and both times: an index that is old, o
 never makes an unfinished run count as done. The file may be deleted; if several processes write it, the last one wins.
 """
 
+import abc
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class _File(Document):
 
 
 @dataclass
-class Cache:
+class Cache(abc.ABC):
     """Keep what was read from the records of a store, in a file of the store that saves reading them again."""
 
     store: StoreFolder
@@ -90,9 +91,9 @@ class Cache:
             with suppress(StorageError):
                 self.save()
 
+    @abc.abstractmethod
     def save(self) -> None:
         """Write the file, without what was read of files that were changed a moment before."""
-        raise NotImplementedError
 
     def _note(self, run_id: str, began: int, *read: "Signature | None") -> None:
         """Note that files of a run with these signatures were read at time `began` (ns)."""

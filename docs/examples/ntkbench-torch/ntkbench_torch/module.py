@@ -24,8 +24,9 @@ def as_function(
 
     The function takes an image as ntkbench has it, (rows, columns, channels) with pixels in [0, 1], standardizes it,
     and gives it to the module as a batch of one with the channels first. Two outputs become one, the second less the
-    first, which is what ntkbench asks of two classes. Buffers, such as the statistics of batch normalization, are part
-    of the function: a kernel has no derivatives by them. The module itself is not changed.
+    first, which is what ntkbench asks of two classes. Buffers, such as the statistics of batch normalization, and
+    parameters that require no gradient are part of the function: a kernel has no derivatives by them. The module itself
+    is not changed.
 
     Args:
         module: takes a batch of images (n, channels, rows, columns) and returns one output a class.

@@ -74,8 +74,8 @@ def main() -> None:
     if asked.weights:
         module.load_state_dict(torch.load(asked.weights, weights_only=True))
     results = measure(module, data, color, asked.store, asked.data_dir)
-    robust = results.frame.query("metric == 'robust_accuracy'")
-    print(robust[["attack", "eps_label", "value", "low", "high"]].to_string(index=False))
+    found = results.frame.query("metric in ('accuracy', 'majority_rate', 'robust_accuracy')")
+    print(found[["metric", "attack", "eps_label", "value", "low", "high"]].to_string(index=False))
     kernel, _ = results.kernel("own")
     values = np.linalg.eigvalsh(kernel)
     print(f"its kernel on 20 images: {kernel.shape}, largest eigenvalue {values[-1]:.4g}, smallest {values[0]:.4g}")
