@@ -11,6 +11,7 @@ from ntkbench.errors import VerificationError
 from ntkbench.plan.read import read
 from ntkbench.reference import pages
 from ntkbench.run.shared import SharedStages
+from ntkbench.run.worker import check_inputs
 from ntkbench.spec import schema
 from ntkbench.spec.extensions import known_metrics
 from ntkbench.store.store import Store
@@ -126,5 +127,5 @@ def test_the_data_page_goes_as_it_is_shown(tmp_path, monkeypatch):
     assert runner.failures == 0, "".join(told)
     names = ["lab", "folder", "table", "theirs"]
     cells = [read(f"{name}.yaml").runs[0].cell for name in names]
-    SharedStages(Store(tmp_path / "runs"), (), 1e8).check(cells)
+    check_inputs(SharedStages(Store(tmp_path / "runs"), (), 1e8), cells)
     assert len(cells) == len(specs)

@@ -35,7 +35,7 @@ PICTURES = ("png", "pdf", "svg")
 """formats of `plot`"""
 EXECUTORS = ("local", "ray")
 """where `run` executes: processes of this machine, or a Ray cluster"""
-STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft", "poison")
+STAGES = ("training", "checkpoint", "snapshot", "tile", "factor", "kernel", "solve", "craft", "poison")
 """stages whose cached objects `store gc` can drop or keep"""
 TABLES = ("csv", "json", "jsonl", "latex", "parquet", "xlsx")
 """formats of `export`"""

@@ -22,6 +22,7 @@ from ntkbench.cli.options import (
 from ntkbench.data.places import search_roots
 from ntkbench.errors import UsageError
 from ntkbench.plan.cost import remaining
+from ntkbench.plan.cost.tiles import TiledMatrix, of_others
 from ntkbench.plan.read import narrowed, read
 from ntkbench.plan.runs import Shard
 from ntkbench.reference.listing import listing
@@ -98,15 +99,18 @@ def run(
     if log_dir and not log:
         raise UsageError("--log-dir is the folder of the logs: add --log tensorboard")
     # Before JAX is imported, so that mistakes show at once.
-    planned = narrowed(read(spec, overrides, smoke), _choices(where, "--where"))
+    planned, kept = narrowed(read(spec, overrides, smoke), _choices(where, "--where")), Store(store)
+    helps: Sequence[TiledMatrix] = ()
     if shard:
-        planned = Shard.parse(shard).part(planned)
-        if not planned.runs:
+        part = Shard.parse(shard)
+        helps = of_others(planned, part, groups.cached(planned.runs, kept))
+        planned = part.part(planned)
+        if not planned.runs and not helps:
             click.echo(f"no run of the plan belongs to part {shard}")
             return 0
     logs = (log_dir or store / "logs") / log if log else None
     write = opened(log, logs) if logs else None
-    engine, kept = _engine(), Store(store)
+    engine = _engine()
     options = Options(retry, smoke, tuple(overrides), executor, workers, address, force, _programs(no_cache))
     console = Console(stderr=True, quiet=quiet)
     seen = console.is_terminal
@@ -115,9 +119,12 @@ def run(
         watcher = Tracked(watcher, write, logs, kept, planned.runs)
     try:
         with interruptible():
-            ended = engine.execute(planned, kept, search_roots(data_dir), options, watcher)
+            ended = engine.execute(planned, kept, search_roots(data_dir), options, watcher, helps=helps)
     finally:
         watcher.close()
+    if not planned.runs:
+        click.echo(f"no run of the plan belongs to part {shard}; its share of {len(helps)} large kernels is in {store}")
+        return 0
     records = lookup.records(kept, planned.runs)
     if any(record.metrics for record in records):
         click.echo(show.show(records, planned=planned.runs, form="terminal" if is_terminal() else "md"))

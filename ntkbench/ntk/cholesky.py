@@ -44,7 +44,7 @@ def _in_place(K, Y, ridge, least):
     if np.isfinite(norm):
         factor, failed = potrf(K.T, lower=1, clean=0, overwrite_a=1)
         inverse = 0.0 if failed else pocon(factor, norm, uplo="L")[0]
-        if not failed and _is_known(float(norm), float(inverse * norm), ridge, least):
+        if not failed and is_known(float(norm), float(inverse * norm), ridge, least):
             return potrs(factor, Y, lower=1)[0]
         for i in range(len(K)):
             K[i, i + 1 :] = K[i + 1 :, i]
@@ -61,7 +61,7 @@ def _on_device(K, Y, ridge, least):
         return np.asarray(_solved(factor, columns))
 
     one = LinearOperator(K.shape, inverse, inverse, inverse, np.float64, inverse)  # type: ignore[call-arg]
-    known = _is_known(float(norm), float(1 / np.asarray(onenormest(one, t=1))), ridge, least)
+    known = is_known(float(norm), float(1 / np.asarray(onenormest(one, t=1))), ridge, least)
     return inverse(Y) if known else None
 
 
@@ -76,7 +76,7 @@ def _solved(factor, columns):
     return jax.scipy.linalg.cho_solve((factor, True), columns)
 
 
-def _is_known(norm: float, lowest: float, ridge: float, least: float) -> bool:
+def is_known(norm: float, lowest: float, ridge: float, least: float) -> bool:
     """Return whether all eigenvalues are above `least` times the largest, or hidden by the ridge.
 
     `norm` bounds the largest eigenvalue of K + ridge from above; `lowest` estimates 1 / |(K + ridge)^-1|_1, which

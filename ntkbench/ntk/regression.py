@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import cholesky, gram
+from ntkbench.ntk import cholesky, gram, tiled
 from ntkbench.ntk import leading as first_pairs
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.gram import Example, Kernel
@@ -126,6 +126,17 @@ def solve(
     answer is None, see `cholesky.solve`.
     """
     return cholesky.solve(K, Y, ridge=ridge, least=_least(len(K), precision))
+
+
+def solve_in_tiles(
+    K: tiled.Tiles,
+    factor: Callable[[tiled.Get], tiled.Tiles],
+    Y: Float[np.ndarray, "n m"],
+    ridge: float,
+    precision: float,
+) -> Float[np.ndarray, "n m"] | None:
+    """Return what `solve` does, for a matrix in tiles; `factor`: see `tiled.solve`."""
+    return tiled.solve(K, factor, Y, ridge=ridge, least=_least(K.n, precision))
 
 
 def flow(time: float = float("inf"), ridge: float = 0.0) -> Filter:

@@ -14,6 +14,8 @@ _SHARE = 1 / 16
 """share of the memory for a tile; the matrix around it and what compilers need are in memory at the same time"""
 _MOST = 512e6
 """the most bytes of a tile on a processor; larger ones do not fit its caches any better"""
+_MATRIX_SHARE = 3 / 4
+"""share of the memory for the matrix of a kernel; images, tiles and compiled programs take the rest"""
 _GROUPS = Path("/sys/fs/cgroup")
 """root of Linux's control groups"""
 _OWN = Path("/proc/self/cgroup")
@@ -65,6 +67,11 @@ def _limits() -> Iterator[Path]:
 def kernel_bytes() -> float:
     """Return the bytes for kernels that are kept to be compared with each other; they lie in the host's memory."""
     return host_bytes() / 4
+
+
+def matrix_bytes(accelerator_bytes: int | None = None) -> float:
+    """Return the bytes that a kernel's matrix may take; a larger one is computed and factored in tiles."""
+    return _MATRIX_SHARE * (accelerator_bytes or host_bytes())
 
 
 def tile_bytes(told: float | None, accelerator_bytes: int | None = None) -> float:

@@ -16,6 +16,7 @@ from ntkbench.analyses.crafting import Crafted
 from ntkbench.data.dataset import Dataset
 from ntkbench.plan import keys, memory, selections
 from ntkbench.plan.cost import estimate as cost_estimate
+from ntkbench.plan.cost.tiles import TiledMatrix, tiled
 from ntkbench.plan.runs import Plan, Run, Unit, units
 from ntkbench.plan.runs import key as units_key
 from ntkbench.run import environment
@@ -28,6 +29,7 @@ from ntkbench.run.shared import SharedStages
 from ntkbench.run.worker import Worker
 from ntkbench.spec.attacks import SELF
 from ntkbench.store import running
+from ntkbench.store.groups import cached
 from ntkbench.store.lookup import attempts, pending, statuses
 from ntkbench.store.record import Status
 from ntkbench.store.store import Store
@@ -38,13 +40,16 @@ _EVERY = 50
 # The executor that runs units in this process, one after the other.
 
 
-def execute_here(job: Job, units: Sequence[Unit], progress: Progress) -> None:
+def execute_here(job: Job, units: Sequence[Unit], progress: Progress, matrices: Sequence[TiledMatrix] = ()) -> None:
     """Execute all units; those that another process is executing are left for the end, and waited for.
 
-    Raise an error before the first unit if a data set is missing or the memory is far too small.
+    Before them, the tiles of `matrices` that other parts of the plan need are computed. Raise an error before the first
+    unit if a data set is missing or the memory is far too small.
     """
     worker = Worker(job)
     worker.check(units, progress)
+    for matrix in matrices:
+        worker.fill(matrix, progress)
     waiting = [unit for unit in units if not worker.execute(unit, progress, wait=False)]
     for unit in waiting:
         worker.execute(unit, progress, wait=True)
@@ -121,26 +126,34 @@ def execute(
     options: Options,
     progress: PlanProgress,
     given: Mapping[str, Any] | None = None,
+    helps: Sequence[TiledMatrix] = (),
 ) -> Counter[Status]:
     """Execute what is left of a plan; return how many of its runs ended how, those of earlier calls included.
 
     Units of work go to a Ray cluster with `options.executor` "ray", else to several processes where there are several
     accelerators or workers are asked for, else to this process. `roots` are the folders of data sets. `given` has the
     predictors that architectures of the kind `given` stand for, by their SHA-256; they cannot leave this process.
+    `helps` are matrices of other parts of the plan, whose tiles are computed first.
     Raises DataError if a data set is missing, StorageError if the store cannot be written.
     """
     tried = [(run, attempts(store, run)) for run in pending(store, plan.runs, options.retry)]
-    if tried:
+    if tried or helps:
         store.prepare()
     progress.begin(len(plan.runs), len(plan.runs) - len(tried))
     estimate = cost_estimate.estimate(plan)
     job = Job(store, tuple(roots), plan.header.run, options, estimate.peak_bytes, estimate.advice, given or {})
-    if work := units(tried):
-        workers = 1 if given else min(options.workers or len(pool.accelerators()), len(work))
-        if options.executor == "ray":
-            cluster.execute(job, work, progress)
-        elif workers > 1:
-            pool.execute(job, work, progress, workers)
-        else:
-            execute_here(job, work, progress)
+    work, processes = units(tried), options.workers or len(pool.accelerators())
+    if not (work or helps):
+        return statuses(store, plan)
+    if given or (options.executor == "local" and processes <= 1):
+        execute_here(job, work, progress, helps)
+        return statuses(store, plan)
+    own = tiled((run for run, _ in tried), cached([run for run, _ in tried], store))
+    matrices = [*own.values(), *helps]
+    if options.executor == "ray":
+        cluster.execute(job, work, progress, matrices)
+    elif (workers := min(processes, max([len(work), *(matrix.tiles for matrix in matrices)]))) > 1:
+        pool.execute(job, work, progress, workers, matrices)
+    else:
+        execute_here(job, work, progress, helps)
     return statuses(store, plan)

@@ -4,8 +4,9 @@ Each is computed once, kept in the store under a key (`keys`), and remembered by
 need it. The worker owns a `SharedStages`; each run's predictors ask it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,18 +17,22 @@ from jaxtyping import Array
 from ntkbench.analyses.crafting import BudgetedAttack, Crafted, as_crafted, craft
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
-from ntkbench.ntk import features, given, regression
+from ntkbench.ntk import features, given, regression, tiled
 from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.network import Predictor, Trainable
 from ntkbench.plan import keys, sizes, user_files
+from ntkbench.plan.cost.kernels import tile_rows
+from ntkbench.plan.runs import Shard
+from ntkbench.run import environment
 from ntkbench.run.build import attacks, kernels, networks, poison, training
 from ntkbench.run.build.data import examples, outputs, targets
+from ntkbench.run.build.matrices import KernelMatrix
+from ntkbench.run.build.tiles import StoredTiles
 from ntkbench.spec import identity
 from ntkbench.spec.architectures import FunctionNetwork
 from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.kernels import InfiniteKernel
-from ntkbench.spec.training import Pretrained
 from ntkbench.store.store import Store
 
 T = TypeVar("T")
@@ -58,40 +63,18 @@ class SharedStages:
     roots: tuple[Path, ...]
     tile_bytes: float
     given: Mapping[str, Trainable] = field(default_factory=dict)
+    tell: Callable[[str], None] = lambda what: None
+    """receives what is going on in a long stage, and may raise to end it"""
     _memory: dict[str, Any] = field(default_factory=dict)
+
+    def telling(self, tell: Callable[[str], None]) -> "SharedStages":
+        """Return these shared stages, with all that they remember, as ones that tell what is going on to `tell`."""
+        return replace(self, tell=tell)
 
     def with_half_tiles(self) -> "SharedStages":
         """Return shared stages with tiles of half the size, and drop what this one remembers to free memory."""
         self._memory.clear()
-        return SharedStages(self.store, self.roots, self.tile_bytes / 2, self.given)
-
-    def compute(self, cell: Cell, stage: keys.Shared, name: str) -> None:
-        """Compute, unless it is in the store, a stage that runs share.
-
-        `name`: id of an infinite kernel for the stages `kernel` and `solve`, of an attack on one for `craft`.
-        """
-        if stage == "poison":
-            self.poisoned(cell)
-        elif stage == "kernel":
-            self.decomposed(cell, name, whole=False)
-        elif stage == "solve":
-            self.solved(cell, name)
-        else:
-            threat = attacks.attack(cell, name)
-            source = self.regression(cell, threat.source).value
-            self.crafted(cell, threat, self.evaluator(cell, threat.source, source, cell.numerics.kernel))
-
-    def check(self, cells: Collection[Cell]) -> None:
-        """Raise DataError if a data set, or a file of images or weights, is not there or not as known."""
-        for first in {cell.data.dataset: cell for cell in cells}.values():
-            self.data(poison.clean(first))
-        for cell in cells:
-            for name, attack in cell.attacks.items():
-                if isinstance(attack, GivenImages):
-                    self.given_images(cell, name)
-            owns = (cell, *map(cell.as_own, cell.networks))
-            for own in (each for each in owns if isinstance(each.training, Pretrained)):
-                self.networks(own, (0,))
+        return SharedStages(self.store, self.roots, self.tile_bytes / 2, self.given, self.tell)
 
     def data(self, cell: Cell) -> Dataset:
         """Return the cell's training and test examples, the training images poisoned where the cell says so."""
@@ -158,6 +141,17 @@ class SharedStages:
         X = jnp.asarray(data.train.unit(cell.numerics.kernel))
         return kernel, X, targets(cell.data, data.train.labels, outputs(data))
 
+    def _matrix(self, cell: Cell, kernel_id: str) -> tuple[KernelMatrix, Array]:
+        """Return the matrix of an infinite kernel on the training examples, not computed yet, and their targets."""
+        kernel, X, Y = self._asked(cell, kernel_id)
+        words, kept = cell.kernels[kernel_id], None
+        assert isinstance(words, InfiniteKernel)
+        if rows := tile_rows(cell, words, environment.accelerator_bytes()):
+            key = f"{keys.kernel_key(cell, kernel_id)}@{rows}"
+            make = partial(tiled.tile, kernel, X, rows, tile_bytes=self.tile_bytes)
+            kept = StoredTiles(self.store, "tile", key, len(X), rows, make, kernel_id, self.tell)
+        return KernelMatrix(kernel, X, self.tile_bytes, kept), Y
+
     def _filtered(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return the coefficients of a regression by the spectrum of its kernel."""
         made = self.decomposed(cell, kernel_id)
@@ -181,11 +175,10 @@ class SharedStages:
                 return {"alpha": np.asarray(alpha)}
             if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
                 return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
-            kernel, X, Y = self._asked(cell, kernel_id)
-            K, dtype = kernels.matrix(kernel, X, self.tile_bytes), cell.numerics.kernel
-            return {"alpha": kernels.solved(K, words, np.asarray(Y), kernel_id, dtype)}
+            return {"alpha": K.solved(words, np.asarray(Y), kernel_id, key)}
 
-        arrays, cached = self._stored("solve", key, coefficients)
+        K, Y = self._matrix(cell, kernel_id)
+        arrays, cached = self._stored("solve", key, coefficients, first=K.fill)
         return StageResult(jnp.asarray(arrays["alpha"]), key, cached)
 
     def decomposed(self, cell: Cell, kernel_id: str, *, whole: bool = True) -> StageResult:
@@ -197,18 +190,24 @@ class SharedStages:
         key, top, dtype = keys.kernel_key(cell, kernel_id), None, cell.numerics.kernel
         if not whole and not self.store.has("kernel", key):
             key, top = keys.spectrum_stage(cell, kernel_id)
-        kernel, X, Y = self._asked(cell, kernel_id)
+        K, Y = self._matrix(cell, kernel_id)
 
         def decomposed() -> Arrays:
             if top is None:
-                found = kernels.decomposed(kernel, X, kernel_id, dtype, self.tile_bytes)
+                found = kernels.decomposed(K.entries(), kernel_id, dtype)
             else:
-                alone = kernels.leading(kernel, X, top, kernel_id, dtype, self.tile_bytes)
+                alone = kernels.leading(K.to_factor(), top, kernel_id, dtype)
                 found = alone or self.eigensystem(cell, kernel_id).value.spectrum
             return {name: np.asarray(getattr(found, name)[..., :top]) for name in ("eigenvalues", "eigenvectors")}
 
-        arrays, cached = self._stored("kernel", key, decomposed)
-        return StageResult((kernel, X, kernels.spectrum(arrays, kernel_id, dtype), Y), key, cached)
+        arrays, cached = self._stored("kernel", key, decomposed, first=K.fill)
+        if top is None and not cached:
+            K.discard()  # the spectrum stands for them
+        return StageResult((K.kernel, K.X, kernels.spectrum(arrays, kernel_id, dtype), Y), key, cached)
+
+    def fill(self, cell: Cell, kernel_id: str, part: Shard | None = None) -> None:
+        """Compute the tiles of a kernel matrix that the store lacks, or those of a part, if it is kept in tiles."""
+        self._matrix(cell, kernel_id)[0].fill(part)
 
     def evaluator(
         self, cell: Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None
@@ -287,11 +286,16 @@ class SharedStages:
             self._memory[key] = made
         return self._memory[key]
 
-    def _stored(self, stage: str, key: str, make: Callable[[], Arrays]) -> tuple[Arrays, bool]:
+    def _stored(
+        self, stage: str, key: str, make: Callable[[], Arrays], first: Callable[[], None] = lambda: None
+    ) -> tuple[Arrays, bool]:
         """Return a stage's arrays, and whether they were in the store; otherwise make and save them.
 
-        The key's lock makes a second process wait for the first instead of doing the same work.
+        The key's lock makes a second process wait for the first instead of doing the same work; `first` is done before,
+        by both.
         """
+        if not self.store.has(stage, key):
+            first()
         with self.store.lock(f"{stage}-{key}"):
             if (stored := self.store.load(stage, key)) is not None:
                 return stored.arrays, True

@@ -10,7 +10,7 @@ be written, ends them all. `execute` uses a worker in the process of the command
 
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +19,12 @@ from typing import TypeVar
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.plan import keys, memory
 from ntkbench.plan.cost.estimate import require_memory
+from ntkbench.plan.cost.tiles import TiledMatrix
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.render import size
 from ntkbench.run import environment, settings
+from ntkbench.run.build import attacks
+from ntkbench.run.build.poison import clean
 from ntkbench.run.group import RunNetworks, networks_of_runs
 from ntkbench.run.interrupt import Clock, deferred_interrupts
 from ntkbench.run.job import Job
@@ -30,6 +33,9 @@ from ntkbench.run.predictors import Predictors
 from ntkbench.run.progress import Progress, noted_in_store
 from ntkbench.run.recording import RunEnd, Stopwatch, keep
 from ntkbench.run.shared import SharedStages
+from ntkbench.spec.attacks import GivenImages
+from ntkbench.spec.cell import Cell
+from ntkbench.spec.training import Pretrained
 from ntkbench.store import running
 from ntkbench.store.groups import groups
 from ntkbench.store.lookup import attempts, is_pending
@@ -51,7 +57,7 @@ class Worker:
         """Raise, before hours of work, DataError if data sets or given images are missing or are not as known, and
         UsageError if the largest step takes far more memory than there is, unless forced; warn if it takes more."""
         self._check_memory(progress)
-        self.shared.check({id(run.cell): run.cell for unit in units for run in unit.runs}.values())
+        check_inputs(self.shared, {id(run.cell): run.cell for unit in units for run in unit.runs}.values())
 
     def _check_memory(self, progress: Progress) -> None:
         """Warn, or raise a UsageError, if the estimate of the largest step exceeds the memory."""
@@ -65,13 +71,33 @@ class Worker:
         A failure is not reported here: each run that needs the stage meets it again, and its record tells of it.
 
         Args:
-            stage: `kernel`, or `craft` for the examples that an attack makes on a kernel.
+            stage: `poison`, `kernel`, `solve`, or `craft` for the examples that an attack makes on a kernel.
             name: the id of the kernel or of the attack in the run's cell.
             progress: told what is being done.
         """
         progress.working(run, f"{stage} {name}")
+        cell, shared = run.cell, self.shared.telling(partial(progress.working, run))
         with suppress(Exception):
-            self.shared.compute(run.cell, stage, name)
+            if stage == "poison":
+                shared.poisoned(cell)
+            elif stage == "kernel":
+                shared.decomposed(cell, name, whole=False)
+            elif stage == "solve":
+                shared.solved(cell, name)
+            else:
+                threat = attacks.attack(cell, name)
+                source = shared.regression(cell, threat.source).value
+                shared.crafted(cell, threat, shared.evaluator(cell, threat.source, source, cell.numerics.kernel))
+
+    def fill(self, matrix: TiledMatrix, progress: Progress) -> None:
+        """Compute tiles of a kernel matrix that the store lacks, beside other processes that do so.
+
+        A failure is not reported here, as in `compute_stage`.
+        """
+        run, name = matrix.run, matrix.kernel
+        progress.working(run, f"kernel {name}")
+        with suppress(Exception):
+            self.shared.telling(partial(progress.working, run)).fill(run.cell, name, matrix.part)
 
     def execute(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
         """Execute what is left of a unit; return whether this process had it.
@@ -152,6 +178,19 @@ class Worker:
             execution.group([run for run in runs if drawn[run.id] in seeds], seeds)
 
 
+def check_inputs(shared: SharedStages, cells: Collection[Cell]) -> None:
+    """Raise DataError if a data set, or a file of images or weights, is not there or not as known."""
+    for first in {cell.data.dataset: cell for cell in cells}.values():
+        shared.data(clean(first))
+    for cell in cells:
+        for name, attack in cell.attacks.items():
+            if isinstance(attack, GivenImages):
+                shared.given_images(cell, name)
+        owns = (cell, *map(cell.as_own, cell.networks))
+        for own in (each for each in owns if isinstance(each.training, Pretrained)):
+            shared.networks(own, (0,))
+
+
 _LESS_MEMORY = "a smaller run.tile_bytes or width, fewer examples, numerics.kernel: float32 or a larger machine help"
 """advice of messages about memory that ran out"""
 
@@ -174,7 +213,7 @@ class _UnitExecution:
 
         def trained(shared: SharedStages) -> dict[str, RunNetworks]:
             if cell.data.poison:
-                Predictors(shared, cell, None, tick, before).poisoned()
+                Predictors(shared.telling(tick), cell, None, tick, before).poisoned()
             return networks_of_runs(shared, runs, seeds, every=every, tick=tick)
 
         networks, failure, _ = self._attempt(trained, tick)
@@ -194,7 +233,7 @@ class _UnitExecution:
         watch, tick, stages = Stopwatch(), self._clock(run), {**networks.stages}
 
         def measured(shared: SharedStages) -> dict[str, Measurement]:
-            return measurements(Predictors(shared, run.cell, networks.own, tick, stages, networks.others))
+            return measurements(Predictors(shared.telling(tick), run.cell, networks.own, tick, stages, networks.others))
 
         results, failure, shared = self._attempt(measured, tick)
         self._record(run, RunEnd(watch, shared, results or {}, failure, networks.own, stages))

@@ -4,14 +4,16 @@
 `cached`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from shutil import disk_usage
 from typing import NamedTuple
 
 from ntkbench.plan import keys, memory, sizes, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost import networks
+from ntkbench.plan.cost.tiles import tiled
 from ntkbench.plan.cost.work import CORES, Work, total
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
@@ -162,6 +164,7 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     lines = [("runs", f"{len(plan.runs)}, of which {done} are done")]
     lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, listed).items()]
     lines += _spectra(plan)
+    lines += _tiles(pending, there, store)
     if pending:
         lines.append(("time", f"about {duration(cost_estimate.seconds(work))} on two CPU cores"))
         lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(work), estimate.advice)}"))
@@ -226,6 +229,21 @@ def _spectra(plan: Plan) -> Iterator[tuple[str, str]]:
     if found:
         counts = " or ".join(map(str, sorted(set(found.values()))))
         yield "spectra", f"the first {counts} eigenpairs alone, of {len(found)} kernel{'s' * (len(found) > 1)}"
+
+
+def _tiles(runs: Sequence[Run], made: Collection[str], store: StoreFolder) -> Iterator[tuple[str, str]]:
+    """Yield a line on the kernels that are computed in tiles in the store, with the bytes on the disk; or none."""
+    if not (found := tiled(runs, made).values()):
+        return
+    kept, factor = sum(matrix.bytes for matrix in found), max(matrix.factor_bytes for matrix in found)
+    number = sum(matrix.tiles for matrix in found)
+    said = f"{number} for {len(found)} kernel{'s' * (len(found) > 1)}, {size(kept)} in the store"
+    if factor:
+        said += f", and {size(factor)} more while a kernel that is larger than memory is solved"
+    folder = next(each for each in (store.root.absolute(), *store.root.absolute().parents) if each.exists())
+    if (free := disk_usage(folder).free) < kept + factor:
+        said += f"; only {size(free)} are free"
+    yield "tiles", said
 
 
 def _shared(plan: Plan, store: StoreFolder) -> Mapping[str, tuple[int, int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ntkbench.errors import UsageError
 from ntkbench.store import locks
 
-STAGES = ("training", "checkpoint", "snapshot", "kernel", "solve", "craft", "poison")
+STAGES = ("training", "checkpoint", "snapshot", "tile", "factor", "kernel", "solve", "craft", "poison")
 """stages whose results are kept as objects, see docs/store.md"""
 
 

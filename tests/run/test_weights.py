@@ -13,6 +13,7 @@ from ntkbench.cli.main import cli
 from ntkbench.errors import DataError, UsageError
 from ntkbench.plan.read import read
 from ntkbench.run.shared import SharedStages
+from ntkbench.run.worker import check_inputs
 from ntkbench.store.store import Store
 from tests.conftest import ITERATIVE
 from tests.examples import tiny
@@ -138,5 +139,5 @@ def test_a_file_that_changes_after_the_plan_is_refused_before_a_run(trained, tmp
     save_file({**arrays, "1.bias": arrays["1.bias"] + 1}, tmp_path / "net.safetensors")
     shared = SharedStages(Store(tmp_path / "runs"), (), 1e8)
     with pytest.raises(DataError, match="it has changed"):
-        shared.check([planned.runs[0].cell])
+        check_inputs(shared, [planned.runs[0].cell])
     assert not list((tmp_path).glob("runs/records/*"))

@@ -1,8 +1,9 @@
 """Count the work and memory of kernels: propagation, empirical products, spectra."""
 
 from dataclasses import replace
+from math import isqrt
 
-from ntkbench.plan import limits, shapes, sizes
+from ntkbench.plan import limits, memory, shapes, sizes
 from ntkbench.plan.cost.networks import DRAWN, OF_LIMIT, VALUE, _form, _itemsize, _layers, _passes, _products, _programs
 from ntkbench.plan.cost.work import Work
 from ntkbench.plan.limits import ComparedPositions
@@ -38,6 +39,10 @@ CACHED = 2**20
 """least bytes of one array of covariances that is computed at once"""
 ALIVE = 8
 """number of such arrays that are in memory at once"""
+LONG, OF_A_TILE = 600, 60
+"""seconds from which on a matrix is computed in tiles that are kept, and seconds that each tile then takes"""
+TILE_ROWS = 4096
+"""most rows of a tile that is kept: 128 MiB in float64"""
 
 
 # ---- kernels -------------------------------------------------------------------------------------
@@ -60,13 +65,36 @@ def gram(cell: Cell, kernel: InfiniteKernel | EmpiricalKernel, tile: int) -> Wor
 
 
 def solve(cell: Cell, kernel: InfiniteKernel, tile: int) -> Work:
-    """Return the work of half a Gram matrix of the training set, and of one regression by Cholesky in its memory.
+    """Return the work of half a Gram matrix of the training set, and of one regression by Cholesky.
 
-    Memory: the matrix in float64, blocks of it, and a tile.
+    Memory: the matrix in float64, blocks of it, and a tile; if the matrix is larger than memory, a row of kept tiles, a
+    few more, and those that stay in memory.
     """
-    n = cell.data.n_train
+    n, most = cell.data.n_train, memory.matrix_bytes()
     work = _half(cell, kernel, tile)
-    return replace(work + Work(double=n**3 // 3, calls=2), bytes=8 * n**2 * 5 // 4 + work.bytes)
+    room = 8 * n**2 * 5 // 4
+    if 8 * n**2 > most and (rows := tile_rows(cell, kernel)):
+        kept = min(int(memory.kernel_bytes()), 8 * n**2)
+        room = 8 * rows * (n + 6 * rows) + 2 * kept
+    return replace(work + Work(double=n**3 // 3, calls=2), bytes=room + work.bytes)
+
+
+def tile_rows(cell: Cell, kernel: InfiniteKernel, accelerator_bytes: int | None = None) -> int | None:
+    """Return the rows of the square tiles in which the matrix of a kernel is computed and kept in the store.
+
+    None if it is computed at once: it fits into memory, which is the accelerator's if there is one, and takes less than
+    `LONG` seconds. Larger matrices are kept so that they need not fit, longer ones so that a killed process loses a
+    tile and several processes can divide the work.
+    """
+    n, seconds = cell.data.n_train, _half(cell, kernel, 0).running()
+    most = memory.matrix_bytes(accelerator_bytes)
+    if 8 * n**2 <= most and seconds < LONG:
+        return None
+    along = min(n, isqrt(int(min(2 * seconds / OF_A_TILE, n**2))))
+    rows = min(TILE_ROWS, -(-n // max(1, along)))
+    if 8 * n**2 > most:  # a row of tiles of the factor takes a fourth of that at most
+        rows = min(rows, int(most / (32 * n)))
+    return max(1, rows)
 
 
 def leading(cell: Cell, kernel: InfiniteKernel, top: int, tile: int) -> Work:

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import adv_ntk, gram, infinite, regression, robust_regression
+from ntkbench.ntk import adv_ntk, infinite, regression, robust_regression
 from ntkbench.ntk import attacks as ntk_attacks
-from ntkbench.ntk.gram import Kernel
 from ntkbench.plan import sizes
 from ntkbench.run.build.attacks import BALLS, budgets, gradient_attack
 from ntkbench.run.build.losses import loss
@@ -23,7 +22,8 @@ from ntkbench.spec.cell import Cell
 T = TypeVar("T")
 
 
-_SCALE = "a kernel of such a scale cannot be inverted; change W_std, b_std or depth"
+SCALE = "a kernel of such a scale cannot be inverted; change W_std, b_std or depth"
+"""advice of messages about coefficients that are not finite"""
 
 
 def require_finite(values: T, what: str, advice: str) -> T:
@@ -58,7 +58,7 @@ def coefficients(spectrum: regression.Spectrum, kernel: kernels.Kernel, Y: jax.A
     g = regression.flow(float(kernel.time), kernel.ridge)
     if kernel.time == float("inf") or spectrum.precision > regression.round_off(jnp.float64):
         regression.require_regular(spectrum, g)
-    return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", _SCALE)
+    return require_finite(spectrum.coefficients(g, Y), "the coefficients of the regression", SCALE)
 
 
 def fitted(
@@ -77,7 +77,7 @@ def fitted(
     else:
         assert words.fit
         alpha = robust_regression.coefficients(spectrum, Y, words.fit.delta)
-    return require_finite(alpha, "the coefficients of the regression", _SCALE)
+    return require_finite(alpha, "the coefficients of the regression", SCALE)
 
 
 def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.Array:
@@ -106,17 +106,9 @@ def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.A
     return jnp.concatenate([adv_ntk.coefficients(part, Y[:n], w), jnp.zeros_like(Y[n:])])
 
 
-def matrix(kernel: Kernel, X: Array, tile_bytes: float) -> np.ndarray | Array:
-    """Return the kernel of X as a matrix for a solve, in the host's memory or in that of an accelerator."""
-    if jax.default_backend() == "cpu":
-        return gram.on_host(kernel, X, tile_bytes=tile_bytes)
-    return gram.gram(kernel, X, tile_bytes=tile_bytes).reshape(len(X), len(X))
-
-
-def decomposed(kernel: Kernel, X: Array, name: str, dtype: str, tile_bytes: float) -> regression.Spectrum:
-    """Return the spectrum of the kernel of X; NumericsError if it is not finite, or has no positive eigenvalue."""
-    K = gram.gram(kernel, X, tile_bytes=tile_bytes)
-    found = regression.Spectrum.of(gram.matrix(np.asarray(K)))
+def decomposed(K: np.ndarray, name: str, dtype: str) -> regression.Spectrum:
+    """Return the spectrum of the kernel matrix K; NumericsError if it is not finite, or has no positive eigenvalue."""
+    found = regression.Spectrum.of(K)
     require_positive(found, name, dtype)
     return found
 
@@ -130,16 +122,16 @@ def spectrum(arrays: Mapping[str, np.ndarray], name: str, dtype: str) -> regress
     return found
 
 
-def leading(kernel: Kernel, X: Array, top: int, name: str, dtype: str, tile_bytes: float) -> regression.Spectrum | None:
-    """Return the first `top` eigenpairs of the kernel of X alone.
+def leading(K: np.ndarray | Array, top: int, name: str, dtype: str) -> regression.Spectrum | None:
+    """Return the first `top` eigenpairs alone of the kernel matrix K, whose entries have the precision `dtype`.
 
     Return None, with a warning, where they fail their check, or do not tell whether the kernel is singular.
     """
-    found = regression.Spectrum.leading(matrix(kernel, X, tile_bytes), top, regression.round_off(dtype))
+    found = regression.Spectrum.leading(K, top, regression.round_off(dtype))
     if found is None:
         warnings.warn(
             f"kernel {name}: its first {top} eigenpairs alone are not accurate enough, or do not tell whether it is "
-            f"singular; all {len(X)} are computed",
+            f"singular; all {len(K)} are computed",
             stacklevel=1,
         )
     return found
@@ -156,7 +148,7 @@ def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name
         spectrum = regression.Spectrum.of(K, precision)
         require_positive(spectrum, name, dtype)
         return np.asarray(coefficients(spectrum, words, jnp.asarray(Y)))
-    return require_finite(alpha, "the coefficients of the regression", _SCALE)
+    return require_finite(alpha, "the coefficients of the regression", SCALE)
 
 
 def example_bytes(cell: Cell, evaluator: str, n_train: int, kept: int, budgets: int | None = None) -> int:

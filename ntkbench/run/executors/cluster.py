@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ntkbench.errors import UsageError
+from ntkbench.plan.cost.tiles import TiledMatrix
 from ntkbench.plan.keys import shared_stages
 from ntkbench.plan.runs import Unit
 from ntkbench.run import settings
@@ -29,8 +30,10 @@ _ENVIRONMENT = tuple(settings.environment())
 """environment variables that worker processes get with the parent's values"""
 
 
-def execute(job: Job, units: Sequence[Unit], progress: Progress) -> None:
+def execute(job: Job, units: Sequence[Unit], progress: Progress, matrices: Sequence[TiledMatrix] = ()) -> None:
     """Run all units on the Ray cluster at `job.options.address`, or on one started on this machine for this call.
+
+    Before them, the tiles of `matrices` are computed by as many tasks as the cluster runs at once.
 
     UsageError if Ray is not installed or no cluster answers at the address.
     """
@@ -52,7 +55,7 @@ def execute(job: Job, units: Sequence[Unit], progress: Progress) -> None:
     except (OSError, ValueError) as error:
         raise UsageError(f"--address {address}: no Ray cluster answers there ({_first_line(error)})") from None
     try:
-        drive(_Cluster(ray, _anywhere(job), progress), units, progress)
+        drive(_Cluster(ray, _anywhere(job), progress), units, progress, matrices)
     finally:
         ray.shutdown()
 

@@ -17,13 +17,14 @@ from contextlib import nullcontext, suppress
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ntkbench.errors import NtkbenchError
+from ntkbench.plan.cost.tiles import TiledMatrix
 from ntkbench.plan.runs import Unit
 from ntkbench.run.interrupt import interruptible
 from ntkbench.run.job import Job
 from ntkbench.run.progress import BufferedProgress, Progress
 from ntkbench.run.worker import Worker
 
-Task = Literal["check", "compute_stage", "execute", "give_up"]
+Task = Literal["check", "fill", "compute_stage", "execute", "give_up"]
 """what a worker process is asked for: the name of a method of `Worker`"""
 
 
@@ -60,16 +61,18 @@ class Executor(Protocol):
         ...
 
 
-def drive(executor: Executor, units: Sequence[Unit], progress: Progress) -> None:
+def drive(executor: Executor, units: Sequence[Unit], progress: Progress, matrices: Sequence[TiledMatrix] = ()) -> None:
     """Execute all units with an executor, and report their runs to `progress`.
 
-    A unit that another command on the same store is executing is moved to the end of the queue and waited for. A unit
-    whose process dies is tried again, with tiles of half the size if memory ran out; it is given up after
-    `executor.max_deaths` deaths, or the second one for lack of memory. KeyboardInterrupt stops the workers in order
-    and is raised again. Raise ProcessLost if the process dies that records a unit as given up.
+    Before the units, all processes compute the tiles of `matrices` together. A unit that another command on the same
+    store is executing is moved to the end of the queue and waited for. A unit whose process dies is tried again, with
+    tiles of half the size if memory ran out; it is given up after `executor.max_deaths` deaths, or the second one for
+    lack of memory. KeyboardInterrupt stops the workers in order and is raised again. Raise ProcessLost if the process
+    dies that records a unit as given up.
     """
     if heard := executor.result(executor.call("check", units=list(units))):
         heard.tell(progress)
+    _fill(executor, matrices)
     left = deque((unit, False) for unit in units)
     busy: dict[Future[Any], Unit] = {}
     deaths: Counter[str] = Counter()
@@ -101,6 +104,29 @@ def drive(executor: Executor, units: Sequence[Unit], progress: Progress) -> None
         executor.interrupt()
         for future in wait(busy).done:
             _tell_the_rest(executor, future, progress)
+        raise
+
+
+def _fill(executor: Executor, matrices: Sequence[TiledMatrix]) -> None:
+    """Have every process compute tiles of these matrices, each matrix until none of its tiles is left.
+
+    A process that dies loses one tile, which another one or the unit that needs it computes.
+    """
+    left = deque(matrix for matrix in matrices for _ in range(min(executor.capacity, matrix.tiles)))
+    busy: set[Future[Any]] = set()
+    try:
+        while left or busy:
+            while left and len(busy) < executor.capacity:
+                busy.add(executor.call("fill", matrix=left.popleft()))
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                busy.remove(future)
+                with suppress(ProcessLost):
+                    executor.result(future)
+    except KeyboardInterrupt:
+        executor.interrupt()
+        for future in wait(busy).done:
+            with suppress(Exception):
+                executor.result(future)
         raise
 
 
@@ -139,7 +165,7 @@ def call(job: Job, task: Task, arguments: Mapping[str, Any], *needs: Any) -> Buf
     """
     heard = BufferedProgress()
     try:
-        with interruptible() if task == "execute" else nullcontext():
+        with interruptible() if task in ("execute", "fill") else nullcontext():
             held = getattr(_worker(job), task)(**arguments, progress=heard)
     except KeyboardInterrupt:
         return heard

@@ -17,6 +17,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
+from ntkbench.plan.cost.tiles import TiledMatrix
 from ntkbench.plan.runs import Unit
 from ntkbench.run.executors.dispatch import ProcessLost, Task, call, drive
 from ntkbench.run.job import Job
@@ -26,11 +27,13 @@ _NVIDIA = Path("/proc/driver/nvidia/gpus")
 """folder in which the driver has an entry for each GPU"""
 
 
-def execute(job: Job, units: Sequence[Unit], progress: Progress, workers: int) -> None:
-    """Run all units in `workers` processes, and tell `progress` what happens."""
+def execute(
+    job: Job, units: Sequence[Unit], progress: Progress, workers: int, matrices: Sequence[TiledMatrix] = ()
+) -> None:
+    """Compute the tiles of `matrices` and run all units in `workers` processes, and tell `progress` what happens."""
     executor = _Pool(job, workers)
     try:
-        drive(executor, units, progress)
+        drive(executor, units, progress, matrices)
     finally:
         executor.close()
 
