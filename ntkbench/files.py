@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +43,13 @@ def read_bounded(path: str | PathLike[str], limit: int) -> bytes:
     if len(found) > limit:
         raise TooLarge(0, f"larger than {limit} bytes")
     return found
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(
+        next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    ).free
 
 
 # Write to disk safely: turn faults of the disk into `StorageError`, and flush what must survive a power cut.

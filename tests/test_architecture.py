@@ -57,6 +57,8 @@ BUILDERS = {
     "losses": (),
     "attacks": ("networks", "losses"),
     "kernels": ("networks", "losses", "attacks"),
+    "tiles": (),
+    "matrices": ("kernels", "tiles"),
     "training": ("networks", "losses", "attacks", "kernels"),
     "poison": ("data", "networks", "losses", "kernels"),
 }

@@ -7,7 +7,7 @@ import click
 
 from ntkbench.cli.options import _choices, _data_dir, _part, _spec, _store, _tell
 from ntkbench.plan.read import narrowed, read
-from ntkbench.status.forecast import check_memory, forecast
+from ntkbench.status.forecast import check_resources, forecast
 from ntkbench.status.missing import absent
 from ntkbench.store.folder import StoreFolder
 
@@ -17,7 +17,9 @@ from ntkbench.store.folder import StoreFolder
 @_part
 @_store
 @_data_dir
-@click.option("--force", is_flag=True, help="Accept an estimated memory that far exceeds what is available here.")
+@click.option(
+    "--force", is_flag=True, help="Accept an estimated memory or disk space that far exceeds what is available here."
+)
 def plan(
     spec: str, overrides: Sequence[str], smoke: bool, where: Sequence[str], store: Path, data_dir: Path | None,
     force: bool,
@@ -28,4 +30,4 @@ def plan(
     click.echo(found)
     for line in absent(planned, data_dir):
         _tell(line)
-    check_memory(found, force=force)
+    check_resources(found, force=force)

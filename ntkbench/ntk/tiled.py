@@ -97,7 +97,7 @@ def solve(
     largest, norm = _scale(K, ridge)
     if not (largest > 0 and np.isfinite(norm)):
         return None
-    rows_of_factor = _Rows()
+    rows_of_factor = _FactorRow()
     L = factor(lambda i, j: _factored(K, L, rows_of_factor, ridge, i, j))
     try:
         for i, j in L.places:
@@ -128,7 +128,7 @@ def _scale(K, ridge):
     return float(diagonal.max()), float((sums - np.abs(diagonal) + np.abs(diagonal + ridge)).max())
 
 
-class _Rows(dict[int, list[np.ndarray]]):
+class _FactorRow(dict[int, list[np.ndarray]]):
     """Tiles of one row of a factor up to its diagonal, which all tiles of a column need."""
 
     def of(self, L: Tiles, j: int) -> list[np.ndarray]:

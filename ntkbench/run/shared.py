@@ -18,7 +18,6 @@ from ntkbench.analyses.crafting import BudgetedAttack, Crafted, as_crafted, craf
 from ntkbench.analyses.evaluator import Evaluator
 from ntkbench.data.dataset import Dataset, Split
 from ntkbench.ntk import features, given, regression, tiled
-from ntkbench.ntk.gram import Kernel
 from ntkbench.ntk.network import Predictor, Trainable
 from ntkbench.plan import keys, sizes, user_files
 from ntkbench.plan.cost.kernels import tile_rows
@@ -102,10 +101,10 @@ class SharedStages:
         words, (stage, key) = cell.kernels[kernel_id], keys.regression_stage(cell, kernel_id)
 
         def predictor() -> StageResult:
-            kernel, X, _ = self._asked(cell, kernel_id)
+            K, _ = self._matrix(cell, kernel_id)
             made = (self.solved if stage == "solve" else self._filtered)(cell, kernel_id)
-            alpha = made.value.astype(X.dtype)
-            return replace(made, value=regression.predictor(kernel, X, alpha, tile_bytes=self.tile_bytes))
+            alpha = made.value.astype(K.X.dtype)
+            return replace(made, value=regression.predictor(K.kernel, K.X, alpha, tile_bytes=self.tile_bytes))
 
         name = f"{key} {words.time} {words.ridge}"  # the key of a solve knows the fit
         known = name in self._memory
@@ -133,24 +132,17 @@ class SharedStages:
         name = f"{keys.data_key(cell)} {identity.canonical(cell.architecture)} {cell.width}"
         return self._remember(name, made)  # since every seed and every kernel of a sweep asks for it
 
-    def _asked(self, cell: Cell, kernel_id: str) -> tuple[Kernel, Array, Array]:
-        """Return an infinite kernel, the training examples X in its precision, and their targets Y."""
-        words, data = cell.kernels[kernel_id], self.data(cell)
+    def _matrix(self, cell: Cell, kernel_id: str) -> tuple[KernelMatrix, Array]:
+        """Return the matrix of an infinite kernel on the training examples, not computed yet, and their targets."""
+        words, data, kept = cell.kernels[kernel_id], self.data(cell), None
         assert isinstance(words, InfiniteKernel)
         kernel = kernels.infinite_kernel(cell, words, outputs(data))
         X = jnp.asarray(data.train.unit(cell.numerics.kernel))
-        return kernel, X, targets(cell.data, data.train.labels, outputs(data))
-
-    def _matrix(self, cell: Cell, kernel_id: str) -> tuple[KernelMatrix, Array]:
-        """Return the matrix of an infinite kernel on the training examples, not computed yet, and their targets."""
-        kernel, X, Y = self._asked(cell, kernel_id)
-        words, kept = cell.kernels[kernel_id], None
-        assert isinstance(words, InfiniteKernel)
         if rows := tile_rows(cell, words, environment.accelerator_bytes()):
             key = f"{keys.kernel_key(cell, kernel_id)}@{rows}"
             make = partial(tiled.tile, kernel, X, rows, tile_bytes=self.tile_bytes)
             kept = StoredTiles(self.store, "tile", key, len(X), rows, make, kernel_id, self.tell)
-        return KernelMatrix(kernel, X, self.tile_bytes, kept), Y
+        return KernelMatrix(kernel, X, self.tile_bytes, kept), targets(cell.data, data.train.labels, outputs(data))
 
     def _filtered(self, cell: Cell, kernel_id: str) -> StageResult:
         """Return the coefficients of a regression by the spectrum of its kernel."""
@@ -164,21 +156,21 @@ class SharedStages:
         They come from the spectrum if it is there or another fit asks for it, else from one solve. Raise an error if
         the kernel is singular.
         """
-        key = keys.solve_key(cell, kernel_id)
+        key, words = keys.solve_key(cell, kernel_id), cell.kernels[kernel_id]
+        assert isinstance(words, InfiniteKernel)
+        decomposed = bool(words.fit) or self.store.has("kernel", keys.kernel_key(cell, kernel_id))
 
         def coefficients() -> Arrays:
-            words = cell.kernels[kernel_id]
-            assert isinstance(words, InfiniteKernel)
             if words.fit:
                 found, labels = self.decomposed(cell, kernel_id).value, self.data(cell).train.labels
                 alpha = kernels.fitted(cell, kernel_id, *found, labels=labels, tile_bytes=self.tile_bytes)
                 return {"alpha": np.asarray(alpha)}
-            if self.store.has("kernel", keys.kernel_key(cell, kernel_id)):
+            if decomposed:
                 return {"alpha": np.asarray(self._filtered(cell, kernel_id).value)}
             return {"alpha": K.solved(words, np.asarray(Y), kernel_id, key)}
 
         K, Y = self._matrix(cell, kernel_id)
-        arrays, cached = self._stored("solve", key, coefficients, first=K.fill)
+        arrays, cached = self._stored("solve", key, coefficients, *(() if decomposed else (K.fill,)))
         return StageResult(jnp.asarray(arrays["alpha"]), key, cached)
 
     def decomposed(self, cell: Cell, kernel_id: str, *, whole: bool = True) -> StageResult:

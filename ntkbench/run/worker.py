@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from ntkbench import files
 from ntkbench.analyses.measurement import Measurement
 from ntkbench.plan import keys, memory
-from ntkbench.plan.cost.estimate import require_memory
-from ntkbench.plan.cost.tiles import TiledMatrix
+from ntkbench.plan.cost.estimate import require_resources
+from ntkbench.plan.cost.tiles import TiledMatrix, tiled
 from ntkbench.plan.runs import Run, Unit
 from ntkbench.render import size
 from ntkbench.run import environment, settings
@@ -37,7 +38,7 @@ from ntkbench.spec.attacks import GivenImages
 from ntkbench.spec.cell import Cell
 from ntkbench.spec.training import Pretrained
 from ntkbench.store import running
-from ntkbench.store.groups import groups
+from ntkbench.store.groups import cached, groups
 from ntkbench.store.lookup import attempts, is_pending
 from ntkbench.store.record import StageRow
 
@@ -55,15 +56,13 @@ class Worker:
 
     def check(self, units: Iterable[Unit], progress: Progress) -> None:
         """Raise, before hours of work, DataError if data sets or given images are missing or are not as known, and
-        UsageError if the largest step takes far more memory than there is, unless forced; warn if it takes more."""
-        self._check_memory(progress)
-        check_inputs(self.shared, {id(run.cell): run.cell for unit in units for run in unit.runs}.values())
-
-    def _check_memory(self, progress: Progress) -> None:
-        """Warn, or raise a UsageError, if the estimate of the largest step exceeds the memory."""
-        there = environment.accelerator_bytes() or memory.host_bytes()
-        if said := require_memory(self.job.needed_bytes, there, self.job.advice, force=self.job.options.force):
+        UsageError if the plan takes far more memory or disk than there is, unless forced; warn if it takes more."""
+        runs = [run for unit in units for run in unit.runs]
+        job, there = self.job, environment.accelerator_bytes() or memory.host_bytes()
+        matrices, free = tiled(runs, cached(runs, job.store)).values(), files.free_bytes(job.store.root)
+        for said in require_resources(job.needed_bytes, there, job.advice, matrices, free, force=job.options.force):
             progress.warn(said)
+        check_inputs(self.shared, {id(run.cell): run.cell for run in runs}.values())
 
     def compute_stage(self, run: Run, stage: keys.Shared, name: str, progress: Progress) -> None:
         """Compute what the run has in common with others, if the store lacks it: a kernel, or examples crafted on it.

@@ -7,13 +7,13 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from shutil import disk_usage
 from typing import NamedTuple
 
+from ntkbench import files
 from ntkbench.plan import keys, memory, sizes, timeline
 from ntkbench.plan.cost import estimate as cost_estimate
 from ntkbench.plan.cost import networks
-from ntkbench.plan.cost.tiles import tiled
+from ntkbench.plan.cost.tiles import TiledMatrix, disk_bytes, tiled
 from ntkbench.plan.cost.work import CORES, Work, total
 from ntkbench.plan.runs import Plan, Run
 from ntkbench.render import duration, size, table
@@ -122,6 +122,10 @@ class Forecast:
     """estimated memory of the largest step of what is left"""
     advice: str
     """what would lower it"""
+    matrices: Sequence[TiledMatrix] = ()
+    """matrices of kernels that are computed in tiles"""
+    free_bytes: int = 0
+    """bytes that are free on the disk of the store"""
 
     def __str__(self) -> str:
         """Return a table of the cells, then the lines about all of them."""
@@ -164,13 +168,16 @@ def forecast(plan: Plan, store: StoreFolder) -> Forecast:
     lines = [("runs", f"{len(plan.runs)}, of which {done} are done")]
     lines += [(stage, f"{there} of {whole} in the store") for stage, (there, whole) in _shared(plan, listed).items()]
     lines += _spectra(plan)
-    lines += _tiles(pending, there, store)
+    matrices, free = list(tiled(pending, there).values()), files.free_bytes(store.root)
+    lines += _tiles(matrices, free)
     if pending:
         lines.append(("time", f"about {duration(cost_estimate.seconds(work))} on two CPU cores"))
         lines.append(("memory", f"about {_memory(cost_estimate.peak_bytes(work), estimate.advice)}"))
     if done and (said := spent_line(plan, _records(plan, store))):
         lines.append(("took", said))
-    return Forecast(tuple(_cells(plan, waiting, prices)), tuple(lines), estimate.peak_bytes, estimate.advice)
+    return Forecast(
+        tuple(_cells(plan, waiting, prices)), tuple(lines), estimate.peak_bytes, estimate.advice, tuple(matrices), free
+    )
 
 
 def _records(plan: Plan, store: StoreFolder) -> Mapping[str, Record]:
@@ -181,9 +188,10 @@ def _records(plan: Plan, store: StoreFolder) -> Mapping[str, Record]:
     return {record.run_id: record for record in found}
 
 
-def check_memory(found: Forecast, *, force: bool) -> None:
-    """Raise a UsageError if what is left of a plan takes far more memory than this machine has, unless `force`."""
-    cost_estimate.require_memory(found.bytes, memory.host_bytes(), found.advice, force=force)
+def check_resources(found: Forecast, *, force: bool) -> None:
+    """Raise a UsageError if what is left of a plan takes far more memory or disk than there is, unless `force`."""
+    there, matrices, free = memory.host_bytes(), found.matrices, found.free_bytes
+    cost_estimate.require_resources(found.bytes, there, found.advice, matrices, free, force=force)
 
 
 def _memory(needed: int, advice: str) -> str:
@@ -231,19 +239,16 @@ def _spectra(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "spectra", f"the first {counts} eigenpairs alone, of {len(found)} kernel{'s' * (len(found) > 1)}"
 
 
-def _tiles(runs: Sequence[Run], made: Collection[str], store: StoreFolder) -> Iterator[tuple[str, str]]:
-    """Yield a line on the kernels that are computed in tiles in the store, with the bytes on the disk; or none."""
-    if not (found := tiled(runs, made).values()):
+def _tiles(matrices: Collection[TiledMatrix], free: int) -> Iterator[tuple[str, str]]:
+    """Yield a line on the kernels that are computed in tiles, with their bytes on the disk of the store; or none."""
+    kept, factor = disk_bytes(matrices)
+    if not kept:
         return
-    kept, factor = sum(matrix.bytes for matrix in found), max(matrix.factor_bytes for matrix in found)
-    number = sum(matrix.tiles for matrix in found)
-    said = f"{number} for {len(found)} kernel{'s' * (len(found) > 1)}, {size(kept)} in the store"
+    number = sum(matrix.tiles for matrix in matrices)
+    said = f"{number} for {len(matrices)} kernel{'s' * (len(matrices) > 1)}, {size(kept)} in the store"
     if factor:
         said += f", and {size(factor)} more while a kernel that is larger than memory is solved"
-    folder = next(each for each in (store.root.absolute(), *store.root.absolute().parents) if each.exists())
-    if (free := disk_usage(folder).free) < kept + factor:
-        said += f"; only {size(free)} are free"
-    yield "tiles", said
+    yield "tiles", said if kept + factor <= free else f"{said}; only {size(free)} are free"
 
 
 def _shared(plan: Plan, store: StoreFolder) -> Mapping[str, tuple[int, int]]:

@@ -179,14 +179,27 @@ def test_a_plan_before_and_after(call, tmp_path: Path):
     assert call("status", "untrained.yaml", "--store", "kept") == (0, "1 runs: 1 not begun\n", "")
 
 
-def test_a_plan_far_beyond_the_memory_is_refused_with_its_numbers(call, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "kernels.limit.time=3",
+            r"the largest step takes about \d.* [GT]B, and there are ",
+        ),
+        (
+            "data.n_test=10",
+            r"tiles of kernels take about \d.* [GT]B of the disk of the store, and ",
+        ),
+    ],
+)
+def test_a_plan_far_beyond_memory_or_disk_is_refused_with_its_numbers(change: str, said: str, call, tmp_path: Path):
     """The table is printed all the same, and --force accepts it."""
     (tmp_path / "untrained.yaml").write_text(UNTRAINED)
-    hopeless = ("plan", "untrained.yaml", "--set", "data.n_train=300000")
+    hopeless = ("plan", "untrained.yaml", "--set", "data.n_train=300000", "--set", change)
     code, out, err = call(*hopeless)
     assert code == 2
     assert "runs      1, of which 0 are done" in out
-    assert re.search(r"the largest step takes about \d.* [GT]B, and there are .*fewer training examples.*--force", err)
+    assert re.search(said + ".*fewer training examples.*--force", err)
     assert call(*hopeless, "--force")[0] == 0
 
 
@@ -288,7 +301,7 @@ def test_compiled_programs_are_kept_where_the_user_says(tmp_path: Path, monkeypa
 
 
 def test_an_interrupt_exits_with_130(call, tmp_path: Path, monkeypatch):
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_execute, "execute", interrupted)

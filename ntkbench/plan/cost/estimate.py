@@ -8,7 +8,7 @@ estimates are within a factor of two of what the shipped specs take (`benchmarks
 that records give them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from ntkbench.plan import memory, selections, sizes
 from ntkbench.plan.cost.analyses import _analysis, crafting_cost
 from ntkbench.plan.cost.kernels import fitting, gram, leading, poisoning, solve
 from ntkbench.plan.cost.networks import training
+from ntkbench.plan.cost.tiles import TiledMatrix, require_disk
 from ntkbench.plan.cost.work import BASE_BYTES, COMPILED_BYTES, COMPILED_MOST, START, Work, total
 from ntkbench.plan.keys import (
     craft_key,
@@ -116,6 +117,14 @@ def require_memory(needed: int | float, there: int, advice: str, *, force: bool)
     if needed > _FAR * there and not force:
         raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
     return f"{said}: it may run out of memory; what helps is {helps}"
+
+
+def require_resources(
+    needed: int | float, there: int, advice: str, matrices: Collection[TiledMatrix], free: int, *, force: bool
+) -> list[str]:
+    """Return warnings of `require_memory` and of `require_disk`, whose UsageError is raised here, too."""
+    said = require_memory(needed, there, advice, force=force), require_disk(matrices, free, force=force)
+    return [each for each in said if each]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from ntkbench.errors import UsageError
 from ntkbench.plan import keys, memory
 from ntkbench.plan.cost.kernels import tile_rows
 from ntkbench.plan.runs import Plan, Run, Shard
+from ntkbench.render import size
 from ntkbench.spec.kernels import InfiniteKernel
 
 
@@ -56,6 +58,26 @@ def tiled(runs: Iterable[Run], made: Collection[str] = ()) -> dict[str, TiledMat
             if isinstance(kernel, InfiniteKernel) and (rows := tile_rows(run.cell, kernel)):
                 found.setdefault(keys.kernel_key(run.cell, name), TiledMatrix(run, name, rows))
     return found
+
+
+def disk_bytes(matrices: Collection[TiledMatrix]) -> tuple[int, int]:
+    """Return the bytes on a disk of all tiles of these matrices, and of those of the largest factor."""
+    return sum(matrix.bytes for matrix in matrices), max((matrix.factor_bytes for matrix in matrices), default=0)
+
+
+def require_disk(matrices: Collection[TiledMatrix], free: int, *, force: bool) -> str:
+    """Return a warning if the tiles of these matrices take more than the `free` bytes of a disk; else an empty text.
+
+    UsageError if they take more than twice as much, unless `force`: tiles of an earlier start may be there.
+    """
+    needed = sum(disk_bytes(matrices))
+    if needed <= free:
+        return ""
+    said = f"tiles of kernels take about {size(needed)} of the disk of the store, and {size(free)} are free there"
+    helps = "fewer training examples, numerics.kernel: float32, or a --store on a larger disk"
+    if needed > 2 * free and not force:
+        raise UsageError(f"{said}; what helps is {helps}. --force begins all the same")
+    return f"{said}: the disk may become full; what helps is {helps}"
 
 
 def of_others(plan: Plan, shard: Shard, made: Collection[str] = ()) -> list[TiledMatrix]:
