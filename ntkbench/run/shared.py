@@ -39,6 +39,8 @@ Arrays = dict[str, np.ndarray]
 
 _REMEMBERED = 8
 """values that a process remembers; a sweep asks for few things again and again, and then never more"""
+_TOGETHER = 64
+"""test examples that are compared with all training examples at once, at least: fewer would wait for memory"""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ class SharedStages:
         examples = examples or data.test
         batch = kernels.batch_size(len(examples), self.example_bytes(cell, name, len(data.train)), self.tile_bytes)
         if isinstance(predictor, regression.KernelPredictor):  # larger tiles of pairs bring no speed
-            batch = min(batch, max(1, predictor.rows // len(data.train)))
+            at_once = predictor.rows // len(data.train)
+            batch = min(batch, max(_TOGETHER, at_once) if at_once else 1)
         return Evaluator(name, predictor, jnp.asarray(examples.unit(dtype)), jnp.asarray(examples.labels), batch)
 
     def networks(self, cell: Cell, seeds: Sequence[int]) -> Trainable:
