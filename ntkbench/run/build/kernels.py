@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import adv_ntk, gram, infinite, regression, robust_regression
+from ntkbench.ntk import adv_ntk, gram, infinite, regression, robust_regression, sharded
 from ntkbench.ntk import attacks as ntk_attacks
 from ntkbench.ntk.gram import Kernel
+from ntkbench.ntk.sharded import Matrix
 from ntkbench.plan import sizes
 from ntkbench.run.build.attacks import BALLS, budgets, gradient_attack
 from ntkbench.run.build.losses import loss
@@ -106,10 +107,12 @@ def _timed(cell, name, fit, kernel, X, spectrum, Y, labels, tile_bytes) -> jax.A
     return jnp.concatenate([adv_ntk.coefficients(part, Y[:n], w), jnp.zeros_like(Y[n:])])
 
 
-def matrix(kernel: Kernel, X: Array, tile_bytes: float) -> np.ndarray | Array:
-    """Return the kernel of X as a matrix for a solve, in the host's memory or in that of an accelerator."""
+def matrix(kernel: Kernel, X: Array, tile_bytes: float) -> Matrix:
+    """Return the kernel of X as a matrix for a solve, in the host's memory or in that of the accelerators."""
     if jax.default_backend() == "cpu":
         return gram.on_host(kernel, X, tile_bytes=tile_bytes)
+    if len(jax.local_devices()) > 1:
+        return sharded.gram(kernel, X, tile_bytes=tile_bytes)
     return gram.gram(kernel, X, tile_bytes=tile_bytes).reshape(len(X), len(X))
 
 
@@ -145,7 +148,7 @@ def leading(kernel: Kernel, X: Array, top: int, name: str, dtype: str, tile_byte
     return found
 
 
-def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
+def solved(K: Matrix, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
     """Return alpha = (K + ridge)^-1 Y of the kernel matrix K, which is overwritten; `dtype` is that of its entries.
 
     Where an eigenvalue may be round-off, the spectrum decides: raise its NumericsError, or leave null directions out.
