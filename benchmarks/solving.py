@@ -1,9 +1,10 @@
-"""Time and peak memory of regression with an infinite kernel: one solve beside the kernel's spectrum.
+"""Time and peak memory of regression with an infinite kernel: its spectrum, one solve, and one solve in kept tiles.
 
     python benchmarks/solving.py                # n = 2000 and 4000
-    python benchmarks/solving.py 10000 --turns 1
+    python benchmarks/solving.py 10000 --turns 1 --without spectrum
 
-Both ways run in processes of their own, in turns, so that other load on the machine weighs on both alike. Memory is the
+The ways run in processes of their own, in turns, so that other load on the machine weighs on all alike. Tiles have 1024
+rows, lie in a store in the temporary folder, and none stays in memory. Memory is the
 peak of the process beyond what it had when the images and one small regression were there, in units of the n x n
 matrix in float64. The largest difference of the coefficients is relative to the largest of them.
 """
@@ -15,46 +16,53 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-WAYS = ("spectrum", "solve")
+ROWS = 1024
+"""rows of a tile that is kept"""
+WAYS = ("spectrum", "solve", "tiles")
 
 
 def main() -> None:
-    """Measure both ways, and print a row for each size."""
+    """Measure all ways, and print a row for each size and way."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", type=int, default=[2000, 4000], help="numbers of training images")
     parser.add_argument("--turns", type=int, default=3, help="times that each way is measured; the best counts")
+    parser.add_argument("--without", choices=WAYS, nargs="*", default=[], help="ways that are not measured")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.way:
         print(json.dumps(measured(asked.way, asked.sizes[0], asked.out)))
         return
-    print("| n | spectrum: wall, CPU | memory | solve: wall, CPU | memory | CPU ratio | largest difference |")
+    print("| n | way | wall | CPU | memory | CPU, of solve | largest difference from solve |")
     print("|---|---|---|---|---|---|---|")
+    ways = [way for way in WAYS if way not in asked.without]
     for n in asked.sizes:
-        print(row(n, asked.turns), flush=True)
+        print("\n".join(rows(n, ways, asked.turns)), flush=True)
 
 
-def row(n: int, turns: int) -> str:
-    """Return a row of the table: the best of the turns of each way."""
+def rows(n: int, ways: Sequence[str], turns: int) -> Iterator[str]:
+    """Yield a row of the table for each way: the best of its turns."""
     import numpy as np
 
-    found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(turns):
-            for way in WAYS:
+            for way in ways:
                 out = Path(folder) / f"{way}.npy"
                 command = [sys.executable, __file__, str(n), "--way", way, "--out", str(out)]
                 told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 found[way].append(json.loads(told))
-        one, two = (np.load(Path(folder) / f"{way}.npy") for way in WAYS)
+        alpha = {way: np.load(Path(folder) / f"{way}.npy") for way in ways}
     best = {way: {key: min(turn[key] for turn in turns) for key in turns[0]} for way, turns in found.items()}
-    cells = [f"{each['wall']:.1f} s, {each['cpu']:.1f} s | {each['matrices']:.2f}" for each in best.values()]
-    ratio = best["spectrum"]["cpu"] / best["solve"]["cpu"]
-    return f"| {n} | {' | '.join(cells)} | {ratio:.1f} | {np.abs(one - two).max() / np.abs(one).max():.1e} |"
+    for way, each in best.items():
+        ratio = each["cpu"] / best["solve"]["cpu"]
+        difference = np.abs(alpha[way] - alpha["solve"]).max() / np.abs(alpha["solve"]).max()
+        taken = f"{each['wall']:.1f} s | {each['cpu']:.1f} s | {each['matrices']:.2f}"
+        yield f"| {n} | {way} | {taken} | {ratio:.1f} | {difference:.1e} |"
 
 
 def measured(way: str, n: int, out: Path) -> dict[str, float]:
@@ -84,6 +92,8 @@ def coefficients(way: str, kernel: Any, X: Any, Y: Any) -> Any:
 
     from ntkbench.ntk import gram, regression
 
+    if way == "tiles":
+        return in_tiles(kernel, X, Y)
     if way == "solve":
         alpha = regression.solve(gram.on_host(kernel, X), Y)
         assert alpha is not None
@@ -91,6 +101,28 @@ def coefficients(way: str, kernel: Any, X: Any, Y: Any) -> Any:
     spectrum = regression.Spectrum.of(gram.matrix(np.asarray(gram.gram(kernel, X))))
     regression.require_regular(spectrum)
     return np.asarray(spectrum.coefficients(regression.flow(), jnp.asarray(Y)))
+
+
+def in_tiles(kernel: Any, X: Any, Y: Any) -> Any:
+    """Return the coefficients from tiles that a store keeps, as for a matrix that is larger than memory."""
+    from functools import partial
+
+    from ntkbench.ntk import regression, tiled
+    from ntkbench.plan import memory
+    from ntkbench.run.build.tiles import StoredTiles
+    from ntkbench.store.store import Store
+
+    memory.kernel_bytes = lambda: 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        make = partial(tiled.tile, kernel, X, ROWS, tile_bytes=5e8)
+        K = StoredTiles(Store(Path(folder)), "tile", "k", len(X), ROWS, make)
+
+        def factor(make: tiled.Get) -> tiled.Tiles:
+            return StoredTiles(K.store, "factor", "k", len(X), ROWS, make).tiles
+
+        alpha = regression.solve_in_tiles(K.tiles, factor, Y)
+    assert alpha is not None
+    return alpha
 
 
 def _peak() -> int:

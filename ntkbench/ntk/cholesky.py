@@ -7,12 +7,18 @@ says whether they are needed after all.
     X = solve(K, Y, ridge=0.1, least=1e-12)      # None where an eigenvalue of K may be round-off
 """
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse.linalg import LinearOperator, onenormest
+
+from ntkbench.ntk import sharded_cholesky
+from ntkbench.ntk.sharded import Matrix, ShardedMatrix
 
 _CAUTION = 10
 """how far estimates of |A^-1|_1 may lie below the truth; they are almost never below a third of it (Higham 1988)"""
@@ -21,17 +27,19 @@ _HIDING = float(np.finfo(np.float64).eps) ** 0.5
 
 
 def solve(
-    K: Float[np.ndarray, "n n"] | Float[Array, "n n"], Y: Float[np.ndarray, "n m"], *, ridge: float = 0.0, least: float
+    K: Matrix, Y: Float[np.ndarray, "n m"], *, ridge: float = 0.0, least: float
 ) -> Float[np.ndarray, "n m"] | None:
     """Return (K + ridge)^-1 Y; None if some eigenvalue of K may be below `least` times the largest one.
 
     A ridge that hides such eigenvalues makes up for them. None is also the answer where K is not finite or has no
     positive entry on its diagonal. A NumPy matrix, which has to be float64 and in C order, is overwritten; where the
-    answer is None, its entries are restored. A JAX matrix stays as it is, on its device. While LAPACK factors a NumPy
-    matrix, other threads of Python wait.
+    answer is None, its entries are restored. So is a matrix on several devices, where it lies. A JAX matrix stays as it
+    is, on its device. While LAPACK factors a NumPy matrix, other threads of Python wait.
     """
     if not float(K.diagonal().max()) > 0:
         return None
+    if isinstance(K, ShardedMatrix):
+        return _on_devices(K, Y, ridge, least)
     return (_in_place if isinstance(K, np.ndarray) else _on_device)(K, Y, ridge, least)
 
 
@@ -60,9 +68,25 @@ def _on_device(K, Y, ridge, least):
     def inverse(columns):
         return np.asarray(_solved(factor, columns))
 
-    one = LinearOperator(K.shape, inverse, inverse, inverse, np.float64, inverse)  # type: ignore[call-arg]
-    known = is_known(float(norm), float(1 / np.asarray(onenormest(one, t=1))), ridge, least)
-    return inverse(Y) if known else None
+    return inverse(Y) if is_known(float(norm), lowest(len(K), inverse), ridge, least) else None
+
+
+def _on_devices(K, Y, ridge, least):
+    """The factor takes the place of one half, as in `_in_place`."""
+    diagonal, norm = K.diagonal(), K.norm() + ridge
+    if not np.isfinite(norm):
+        return None
+    inverse = functools.partial(sharded_cholesky.substitute, K)
+    if sharded_cholesky.factor(K, ridge) and is_known(norm, lowest(len(K), inverse), ridge, least):
+        return inverse(Y)
+    sharded_cholesky.restore(K, diagonal)
+    return None
+
+
+def lowest(n: int, inverse: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Estimate 1 / |A^-1|_1 of a symmetric matrix from products of its inverse with columns."""
+    one = LinearOperator((n, n), inverse, inverse, inverse, np.float64, inverse)  # type: ignore[call-arg]
+    return float(1 / np.asarray(onenormest(one, t=1)))
 
 
 @jax.jit

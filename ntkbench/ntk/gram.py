@@ -65,15 +65,15 @@ def gram(
     pairs = kernel.pairs(X1.shape[1:], X1.dtype, tile_bytes)
     one = examples(kernel, X1, pairs)
     if X2 is None:
-        n, rows = len(X1), _even(len(X1), math.isqrt(pairs))
+        n, rows = len(X1), even_rows(len(X1), math.isqrt(pairs))
         blocks = [(i, j) for i in range(-(-n // rows)) for j in range(i, -(-n // rows))]
         fill = functools.partial(_fill_both, kernel, one, rows)
         K = _zeros(kernel, one, one, n, n)
     else:
         two = examples(kernel, X2, pairs)
         n1, n2 = len(X1), len(X2)
-        rows1 = _even(n1, max(math.isqrt(pairs), pairs // n2))
-        rows2 = _even(n2, pairs // rows1)
+        rows1 = even_rows(n1, max(math.isqrt(pairs), pairs // n2))
+        rows2 = even_rows(n2, pairs // rows1)
         blocks = [(i, j) for i in range(-(-n1 // rows1)) for j in range(-(-n2 // rows2))]
         fill = functools.partial(_fill, kernel, one, two, rows1, rows2)
         K = _zeros(kernel, one, two, n1, n2)
@@ -88,7 +88,7 @@ def on_host(
     Blocks of `rows` x `rows` are computed one after the other and written to their place: no second matrix of this
     size is ever in memory, on the device or here, and the matrix may be overwritten.
     """
-    n, rows = len(X), _even(len(X), rows)
+    n, rows = len(X), even_rows(len(X), rows)
     K = np.empty((n, n))
     starts = [min(start, n - rows) for start in range(0, n, rows)]
     for i, a in enumerate(starts):
@@ -102,7 +102,7 @@ def on_host(
 
 def examples(kernel: Kernel, X: Float[Array, "n ..."], batch_size: int) -> Example:
     """Return the quantities of each example from which the kernel computes its tiles."""
-    n, rows, axis = len(X), _even(len(X), batch_size), kernel.axis
+    n, rows, axis = len(X), even_rows(len(X), batch_size), kernel.axis
     batch = jax.vmap(kernel.example, out_axes=axis)
     if rows == n:
         return batch(X)
@@ -117,7 +117,7 @@ def examples(kernel: Kernel, X: Float[Array, "n ..."], batch_size: int) -> Examp
     return jax.lax.scan(fill, kept, jnp.arange(-(-n // rows)))[0]
 
 
-def _even(n: int, rows: int) -> int:
+def even_rows(n: int, rows: int) -> int:
     """Rows of equal blocks, as few as there can be of at most `rows`."""
     return -(-n // -(-n // min(max(rows, 1), n)))
 
@@ -135,7 +135,7 @@ def _own(block, rows, n):
 def _fill(kernel, one, two, rows1, rows2, K, block):
     (i, j), n1, n2 = block, K.shape[0], K.shape[2]
     corner = _start(i, rows1, n1), _start(j, rows2, n2)
-    tile = kernel.tile(_rows(kernel, one, corner[0], rows1), _rows(kernel, two, corner[1], rows2))
+    tile = kernel.tile(take_rows(kernel, one, corner[0], rows1), take_rows(kernel, two, corner[1], rows2))
     return _write(K, tile, corner, _own(i, rows1, n1), _own(j, rows2, n2))
 
 
@@ -143,7 +143,7 @@ def _fill_both(kernel, one, rows, K, block):
     """A tile and its mirror image; symmetric to the last bit."""
     (i, j), n = block, K.shape[0]
     a, b = _start(i, rows, n), _start(j, rows, n)
-    first, second = _rows(kernel, one, a, rows), _rows(kernel, one, b, rows)
+    first, second = take_rows(kernel, one, a, rows), take_rows(kernel, one, b, rows)
     if rows == 1:
         tile = jax.lax.cond(i == j, lambda: kernel.diagonal(first)[:, :, None, :], lambda: kernel.tile(first, second))
     else:
@@ -171,12 +171,13 @@ def _write(K, tile, corner, own1, own2):
     return jax.lax.dynamic_update_slice(K, jnp.where(own, tile, before), start)
 
 
-def _rows(kernel, examples, start, count):
+def take_rows(kernel: Kernel, examples: Example, start: Any, count: int) -> Example:
+    """Return the quantities of `count` examples from `start` on."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, count, kernel.axis), examples)
 
 
 def _zeros(kernel, one, two, n1, n2):
-    tile = jax.eval_shape(lambda a, b: kernel.tile(_rows(kernel, a, 0, 1), _rows(kernel, b, 0, 1)), one, two)
+    tile = jax.eval_shape(lambda a, b: kernel.tile(take_rows(kernel, a, 0, 1), take_rows(kernel, b, 0, 1)), one, two)
     return jnp.zeros((n1, tile.shape[1], n2, tile.shape[3]), tile.dtype)
 
 
@@ -205,7 +206,7 @@ def product(
     kernel: Kernel, one: Example, support: Example, alpha: Float[Array, "n o m"], rows: int
 ) -> Float[Array, "n1 o m"]:
     """Theta(x, X) alpha for few x and many X, `rows` of them at a time; its gradient computes each part anew."""
-    n, rows = len(alpha), _even(len(alpha), rows)
+    n, rows = len(alpha), even_rows(len(alpha), rows)
 
     def part(support, alpha):
         return jnp.einsum("ionq,nqm->iom", kernel.tile(one, support), alpha, precision="highest")
@@ -217,7 +218,7 @@ def product(
     def term(block):
         start = _start(block, rows, n)
         own = jnp.where(_own(block, rows, n)[:, None, None], jax.lax.dynamic_slice_in_dim(alpha, start, rows), 0)
-        return part(_rows(kernel, support, start, rows), own)
+        return part(take_rows(kernel, support, start, rows), own)
 
     shape = jax.eval_shape(term, 0)
     zero = jnp.zeros(shape.shape, shape.dtype)

@@ -9,8 +9,10 @@ The first vector is drawn from a fixed seed, so that the same machine finds the 
 """
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+from ntkbench.ntk.sharded import Matrix
 
 TOLERANCE = 1e-12
 """the largest residual |K v - lambda v| that passes, in units of the largest eigenvalue, and the largest |v . w|"""
@@ -21,12 +23,12 @@ Pairs = tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"]]
 """eigenvalues in descending order, and eigenvectors as columns"""
 
 
-def pairs(K: Float[np.ndarray, "n n"] | Float[Array, "n n"], k: int) -> Pairs | None:
+def pairs(K: Matrix, k: int) -> Pairs | None:
     """Return the first k eigenpairs of a symmetric matrix, the largest eigenvalue first; None if they fail the check.
 
     Residuals and orthogonality are checked (`TOLERANCE`), and that no eigenvalue of what is left, K less the part that
     was found, is larger: Lanczos finds equal eigenvalues one after another, by round-off. The matrix is float64; a JAX
-    matrix stays on its device. It is not changed. Memory beyond the matrix: about 3 k vectors.
+    matrix stays on its device or devices. It is not changed. Memory beyond the matrix: about 3 k vectors.
     """
     n, draw = len(K), np.random.default_rng(0)
     start = draw.standard_normal(n)
@@ -42,7 +44,7 @@ def pairs(K: Float[np.ndarray, "n n"] | Float[Array, "n n"], k: int) -> Pairs | 
     return (values, vectors) if left <= values[-1] + TOLERANCE * values[0] else None
 
 
-def is_sound(K: Float[np.ndarray, "n n"] | Float[Array, "n n"], values: np.ndarray, vectors: np.ndarray) -> bool:
+def is_sound(K: Matrix, values: np.ndarray, vectors: np.ndarray) -> bool:
     """Return whether these are eigenpairs of K, with orthonormal vectors, up to `TOLERANCE`."""
     residuals = np.linalg.norm(_product(K, vectors) - vectors * values, axis=0)
     crossed = np.abs(vectors.T @ vectors - np.eye(len(values)))

@@ -22,6 +22,7 @@ from ntkbench.ntk import cholesky, gram, tiled
 from ntkbench.ntk import leading as first_pairs
 from ntkbench.ntk.compilation import jit
 from ntkbench.ntk.gram import Example, Kernel
+from ntkbench.ntk.sharded import Matrix
 
 Filter = Callable[[Float[Array, " n"]], Float[Array, " n"]]
 """g, of the eigenvalues in descending order."""
@@ -41,19 +42,17 @@ class Spectrum(eqx.Module):
     """relative round-off of the entries of the matrix, that of the type in which it was computed"""
 
     @classmethod
-    def of(cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"], precision: float | None = None) -> "Spectrum":
+    def of(cls, matrix: Matrix, precision: float | None = None) -> "Spectrum":
         """Decompose a symmetric matrix in float64; `precision` is that of its entries, by default that of its type."""
         values, vectors = _descending(jnp.asarray(matrix, jnp.float64))
         return cls(values, vectors, precision or round_off(matrix.dtype))
 
     @classmethod
-    def leading(
-        cls, matrix: Float[Array, "n n"] | Float[np.ndarray, "n n"], k: int, precision: float | None = None
-    ) -> "Spectrum | None":
+    def leading(cls, matrix: Matrix, k: int, precision: float | None = None) -> "Spectrum | None":
         """Return the first k eigenpairs of a symmetric matrix, without the others; None where that is not possible.
 
         It is not where they fail the check of `leading.pairs`, and where an eigenvalue of the matrix may be round-off:
-        all of them then have to tell. A NumPy matrix is as in `solve`, and overwritten unless the answer is None.
+        all of them then have to tell. The matrix is as in `solve`, and overwritten as there.
         """
         precision, found = precision or round_off(matrix.dtype), first_pairs.pairs(matrix, k)
         if found is None or solve(matrix, np.zeros((len(matrix), 1)), precision=precision) is None:
@@ -115,15 +114,15 @@ def _least(n: int, precision: float) -> float:
 
 
 def solve(
-    K: Float[np.ndarray, "n n"] | Float[Array, "n n"],
+    K: Matrix,
     Y: Float[np.ndarray, "n m"],
     ridge: float = 0.0,
     precision: float = _DOUBLE,
 ) -> Float[np.ndarray, "n m"] | None:
     """alpha = (K + ridge)^-1 Y without a spectrum: what `Spectrum.coefficients` gives at infinite time.
 
-    None where an eigenvalue may be round-off: the spectrum then decides. A NumPy matrix is overwritten unless the
-    answer is None, see `cholesky.solve`.
+    None where an eigenvalue may be round-off: the spectrum then decides. A matrix of NumPy, or on several devices, is
+    overwritten unless the answer is None, see `cholesky.solve`.
     """
     return cholesky.solve(K, Y, ridge=ridge, least=_least(len(K), precision))
 

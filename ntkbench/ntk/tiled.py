@@ -18,10 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.linalg import get_lapack_funcs, solve_triangular
-from scipy.sparse.linalg import LinearOperator, onenormest
 
 from ntkbench.ntk import gram
-from ntkbench.ntk.cholesky import is_known
+from ntkbench.ntk.cholesky import is_known, lowest
 from ntkbench.ntk.gram import Kernel
 
 Get = Callable[[int, int], Float[np.ndarray, "r1 r2"]]
@@ -109,9 +108,7 @@ def solve(
     def inverse(columns):
         return _solved(L, columns)
 
-    one = LinearOperator((K.n, K.n), inverse, inverse, inverse, np.float64, inverse)  # type: ignore[call-arg]
-    lowest = 1 / float(np.asarray(onenormest(one, t=1)))
-    return inverse(Y) if is_known(norm, lowest, ridge, least) else None
+    return inverse(Y) if is_known(norm, lowest(K.n, inverse), ridge, least) else None
 
 
 def _scale(K, ridge):

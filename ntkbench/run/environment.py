@@ -112,6 +112,12 @@ def accelerator_bytes() -> int | None:
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
+def accelerators_bytes() -> int | None:
+    """Return the bytes of all accelerators together, whose memory holds parts of one matrix; None without any."""
+    each = accelerator_bytes()
+    return each and each * jax.local_device_count()
+
+
 def reset_peak_memory() -> None:
     """Reset this process's peak memory, where Linux allows it (proc(5), `clear_refs`)."""
     with contextlib.suppress(OSError):

@@ -140,7 +140,7 @@ class SharedStages:
         assert isinstance(words, InfiniteKernel)
         kernel = kernels.infinite_kernel(cell, words, outputs(data))
         X = jnp.asarray(data.train.unit(cell.numerics.kernel))
-        if rows := tile_rows(cell, words, environment.accelerator_bytes()):
+        if rows := tile_rows(cell, words, environment.accelerators_bytes()):
             key = f"{keys.kernel_key(cell, kernel_id)}@{rows}"
             make = partial(tiled.tile, kernel, X, rows, tile_bytes=self.tile_bytes)
             kept = StoredTiles(self.store, "tile", key, len(X), rows, make, kernel_id, self.tell)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ntkbench.ntk import cholesky, regression
+from tests.ntk import shards
 
 AGREED = 1e-8
 SINGLE = float(np.finfo(np.float32).eps)
@@ -19,9 +20,9 @@ def matrix(smallest: float) -> np.ndarray:
     return (found + found.T) / 2
 
 
-@pytest.fixture(params=["host", "device"])
+@pytest.fixture(params=["host", "device", "shards"])
 def place(request):
-    return np.array if request.param == "host" else jnp.asarray
+    return {"host": np.array, "device": jnp.asarray, "shards": shards.placed}[request.param]
 
 
 def decomposed(K: np.ndarray, ridge: float, precision: float) -> np.ndarray:

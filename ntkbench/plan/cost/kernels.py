@@ -41,8 +41,9 @@ ALIVE = 8
 """number of such arrays that are in memory at once"""
 LONG, OF_A_TILE = 600, 60
 """seconds from which on a matrix is computed in tiles that are kept, and seconds that each tile then takes"""
-TILE_ROWS = 4096
-"""most rows of a tile that is kept: 128 MiB in float64"""
+TILE_ROWS, MOST_ALONG = 4096, 100
+"""most rows of a tile that is kept, 128 MiB in float64, and most tiles along a side of a matrix that fits into memory:
+5,050 in all"""
 
 
 # ---- kernels -------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def tile_rows(cell: Cell, kernel: InfiniteKernel, accelerator_bytes: int | None 
     most = memory.matrix_bytes(accelerator_bytes)
     if 8 * n**2 <= most and seconds < LONG:
         return None
-    along = min(n, isqrt(int(min(2 * seconds / OF_A_TILE, n**2))))
+    along = min(n, MOST_ALONG, isqrt(int(min(2 * seconds / OF_A_TILE, n**2))))
     rows = min(TILE_ROWS, -(-n // max(1, along)))
     if 8 * n**2 > most:  # a row of tiles of the factor takes a fourth of that at most
         rows = min(rows, int(most / (32 * n)))

@@ -7,11 +7,11 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from ntkbench.errors import NumericsError
 from ntkbench.ntk import adv_ntk, infinite, regression, robust_regression
 from ntkbench.ntk import attacks as ntk_attacks
+from ntkbench.ntk.sharded import Matrix
 from ntkbench.plan import sizes
 from ntkbench.run.build.attacks import BALLS, budgets, gradient_attack
 from ntkbench.run.build.losses import loss
@@ -122,7 +122,7 @@ def spectrum(arrays: Mapping[str, np.ndarray], name: str, dtype: str) -> regress
     return found
 
 
-def leading(K: np.ndarray | Array, top: int, name: str, dtype: str) -> regression.Spectrum | None:
+def leading(K: Matrix, top: int, name: str, dtype: str) -> regression.Spectrum | None:
     """Return the first `top` eigenpairs alone of the kernel matrix K, whose entries have the precision `dtype`.
 
     Return None, with a warning, where they fail their check, or do not tell whether the kernel is singular.
@@ -137,7 +137,7 @@ def leading(K: np.ndarray | Array, top: int, name: str, dtype: str) -> regressio
     return found
 
 
-def solved(K: np.ndarray | jax.Array, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
+def solved(K: Matrix, words: kernels.Kernel, Y: np.ndarray, name: str, dtype: str) -> np.ndarray:
     """Return alpha = (K + ridge)^-1 Y of the kernel matrix K, which is overwritten; `dtype` is that of its entries.
 
     Where an eigenvalue may be round-off, the spectrum decides: raise its NumericsError, or leave null directions out.

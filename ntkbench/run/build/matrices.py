@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import gram, regression, tiled
+from ntkbench.ntk import gram, regression, sharded, tiled
 from ntkbench.ntk.gram import Kernel
+from ntkbench.ntk.sharded import Matrix
 from ntkbench.plan import memory
 from ntkbench.plan.cost.kernels import MATRICES
 from ntkbench.plan.runs import Shard
@@ -48,12 +49,14 @@ class KernelMatrix:
             return tiled.whole(self.kept.tiles, np.dtype(self.X.dtype))
         return gram.matrix(np.asarray(gram.gram(self.kernel, self.X, tile_bytes=self.tile_bytes)))
 
-    def to_factor(self) -> np.ndarray | Array:
-        """Return the matrix for a solve, in the host's memory as float64 numbers or in that of an accelerator."""
+    def to_factor(self) -> Matrix:
+        """Return the matrix for a solve, in the host's memory as float64 numbers or in that of the accelerators."""
         if self.kept:
             return tiled.whole(self.kept.tiles, np.dtype(np.float64))
         if jax.default_backend() == "cpu":
             return gram.on_host(self.kernel, self.X, tile_bytes=self.tile_bytes)
+        if len(jax.local_devices()) > 1:
+            return sharded.gram(self.kernel, self.X, tile_bytes=self.tile_bytes)
         return gram.gram(self.kernel, self.X, tile_bytes=self.tile_bytes).reshape(len(self.X), len(self.X))
 
     def solved(self, words: InfiniteKernel, Y: np.ndarray, name: str, factor_key: str) -> np.ndarray:
