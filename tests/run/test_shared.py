@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ntkbench.errors import NumericsError
-from ntkbench.ntk import features, leading
+from ntkbench.ntk import features, leading, regression
 from ntkbench.plan import keys
 from ntkbench.plan.cost import spectra
 from ntkbench.run.build import attacks, kernels
@@ -214,3 +214,19 @@ def test_a_subject_has_the_test_set_in_its_precision(store: Store, tmp_path: Pat
         evaluator = shared.evaluator(of, "self", lambda x: x, dtype)
         assert evaluator.X.dtype == jnp.dtype(dtype)
         assert evaluator.X.shape == (10, 1, 1, 6)
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(11, 1), (12, 64), (12 * 64, 64), (12 * 80, 80), (10**6, 100)])
+def test_a_kernel_compares_many_test_examples_with_all_training_examples_if_it_takes_these_at_once(
+    rows: int, batch: int, store: Store, tmp_path: Path
+):
+    of, shared = cell(tmp_path, "data.n_test=100"), SharedStages(store, (), 1e9)
+    made = shared.regression(of, "limit").value
+    predictor = regression.KernelPredictor(made.kernel, made.support, made.alpha, rows)
+    assert shared.evaluator(of, "limit", predictor, "float64").batch_size == batch
+
+
+def test_tiles_of_tests_bound_the_test_examples_that_are_taken_together(store: Store, tmp_path: Path):
+    of, shared = cell(tmp_path, "data.n_test=100"), SharedStages(store, (), 16 * 12 * 8 * 10)
+    made = shared.regression(of, "limit").value
+    assert shared.evaluator(of, "limit", made, "float64").batch_size <= 10
