@@ -131,8 +131,8 @@ def solve_in_tiles(
     K: tiled.Tiles,
     factor: Callable[[tiled.Get], tiled.Tiles],
     Y: Float[np.ndarray, "n m"],
-    ridge: float,
-    precision: float,
+    ridge: float = 0.0,
+    precision: float = _DOUBLE,
 ) -> Float[np.ndarray, "n m"] | None:
     """Return what `solve` does, for a matrix in tiles; `factor`: see `tiled.solve`."""
     return tiled.solve(K, factor, Y, ridge=ridge, least=_least(K.n, precision))
