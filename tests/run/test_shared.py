@@ -227,6 +227,6 @@ def test_a_kernel_compares_many_test_examples_with_all_training_examples_if_it_t
 
 
 def test_tiles_of_tests_bound_the_test_examples_that_are_taken_together(store: Store, tmp_path: Path):
-    of, shared = cell(tmp_path, "data.n_test=100"), SharedStages(store, (), 16 * 12 * 8 * 10)
+    of, shared = cell(tmp_path, "data.n_test=100"), SharedStages(store, (), 16.0 * 12 * 8 * 10)
     made = shared.regression(of, "limit").value
     assert shared.evaluator(of, "limit", made, "float64").batch_size <= 10

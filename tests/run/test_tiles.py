@@ -292,4 +292,12 @@ def test_runs_in_tiles_have_the_records_of_runs_at_once(
     one, two = (tiny.results(each, plan.runs) for each in (store, once))
     assert one.keys() == two.keys()
     for run_id, found in one.items():
-        assert found["metrics"] == two[run_id]["metrics"]
+        pairs = list(zip(found["metrics"], two[run_id]["metrics"], strict=True))
+        assert pairs
+        for mine, theirs in pairs:
+            assert mine.keys() == theirs.keys()
+            for name in mine:
+                expected = (
+                    pytest.approx(theirs[name], rel=1e-8, abs=1e-10) if name in ("value", "ci95") else theirs[name]
+                )
+                assert mine[name] == expected
