@@ -123,7 +123,9 @@ def run(
     finally:
         watcher.close()
     if not planned.runs:
-        click.echo(f"no run of the plan belongs to part {shard}; its share of {len(helps)} large kernels is in {store}")
+        click.echo(
+            f"no run of the plan belongs to part {shard}; it helped other parts with {len(helps)} of their kernels"
+        )
         return 0
     records = lookup.records(kept, planned.runs)
     if any(record.metrics for record in records):

@@ -91,12 +91,16 @@ class Worker:
     def fill(self, matrix: TiledMatrix, progress: Progress) -> None:
         """Compute tiles of a kernel matrix that the store lacks, beside other processes that do so.
 
-        A failure is not reported here, as in `compute_stage`.
+        A failure is a warning: each run that needs the kernel meets it again. StorageError is raised, as in `execute`.
         """
         run, name = matrix.run, matrix.kernel
         progress.working(run, f"kernel {name}")
-        with suppress(Exception):
+        try:
             self.shared.telling(partial(progress.working, run)).fill(run.cell, name, matrix.part)
+        except Exception as failure:
+            if environment.is_of_the_store(failure):
+                raise
+            progress.warn(f"tiles of kernel {name}: {environment.message(failure).splitlines()[0]}")
 
     def execute(self, unit: Unit, progress: Progress, *, wait: bool, halve: bool = False) -> bool:
         """Execute what is left of a unit; return whether this process had it.

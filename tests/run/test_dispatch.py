@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
-from ntkbench.errors import DataError
+from ntkbench.errors import DataError, NumericsError, StorageError
+from ntkbench.plan.cost.tiles import TiledMatrix
 from ntkbench.plan.runs import Unit
 from ntkbench.run.executors import dispatch
 from ntkbench.run.executors.dispatch import ProcessLost, StarvedError, drive
 from ntkbench.run.job import Job, Options
 from ntkbench.run.progress import BufferedProgress, Progress
+from ntkbench.run.shared import SharedStages
+from ntkbench.run.worker import Worker
 from ntkbench.spec.cell import RunOptions
 from ntkbench.store.store import Store
+from tests.examples import tiny
 from tests.examples.tiny import Listener
 
 UNIT = Unit("one", (), ())
@@ -117,3 +121,29 @@ def test_a_worker_process_knows_a_job_again(tmp_path: Path):
     one, two = (Job(Store(tmp_path), (), RunOptions(), Options(), 0) for _ in range(2))
     assert hash(one) == hash(two)
     assert one == two
+
+
+def test_tiles_are_filled_before_the_units_by_every_process_and_a_death_costs_nothing(tmp_path: Path):
+    run = tiny.planned(tmp_path).runs[0]
+    executor = FakeExecutor([ProcessLost("x")], capacity=2)
+    drive(executor, [UNIT], Listener(), [TiledMatrix(run, "limit", rows=12), TiledMatrix(run, "limit", rows=4)])
+    assert executor.asked == ["fill"] * 3 + ["execute"], "one tile, and then six for two processes"
+
+
+def test_a_worker_warns_of_what_ends_a_fill_and_raises_what_the_disk_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    matrix, listener = TiledMatrix(tiny.planned(tmp_path).runs[0], "limit", rows=4), Listener()
+    worker = Worker(Job(Store(tmp_path / "runs"), (), RunOptions(), Options(), 0))
+    for failure in (NumericsError("the kernel is not finite\nand more"), StorageError("the disk is full")):
+
+        def fill(*_: object, failure: Exception = failure) -> None:
+            raise failure
+
+        monkeypatch.setattr(SharedStages, "fill", fill)
+        if isinstance(failure, StorageError):
+            with pytest.raises(StorageError):
+                worker.fill(matrix, listener)
+        else:
+            worker.fill(matrix, listener)
+    assert listener.warnings == ["tiles of kernel limit: the kernel is not finite"]

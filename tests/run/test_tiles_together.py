@@ -109,9 +109,9 @@ def test_processes_divide_the_tiles_of_one_run(
 def test_parts_of_a_plan_compute_the_tiles_of_a_run_together(spec: Path, expected: np.ndarray, tmp_path: Path):
     processes = [start(spec, tmp_path, "--shard", f"{part}/3", seconds=0.1) for part in (1, 2, 3)]
     told = [finished(process) for process in processes]
-    assert sum("its share of 1 large kernels" in each for each in told) == 2
+    assert sum("it helped other parts with 1 of their kernels" in each for each in told) == 2
     assert len(Store(tmp_path).keys("tile", "k")) == TILES
     np.testing.assert_array_equal(alpha(spec, tmp_path), expected)
     again = [finished(start(spec, tmp_path, "--shard", f"{part}/3")) for part in (1, 2, 3)]
     assert sum("no run of the plan belongs to part" in each for each in again) == 2
-    assert not any("its share" in each for each in again), "nothing is left to help with"
+    assert not any("it helped" in each for each in again), "nothing is left to help with"

@@ -72,7 +72,7 @@ def drive(executor: Executor, units: Sequence[Unit], progress: Progress, matrice
     """
     if heard := executor.result(executor.call("check", units=list(units))):
         heard.tell(progress)
-    _fill(executor, matrices)
+    _fill(executor, matrices, progress)
     left = deque((unit, False) for unit in units)
     busy: dict[Future[Any], Unit] = {}
     deaths: Counter[str] = Counter()
@@ -107,7 +107,7 @@ def drive(executor: Executor, units: Sequence[Unit], progress: Progress, matrice
         raise
 
 
-def _fill(executor: Executor, matrices: Sequence[TiledMatrix]) -> None:
+def _fill(executor: Executor, matrices: Sequence[TiledMatrix], progress: Progress) -> None:
     """Have every process compute tiles of these matrices, each matrix until none of its tiles is left.
 
     A process that dies loses one tile, which another one or the unit that needs it computes.
@@ -121,12 +121,12 @@ def _fill(executor: Executor, matrices: Sequence[TiledMatrix]) -> None:
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 busy.remove(future)
                 with suppress(ProcessLost):
-                    executor.result(future)
+                    if heard := executor.result(future):
+                        heard.tell(progress)
     except KeyboardInterrupt:
         executor.interrupt()
         for future in wait(busy).done:
-            with suppress(Exception):
-                executor.result(future)
+            _tell_the_rest(executor, future, progress)
         raise
 
 
