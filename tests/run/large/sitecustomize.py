@@ -19,9 +19,9 @@ if rows := int(os.environ.get("NTKBENCH_TEST_TILE_ROWS", "0")):
 
         save = StoredTiles._computed
 
-        def slowly(tiles: StoredTiles, i: int, j: int):
+        def slowly(self: StoredTiles, i: int, j: int):
             """Take a while for a tile, as a large one does."""
             time.sleep(slow)
-            return save(tiles, i, j)
+            return save(self, i, j)
 
         StoredTiles._computed = slowly
