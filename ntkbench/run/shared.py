@@ -201,7 +201,8 @@ class SharedStages:
 
     def fill(self, cell: Cell, kernel_id: str, part: Shard | None = None) -> None:
         """Compute the tiles of a kernel matrix that the store lacks, or those of a part, if it is kept in tiles."""
-        self._matrix(cell, kernel_id)[0].fill(part)
+        if not self.store.has("kernel", keys.kernel_key(cell, kernel_id)):  # all eigenpairs stand for the tiles
+            self._matrix(cell, kernel_id)[0].fill(part)
 
     def evaluator(
         self, cell: Cell, name: str, predictor: Predictor, dtype: str, examples: Split | None = None

@@ -91,14 +91,14 @@ class Worker:
     def fill(self, matrix: TiledMatrix, progress: Progress) -> None:
         """Compute tiles of a kernel matrix that the store lacks, beside other processes that do so.
 
-        A failure is a warning: each run that needs the kernel meets it again. StorageError is raised, as in `execute`.
+        A failure is a warning, as a run of this part meets it again; for another part, or of the disk, it is raised.
         """
         run, name = matrix.run, matrix.kernel
         progress.working(run, f"kernel {name}")
         try:
             self.shared.telling(partial(progress.working, run)).fill(run.cell, name, matrix.part)
         except Exception as failure:
-            if environment.is_of_the_store(failure):
+            if matrix.part or environment.is_of_the_store(failure):
                 raise
             progress.warn(f"tiles of kernel {name}: {environment.message(failure).splitlines()[0]}")
 

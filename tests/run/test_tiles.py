@@ -3,6 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,14 @@ from ntkbench.plan.cost import kernels as cost
 from ntkbench.plan.cost.tiles import of_others, tiled
 from ntkbench.plan.runs import Plan, Shard
 from ntkbench.render import size
+from ntkbench.run.job import Job, Options
 from ntkbench.run.shared import SharedStages
-from ntkbench.spec.cell import Cell
+from ntkbench.run.worker import Worker
+from ntkbench.spec.cell import Cell, RunOptions
 from ntkbench.status.forecast import check_resources, cost_forecast, forecast
 from ntkbench.store.folder import StoreWarning
 from ntkbench.store.store import Store
+from ntkbench.store.upkeep.merge import merge
 from tests.examples import tiny
 
 N, ROWS = 40, 7
@@ -301,3 +305,40 @@ def test_runs_in_tiles_have_the_records_of_runs_at_once(
                     assert mine[name] == pytest.approx(theirs[name], rel=1e-8, abs=1e-10)
                 else:
                     assert mine[name] == theirs[name]
+
+
+def test_tiles_come_with_a_store_that_is_merged(larger: None, store: Store, tmp_path: Path):
+    of, other = cell(tmp_path), Store(tmp_path / "other")
+    shared(other.root).fill(of, "limit")
+    store.prepare()
+    *_, merged = merge(store, other.root)
+    assert str(merged) == f"{TILES} tile objects"
+    assert store.keys("tile", "k") == other.keys("tile", "k")
+    told: list[str] = []
+    shared(store.root, told.append).fill(of, "limit")
+    assert told == []
+
+
+def test_nobody_fills_a_kernel_whose_eigenpairs_are_there(longer: None, store: Store, tmp_path: Path):
+    shared(store.root).regression(cell(tmp_path, "kernels.limit.time=3.0"), "limit")
+    shared(store.root).fill(cell(tmp_path), "limit")
+    assert store.keys("tile", "") == []
+
+
+@pytest.mark.parametrize("part", [None, Shard(1, 2)])
+def test_what_ends_a_fill_for_another_part_ends_the_command(
+    part: Shard | None, larger: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    matrix = replace(next(iter(tiled(planned(tmp_path).runs).values())), part=part)
+    worker, listener = Worker(Job(store, (), RunOptions(), Options(), 0)), tiny.Listener()
+
+    def broken(*_: object, **__: object) -> None:
+        raise NumericsError("no tile")
+
+    monkeypatch.setattr(SharedStages, "fill", broken)
+    if part:
+        with pytest.raises(NumericsError):
+            worker.fill(matrix, listener)
+    else:
+        worker.fill(matrix, listener)
+    assert listener.warnings == ([] if part else ["tiles of kernel limit: no tile"])

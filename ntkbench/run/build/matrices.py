@@ -46,13 +46,13 @@ class KernelMatrix:
     def entries(self) -> np.ndarray:
         """Return the matrix in the precision of the kernel, for a spectrum."""
         if self.kept:
-            return tiled.whole(self.kept.tiles, np.dtype(self.X.dtype))
+            return tiled.whole(replace(self.kept.tiles, get=self.kept.read), np.dtype(self.X.dtype))
         return gram.matrix(np.asarray(gram.gram(self.kernel, self.X, tile_bytes=self.tile_bytes)))
 
     def to_factor(self) -> Matrix:
         """Return the matrix for a solve, in the host's memory as float64 numbers or in that of the accelerators."""
         if self.kept:
-            return tiled.whole(self.kept.tiles, np.dtype(np.float64))
+            return tiled.whole(replace(self.kept.tiles, get=self.kept.read), np.dtype(np.float64))
         if jax.default_backend() == "cpu":
             return gram.on_host(self.kernel, self.X, tile_bytes=self.tile_bytes)
         if len(jax.local_devices()) > 1:
@@ -73,9 +73,13 @@ class KernelMatrix:
             factor.make = make
             return factor.tiles
 
-        alpha = regression.solve_in_tiles(
-            self.kept.tiles, kept_by_store, Y, float(words.ridge), regression.round_off(dtype)
-        )
+        try:
+            alpha = regression.solve_in_tiles(
+                self.kept.tiles, kept_by_store, Y, float(words.ridge), regression.round_off(dtype)
+            )
+        finally:
+            self.kept.release()
+            factor.release()
         factor.discard()
         if alpha is None:
             raise NumericsError(_undecided(name, len(self.X), dtype))

@@ -57,22 +57,31 @@ class StoredTiles:
         for place in busy:
             self._made(*place, wait=True)
 
+    def read(self, i: int, j: int) -> np.ndarray:
+        """Return a tile from the store, or compute and store it."""
+        if (found := self._stored(i, j)) is None:
+            with self.store.lock(self._lock(self._name(i, j))):
+                if (found := self._stored(i, j)) is None:
+                    found = self._computed(i, j)
+        return found
+
     def get(self, i: int, j: int) -> np.ndarray:
-        """Return a tile: from memory, from the store, or computed and stored. It must not be changed."""
+        """Return a tile, from memory if it is held there, and hold it if there is room. It must not be changed."""
         name = self._name(i, j)
         if name in self._held:
             return self._held[name]
-        if (found := self._stored(i, j)) is None:
-            with self.store.lock(self._lock(name)):
-                if (found := self._stored(i, j)) is None:
-                    found = self._computed(i, j)
+        found = self.read(i, j)
         if found.nbytes + sum(array.nbytes for array in self._held.values()) <= memory.kernel_bytes():
             self._held[name] = found
         return found
 
+    def release(self) -> None:
+        """Free the memory of the tiles that are held."""
+        self._held.clear()
+
     def discard(self) -> None:
         """Remove all tiles from the store and from memory."""
-        self._held.clear()
+        self.release()
         for place in self.tiles.places:
             self.store.discard(self.stage, self._name(*place))
 

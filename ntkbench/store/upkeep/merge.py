@@ -28,7 +28,9 @@ from ntkbench.store.store import Store, damage
 from ntkbench.store.upkeep.audit import read_verified
 from ntkbench.text import slug
 
-_KEY = re.compile(r"[a-z][0-9a-z]{12}(-[0-9]+(-[0-9]+)?(\.[0-9]+(-[0-9]+)?)*)?(@step[0-9]{1,12})?")
+_KEY = re.compile(
+    r"[a-z][0-9a-z]{12}(-[0-9]+(-[0-9]+)?(\.[0-9]+(-[0-9]+)?)*)?(@step[0-9]{1,12}|@[0-9]{1,9}-[0-9]{1,9}-[0-9]{1,9})?"
+)
 """keys of objects: a hash, the seeds that trained together (`-0-4.7`), and the step of a checkpoint or snapshot"""
 _RECORD = re.compile(r"(r[0-9a-z]{12})\.json")
 _OBJECT_LIMIT = 2**38
