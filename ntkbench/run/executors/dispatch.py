@@ -11,7 +11,7 @@ The parent process does not use JAX and holds no results: workers write these to
 
 import functools
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import nullcontext, suppress
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -101,9 +101,7 @@ def drive(executor: Executor, units: Sequence[Unit], progress: Progress, matrice
                 else:
                     heard.tell(progress)
     except KeyboardInterrupt:
-        executor.interrupt()
-        for future in wait(busy).done:
-            _tell_the_rest(executor, future, progress)
+        _stop(executor, busy, progress)
         raise
 
 
@@ -123,11 +121,16 @@ def _fill(executor: Executor, matrices: Sequence[TiledMatrix], progress: Progres
                 with suppress(ProcessLost):
                     if heard := executor.result(future):
                         heard.tell(progress)
-    except KeyboardInterrupt:
-        executor.interrupt()
-        for future in wait(busy).done:
-            _tell_the_rest(executor, future, progress)
+    except BaseException:
+        _stop(executor, busy, progress)
         raise
+
+
+def _stop(executor: Executor, busy: Iterable["Future[Any]"], progress: Progress) -> None:
+    """Ask the tasks that are at work to stop in order, and report what they did until then."""
+    executor.interrupt()
+    for future in wait(busy).done:
+        _tell_the_rest(executor, future, progress)
 
 
 def _again(executor: Executor, unit: Unit, lost: ProcessLost, progress: Progress) -> "Future[Any]":

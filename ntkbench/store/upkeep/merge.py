@@ -31,7 +31,8 @@ from ntkbench.text import slug
 _KEY = re.compile(
     r"[a-z][0-9a-z]{12}(-[0-9]+(-[0-9]+)?(\.[0-9]+(-[0-9]+)?)*)?(@step[0-9]{1,12}|@[0-9]{1,9}-[0-9]{1,9}-[0-9]{1,9})?"
 )
-"""keys of objects: a hash, the seeds that trained together (`-0-4.7`), and the step of a checkpoint or snapshot"""
+"""keys of objects: a hash, the seeds that trained together (`-0-4.7`), and the step of a checkpoint or snapshot, or the
+rows of a tile and its place (`@4096-3-0`)"""
 _RECORD = re.compile(r"(r[0-9a-z]{12})\.json")
 _OBJECT_LIMIT = 2**38
 """bytes; a larger file of an object is left out"""
